@@ -1,0 +1,143 @@
+"""What every command works with: settings, terminal, database, and the parts built from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from sqlalchemy import Engine
+
+from nas.database import check_reachable, create_engine, resolve_url
+from nas.errors import StudyError
+from nas.search.slots import Slots, create_table
+from nas.search.study import SearchStudy, Storage
+from nas.settings import Settings
+from nas.study_spec import StudySpec
+from nas.worker.child import TrainerChild
+from nas.worker.messages import Decoding, OpenData
+
+
+@dataclass
+class Application:
+    """The parts of the program, each built when a command first needs it.
+
+    Attributes:
+        console: Standard output.
+        errors: Standard error: progress beside `--json`, and messages.
+    """
+
+    settings: Settings
+    console: Console = field(default_factory=Console)
+    errors: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @cached_property
+    def database_url(self) -> str:
+        """URL of a database that answers; the embedded server is started if none is configured.
+
+        Raises:
+            DatabaseError: It cannot be started or reached.
+        """
+        url = resolve_url(self.settings.storage_url, self.settings.home)
+        check_reachable(url)
+        return url
+
+    @cached_property
+    def engine(self) -> Engine:
+        return create_engine(self.database_url)
+
+    def connect(self, *, create_tables: bool = False) -> Storage:
+        """The database as optuna sees it; a new connection pool each time, as threads need their own.
+
+        Raises:
+            DatabaseError: It cannot be reached.
+            StudyError: It has no studies yet, and tables are not to be created.
+        """
+        if create_tables:
+            create_table(self.engine)
+        return Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
+
+    def open_study(self, name: str) -> SearchStudy:
+        """An existing study, with a connection of its own.
+
+        Raises:
+            StudyError: There is none of that name.
+        """
+        return SearchStudy.open(self.connect(), name)
+
+    def slots(self, name: str) -> Slots:
+        """The budget of a study."""
+        return Slots(self.engine, name)
+
+    def child(
+        self, spec: StudySpec, *, device: str = "auto", threads: int = 1, stopped: Callable[[], bool] = lambda: False
+    ) -> TrainerChild:
+        """A trainer child for a study's data; it starts when it is first asked something."""
+        data = OpenData(spec.data, self.settings.data_folder.absolute(), spec.training.precision)
+        return TrainerChild(data, device=device, threads=threads, stopped=stopped, on_decoding=self.show_decoding)
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """Where trials may run: the configured device, or every GPU, or whatever `auto` finds."""
+        if self.settings.device != "auto":
+            return (self.settings.device,)
+        gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
+        return tuple(f"cuda:{index}" for index in range(len(gpus))) if len(gpus) > 1 else ("auto",)
+
+    @cached_property
+    def num_cores(self) -> int:
+        """Cores that this process may use."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @cached_property
+    def num_slots(self) -> int:
+        """Trials at once: as configured, or one per GPU, or one per core."""
+        if self.settings.slots is not None:
+            return self.settings.slots
+        on_gpu = self.devices[0].startswith("cuda") or Path("/dev/nvidia0").exists()
+        return len(self.devices) if on_gpu and self.settings.device != "cpu" else self.num_cores
+
+    def show_decoding(self, decoding: Decoding) -> None:
+        """Draw how far a folder's decoding is."""
+        self._bar.update(self._bar_task, description=decoding.what, completed=decoding.done, total=decoding.total)
+        if decoding.done == decoding.total:
+            self._bar.stop()
+
+    @cached_property
+    def _bar(self) -> Bar:
+        bar = Bar(console=self.errors, transient=True)
+        bar.start()
+        return bar
+
+    @cached_property
+    def _bar_task(self) -> Any:
+        return self._bar.add_task("decoding", total=None)
+
+    def print_json(self, value: Any) -> None:
+        """One JSON object on standard output, with nothing else."""
+        sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def require_budget_met(smallest: int, spec: StudySpec) -> None:
+    """Refuse a budget that no genome of the space meets.
+
+    Args:
+        smallest: Parameters of the space's smallest network.
+
+    Raises:
+        StudyError: It has more than the budget allows.
+    """
+    allowed = spec.budget.max_params
+    if allowed is not None and smallest > allowed:
+        raise StudyError(
+            f"study {spec.name!r}: no genome meets budget.max_params = {allowed:,}; the smallest network of the "
+            f"search space has {smallest:,} parameters"
+        )
+

@@ -1,0 +1,66 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from nas import __version__
+from nas.application import Application
+from nas.commands import inspection, running, serving, shipping
+from nas.errors import NasError
+from nas.settings import read_settings
+
+app = typer.Typer(
+    help="Find the smallest CNN that beats ResNet-18 on your images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (
+    running.search, running.create, running.worker,
+    inspection.check, inspection.studies, inspection.status, inspection.front, inspection.show,
+    shipping.export, shipping.predict,
+    serving.dashboard,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(serving.database, name="database")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    if not debug:
+        # Optuna announces its experimental parts and each new trial; neither is news to the user.
+        warnings.simplefilter("ignore")
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+    context.obj = Application(read_settings())
+
+
+def main() -> None:
+    """Run the command line: exit code 0 when done, 1 for an error, 2 for wrong usage, 130 when interrupted."""
+    try:
+        app()
+    except NasError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

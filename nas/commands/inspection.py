@@ -1,0 +1,169 @@
+"""Commands that look: `check`, `studies`, `status`, `front`, `show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from nas.application import Application, require_budget_met
+from nas.commands.options import DataPath, FileArgument, Json, NameArgument
+from nas.commands.running import load_spec
+from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
+from nas.search.pace import Status, status_of
+from nas.search.study import SearchStudy, study_names
+from nas.search.summary import record_json, summarize_front
+from nas.worker.messages import Preview
+
+
+def check(
+    context: typer.Context,
+    file: FileArgument,
+    data: DataPath = None,
+    samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
+    json: Json = False,
+) -> None:
+    """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
+    application: Application = context.obj
+    spec = load_spec(file, data, None, None)
+    child = application.child(spec, device=application.devices[0], threads=application.num_cores)
+    try:
+        facts = child.open_data()
+        preview = child.preview(Preview(spec.search_space, spec.budget.max_params, samples))
+    finally:
+        child.close()
+    require_budget_met(preview.smallest.cost.params, spec)
+    size = spec.space.size()
+    if json:
+        application.print_json(
+            {
+                "study": spec.name,
+                "data": asdict(facts),
+                "space": {"discrete": size.discrete, "continuous": sorted(size.continuous)},
+                "share_within_budget": preview.share_within_budget,
+                "smallest": asdict(preview.smallest.cost),
+                "samples": [
+                    {**asdict(one.cost), "genome": one.genome.model_dump(mode="json", exclude_none=True)}
+                    for one in preview.samples
+                ],
+            }
+        )
+        return
+    application.console.print(facts_table(facts))
+    application.console.print(preview_table(preview))
+    application.console.print(
+        f"{file}: no faults. The space has {size.discrete:.1e} combinations of discrete genes, each with "
+        f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'}).",
+        highlight=False,
+    )
+    if samples:
+        application.console.print(
+            f"{preview.share_within_budget:.0%} of the random genomes are within the budget.", highlight=False
+        )
+
+
+def studies(context: typer.Context, json: Json = False) -> None:
+    """List the studies of the database."""
+    application: Application = context.obj
+    storage = application.connect(create_tables=True)
+    rows = [status_of(study, application.slots(study.name)) for study in _open_all(application, storage)]
+    if json:
+        application.print_json({"studies": [asdict(row) for row in rows]})
+        return
+    table = Table(title="Studies", title_justify="left")
+    for name in ("study", "data", "trials", "workers", "best macro-F1"):
+        table.add_column(name, justify="left" if name in ("study", "data") else "right")
+    for row in rows:
+        best = f"{row.best_macro_f1:.4f}" if row.best_macro_f1 is not None else "-"
+        table.add_row(row.study, row.data, f"{row.done}/{row.budget}", str(len(row.workers)), best)
+    application.console.print(table)
+
+
+def _open_all(application: Application, storage: object) -> list[SearchStudy]:
+    return [application.open_study(name) for name in study_names(storage)]  # type: ignore[arg-type]
+
+
+def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
+    """Show how far a study is: trials by state, workers alive, trials per hour, time left."""
+    application: Application = context.obj
+    found = status_of(application.open_study(name), application.slots(name))
+    if json:
+        application.print_json(asdict(found))
+        return
+    application.console.print(_status_table(found))
+
+
+def _status_table(found: Status) -> Table:
+    table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
+    table.add_row("budget", f"{found.done} of {found.budget} trials done")
+    table.add_row("baseline", "trained" if found.baseline_done else "not trained yet")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
+    table.add_row("trials by state", states or "none")
+    table.add_row("workers alive", ", ".join(found.workers) or "none")
+    table.add_row("trials per hour", f"{found.trials_per_hour:.1f}" if found.trials_per_hour else "not known yet")
+    table.add_row("time left", _duration(found.seconds_left))
+    return table
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known: nothing is running" 
+    minutes = round(seconds / 60)
+    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"
+
+
+def front(context: typer.Context, name: NameArgument, json: Json = False) -> None:
+    """Show the Pareto front and the baseline."""
+    application: Application = context.obj
+    summary = summarize_front(application.open_study(name))
+    if json:
+        application.print_json(summary.as_json())
+        return
+    application.console.print(front_table(summary))
+    application.console.print(summary.verdict, highlight=False)
+    application.console.print(f"hypervolume {summary.hypervolume:.4f}", highlight=False)
+
+
+def show(
+    context: typer.Context,
+    name: NameArgument,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
+    json: Json = False,
+) -> None:
+    """Show one trial: genome, metrics per class, learning curve."""
+    application: Application = context.obj
+    record = application.open_study(name).record(trial)
+    if json:
+        application.print_json(
+            {
+                **record_json(record),
+                "per_class": [asdict(scores) for scores in record.per_class],
+                "curve": [asdict(point) for point in record.curve],
+            }
+        )
+        return
+    table = Table(title=f"Trial {record.number} of {name}", title_justify="left", show_header=False)
+    table.add_row("state", record.state + (f" ({record.reason}: {record.detail})" if record.reason else ""))
+    if record.genome is not None:
+        genes = record.genome.model_dump(mode="json", exclude_none=True)
+        for section in ("architecture", "recipe"):
+            for gene, value in genes[section].items():
+                table.add_row(f"{section}.{gene}", str(value))
+    if record.params is not None:
+        table.add_row("parameters", f"{record.params:,}")
+        table.add_row("FLOPs", f"{record.flops:,}")
+    for metric, value in record.metrics.items():
+        table.add_row(metric, f"{value:.4f}")
+    if record.train_seconds is not None:
+        table.add_row("trained", f"{record.train_seconds:.1f} s on {record.device}")
+    if record.reused_from is not None:
+        table.add_row("result of", f"trial {record.reused_from}, which has the same genome")
+    application.console.print(table)
+    if record.per_class:
+        application.console.print(class_table(record))
+        absent = [scores.name for scores in record.per_class if scores.support == 0]
+        if absent:
+            application.console.print(f"No validation images of: {', '.join(absent)}; their scores are 0.")
+        application.console.print(curve_table(record))

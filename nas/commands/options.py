@@ -1,0 +1,17 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A study's name; `nas studies` lists them.")]
+DataPath = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="An .npz file or image folder in place of the study's data.")
+]
+StudyName = Annotated[str | None, typer.Option(metavar="NAME", help="A name for the study other than the file's.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of the file's; it can be raised later.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

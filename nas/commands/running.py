@@ -1,0 +1,158 @@
+"""Commands that run a search: `search`, `create`, `worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.application import Application, require_budget_met
+from nas.commands.options import DataPath, FileArgument, Json, NameArgument, StudyName, Trials
+from nas.data.paths import data_path_spec
+from nas.report.dashboard import write_note
+from nas.report.live import FrontPoint, Progress
+from nas.report.tables import facts_table, front_table
+from nas.search.study import SearchStudy
+from nas.search.summary import summarize_front
+from nas.study_spec import StudySpec
+from nas.worker.child import TrainerChild
+from nas.worker.crew import Controls, Post, run_crew
+from nas.worker.messages import Preview
+
+Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: one per GPU or core.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")
+]
+
+
+def search(
+    context: typer.Context,
+    file: FileArgument,
+    workers: Workers = None,
+    trials: Trials = None,
+    timeout: Timeout = None,
+    data: DataPath = None,
+    name: StudyName = None,
+    json: Json = False,
+) -> None:
+    """Create or resume a study, train its baseline, search, and show the front against the baseline."""
+    application: Application = context.obj
+    spec = load_spec(file, data, name, trials)
+    controls = Controls()
+    child = application.child(spec, device=application.devices[0], stopped=controls.stop.is_set)
+    try:
+        study = _create(application, spec, child)
+    finally:
+        child.close()
+    if not json:
+        application.console.print(facts_table(study.facts))
+    _run(application, study.name, controls, workers, timeout, quiet=json)
+    _conclude(application, study, json=json)
+    if controls.stop.is_set():
+        raise typer.Exit(130)
+
+
+def create(
+    context: typer.Context,
+    file: FileArgument,
+    trials: Trials = None,
+    data: DataPath = None,
+    name: StudyName = None,
+) -> None:
+    """Check a study and create it, for workers to join; trains nothing."""
+    application: Application = context.obj
+    spec = load_spec(file, data, name, trials)
+    child = application.child(spec, device=application.devices[0])
+    try:
+        study = _create(application, spec, child)
+    finally:
+        child.close()
+    remaining = application.slots(study.name).remaining()
+    application.console.print(
+        f"study {study.name!r} is ready: {remaining.done} slots done, {remaining.open + remaining.leased} to go; "
+        f"start workers with: nas worker {study.name}",
+        highlight=False,
+    )
+
+
+def worker(context: typer.Context, name: NameArgument, timeout: Timeout = None) -> None:
+    """Train trials of a study until its budget is spent; any number may join."""
+    application: Application = context.obj
+    controls = Controls()
+    study = application.open_study(name)
+    _run(application, study.name, controls, None, timeout, quiet=False)
+    application.console.print(summarize_front(study).verdict, highlight=False)
+    if controls.stop.is_set():
+        raise typer.Exit(130)
+
+
+def load_spec(file: Path, data: Path | None, name: str | None, trials: int | None) -> StudySpec:
+    """Read a study file with the command line's replacements.
+
+    Raises:
+        NasError: The file has faults, or the data path leads nowhere.
+    """
+    spec = StudySpec.load(file, data_path_spec(data) if data is not None else None, name)
+    if trials is not None:
+        spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
+    return spec
+
+
+def _create(application: Application, spec: StudySpec, child: TrainerChild) -> SearchStudy:
+    """Check everything that can be checked before training, then make or open the study and its slots."""
+    facts = child.open_data()
+    preview = child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0))
+    require_budget_met(preview.smallest.cost.params, spec)
+    study = SearchStudy.create(application.connect(create_tables=True), spec, facts)
+    application.slots(study.name).open_slots(spec.budget.trials)
+    return study
+
+
+def _run(
+    application: Application, name: str, controls: Controls, workers: int | None, minutes: float | None, *, quiet: bool
+) -> None:
+    """Run supervisors with live progress until the budget is spent or they are stopped."""
+    count = workers or application.num_slots
+    devices = application.devices
+    threads = max(1, application.num_cores // count)
+
+    def post(index: int) -> Post:
+        study = application.open_study(name)
+        device = devices[index % len(devices)]
+        child = application.child(study.spec, device=device, threads=threads, stopped=controls.stop.is_set)
+        return Post(study, application.slots(name), child)
+
+    study = application.open_study(name)
+    summary = summarize_front(study)
+    points = [FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summary.front]
+    slots = application.slots(name)
+    baseline_slots = 1
+    progress = Progress(
+        application.errors if quiet else application.console,
+        budget=study.spec.budget.trials,
+        done=max(0, slots.remaining().done - baseline_slots),
+        front=points,
+    )
+    with progress:
+        run_crew(
+            [lambda index=index: post(index) for index in range(count)],  # type: ignore[misc]
+            controls,
+            progress,
+            timeout_seconds=None if minutes is None else 60 * minutes,
+        )
+    if slots.seconds_until_claimable() is None:
+        # Nothing can be running any more, so whatever still says so was left by a lost worker.
+        study.fail_orphans(())
+
+
+def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:
+    summary = summarize_front(study)
+    write_note(study, summary)
+    if json:
+        application.print_json(summary.as_json())
+        return
+    application.console.print(front_table(summary))
+    application.console.print(summary.verdict, highlight=False)
+    if application.slots(study.name).seconds_until_claimable() is not None:
+        application.console.print("The budget is not spent; the same command goes on.", highlight=False)

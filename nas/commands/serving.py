@@ -1,0 +1,66 @@
+"""Commands around the database: `dashboard`, `database`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas import database as embedded
+from nas.application import Application
+from nas.errors import DatabaseError
+from nas.report.dashboard import serve, write_note
+from nas.search.study import study_names
+from nas.search.summary import summarize_front
+
+database = typer.Typer(
+    help="Start, stop or show the embedded PostgreSQL server.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def dashboard(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine could change studies.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Browse the studies in optuna-dashboard."""
+    application: Application = context.obj
+    storage = application.connect(create_tables=True)
+    for name in study_names(storage):
+        study = application.open_study(name)
+        write_note(study, summarize_front(study))
+    application.console.print(f"http://{host}:{port}/  (Ctrl-C ends it)", highlight=False)
+    serve(storage, host, port)
+
+
+@database.command()
+def start(context: typer.Context) -> None:
+    """Start the embedded server and leave it running until `nas database stop`."""
+    application: Application = context.obj
+    _require_embedded(application)
+    application.console.print(embedded.start(application.settings.home, keep_running=True), highlight=False)
+
+
+@database.command()
+def stop(context: typer.Context) -> None:
+    """Stop the embedded server, whoever uses it."""
+    application: Application = context.obj
+    _require_embedded(application)
+    stopped = embedded.stop(application.settings.home)
+    application.console.print("stopped" if stopped else "was not running")
+
+
+@database.command()
+def url(context: typer.Context) -> None:
+    """Show the database's URL, the password hidden."""
+    application: Application = context.obj
+    application.console.print(embedded.masked(application.database_url), highlight=False, soft_wrap=True)
+
+
+def _require_embedded(application: Application) -> None:
+    if application.settings.storage_url is not None:
+        raise DatabaseError(
+            "NAS_STORAGE points at another server; unset it to start or stop the embedded one"
+        )

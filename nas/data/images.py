@@ -1,0 +1,104 @@
+"""The values of this package: labelled images of one size, whole and in three splits.
+
+Tensor dimensions: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many images are done, and how many there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images.
+
+    Attributes:
+        images: uint8 [N, C, H, W], pixels 0–255.
+        labels: int64 [N], indices of classes.
+
+    Raises:
+        ValueError: A tensor has another type or shape.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(f"images: uint8 [N, C, H, W], not {self.images.dtype} {list(self.images.shape)}")
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"labels: int64 [{len(self.images)}], not {self.labels.dtype} {list(self.labels.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def class_counts(self, num_classes: int) -> tuple[int, ...]:
+        """Number of images of each class, in the order of classes."""
+        return tuple(torch.bincount(self.labels, minlength=num_classes).tolist())
+
+    def select(self, indices: Tensor) -> Split:
+        """The images at these indices, copied: int64 [M] -> M images."""
+        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same images on a device; nothing is copied where they are there already."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImages:
+    """What a source holds, before it is split.
+
+    Attributes:
+        name: Of the data set, as shown to the user.
+        classes: Names; a label is an index into them.
+        test: The source's own test images, or None where it has none.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set in three splits that share no image.
+
+    Attributes:
+        name: Of the data set, as shown to the user.
+        classes: Names; a label is an index into them.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        """Channels of each image: 1 (grey) or 3 (colour)."""
+        return self.train.images.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Rows of each image."""
+        return self.train.images.shape[2]
+
+    @property
+    def width(self) -> int:
+        """Columns of each image."""
+        return self.train.images.shape[3]

@@ -1,0 +1,75 @@
+"""From a study's data specification to three splits of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import assert_never
+
+from nas.data.decoding import Decoding
+from nas.data.faults import FaultyDataError
+from nas.data.image_folder import load_folder
+from nas.data.images import ImageData, Progress, SourceImages
+from nas.data.npz import load_npz
+from nas.data.splits import split_images
+from nas.data.standard_sets import load_digits, load_emnist, load_torchvision
+from nas.errors import DataError
+from nas.study_spec import DataSpec
+
+
+def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) -> ImageData:
+    """Load and split a data set; the same specification gives the same splits.
+
+    Args:
+        folder: Where downloads and decoded image folders are kept; created where it is missing.
+        progress: Called while image files are decoded; the caller draws the bar.
+
+    Raises:
+        DataError: The data set is missing, damaged, or not fit for classification.
+    """
+    _check_keys(spec)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be created ({error.strerror}); set NAS_DATA to another folder") from error
+    return split_images(_load_source(spec, folder, progress), spec)
+
+
+def _load_source(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
+    path = Path(spec.path or "").expanduser()
+    match spec.source:
+        case "digits":
+            return load_digits()
+        case "mnist" | "fashion_mnist" | "cifar10" | "cifar100":
+            return load_torchvision(spec.source, folder)
+        case "emnist":
+            return load_emnist(spec.emnist_split or "", folder)
+        case "npz":
+            return load_npz(path)
+        case "folder":
+            return load_folder(path, Decoding(spec.image_size, spec.channels), folder / "decoded", progress)
+        case _:
+            assert_never(spec.source)
+
+
+def _check_keys(spec: DataSpec) -> None:
+    """Refuse keys that are missing or would have no effect: either way the user meant something else.
+
+    A specification checks most of this when it is read, but not when a copy of it is given another source.
+
+    Raises:
+        FaultyDataError: There are such keys.
+    """
+    faults = []
+    if spec.source in ("npz", "folder") and not spec.path:
+        faults.append("path: missing; say which file or folder, or use --data PATH")
+    if spec.source == "emnist" and spec.emnist_split is None:
+        faults.append("emnist_split: missing; one of byclass, bymerge, balanced, letters, digits, mnist")
+    readers = {
+        "path": ("npz", "folder"), "emnist_split": ("emnist",), "image_size": ("folder",), "channels": ("folder",),
+    }  # fmt: skip
+    for key, sources in readers.items():
+        if spec.source not in sources and getattr(spec, key) is not None:
+            faults.append(f"{key}: only for source {' or '.join(sources)}; remove it")
+    if faults:
+        raise FaultyDataError(f"data source {spec.source!r}", faults)

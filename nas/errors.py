@@ -1,0 +1,50 @@
+"""The errors that `nas` explains to its user: what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NasError(Exception):
+    """Something the user can act on; the command line prints it as one clear line and exits with 1."""
+
+
+class SettingsError(NasError):
+    """An environment variable has a value that cannot be used."""
+
+
+class SpecificationError(NasError):
+    """A study or search-space file has faults; every one of them is listed.
+
+    Args:
+        where: The file, or another name for what was read.
+        faults: One line a fault, each starting with the key it is about.
+    """
+
+    def __init__(self, where: str, faults: Sequence[str]) -> None:
+        self.where = where
+        self.faults = tuple(faults)
+        listed = f"{where}: {faults[0]}" if len(faults) == 1 else "\n".join(
+            [f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)]
+        )
+        super().__init__(listed)
+
+
+class DataError(NasError):
+    """A data set is missing, damaged, or not fit for classification."""
+
+
+class DatabaseError(NasError):
+    """The database cannot be reached or used."""
+
+
+class StudyError(NasError):
+    """A study is unknown, exists with another specification, or has nothing to show."""
+
+
+class ModelFileError(NasError):
+    """A file is not a network that `nas` exported, or an export does not agree with its network."""
+
+
+class WorkerError(NasError):
+    """A worker could not run trials at all."""

@@ -1,0 +1,48 @@
+"""What is known of a data set without its images: the names, sizes and counts that a study keeps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set in numbers.
+
+    Attributes:
+        train_counts: Training images of each class.
+        validation_counts: Validation images of each class.
+        num_test: Test images, which no search opens.
+        mean: Of each channel over the training images, pixels in [0, 1].
+        std: Likewise.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    train_counts: tuple[int, ...]
+    validation_counts: tuple[int, ...]
+    num_test: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> DataFacts:
+        """Read what `json.dumps(asdict(facts))` wrote.
+
+        Raises:
+            TypeError: A key is missing or unknown.
+        """
+        raw = json.loads(text)
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+
+    @property
+    def num_train(self) -> int:
+        return sum(self.train_counts)
+
+    @property
+    def num_validation(self) -> int:
+        return sum(self.validation_counts)

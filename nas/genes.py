@@ -1,0 +1,126 @@
+"""The genes that a search space may give: name, type, bounds and default of each.
+
+The bounds are those of `nas.genome`, so a space that passes cannot draw a genome that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Union, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from nas.genome import (
+    LOSS_PARAMETERS,
+    ConvolutionalArchitecture,
+    DenseNetArchitecture,
+    Depth,
+    Expansion,
+    Loss,
+    MobileNetArchitecture,
+    Recipe,
+    Width,
+)
+
+Scalar = Union[bool, int, float, str]
+
+_STAGED = ("vgg", "resnet", "mobilenet")
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One thing that may vary.
+
+    Attributes:
+        type: What a single value must be, as pydantic reads it.
+        default: The value where the space does not mention the gene.
+        needs: The families or losses that have the gene; None for all.
+        branches: Whether sub-tables may be named after its choices.
+    """
+
+    type: Any
+    default: Scalar
+    needs: tuple[str, ...] | None = None
+    branches: bool = False
+    _adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_adapter", TypeAdapter(self.type))
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values of a gene that names one of several."""
+        return get_args(self.type)
+
+    @property
+    def kind(self) -> type:
+        """`int`, `float`, `bool` or `str`; numbers that must be one of a few count as `str`."""
+        schema = self._adapter.json_schema()
+        kinds: dict[str, type] = {"integer": int, "number": float, "boolean": bool}
+        return str if "enum" in schema or "const" in schema else kinds.get(schema.get("type", ""), str)
+
+    def describe(self) -> str:
+        """The type in words."""
+        return " | ".join(str(choice) for choice in self.choices) if self.kind is str else self.kind.__name__
+
+    def convert(self, value: Scalar) -> Scalar:
+        """The value in the gene's own type: 0 becomes 0.0 for a real number."""
+        return float(value) if self.kind is float else value
+
+    def faults(self, value: Any) -> list[str]:
+        """What is wrong with a value; empty when nothing is."""
+        try:
+            self._adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            fault = error.errors()[0]["msg"]
+            return [f"{fault[:1].lower()}{fault[1:]} (given: {value!r})"]
+        return []
+
+
+def _of(model: Any, name: str, **options: Any) -> Gene:
+    """The gene of a model's field: its type, bounds and default."""
+    info = model.model_fields[name]
+    annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    return Gene(annotation, info.default, **options)
+
+
+def _without_none(model: Any, name: str) -> Any:
+    """The type of a field that may be None, without the None."""
+    return next(part for part in get_args(model.model_fields[name].annotation) if part is not type(None))
+
+
+ARCHITECTURE_GENES: Mapping[str, Gene] = {
+    "family": Gene(Literal["vgg", "resnet", "densenet", "mobilenet"], "resnet", branches=True),
+    "num_stages": Gene(Annotated[int, Field(ge=2, le=4)], 3),
+    "stem_width": Gene(Width, 16),
+    "depth": Gene(Depth, 1),
+    "width": Gene(Width, 32, needs=_STAGED),
+    **{
+        name: _of(ConvolutionalArchitecture, name)
+        for name in ("kernel_size", "factorized", "normalization", "activation")
+    },
+    "head_layers": Gene(Annotated[int, Field(ge=0, le=3)], 0),
+    "head_width": Gene(Width, 128),
+    **{name: _of(ConvolutionalArchitecture, name) for name in ("dropout_first", "dropout_head", "noise_std")},
+    "expansion": Gene(Expansion, MobileNetArchitecture.model_fields["expansion"].default, needs=("mobilenet",)),
+    "growth_rate": Gene(_of(DenseNetArchitecture, "growth_rate").type, 12, needs=("densenet",)),
+    "compression": _of(DenseNetArchitecture, "compression", needs=("densenet",)),
+}
+"""Genes of `[architecture]`; `depth` and `width` have a value a stage, `head_width` one a hidden layer."""
+
+_LOSS_NAMES = tuple(LOSS_PARAMETERS)
+
+RECIPE_GENES: Mapping[str, Gene] = {
+    "loss": Gene(Literal[_LOSS_NAMES], "cross_entropy", branches=True),
+    **{
+        name: Gene(
+            _without_none(Loss, name), default, needs=tuple(loss for loss in LOSS_PARAMETERS if name in LOSS_PARAMETERS[loss])
+        )
+        for name, default in (("gamma", 2.0), ("beta", 0.999))
+    },
+    "optimizer": _of(Recipe, "optimizer", branches=True),
+    "schedule": _of(Recipe, "schedule", branches=True),
+    **{name: _of(Recipe, name) for name in ("learning_rate", "weight_decay", "batch_size", "shift_pixels")},
+}
+"""Genes of `[recipe]`."""

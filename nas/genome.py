@@ -1,0 +1,199 @@
+"""Genomes: frozen values that name one network and one way to train it, with a canonical key.
+
+A gene that has no effect is absent by construction: each family, and each loss, is a class of its own
+that holds just the genes it uses. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Depth = Annotated[int, Field(ge=1, le=32)]
+Width = Annotated[int, Field(ge=4, le=1024)]
+KernelSize = Literal[1, 3, 5, 7]
+Normalization = Literal["batch", "none"]
+Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+NoiseStd = Annotated[float, Field(ge=0.0, le=1.0)]
+Expansion = Annotated[int, Field(ge=1, le=8)]
+GrowthRate = Annotated[int, Field(ge=2, le=64)]
+Compression = Annotated[float, Field(gt=0.0, le=1.0)]
+ShiftPixels = Annotated[int, Field(ge=0, le=16)]
+
+
+class Value(BaseModel):
+    """A frozen value: compared by content, refused when a key is unknown or a type is wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+
+class ConvolutionalArchitecture(Value):
+    """What the four families share. Convolutions keep the image size; each stage after the first halves it.
+
+    Attributes:
+        stem_width: Channels after the first convolution.
+        depths: Blocks of each stage (layers for VGG and DenseNet), two to four stages.
+        kernel_size: Side of the square kernels, in pixels.
+        factorized: Whether each k×k convolution after the stem is a 1×k and then a k×1 convolution.
+        normalization: Batch normalisation after (DenseNet: before) each convolution, or none.
+        head_widths: Width of each hidden layer between the pooled features and the classifier.
+        dropout_first: Dropout probability after the first convolution.
+        dropout_head: Dropout probability before the classifier.
+        noise_std: Standard deviation of Gaussian noise after each of the first six convolutions, in training.
+    """
+
+    stem_width: Width
+    depths: Annotated[tuple[Depth, ...], Field(min_length=2, max_length=4)]
+    kernel_size: KernelSize = 3
+    factorized: bool = False
+    normalization: Normalization = "batch"
+    activation: Activation = "relu"
+    head_widths: tuple[Width, ...] = ()
+    dropout_first: Probability = 0.0
+    dropout_head: Probability = 0.0
+    noise_std: NoiseStd = 0.0
+
+
+class StagedArchitecture(ConvolutionalArchitecture):
+    """A family whose stages each have a width of their own, in channels."""
+
+    widths: tuple[Width, ...]
+
+    @model_validator(mode="after")
+    def _one_width_a_stage(self) -> StagedArchitecture:
+        if len(self.widths) != len(self.depths):
+            raise ValueError(f"widths has {len(self.widths)} stages, depths has {len(self.depths)}")
+        return self
+
+
+class VggArchitecture(StagedArchitecture):
+    """Plain stacks of convolutions with max pooling between stages (Simonyan & Zisserman, 2015)."""
+
+    family: Literal["vgg"] = "vgg"
+
+
+class ResNetArchitecture(StagedArchitecture):
+    """Basic residual blocks, strided between stages (He et al., 2016)."""
+
+    family: Literal["resnet"] = "resnet"
+
+
+class DenseNetArchitecture(ConvolutionalArchitecture):
+    """Dense blocks with bottlenecks and compressing transitions (Huang et al., 2017).
+
+    Attributes:
+        growth_rate: Channels that each layer adds.
+        compression: Share of the channels that a transition keeps.
+    """
+
+    family: Literal["densenet"] = "densenet"
+    growth_rate: GrowthRate
+    compression: Compression = 0.5
+
+
+class MobileNetArchitecture(StagedArchitecture):
+    """Inverted residuals around depthwise convolutions (Sandler et al., 2018).
+
+    Attributes:
+        expansion: Channels inside a block, as a multiple of its input's.
+    """
+
+    family: Literal["mobilenet"] = "mobilenet"
+    expansion: Expansion = 4
+
+
+class ReferenceArchitecture(Value):
+    """A published network that searches are compared with; it has no genes."""
+
+    family: Literal["resnet18"] = "resnet18"
+
+
+SearchedArchitecture = Union[VggArchitecture, ResNetArchitecture, DenseNetArchitecture, MobileNetArchitecture]
+Architecture = Annotated[Union[SearchedArchitecture, ReferenceArchitecture], Field(discriminator="family")]
+
+LOSS_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "cross_entropy": (),
+    "focal": ("gamma",),
+    "class_balanced_focal": ("gamma", "beta"),
+}
+"""Every loss that a genome may name, with the parameters that it takes (`nas.training.losses` has the formulas)."""
+
+
+class Loss(Value):
+    """A loss by name.
+
+    Attributes:
+        gamma: Focusing exponent of the focal losses.
+        beta: Class-balance parameter in [0, 1); 0 is no reweighting (Cui et al., 2019).
+    """
+
+    name: str = "cross_entropy"
+    gamma: Annotated[float, Field(ge=0.0, le=10.0)] | None = None
+    beta: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_name(self) -> Loss:
+        if self.name not in LOSS_PARAMETERS:
+            raise ValueError(f"unknown loss {self.name!r}; known: {', '.join(LOSS_PARAMETERS)}")
+        wanted = LOSS_PARAMETERS[self.name]
+        for parameter in ("gamma", "beta"):
+            if (getattr(self, parameter) is not None) != (parameter in wanted):
+                raise ValueError(f"{self.name} {'needs' if parameter in wanted else 'takes no'} {parameter}")
+        return self
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The parameters that this loss takes, by name."""
+        return {name: getattr(self, name) for name in LOSS_PARAMETERS[self.name]}
+
+
+class Recipe(Value):
+    """How a network is trained.
+
+    Attributes:
+        weight_decay: Decoupled for AdamW; for SGD added to the gradient, as usual.
+        learning_rate: The schedule's peak.
+        batch_size: Images a step.
+        shift_pixels: Largest random shift along each axis, in pixels, of each training image.
+    """
+
+    loss: Loss = Loss()
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
+    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-2
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
+    shift_pixels: ShiftPixels = 0
+
+
+class Genome(Value):
+    """One network and the recipe that trains it."""
+
+    architecture: Architecture
+    recipe: Recipe = Recipe()
+
+    @property
+    def canonical_json(self) -> str:
+        """JSON without spaces, keys sorted, absent genes left out: equal genomes give equal text."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """The first 16 hexadecimal digits of the canonical JSON's SHA-256."""
+        return hashlib.sha256(self.canonical_json.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_json(cls, text: str) -> Genome:
+        """Read what `canonical_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: The text is not a genome.
+        """
+        return _GENOME.validate_json(text)
+
+
+_GENOME: TypeAdapter[Genome] = TypeAdapter(Genome)

@@ -1,0 +1,60 @@
+"""Architecture to network."""
+
+from __future__ import annotations
+
+from torch import nn
+from typing_extensions import assert_never
+
+from nas.genome import (
+    Architecture,
+    DenseNetArchitecture,
+    MobileNetArchitecture,
+    ReferenceArchitecture,
+    ResNetArchitecture,
+    SearchedArchitecture,
+    VggArchitecture,
+)
+from nas.networks.densenet import densenet_stages
+from nas.networks.head import create_head, create_linear
+from nas.networks.mobilenet import mobilenet_stages
+from nas.networks.network import ConvolutionalNetwork, Network
+from nas.networks.noise import add_noise
+from nas.networks.reference import ReferenceResNet18
+from nas.networks.resnet import resnet_stages
+from nas.networks.stem import create_stem
+from nas.networks.vgg import vgg_stages
+
+
+def build_network(architecture: Architecture, channels: int, num_classes: int) -> Network:
+    """A freshly initialised network, from the global random state, on the default device.
+
+    Args:
+        architecture: What to build.
+        channels: Of the images, 1 or 3.
+        num_classes: Number of logits.
+
+    Returns:
+        Normalised float32 images [N, channels, H, W] to logits [N, num_classes]; any image size will do.
+    """
+    if isinstance(architecture, ReferenceArchitecture):
+        return ReferenceResNet18(channels, num_classes)
+    stem = create_stem(architecture, channels)
+    stages, stages_width = _create_stages(architecture)
+    head, head_width = create_head(architecture, stages_width)
+    network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
+    add_noise(network, architecture.noise_std)
+    return network
+
+
+def _create_stages(architecture: SearchedArchitecture) -> tuple[nn.Sequential, int]:
+    match architecture:
+        case VggArchitecture():
+            return vgg_stages(architecture)
+        case ResNetArchitecture():
+            return resnet_stages(architecture)
+        case DenseNetArchitecture():
+            return densenet_stages(architecture)
+        case MobileNetArchitecture():
+            return mobilenet_stages(architecture)
+        case _:
+            assert_never(architecture)

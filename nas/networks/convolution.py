@@ -1,0 +1,128 @@
+"""The convolution that all families are built from, plain or factorised, with its normalisation and activation.
+
+Dimensions: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from nas.genome import ConvolutionalArchitecture
+from nas.networks.activation import ACTIVATION_GAINS, activation_layer, normalization_layer
+
+
+class Convolution(nn.Sequential):
+    """A k×k convolution, [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉], in one part or in two.
+
+    Factorised, it is a 1×k and then a k×1 convolution with nothing between, of middle width m = min(in, out), and
+    each takes the stride along its own axis. That is always smaller for k ≥ 3 (only the last part has a bias):
+
+        k·m·(in + out) = k·(m² + in·out) ≤ 2k·in·out < k²·in·out,  since m² ≤ in·out.
+
+    Depthwise, it has 2k weights a channel instead of k². A 1×1 convolution is never factorised.
+
+    Args:
+        in_width: Channels of the input.
+        out_width: Channels of the output.
+        kernel_size: Side k of the kernel in pixels, odd.
+        stride: Step in pixels along both axes.
+        depthwise: Whether each channel is convolved by itself; needs `out_width` equal to `in_width`.
+        factorized: Whether to use two parts.
+        bias: Whether the output has a bias, one a channel.
+
+    Source: Szegedy et al., "Rethinking the Inception Architecture", 2016, section 3.2.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        kernel_size: int,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        factorized: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        groups = in_width if depthwise else 1
+        k, half = kernel_size, kernel_size // 2
+        if factorized and kernel_size > 1:
+            middle_width = min(in_width, out_width)
+            # A bias between two linear parts would add only what the last one's bias can say (save at the borders).
+            self.row = nn.Conv2d(in_width, middle_width, (1, k), (1, stride), (0, half), groups=groups, bias=False)
+            self.column = nn.Conv2d(middle_width, out_width, (k, 1), (stride, 1), (half, 0), groups=groups, bias=bias)
+        else:
+            self.kernel = nn.Conv2d(in_width, out_width, k, stride, half, groups=groups, bias=bias)
+
+    @property
+    def parts(self) -> tuple[nn.Conv2d, ...]:
+        """The one or two convolutions, in forward order."""
+        return tuple(module for module in self if isinstance(module, nn.Conv2d))
+
+    def initialize(self, gain: float) -> None:
+        """Draw the weights from a normal distribution of standard deviation gain / √fan_in; zero the bias.
+
+        Inner parts get gain 1, since no activation follows them. Gain 0 zeroes the last part alone: it then still
+        has a gradient, which it would not have if the part before it were zero too.
+
+        Source: He et al., 2015, equation 10.
+        """
+        for part in self.parts:
+            part_gain = gain if part is self.parts[-1] else 1.0
+            nn.init.normal_(part.weight, std=part_gain / math.sqrt(part.weight[0].numel()))
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def create_convolution(
+    architecture: ConvolutionalArchitecture,
+    in_width: int,
+    out_width: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    depthwise: bool = False,
+    gain: float | None = None,
+) -> Convolution:
+    """A convolution as the architecture wants it: factorised or not, with a bias only where none normalises.
+
+    Args:
+        gain: Of the initial weights; by default the one for an activation just before or after the convolution.
+    """
+    convolution = Convolution(
+        in_width,
+        out_width,
+        kernel_size,
+        stride,
+        depthwise=depthwise,
+        factorized=architecture.factorized,
+        bias=architecture.normalization == "none",
+    )
+    convolution.initialize(ACTIVATION_GAINS[architecture.activation] if gain is None else gain)
+    return convolution
+
+
+def conv_norm_act(
+    architecture: ConvolutionalArchitecture, convolution: Convolution, *, activated: bool = True
+) -> nn.Sequential:
+    """The convolution, its normalisation and, where `activated`, its activation."""
+    width = convolution.parts[-1].out_channels
+    block = nn.Sequential()
+    block.add_module("convolution", convolution)
+    block.add_module("normalization", normalization_layer(architecture.normalization, width))
+    if activated:
+        block.add_module("activation", activation_layer(architecture.activation))
+    return block
+
+
+def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolution) -> nn.Sequential:
+    """Normalisation and activation of the input, then the convolution (pre-activation)."""
+    width = convolution.parts[0].in_channels
+    block = nn.Sequential()
+    block.add_module("normalization", normalization_layer(architecture.normalization, width))
+    block.add_module("activation", activation_layer(architecture.activation))
+    block.add_module("convolution", convolution)
+    return block

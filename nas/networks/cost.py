@@ -1,0 +1,53 @@
+"""What a network costs, known before any of its weights exists."""
+
+from __future__ import annotations
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import Tensor, nn
+
+from nas.genome import Architecture
+from nas.networks.build import build_network
+from nas.outcome import Cost
+
+
+def count_params(architecture: Architecture, channels: int, num_classes: int) -> int:
+    """Trainable parameters, counted on the meta device; buffers are not counted."""
+    return _params_of(_build_on_meta(architecture, channels, num_classes))
+
+
+def measure_cost(architecture: Architecture, channels: int, num_classes: int, height: int, width: int) -> Cost:
+    """Build on the meta device, which draws no random numbers and initialises nothing, and count.
+
+    Args:
+        architecture: What to measure.
+        channels: Of the images.
+        num_classes: Number of logits.
+        height: Of the images, in pixels.
+        width: Of the images, in pixels.
+    """
+    network = _build_on_meta(architecture, channels, num_classes)
+    return Cost(params=_params_of(network), flops=_count_flops(network, torch.zeros(1, channels, height, width, device="cpu")))
+
+
+def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) -> nn.Module:
+    with torch.device("meta"):
+        return build_network(architecture, channels, num_classes).eval()
+
+
+def _params_of(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _count_flops(network: nn.Module, images_NCHW: Tensor) -> int:
+    """Trace a meta network with fvcore.
+
+    fvcore counts in a JIT trace, and PyTorch 2.15 cannot trace a convolution on the meta device (its shape check
+    refuses traced sizes). So the weights become zeros, not random numbers, on the CPU for one image's forward pass.
+    """
+    network.to_empty(device=images_NCHW.device)
+    for tensor in network.state_dict().values():
+        tensor.zero_()
+    analysis = FlopCountAnalysis(network, images_NCHW)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return int(analysis.total())

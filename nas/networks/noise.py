@@ -1,0 +1,50 @@
+"""Gaussian noise on activations, a regulariser of the first convolutions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nas.networks.convolution import Convolution
+
+NUM_NOISY_CONVOLUTIONS = 6
+
+
+class GaussianNoise(nn.Module):
+    """Adds independent normal noise in training; the identity in evaluation.
+
+    Args:
+        std: Standard deviation of the noise, in the units of its input.
+    """
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Tensor of any shape to one of the same shape."""
+        if not self.training:
+            return inputs
+        return inputs + self.std * torch.randn_like(inputs)
+
+    def extra_repr(self) -> str:
+        """The standard deviation, for `repr`."""
+        return f"std={self.std}"
+
+
+def add_noise(network: nn.Module, std: float) -> None:
+    """Append noise to each of the first six convolutions of a network, before what follows them.
+
+    "First" is the order of definition, which in every family here is the order of the forward pass. The 1×k and
+    k×1 parts of a factorised convolution are one convolution, and the noise follows the second. A projection on
+    a shortcut counts too, after the convolutions of its block's residual branch.
+
+    Args:
+        network: Changed in place. One with fewer than six convolutions gets noise after each of them.
+        std: Standard deviation; 0 adds no module.
+    """
+    if std == 0.0:
+        return
+    convolutions = [module for module in network.modules() if isinstance(module, Convolution)]
+    for convolution in convolutions[:NUM_NOISY_CONVOLUTIONS]:
+        convolution.add_module("noise", GaussianNoise(std))

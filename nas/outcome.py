@@ -1,0 +1,127 @@
+"""What became of a trial: a sum type, and the scores and curve that a completed one carries. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Union
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class was recognised.
+
+    Attributes:
+        support: Images of the class in the split; at 0 the scores are 0, as scikit-learn's `zero_division=0`.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Classification metrics of one split, each in [0, 1].
+
+    Attributes:
+        absent: Names of classes that the split has no image of; they count as 0 in the macro averages
+            only where the network predicted them, as in scikit-learn.
+    """
+
+    accuracy: float
+    precision_macro: float
+    recall_macro: float
+    f1_macro: float
+    precision_micro: float
+    recall_micro: float
+    f1_micro: float
+    per_class: tuple[ClassScores, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The averages by name, without the classes."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                "accuracy", "precision_macro", "recall_macro", "f1_macro",
+                "precision_micro", "recall_micro", "f1_micro",
+            )
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One point of a learning curve.
+
+    Attributes:
+        epoch: From 1.
+        train_loss: Mean of the epoch's steps.
+        validation_loss: Mean cross entropy over the validation images.
+        images_per_second: Training images through the network, evaluation not counted.
+        seconds: Since training began.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    macro_f1: float
+    accuracy: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        params: Trainable parameters.
+        flops: Of one image's forward pass; a multiply-add counts as one, as fvcore counts.
+    """
+
+    params: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Trained for the whole budget.
+
+    Attributes:
+        seconds: Training and evaluation together.
+        device: What it ran on, with its precision.
+    """
+
+    scores: Scores
+    curve: tuple[EpochRecord, ...]
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """Has more parameters than the budget allows; it was not trained."""
+
+    params: int
+    max_params: int
+
+
+FailureReason = Literal["diverged", "out_of_memory", "crashed", "preempted"]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Gave no result.
+
+    Attributes:
+        detail: One line for the reader.
+    """
+
+    reason: FailureReason
+    detail: str
+
+
+Outcome = Union[Completed, Infeasible, Failed]

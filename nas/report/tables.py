@@ -1,0 +1,100 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from nas.facts import DataFacts
+from nas.search.records import TrialRecord
+from nas.search.summary import FrontSummary
+from nas.worker.messages import SpacePreview
+
+
+def front_table(summary: FrontSummary) -> Table:
+    """The front against the baseline, smallest first."""
+    table = Table(title=f"Pareto front of {summary.study} against the baseline (validation images)", title_justify="left")
+    table.add_column("trial", justify="right")
+    table.add_column("family")
+    for name in ("macro-F1", "accuracy", "parameters", "MFLOPs", "times smaller"):
+        table.add_column(name, justify="right")
+    table.add_column("than the baseline")
+    for record in summary.front:
+        smaller = summary.times_smaller(record)
+        table.add_row(
+            *_columns(record), f"{smaller:,.1f}" if smaller else "-", summary.verdict_on(record),
+            style="bold" if record is summary.smallest else None,
+        )  # fmt: skip
+    if summary.baseline is not None:
+        table.add_section()
+        table.add_row(*_columns(summary.baseline), "1.0", "the baseline")
+    return table
+
+
+def _columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
+    return (
+        str(record.number),
+        record.family,
+        f"{record.macro_f1:.4f}",
+        f"{record.metrics.get('accuracy', 0.0):.4f}",
+        f"{record.params or 0:,}",
+        f"{(record.flops or 0) / 1e6:,.1f}",
+    )
+
+
+def class_table(record: TrialRecord) -> Table:
+    """Precision, recall and F1 of each class, rarest first."""
+    table = Table(title="Classes of the validation images, rarest first", title_justify="left")
+    table.add_column("class")
+    for name in ("images", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for scores in sorted(record.per_class, key=lambda scores: scores.support):
+        table.add_row(
+            scores.name, f"{scores.support:,}", f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}"
+        )
+    return table
+
+
+def curve_table(record: TrialRecord) -> Table:
+    """The learning curve."""
+    table = Table(title="Learning curve", title_justify="left")
+    for name in ("epoch", "training loss", "validation loss", "macro-F1", "accuracy", "images/s", "seconds"):
+        table.add_column(name, justify="right")
+    for point in record.curve:
+        table.add_row(
+            str(point.epoch), f"{point.train_loss:.4f}", f"{point.validation_loss:.4f}", f"{point.macro_f1:.4f}",
+            f"{point.accuracy:.4f}", f"{point.images_per_second:,.0f}", f"{point.seconds:.1f}",
+        )  # fmt: skip
+    return table
+
+
+def facts_table(facts: DataFacts) -> Table:
+    """A data set in numbers."""
+    table = Table(title=f"Data: {facts.name}", title_justify="left", show_header=False)
+    largest, smallest = max(facts.train_counts), min(facts.train_counts)
+    table.add_row("images", f"{facts.channels} x {facts.height} x {facts.width} pixels, {len(facts.classes)} classes")
+    table.add_row(
+        "splits", f"{facts.num_train:,} train, {facts.num_validation:,} validation, {facts.num_test:,} test (unopened)"
+    )
+    table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training images of a class)")
+    absent = [name for name, count in zip(facts.classes, facts.validation_counts, strict=True) if count == 0]
+    if absent:
+        table.add_row("not in validation", ", ".join(absent))
+    return table
+
+
+def preview_table(preview: SpacePreview) -> Table:
+    """Sample genomes of a search space."""
+    table = Table(title="Sample genomes", title_justify="left")
+    table.add_column("family")
+    table.add_column("parameters", justify="right")
+    table.add_column("MFLOPs", justify="right")
+    table.add_column("genome", overflow="fold")
+    for sample in (preview.smallest, *preview.samples):
+        genes = sample.genome.architecture.model_dump(exclude={"family"})
+        table.add_row(
+            sample.genome.architecture.family + (" (smallest)" if sample is preview.smallest else ""),
+            f"{sample.cost.params:,}",
+            f"{sample.cost.flops / 1e6:,.1f}",
+            ", ".join(f"{name}={value}" for name, value in genes.items()),
+        )
+    return table

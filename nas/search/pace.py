@@ -1,0 +1,79 @@
+"""How far a study is and how fast it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nas.search.records import TrialRecord
+from nas.search.slots import BASELINE_SLOT, Slots
+from nas.search.study import SearchStudy
+from nas.search.summary import states_of, summarize_front
+
+_WINDOW = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Status:
+    """A study's state.
+
+    Attributes:
+        done: Slots of the budget that are used up, the baseline's not counted.
+        states: Trials by optuna's state, the baseline not counted.
+        workers: Who holds a lease now.
+        trials_per_hour: Over the last hour in which trials ended; None before the first.
+        seconds_left: Until the budget is spent at that pace; None when nobody works.
+    """
+
+    study: str
+    data: str
+    budget: int
+    done: int
+    baseline_done: bool
+    states: dict[str, int]
+    workers: tuple[str, ...]
+    trials_per_hour: float | None
+    seconds_left: float | None
+    best_macro_f1: float | None
+
+
+def status_of(study: SearchStudy, slots: Slots) -> Status:
+    """Read a study's state."""
+    owners = slots.owners()
+    summary = summarize_front(study)
+    remaining = slots.remaining()
+    to_go = max(0, remaining.open + remaining.leased - (summary.baseline is None))
+    done = study.spec.budget.trials - to_go
+    pace = trials_per_hour(study.records())
+    return Status(
+        study=study.name,
+        data=study.facts.name,
+        budget=study.spec.budget.trials,
+        done=done,
+        baseline_done=summary.baseline is not None,
+        states=dict(states_of(study)),
+        workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
+        trials_per_hour=pace,
+        seconds_left=0.0 if to_go == 0 else 3600 * to_go / pace if pace and owners else None,
+        best_macro_f1=summary.best.macro_f1 if summary.best else None,
+    )
+
+
+def trials_per_hour(records: list[TrialRecord]) -> float | None:
+    """Trials ended per hour, over the last hour of the study's working time; None before two have ended."""
+    spans: list[tuple[datetime, datetime]] = [
+        (record.started, record.ended)
+        for record in records
+        if record.started and record.ended and not record.is_baseline and record.state in ("COMPLETE", "PRUNED")
+    ]
+    if not spans:
+        return None
+    last = max(ended for _, ended in spans)
+    recent = [(started, ended) for started, ended in spans if last - ended <= _WINDOW]
+    first = max(min(started for started, _ in recent), last - _WINDOW)
+    hours = (last - first).total_seconds() / 3600
+    return len(recent) / hours if hours > 0 else None
+
+
+def _task(slot: int) -> str:
+    return "baseline" if slot == BASELINE_SLOT else f"slot {slot}"

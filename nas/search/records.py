@@ -1,0 +1,131 @@
+"""A trial as the rest of the program sees it, read from and written to optuna's user attributes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from nas.genome import Genome
+from nas.outcome import ClassScores, Completed, Cost, EpochRecord
+from nas.search.front import Objectives
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a study.
+
+    Attributes:
+        state: Optuna's: RUNNING, COMPLETE, PRUNED, FAIL or WAITING.
+        reason: Why it has no result, for PRUNED and FAIL.
+        metrics: Averages by name; empty without a result.
+        weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
+        reused_from: The trial of the same genome whose result this one took over.
+    """
+
+    number: int
+    trial_id: int
+    state: str
+    is_baseline: bool
+    genome: Genome | None
+    objectives: Objectives | None
+    params: int | None
+    flops: int | None
+    metrics: dict[str, float]
+    per_class: tuple[ClassScores, ...]
+    curve: tuple[EpochRecord, ...]
+    train_seconds: float | None
+    device: str | None
+    reason: str | None
+    detail: str | None
+    weights: str | None
+    reused_from: int | None
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def family(self) -> str:
+        return self.genome.architecture.family if self.genome else "?"
+
+    @property
+    def macro_f1(self) -> float:
+        """Of a trial that has a result.
+
+        Raises:
+            ValueError: It has none.
+        """
+        if self.objectives is None:
+            raise ValueError(f"trial {self.number} has no result")
+        return self.objectives.macro_f1
+
+
+def objectives_of(completed: Completed, cost: Cost) -> Objectives:
+    """The values that the study is told."""
+    return Objectives(completed.scores.f1_macro, math.log10(cost.params))
+
+
+def read_record(trial: FrozenTrial) -> TrialRecord:
+    """What a stored trial holds."""
+    attributes: dict[str, Any] = trial.user_attrs
+    genome = attributes.get("genome")
+    complete = trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values or ())
+    return TrialRecord(
+        number=trial.number,
+        trial_id=trial._trial_id,
+        state=trial.state.name,
+        is_baseline=bool(attributes.get("baseline", False)),
+        genome=Genome.from_json(genome) if genome else None,
+        objectives=Objectives(*trial.values) if complete and trial.values else None,
+        params=attributes.get("params"),
+        flops=attributes.get("flops"),
+        metrics={name: attributes[name] for name in _METRICS if name in attributes},
+        per_class=tuple(ClassScores(**scores) for scores in json.loads(attributes.get("per_class", "[]"))),
+        curve=tuple(EpochRecord(**point) for point in json.loads(attributes.get("curve", "[]"))),
+        train_seconds=attributes.get("train_seconds"),
+        device=attributes.get("device"),
+        reason=attributes.get("reason"),
+        detail=attributes.get("detail"),
+        weights=attributes.get("weights"),
+        reused_from=attributes.get("reused_from"),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )
+
+
+def write_genome(trial: Trial, genome: Genome, cost: Cost) -> None:
+    """Note what the trial is, before it is trained."""
+    trial.set_user_attr("genome", genome.canonical_json)
+    trial.set_user_attr("genome_key", genome.key)
+    trial.set_user_attr("family", genome.architecture.family)
+    trial.set_user_attr("params", cost.params)
+    trial.set_user_attr("flops", cost.flops)
+
+
+def write_completed(trial: Trial, completed: Completed) -> None:
+    """Note the result; to be called before the trial is told, for a finished trial takes no attributes."""
+    for name, value in completed.scores.summary.items():
+        trial.set_user_attr(name, value)
+    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in completed.scores.per_class]))
+    trial.set_user_attr("curve", json.dumps([asdict(point) for point in completed.curve]))
+    trial.set_user_attr("train_seconds", completed.seconds)
+    trial.set_user_attr("device", completed.device)
+
+
+def copy_result(trial: Trial, source: TrialRecord) -> None:
+    """Take over the result of a trial of the same genome."""
+    for name, value in source.metrics.items():
+        trial.set_user_attr(name, value)
+    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in source.per_class]))
+    trial.set_user_attr("curve", json.dumps([asdict(point) for point in source.curve]))
+    trial.set_user_attr("device", source.device)
+    trial.set_user_attr("weights", source.weights)
+    trial.set_user_attr("reused_from", source.number if source.reused_from is None else source.reused_from)
+
+
+_METRICS = (
+    "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
+)  # fmt: skip

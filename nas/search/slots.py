@@ -1,0 +1,269 @@
+"""A study's budget as a table of leases: every slot is one trial, worked on by one worker at a time.
+
+    open and free  --claim-->  open and leased  --finish-->  done
+          ^                      |        |
+          '------- release ------'        '--- lease expires: claimable again, with its trial
+
+Each claim raises the slot's `attempt`. A worker that was slow, cut off or thought dead is fenced off by it: what it
+says later names an attempt that is no longer the slot's, and changes nothing.
+
+Every operation is one statement that commits by itself, so a lost connection leaves it either done or not, and all
+of them may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from nas.search.outage import DEFAULT_PATIENCE_SECONDS, ride_out
+
+BASELINE_SLOT = 0
+
+_metadata = MetaData()
+_slots = Table(
+    "nas_slots",
+    _metadata,
+    Column("study", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("trial_id", Integer),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("owner", Text),
+    Column("until", DateTime(timezone=True)),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("reason", Text),
+)
+# Any number that nothing else in the database locks; spells "nas_slot".
+_CREATION_LOCK = int.from_bytes(b"nas_slot", "big")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a slot, until it expires and somebody else claims it.
+
+    Args:
+        trial_id: Optuna's id of the trial that an earlier attempt began, to be taken up again; else None.
+    """
+
+    study: str
+    slot: int
+    attempt: int
+    owner: str
+    trial_id: int | None
+
+
+@dataclass(frozen=True)
+class SlotCounts:
+    """Slots by what can be done with them, the baseline's among them; `open` are free or expired."""
+
+    open: int
+    leased: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Owner:
+    name: str
+    slot: int
+    trial_id: int | None
+    seconds_left: float
+
+
+def create_table(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
+    """Make the table unless it is there.
+
+    Raises:
+        DatabaseError: The database stayed away, or this user may not create tables.
+    """
+
+    def create() -> None:
+        with engine.begin() as connection:
+            # Two sessions that both see no table would both create it, also with IF NOT EXISTS, and one would fail.
+            connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            _metadata.create_all(connection)
+
+    ride_out(create, url=_url(engine), patience_seconds=patience_seconds)
+
+
+class Slots:
+    """The slots of one study. Safe to share between threads.
+
+    Every method waits out an outage of the database and raises DatabaseError when it lasts too long.
+
+    Args:
+        study: The study's name.
+        patience_seconds: How long an outage may last.
+    """
+
+    def __init__(self, engine: Engine, study: str, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._url = _url(engine)
+        self._study = study
+        self._patience_seconds = patience_seconds
+
+    def open_slots(self, count: int) -> int:
+        """Add what is missing of the baseline's slot and `count` trials; how many were added.
+
+        A budget is only ever raised: with a smaller count nothing is removed.
+        """
+        numbers = select(literal(self._study), func.generate_series(BASELINE_SLOT, count))
+        missing = insert(_slots).from_select(["study", "slot"], numbers).on_conflict_do_nothing()
+        statement = missing.returning(_slots.c.slot)
+        return len(self._run(lambda connection: connection.execute(statement).all()))
+
+    def claim(self, owner: str, lease_seconds: float) -> Lease | None:
+        """Take the first slot that is free or whose lease expired; None when there is none now.
+
+        When the connection breaks after the commit, the repeated call takes another slot and the first stays leased
+        to nobody until it expires: a delay of one lease, not a lost slot.
+
+        Args:
+            owner: Unique among everything that claims at the same time, such as host, process and slot of it.
+        """
+        # Rows that other claims are taking are skipped rather than waited for.
+        claimable = (
+            select(_slots.c.slot)
+            .where(self._mine(), _claimable())
+            .order_by(_slots.c.slot)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .cte("claimable")
+        )
+        statement = (
+            update(_slots)
+            .where(self._mine(), _slots.c.slot == claimable.c.slot)
+            .values(owner=owner, until=_after(lease_seconds), attempt=_slots.c.attempt + 1)
+            .returning(_slots.c.slot, _slots.c.attempt, _slots.c.trial_id)
+        )
+        row = self._run(lambda connection: connection.execute(statement).one_or_none())
+        return None if row is None else Lease(self._study, row.slot, row.attempt, owner, row.trial_id)
+
+    def attach(self, lease: Lease, trial_id: int) -> bool:
+        """Note the trial that works on the slot, for whoever may have to take it up again; False: lease lost."""
+        return self._change(lease, _still_open(), trial_id=trial_id)
+
+    def renew(self, lease: Lease, lease_seconds: float) -> bool:
+        """Prolong the lease from now on; False: lease lost, drop the work.
+
+        A lease that expired is prolonged all the same while nobody has claimed the slot.
+        """
+        return self._change(lease, _still_open(), until=_after(lease_seconds))
+
+    def finish(self, lease: Lease, reason: str) -> bool:
+        """Close the slot for good; False: lease lost, drop the result.
+
+        Closing it again for the same reason is True: a call that is repeated because its answer was lost must not
+        make the worker drop a result that counts.
+        """
+        mine_already = and_(_slots.c.state == "done", _slots.c.reason == reason)
+        return self._change(lease, or_(_still_open(), mine_already), state="done", reason=reason, until=None)
+
+    def release(self, lease: Lease, *, keep_trial: bool) -> bool:
+        """Give the slot back at once; False: lease lost already.
+
+        Args:
+            keep_trial: The next owner takes up the same trial; otherwise it asks for a new one.
+        """
+        trial_id = _slots.c.trial_id if keep_trial else None
+        return self._change(lease, _still_open(), owner=None, until=None, trial_id=trial_id)
+
+    def remaining(self) -> SlotCounts:
+        """How many slots are claimable, leased and done."""
+        statement = select(
+            func.count().filter(_claimable()),
+            func.count().filter(_leased()),
+            func.count().filter(_slots.c.state == "done"),
+        ).where(self._mine())
+        return SlotCounts(*self._run(lambda connection: connection.execute(statement).one()))
+
+    def owners(self) -> list[Owner]:
+        """Who works on what, in the order of slots; expired leases are not work."""
+        left = func.extract("epoch", _slots.c.until - func.clock_timestamp())
+        columns = (_slots.c.owner, _slots.c.slot, _slots.c.trial_id, left)
+        statement = select(*columns).where(self._mine(), _leased()).order_by(_slots.c.slot)
+        rows = self._run(lambda connection: connection.execute(statement).all())
+        return [Owner(name, slot, trial_id, float(seconds)) for name, slot, trial_id, seconds in rows]
+
+    def owned_trial_ids(self) -> set[int]:
+        """Trials that a slot still counts on: under a lease, or waiting to be taken up again.
+
+        A trial is asked for before it is attached, so a running trial may be missing here for a moment.
+        """
+        statement = select(_slots.c.trial_id).where(self._mine(), _still_open(), _slots.c.trial_id.is_not(None))
+        return set(self._run(lambda connection: connection.scalars(statement).all()))
+
+    def seconds_until_claimable(self) -> float | None:
+        """0 when a slot can be claimed now, else until the first lease expires; None when all slots are done."""
+        wait = func.extract("epoch", func.coalesce(_slots.c.until, func.clock_timestamp()) - func.clock_timestamp())
+        statement = select(func.min(wait)).where(self._mine(), _still_open())
+        seconds = self._run(lambda connection: connection.scalar(statement))
+        return None if seconds is None else max(0.0, float(seconds))
+
+    def _mine(self) -> ColumnElement[bool]:
+        return _slots.c.study == self._study
+
+    def _change(self, lease: Lease, condition: ColumnElement[bool], **values: Any) -> bool:
+        """The owner is checked with the attempt, since a released slot keeps its attempt until the next claim."""
+        statement = (
+            update(_slots)
+            .where(_slots.c.study == lease.study, _slots.c.slot == lease.slot)
+            .where(_slots.c.attempt == lease.attempt, _slots.c.owner == lease.owner, condition)
+            .values(**values)
+        )
+        return self._run(lambda connection: connection.execute(statement).rowcount) == 1
+
+    def _run(self, operation: Callable[[Connection], Result]) -> Result:
+        def call() -> Result:
+            with self._engine.connect() as connection:
+                return operation(connection)
+
+        return ride_out(call, url=self._url, patience_seconds=self._patience_seconds)
+
+
+def _still_open() -> ColumnElement[bool]:
+    return _slots.c.state == "open"
+
+
+# The database's clock, since workers' clocks differ; clock_timestamp() and not now(), which is the start of the
+# transaction: a claim would count from before its search, and inside a caller's longer transaction a lease would be
+# granted, or another's judged, by a time long past. A statement that waits for a row's lock still counts from before
+# the wait; that lease ends early, which `attempt` makes harmless.
+
+
+def _claimable() -> ColumnElement[bool]:
+    return and_(_still_open(), or_(_slots.c.until.is_(None), _slots.c.until < func.clock_timestamp()))
+
+
+def _leased() -> ColumnElement[bool]:
+    return and_(_still_open(), _slots.c.until >= func.clock_timestamp())
+
+
+def _after(seconds: float) -> ColumnElement[Any]:
+    return func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
+
+
+def _url(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)

@@ -1,0 +1,249 @@
+"""A search study: what optuna stores of it, and asking for, resuming and telling its trials."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
+from optuna.storages import RDBStorage
+from optuna.trial import Trial, TrialState, create_trial
+from pydantic import ValidationError
+
+from nas.database import engine_options
+from nas.errors import StudyError
+from nas.facts import DataFacts
+from nas.genome import Genome, ReferenceArchitecture
+from nas.outcome import Completed, Cost, Failed, Infeasible
+from nas.search.front import Objectives, pareto_front
+from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
+from nas.search.samplers import make_sampler
+from nas.study_spec import StudySpec
+
+_DIRECTIONS = ("maximize", "minimize")
+_METRIC_NAMES = ("macro_f1", "log10_params")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The database as optuna sees it, and the folder of weights."""
+
+    rdb: RDBStorage
+    artifacts: FileSystemArtifactStore
+
+    @classmethod
+    def connect(cls, url: str, artifacts: Path, *, create_tables: bool = False) -> Storage:
+        """Connect to a database that was checked to be reachable.
+
+        Args:
+            create_tables: Make optuna's tables where they are missing; only one process may do so at a time.
+        """
+        artifacts.mkdir(parents=True, exist_ok=True)
+        rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
+        return cls(rdb, FileSystemArtifactStore(artifacts))
+
+
+def study_names(storage: Storage) -> list[str]:
+    """Names of this program's studies in the database, oldest first."""
+    summaries = optuna.get_all_study_summaries(storage.rdb, include_best_trial=False)
+    return [summary.study_name for summary in summaries if "spec" in summary.user_attrs]
+
+
+class SearchStudy:
+    """One study. Each thread that asks and tells needs an instance of its own."""
+
+    def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
+        self.storage = storage
+        self.spec = spec
+        self.facts = facts
+        self._study = study
+
+    @classmethod
+    def create(cls, storage: Storage, spec: StudySpec, facts: DataFacts) -> SearchStudy:
+        """Create a study, or open the one of that name if its specification is the same.
+
+        A new study starts with one genome of each family, so that none is missed by chance.
+
+        Raises:
+            StudyError: A study of that name exists with another specification.
+        """
+        if spec.name not in optuna.get_all_study_names(storage.rdb):
+            study = optuna.create_study(storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS)
+            study.set_metric_names(list(_METRIC_NAMES))
+            for family in spec.space.families:
+                study.enqueue_trial({"family": family})
+            study.set_user_attr("facts", json.dumps(asdict(facts)))
+            study.set_user_attr("spec", spec.model_dump_json())
+        opened = cls.open(storage, spec.name)
+        differences = opened.spec.differences(spec)
+        if differences:
+            listed = "\n".join(f"  {difference}" for difference in differences)
+            raise StudyError(
+                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{listed}"
+            )
+        if opened.spec.budget.trials < spec.budget.trials:
+            opened._study.set_user_attr("spec", spec.model_dump_json())
+            opened.spec = spec
+        return opened
+
+    @classmethod
+    def open(cls, storage: Storage, name: str) -> SearchStudy:
+        """Open a study.
+
+        Raises:
+            StudyError: There is none of that name, or it is not one of this program's.
+        """
+        try:
+            study = optuna.load_study(study_name=name, storage=storage.rdb)
+        except KeyError:
+            known = ", ".join(study_names(storage)) or "none yet"
+            raise StudyError(f"no study {name!r}; studies here: {known}") from None
+        attributes = study.user_attrs
+        try:
+            spec = StudySpec.model_validate_json(attributes["spec"])
+            facts = DataFacts.from_json(attributes["facts"])
+        except (KeyError, ValidationError, TypeError) as error:
+            raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
+        study.sampler = make_sampler(spec.sampler)
+        return cls(storage, study, spec, facts)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """The study underneath, for optuna's own tools."""
+        return self._study
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial, in the order of their numbers."""
+        return [read_record(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def record(self, number: int) -> TrialRecord:
+        """One trial.
+
+        Raises:
+            StudyError: There is no trial of that number.
+        """
+        records = self.records()
+        if not 0 <= number < len(records):
+            raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
+        return records[number]
+
+    def ask(self) -> tuple[Trial, Genome]:
+        """Start a new trial."""
+        trial = self._study.ask()
+        return trial, self.spec.space.sample(trial)
+
+    def start_baseline(self) -> tuple[Trial, Genome]:
+        """Start the baseline's trial, which the sampler has no part in."""
+        self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={"baseline": True}))
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        newest = max((trial for trial in running if trial.user_attrs.get("baseline")), key=lambda trial: trial.number)
+        return Trial(self._study, newest._trial_id), self._baseline_genome()
+
+    def resume(self, trial_id: int) -> tuple[Trial, Genome] | None:
+        """Take up a trial whose worker was lost; None if it has ended in the meantime."""
+        # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
+        stored = next((t for t in self._study.get_trials(deepcopy=False) if t._trial_id == trial_id), None)
+        if stored is None or stored.state.is_finished():
+            return None
+        trial = Trial(self._study, trial_id)
+        if stored.user_attrs.get("baseline"):
+            return trial, self._baseline_genome()
+        return trial, self.spec.space.sample(trial)
+
+    def twin(self, genome: Genome) -> TrialRecord | None:
+        """A completed trial of the same genome."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if trial.user_attrs.get("genome_key") == genome.key:
+                return read_record(trial)
+        return None
+
+    def note_genome(self, trial: Trial, genome: Genome, cost: Cost) -> None:
+        """Record what a trial is, before it is trained."""
+        write_genome(trial, genome, cost)
+
+    def tell_completed(self, trial: Trial, completed: Completed, cost: Cost, weights: Path) -> bool:
+        """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
+        objectives = objectives_of(completed, cost)
+        on_front = self._would_be_on_front(objectives)
+        if on_front or trial.user_attrs.get("baseline"):
+            artifact = upload_artifact(
+                artifact_store=self.storage.artifacts, file_path=str(weights), study_or_trial=trial
+            )
+            trial.set_user_attr("weights", artifact)
+        write_completed(trial, completed)
+        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
+        return on_front
+
+    def tell_twin(self, trial: Trial, twin: TrialRecord) -> None:
+        """Record the result of an earlier trial of the same genome."""
+        assert twin.objectives is not None
+        copy_result(trial, twin)
+        self._tell(trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+
+    def tell_infeasible(self, trial: Trial, cost: Cost, outcome: Infeasible) -> None:
+        """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
+        trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
+        trial.set_user_attr("reason", "over_budget")
+        trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
+        self._tell(trial, state=TrialState.PRUNED)
+
+    def tell_failed(self, trial: Trial, failed: Failed) -> None:
+        """Record why a trial gave no result; one that was interrupted is put up to be tried again."""
+        trial.set_user_attr("reason", failed.reason)
+        trial.set_user_attr("detail", failed.detail)
+        if failed.reason == "preempted" and trial.params:
+            self._study.enqueue_trial(trial.params)
+        self._tell(trial, state=TrialState.FAIL)
+
+    def fail_orphans(self, owned: Sequence[int]) -> int:
+        """Fail the running trials that no slot owns; returns how many there were."""
+        orphans = [
+            trial
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if trial._trial_id not in owned
+        ]
+        for orphan in orphans:
+            self.tell_failed(Trial(self._study, orphan._trial_id), Failed("crashed", "its worker was lost"))
+        return len(orphans)
+
+    def download_weights(self, record: TrialRecord, path: Path) -> None:
+        """Fetch the weights of a trial.
+
+        Raises:
+            StudyError: It kept none, or the file is not where the study says.
+        """
+        if record.weights is None:
+            raise StudyError(
+                f"trial {record.number} of {self.name!r} kept no weights: only the baseline and trials "
+                "that were on the front when they ended do"
+            )
+        try:
+            download_artifact(
+                artifact_store=self.storage.artifacts, artifact_id=record.weights, file_path=str(path)
+            )
+        except optuna.artifacts.exceptions.ArtifactNotFound as error:
+            raise StudyError(
+                f"the weights of trial {record.number} are not in the artifact store of this machine; set NAS_ARTIFACTS"
+            ) from error
+
+    def _baseline_genome(self) -> Genome:
+        return Genome(
+            architecture=ReferenceArchitecture(family=self.spec.baseline.network), recipe=self.spec.baseline.recipe
+        )
+
+    def _would_be_on_front(self, objectives: Objectives) -> bool:
+        known = [record.objectives for record in self.records() if record.objectives and not record.is_baseline]
+        return any(point is objectives for point in pareto_front([*known, objectives], lambda point: point))
+
+    def _tell(
+        self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None
+    ) -> None:
+        self._study.tell(trial, values=values, state=state, skip_if_finished=True)

@@ -1,0 +1,131 @@
+"""What a study has found: its front against the baseline, and how far it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from nas.search.front import hypervolume, pareto_front
+from nas.search.records import TrialRecord
+from nas.search.study import SearchStudy
+
+
+@dataclass(frozen=True)
+class FrontSummary:
+    """A study's front and baseline.
+
+    Attributes:
+        baseline: None until it is trained.
+        front: Smallest first; the baseline is not in it.
+        hypervolume: Of the front, see `nas.search.front`.
+    """
+
+    study: str
+    baseline: TrialRecord | None
+    front: tuple[TrialRecord, ...]
+    hypervolume: float
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The front's highest macro-F1."""
+        return self.front[-1] if self.front else None
+
+    @property
+    def smallest(self) -> TrialRecord | None:
+        """The smallest network that at least equals the baseline."""
+        if self.baseline is None:
+            return None
+        return next((record for record in self.front if record.macro_f1 >= self.baseline.macro_f1), None)
+
+    def times_smaller(self, record: TrialRecord) -> float | None:
+        """How many times fewer parameters than the baseline."""
+        if self.baseline is None or not self.baseline.params or not record.params:
+            return None
+        return self.baseline.params / record.params
+
+    def verdict_on(self, record: TrialRecord) -> str:
+        """Whether a member of the front at least equals the baseline on the validation images."""
+        if self.baseline is None:
+            return "no baseline yet"
+        difference = record.macro_f1 - self.baseline.macro_f1
+        return f"{'at least equal' if difference >= 0 else 'below'} ({difference:+.3f})"
+
+    @property
+    def verdict(self) -> str:
+        """The study's answer in one sentence."""
+        if self.best is None:
+            return "No trial has a result yet."
+        if self.baseline is None:
+            return "The baseline is not trained yet, so there is nothing to compare with."
+        reference = f"ResNet-18 ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
+        record = self.smallest
+        if record is None:
+            return (
+                f"No network has reached {reference} yet; the best, trial {self.best.number}, "
+                f"has macro-F1 {self.best.macro_f1:.3f} with {self.best.params:,} parameters."
+            )
+        return (
+            f"The smallest network that at least equals {reference} on the validation images is trial "
+            f"{record.number}, a {record.family} with {record.params:,} parameters and macro-F1 "
+            f"{record.macro_f1:.3f}: {self.times_smaller(record):,.0f} times smaller."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "study": self.study,
+            "baseline": record_json(self.baseline) if self.baseline else None,
+            "front": [
+                {
+                    **record_json(record),
+                    "times_smaller": self.times_smaller(record),
+                    "verdict": self.verdict_on(record),
+                }
+                for record in self.front
+            ],
+            "hypervolume": self.hypervolume,
+            "verdict": self.verdict,
+        }
+
+
+def summarize_front(study: SearchStudy) -> FrontSummary:
+    """Read a study's front and baseline."""
+    complete = [record for record in study.records() if record.objectives is not None]
+    searched = [record for record in complete if not record.is_baseline]
+    front = pareto_front(searched, _objectives)
+    return FrontSummary(
+        study=study.name,
+        baseline=next((record for record in complete if record.is_baseline), None),
+        front=tuple(front),
+        hypervolume=hypervolume([_objectives(record) for record in front]),
+    )
+
+
+def record_json(record: TrialRecord) -> dict[str, Any]:
+    """One trial for `--json`."""
+    return {
+        "number": record.number,
+        "state": record.state,
+        "is_baseline": record.is_baseline,
+        "family": record.family,
+        "macro_f1": record.objectives.macro_f1 if record.objectives else None,
+        "params": record.params,
+        "flops": record.flops,
+        **record.metrics,
+        "train_seconds": record.train_seconds,
+        "device": record.device,
+        "reason": record.reason,
+        "detail": record.detail,
+        "reused_from": record.reused_from,
+        "genome": record.genome.model_dump(mode="json", exclude_none=True) if record.genome else None,
+    }
+
+
+def states_of(study: SearchStudy) -> Counter[str]:
+    """How many trials are in each state, the baseline not counted."""
+    return Counter(record.state for record in study.records() if not record.is_baseline)
+
+
+def _objectives(record: TrialRecord) -> Any:
+    return record.objectives

@@ -1,0 +1,72 @@
+"""Settings from the environment, read once by the command line and handed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nas.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Every setting; each is the environment variable of its name in capitals, prefixed `NAS_`.
+
+    Attributes:
+        home: Embedded database, artifacts and data cache.
+        storage: A PostgreSQL URL; without it the embedded server is used.
+        storage_file: A file that holds that URL, for secrets mounted by an orchestrator.
+        artifacts: Where weights are kept; default: a folder in `home`.
+        data: Where torchvision's downloads and decoded image folders are kept; default: a folder in `home`.
+        device: `cpu`, `cuda`, `cuda:1` …; default: a GPU where there is one.
+        slots: Trials at once; default: one per GPU, or one per core.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Path(".nas")
+    storage: str | None = None
+    storage_file: Path | None = None
+    artifacts: Path | None = None
+    data: Path | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    slots: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def artifacts_folder(self) -> Path:
+        return self.artifacts or self.home / "artifacts"
+
+    @property
+    def data_folder(self) -> Path:
+        return self.data or self.home / "data"
+
+    @property
+    def storage_url(self) -> str | None:
+        """The configured database URL, or None for the embedded server.
+
+        Raises:
+            SettingsError: The storage file cannot be read, or both settings are given.
+        """
+        if self.storage_file is None:
+            return self.storage
+        if self.storage is not None:
+            raise SettingsError("NAS_STORAGE and NAS_STORAGE_FILE are both set; keep one of them")
+        try:
+            return self.storage_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"NAS_STORAGE_FILE: cannot read {self.storage_file}: {error.strerror}") from error
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: A variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [f"NAS_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise SettingsError("; ".join(faults)) from error

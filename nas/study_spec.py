@@ -1,0 +1,203 @@
+"""Study files: data, budget, sampler, training and baseline of one search, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from nas.errors import SpecificationError
+from nas.genome import Recipe, Value
+from nas.space import Space
+from nas.toml_file import faults_of, read_toml
+
+Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "npz", "folder"]
+EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class DataSpec(Value):
+    """Which images, and how they are split.
+
+    The validation part is taken from the source's training images first; the limits below then thin the
+    training part alone, so that validation keeps the source's own class frequencies.
+
+    Attributes:
+        path: The file of `npz`, the directory of `folder`.
+        emnist_split: Which of EMNIST's six splits.
+        validation_fraction: Share of the training images held out for validation, stratified.
+        test_fraction: Share held out for testing where the source has no test images of its own, stratified.
+        seed: Of every random choice that makes the splits.
+        images_per_class: At most so many training images of each class (Tiny-CIFAR: 500).
+        long_tail: Factor between the largest and the smallest class of the training part; counts fall
+            exponentially over the classes' order (Cui et al., 2019).
+        max_train_images: At most so many training images, class frequencies kept.
+        max_validation_images: Likewise for validation.
+        image_size: Side in pixels to which a folder's images are brought; default: their own, which must agree.
+        channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 where every image is grey.
+    """
+
+    source: Source
+    path: str | None = None
+    emnist_split: EmnistSplit | None = None
+    validation_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.15
+    seed: int = 0
+    images_per_class: PositiveInt | None = None
+    long_tail: Annotated[float, Field(gt=1.0)] | None = None
+    max_train_images: PositiveInt | None = None
+    max_validation_images: PositiveInt | None = None
+    image_size: Annotated[int, Field(ge=8, le=512)] | None = None
+    channels: Literal[1, 3] | None = None
+
+    @model_validator(mode="after")
+    def _keys_fit_the_source(self) -> DataSpec:
+        needs_path = self.source in ("npz", "folder")
+        if needs_path and self.path is None:
+            raise ValueError(f"source {self.source!r} needs a path (or --data PATH)")
+        if not needs_path and self.path is not None:
+            raise ValueError(f"source {self.source!r} takes no path")
+        if (self.source == "emnist") != (self.emnist_split is not None):
+            raise ValueError(f"source {self.source!r} {'needs an' if self.source == 'emnist' else 'takes no'} emnist_split")
+        if self.source != "folder" and (self.image_size is not None or self.channels is not None):
+            raise ValueError("image_size and channels are for source 'folder' alone")
+        return self
+
+
+class BudgetSpec(Value):
+    """What a study may spend.
+
+    Attributes:
+        trials: Genomes to try, the baseline not counted.
+        epochs: Passes over the training images, for every trial and the baseline alike.
+        max_params: Genomes with more parameters are not trained.
+    """
+
+    trials: PositiveInt
+    epochs: PositiveInt
+    max_params: PositiveInt | None = None
+
+
+class SamplerSpec(Value):
+    """How genomes are proposed.
+
+    Attributes:
+        startup_trials: Random genomes before the sampler learns; each family is among them.
+    """
+
+    name: Literal["tpe", "nsga2", "random"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=0)] = 24
+
+
+class TrainingSpec(Value):
+    """What all trainings of the study share.
+
+    Attributes:
+        seed: Of weights, shuffling and augmentation.
+        precision: Arithmetic of training; `auto` is bfloat16 where the device computes in it.
+    """
+
+    seed: int = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class BaselineSpec(Value):
+    """The network that the front is compared with, trained on the same splits for the same epochs."""
+
+    network: Literal["resnet18"] = "resnet18"
+    recipe: Recipe = Recipe()
+
+
+class StudySpec(Value):
+    """One search, whole: a worker needs nothing else.
+
+    Attributes:
+        search_space: The tables of the search-space file.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    description: str = ""
+    data: DataSpec
+    budget: BudgetSpec
+    sampler: SamplerSpec = SamplerSpec()
+    training: TrainingSpec = TrainingSpec()
+    baseline: BaselineSpec = BaselineSpec()
+    search_space: dict[str, Any]
+
+    @property
+    def space(self) -> Space:
+        """The search space, ready to sample."""
+        return Space.parse(self.search_space, f"search space of study {self.name!r}")
+
+    @classmethod
+    def load(cls, path: Path, data: Mapping[str, str] | None = None, name: str | None = None) -> StudySpec:
+        """Read a study file and the search space it names.
+
+        Args:
+            data: `source` and `path` of an npz file or an image folder, in place of the file's own source.
+            name: Takes the place of the file's name for the study.
+
+        Raises:
+            SpecificationError: Lists every fault of both files.
+        """
+        tables = read_toml(path)
+        faults = _resolve_search_space(tables, path)
+        _resolve_data(tables, path, data)
+        if name is not None:
+            tables["name"] = name
+        try:
+            spec = cls.model_validate(tables)
+        except ValidationError as error:
+            raise SpecificationError(str(path), faults_of(error) + faults) from error
+        if faults:
+            raise SpecificationError(str(path), faults)
+        return spec
+
+    def differences(self, other: StudySpec) -> list[str]:
+        """The keys whose values differ, one line each, apart from the number of trials, which may be raised."""
+        mine, others = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        mine.pop("budget.trials"), others.pop("budget.trials")
+        return [
+            f"{key}: {mine.get(key, 'absent')} there, {others.get(key, 'absent')} here"
+            for key in sorted(mine.keys() | others.keys())
+            if mine.get(key) != others.get(key)
+        ]
+
+
+def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
+    """Put the tables of the named search-space file in place of its path; returns its faults."""
+    named = tables.get("search_space")
+    if not isinstance(named, str):
+        if named is None:
+            return []
+        tables["search_space"] = {}
+        return ["search_space: must be the path of a search-space file, relative to this one"]
+    try:
+        tables["search_space"] = dict(Space.load(path.parent / named).tables)
+    except SpecificationError as error:
+        tables["search_space"] = {}
+        return [f"search_space ({error.where}): {fault}" for fault in error.faults]
+    return []
+
+
+def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str] | None) -> None:
+    """Apply `--data`, and make a path in the file absolute."""
+    table = tables.get("data", {})
+    if not isinstance(table, dict):
+        return
+    if replacement is not None:
+        foreign = {"emnist_split"} if replacement["source"] == "folder" else {"emnist_split", "image_size", "channels"}
+        tables["data"] = {**{key: value for key, value in table.items() if key not in foreign}, **replacement}
+    elif isinstance(table.get("path"), str):
+        tables["data"] = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat

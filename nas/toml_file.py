@@ -1,0 +1,48 @@
+"""Reading TOML, and turning pydantic's findings into lines that name the key."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.errors import SpecificationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        SpecificationError: The file is missing, unreadable, or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SpecificationError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecificationError(str(path), [f"not valid TOML: {error}"]) from error
+
+
+def faults_of(error: ValidationError, prefix: str = "") -> list[str]:
+    """One line for each fault that pydantic found: the dotted key, what is wrong, what was given."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        key = ".".join([*([prefix] if prefix else []), *(str(part) for part in fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{key}: unknown key")
+        elif fault["type"] == "missing":
+            lines.append(f"{key}: missing")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            given = f" (given: {fault['input']!r})" if isinstance(fault["input"], (str, int, float, bool)) else ""
+            lines.append(f"{key}: {message}{given}" if key else f"{message}{given}")
+    return lines

@@ -1,0 +1,1 @@
+"""Training one network: losses, optimisation, metrics and the loop."""

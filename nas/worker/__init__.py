@@ -1,0 +1,1 @@
+"""Workers: a supervisor that talks to the database, and its trainer child that computes."""

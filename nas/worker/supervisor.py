@@ -1,0 +1,178 @@
+"""A supervisor: claims slots of the budget and sees each trial through, from proposal to result."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import Trial
+
+from nas.genome import Genome
+from nas.outcome import Completed, Cost, Failed, Infeasible
+from nas.search.records import TrialRecord
+from nas.search.slots import BASELINE_SLOT, Lease, Slots
+from nas.search.study import SearchStudy
+from nas.worker.child import Interrupted, TrainerChild, TrainerLost
+from nas.worker.events import EpochEnded, Listener, Notice, TrialEnded, TrialStarted
+from nas.worker.heartbeat import Heartbeat
+from nas.worker.messages import Train
+
+LEASE_SECONDS = 60.0
+_IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A trial in hand, with the lease that allows it."""
+
+    lease: Lease
+    trial: Trial
+    genome: Genome
+    cost: Cost
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.lease.slot == BASELINE_SLOT
+
+
+class Supervisor:
+    """Runs trials one after another until the budget is spent or it is asked to stop.
+
+    Args:
+        number: Of this supervisor in its process, from 1.
+        owner: Who holds the leases, for people to read.
+        stop: Set to end: the trial under way is put back.
+        deadline: Set when no new trial is to be started.
+    """
+
+    def __init__(
+        self,
+        study: SearchStudy,
+        slots: Slots,
+        child: TrainerChild,
+        *,
+        number: int,
+        owner: str,
+        listener: Listener,
+        stop: threading.Event,
+        deadline: threading.Event,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._study = study
+        self._slots = slots
+        self._child = child
+        self._number = number
+        self._owner = owner
+        self._listener = listener
+        self._stop = stop
+        self._deadline = deadline
+        self._lease_seconds = lease_seconds
+
+    def run(self) -> None:
+        """Work until every slot of the study is done.
+
+        Raises:
+            NasError: The data cannot be loaded, or the database stays away.
+        """
+        try:
+            self._child.open_data()
+            while not (self._stop.is_set() or self._deadline.is_set()):
+                lease = self._slots.claim(self._owner, self._lease_seconds)
+                if lease is not None:
+                    self._hold(lease)
+                elif self._slots.seconds_until_claimable() is None:
+                    return
+                else:
+                    # The others are training the last trials; should one be lost, its slot comes free.
+                    self._stop.wait(_IDLE_SECONDS)
+        except Interrupted:
+            return
+        finally:
+            self._child.close()
+
+    def _hold(self, lease: Lease) -> None:
+        """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
+        with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
+            trial, genome = self._begin(lease)
+            try:
+                cost = self._child.measure(genome.architecture)
+            except (Interrupted, TrainerLost):
+                self._study.tell_failed(trial, Failed("preempted", "the worker ended before the training began"))
+                self._slots.release(lease, keep_trial=False)
+                return
+            attempt = Attempt(lease, trial, genome, cost)
+            self._study.note_genome(trial, genome, cost)
+            twin = self._study.twin(genome)
+            if twin is not None:
+                self._tell_twin(attempt, twin)
+            elif self._over_budget(attempt):
+                self._tell_infeasible(attempt)
+            else:
+                self._train(attempt, heartbeat)
+
+    def _begin(self, lease: Lease) -> tuple[Trial, Genome]:
+        """The slot's own unfinished trial, or a new one."""
+        resumed = self._study.resume(lease.trial_id) if lease.trial_id is not None else None
+        if resumed is not None:
+            self._listener(Notice(self._number, f"trial {resumed[0].number} lost its worker and is taken up again"))
+            return resumed
+        trial, genome = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
+        self._slots.attach(lease, trial._trial_id)
+        return trial, genome
+
+    def _over_budget(self, attempt: Attempt) -> bool:
+        max_params = self._study.spec.budget.max_params
+        return max_params is not None and attempt.cost.params > max_params and not attempt.is_baseline
+
+    def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
+        spec, trial = self._study.spec, attempt.trial
+        family = attempt.genome.architecture.family
+        self._listener(TrialStarted(self._number, trial.number, attempt.is_baseline, family, attempt.cost))
+        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+            weights = Path(folder) / f"trial-{trial.number}.safetensors"
+            outcome = self._child.train(
+                Train(attempt.genome, spec.budget.epochs, spec.training.seed, weights),
+                lambda record: self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, record)),
+            )
+            if heartbeat.lost or not self._slots.renew(attempt.lease, self._lease_seconds):
+                self._listener(Notice(self._number, f"trial {trial.number}: the lease was lost; its result is dropped"))
+                return
+            if isinstance(outcome, Completed):
+                self._tell_completed(attempt, outcome, weights)
+            else:
+                self._tell_failed(attempt, outcome)
+
+    def _tell_completed(self, attempt: Attempt, outcome: Completed, weights: Path) -> None:
+        on_front = self._study.tell_completed(attempt.trial, outcome, attempt.cost, weights)
+        self._slots.finish(attempt.lease, "completed")
+        self._ended(attempt, outcome, on_front=on_front)
+
+    def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
+        self._study.tell_twin(attempt.trial, twin)
+        self._slots.finish(attempt.lease, "reused")
+        self._listener(Notice(self._number, f"trial {attempt.trial.number} is trial {twin.number} again: result reused"))
+
+    def _tell_infeasible(self, attempt: Attempt) -> None:
+        assert self._study.spec.budget.max_params is not None
+        outcome = Infeasible(attempt.cost.params, self._study.spec.budget.max_params)
+        self._study.tell_infeasible(attempt.trial, attempt.cost, outcome)
+        self._slots.finish(attempt.lease, "over_budget")
+        self._ended(attempt, outcome)
+
+    def _tell_failed(self, attempt: Attempt, outcome: Failed) -> None:
+        self._study.tell_failed(attempt.trial, outcome)
+        if outcome.reason == "preempted":
+            self._slots.release(attempt.lease, keep_trial=False)
+        else:
+            self._slots.finish(attempt.lease, outcome.reason)
+        self._ended(attempt, outcome)
+
+    def _ended(self, attempt: Attempt, outcome: Completed | Infeasible | Failed, *, on_front: bool = False) -> None:
+        family = attempt.genome.architecture.family
+        self._listener(
+            TrialEnded(
+                self._number, attempt.trial.number, attempt.is_baseline, family, attempt.cost, outcome, on_front
+            )
+        )

@@ -1,0 +1,150 @@
+"""The trainer: a child process that holds the data on the device and trains what it is sent.
+
+It never touches the database. It ends when its supervisor closes the pipe.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+import torch
+from typing_extensions import assert_never
+
+from nas.data.images import ImageData
+from nas.data.loading import load_data
+from nas.data.normalization import Normalization
+from nas.errors import NasError
+from nas.facts import DataFacts
+from nas.networks.build import build_network
+from nas.networks.cost import measure_cost
+from nas.outcome import Completed, Cost, Failed
+from nas.space import Space
+from nas.training.device import Compute
+from nas.training.loop import Diverged, Task, train
+from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
+from nas.worker.messages import Decoding, Fault, Measure, OpenData, Preview, Reply, Request, SpacePreview, Train
+from nas.worker.preview import preview_space
+
+
+def serve(connection: Connection, device: str, threads: int) -> None:
+    """Answer requests until the pipe is closed.
+
+    Args:
+        threads: For torch's operations on the CPU.
+    """
+    # Ctrl-C reaches the whole process group; the supervisor decides what becomes of its child.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    trainer = Trainer(connection, device)
+    while True:
+        try:
+            request: Request = connection.recv()
+        except EOFError:
+            return
+        try:
+            reply = trainer.answer(request)
+        except NasError as error:
+            reply = Fault(str(error))
+        try:
+            connection.send(reply)
+        except BrokenPipeError:
+            return
+
+
+class Trainer:
+    """The data on the device, and the answers to requests about it."""
+
+    def __init__(self, connection: Connection, device: str) -> None:
+        self._connection = connection
+        self._device = device
+        self._compute: Compute | None = None
+        self._task: Task | None = None
+        self._facts: DataFacts | None = None
+
+    def answer(self, request: Request) -> Reply:
+        """Serve one request.
+
+        Raises:
+            NasError: It cannot be served, for a reason the user can mend.
+        """
+        match request:
+            case OpenData():
+                return self._open(request)
+            case Measure():
+                return self._measure(request)
+            case Preview():
+                return self._preview(request)
+            case Train():
+                return self._train(request)
+            case _:
+                assert_never(request)
+
+    def _open(self, request: OpenData) -> DataFacts:
+        self._compute = Compute.choose(self._device, request.precision)
+        data = load_data(
+            request.spec, request.folder, lambda what, done, total: self._connection.send(Decoding(what, done, total))
+        )
+        normalization = Normalization.of(data.train.images)
+        self._facts = facts_of(data, normalization)
+        device = self._compute.device
+        self._task = Task(data.train.to(device), data.validation.to(device), data.classes, normalization.to(device))
+        return self._facts
+
+    def _opened(self) -> tuple[DataFacts, Task, Compute]:
+        assert self._facts is not None, "data is opened first"
+        assert self._task is not None
+        assert self._compute is not None
+        return self._facts, self._task, self._compute
+
+    def _measure(self, request: Measure) -> Cost:
+        facts, _, _ = self._opened()
+        return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+
+    def _preview(self, request: Preview) -> SpacePreview:
+        facts, _, _ = self._opened()
+        return preview_space(Space.parse(request.tables), facts, request.max_params, request.num_samples)
+
+    def _train(self, request: Train) -> Completed | Failed:
+        facts, task, compute = self._opened()
+        try:
+            torch.manual_seed(request.seed)
+            network = build_network(request.genome.architecture, facts.channels, len(facts.classes))
+            network = network.to(compute.device)
+            trained = train(
+                network, request.genome.recipe, task,
+                epochs=request.epochs, seed=request.seed, compute=compute, on_epoch=self._connection.send,
+            )  # fmt: skip
+            save_weights(
+                request.weights, network, Blueprint(request.genome, facts, trained.scores.summary),
+                task.validation.images[:SAMPLE_IMAGES],
+            )  # fmt: skip
+            return Completed(trained.scores, trained.curve, trained.seconds, compute.describe())
+        except Diverged as error:
+            return Failed("diverged", str(error))
+        except torch.OutOfMemoryError as error:
+            return Failed("out_of_memory", str(error).splitlines()[0])
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:
+            # The process boundary: a network that cannot be trained must not end the worker.
+            traceback.print_exc(file=sys.stderr)
+            return Failed("crashed", f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
+    """A data set in numbers."""
+    return DataFacts(
+        name=data.name,
+        classes=data.classes,
+        channels=data.channels,
+        height=data.height,
+        width=data.width,
+        train_counts=data.train.class_counts(data.num_classes),
+        validation_counts=data.validation.class_counts(data.num_classes),
+        num_test=len(data.test),
+        mean=tuple(normalization.mean.flatten().tolist()),
+        std=tuple(normalization.std.flatten().tolist()),
+    )
