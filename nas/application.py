@@ -35,8 +35,8 @@ class Application:
     """
 
     settings: Settings
-    console: Console = field(default_factory=Console)
-    errors: Console = field(default_factory=lambda: Console(stderr=True))
+    console: Console = field(default_factory=lambda: _wide_enough(Console()))
+    errors: Console = field(default_factory=lambda: _wide_enough(Console(stderr=True)))
 
     @cached_property
     def database_url(self) -> str:
@@ -141,3 +141,9 @@ def require_budget_met(smallest: int, spec: StudySpec) -> None:
             f"search space has {smallest:,} parameters"
         )
 
+
+def _wide_enough(console: Console) -> Console:
+    """A file or pipe has no width of its own, and rich would cut tables to 80 columns."""
+    if not console.is_terminal:
+        console.width = 120
+    return console

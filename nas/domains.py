@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from typing import Any, Protocol
 
 from nas.genes import Gene, Scalar
 
@@ -33,14 +34,14 @@ class RandomSuggester:
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         if log:
-            return min(high, round(low * (high / low) ** self._random.random()))
+            return min(high, round(math.exp(self._random.uniform(math.log(low), math.log(high)))))
         return self._random.randrange(low, high + 1, step)
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         if log:
-            return float(low * (high / low) ** self._random.random())
+            return min(high, math.exp(self._random.uniform(math.log(low), math.log(high))))
         if step is not None:
             return low + step * self._random.randrange(int((high - low) / step + 1e-9) + 1)
         return self._random.uniform(low, high)
@@ -85,7 +86,6 @@ class Range:
             return suggester.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return suggester.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
-
     @property
     def size(self) -> int | None:
         """Number of values; None if there are infinitely many."""
@@ -100,7 +100,7 @@ class Range:
         return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
 
 
-Domain = Union[Choices, Range]
+Domain = Choices | Range
 
 
 def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:

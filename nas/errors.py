@@ -24,8 +24,10 @@ class SpecificationError(NasError):
     def __init__(self, where: str, faults: Sequence[str]) -> None:
         self.where = where
         self.faults = tuple(faults)
-        listed = f"{where}: {faults[0]}" if len(faults) == 1 else "\n".join(
-            [f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)]
+        listed = (
+            f"{where}: {faults[0]}"
+            if len(faults) == 1
+            else "\n".join([f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)])
         )
         super().__init__(listed)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -23,7 +23,7 @@ from nas.genome import (
     Width,
 )
 
-Scalar = Union[bool, int, float, str]
+Scalar = bool | int | float | str
 
 _STAGED = ("vgg", "resnet", "mobilenet")
 
@@ -81,13 +81,15 @@ class Gene:
 def _of(model: Any, name: str, **options: Any) -> Gene:
     """The gene of a model's field: its type, bounds and default."""
     info = model.model_fields[name]
-    annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    parts: Any = (info.annotation, *info.metadata)
+    annotation: Any = Annotated[parts] if info.metadata else info.annotation
     return Gene(annotation, info.default, **options)
 
 
-def _without_none(model: Any, name: str) -> Any:
-    """The type of a field that may be None, without the None."""
-    return next(part for part in get_args(model.model_fields[name].annotation) if part is not type(None))
+def _loss_parameter(name: str, default: float) -> Gene:
+    """A parameter of some losses; in `Loss` it may also be None."""
+    annotation = next(part for part in get_args(Loss.model_fields[name].annotation) if part is not type(None))
+    return Gene(annotation, default, needs=tuple(loss for loss, names in LOSS_PARAMETERS.items() if name in names))
 
 
 ARCHITECTURE_GENES: Mapping[str, Gene] = {
@@ -113,12 +115,8 @@ _LOSS_NAMES = tuple(LOSS_PARAMETERS)
 
 RECIPE_GENES: Mapping[str, Gene] = {
     "loss": Gene(Literal[_LOSS_NAMES], "cross_entropy", branches=True),
-    **{
-        name: Gene(
-            _without_none(Loss, name), default, needs=tuple(loss for loss in LOSS_PARAMETERS if name in LOSS_PARAMETERS[loss])
-        )
-        for name, default in (("gamma", 2.0), ("beta", 0.999))
-    },
+    "gamma": _loss_parameter("gamma", default=2.0),
+    "beta": _loss_parameter("beta", default=0.999),
     "optimizer": _of(Recipe, "optimizer", branches=True),
     "schedule": _of(Recipe, "schedule", branches=True),
     **{name: _of(Recipe, name) for name in ("learning_rate", "weight_decay", "batch_size", "shift_pixels")},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -112,8 +112,8 @@ class ReferenceArchitecture(Value):
     family: Literal["resnet18"] = "resnet18"
 
 
-SearchedArchitecture = Union[VggArchitecture, ResNetArchitecture, DenseNetArchitecture, MobileNetArchitecture]
-Architecture = Annotated[Union[SearchedArchitecture, ReferenceArchitecture], Field(discriminator="family")]
+SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
+Architecture = Annotated[SearchedArchitecture | ReferenceArchitecture, Field(discriminator="family")]
 
 LOSS_PARAMETERS: dict[str, tuple[str, ...]] = {
     "cross_entropy": (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -124,4 +124,4 @@ class Failed:
     detail: str
 
 
-Outcome = Union[Completed, Infeasible, Failed]
+Outcome = Completed | Infeasible | Failed

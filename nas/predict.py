@@ -54,9 +54,7 @@ class ExportedModel:
                 raise ValueError(f"format {metadata['format']!r}")
             _, channels, height, width = metadata["input"]["shape"]
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(
-                f"{path}: not a model that `nas export` wrote, or damaged; export it again"
-            ) from error
+            raise ModelFileError(f"{path}: not a model that `nas export` wrote, or damaged; export it again") from error
         return cls(module, tuple(metadata["classes"]), channels, height, width)
 
     def predict(self, images: Sequence[Path]) -> list[Prediction]:

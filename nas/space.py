@@ -162,9 +162,7 @@ class Space:
         return genes | {gene: draw(gene) for gene in _plain_genes(self.architecture, family)}
 
     def _sample_recipe(self, suggester: Suggester) -> dict[str, Any]:
-        loss, optimizer, schedule = choices = [
-            str(_draw(self.recipe, suggester, gene)) for gene in _RECIPE_BRANCHES
-        ]
+        loss, optimizer, schedule = choices = [str(_draw(self.recipe, suggester, gene)) for gene in _RECIPE_BRANCHES]
 
         def draw(gene: str) -> Any:
             return _draw(self.recipe, suggester, gene, choices)
@@ -189,9 +187,7 @@ def _plain_genes(section: Section, family: str | None) -> list[str]:
     ]
 
 
-def _draw(
-    section: Section, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = ""
-) -> Scalar:
+def _draw(section: Section, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = "") -> Scalar:
     """A value of one gene; the suffix tells apart the draws of a gene that has several values."""
     name, domain = section.domain(gene, choices)
     return domain.suggest(name + suffix, suggester)
@@ -214,7 +210,7 @@ def _parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: lis
                 where = f"{name}.{key}.{gene}"
                 if gene not in genes or genes[gene].branches:
                     faults.append(f"{where}: unknown gene for {key}; known: {_names(genes, branches=False)}")
-                elif genes[gene].needs is not None and key not in genes[gene].needs:
+                elif key not in (genes[gene].needs or (key,)):
                     faults.append(f"{where}: has no effect on {key}")
                 else:
                     _parse_into(by_choice[key], genes[gene], gene, where, domain, faults)
@@ -227,9 +223,7 @@ def _names(genes: Mapping[str, Gene], *, branches: bool = True) -> str:
     return ", ".join(name for name, gene in genes.items() if branches or not gene.branches)
 
 
-def _parse_into(
-    domains: dict[str, Domain], gene: Gene, key: str, where: str, value: Any, faults: list[str]
-) -> None:
+def _parse_into(domains: dict[str, Domain], gene: Gene, key: str, where: str, value: Any, faults: list[str]) -> None:
     parsed = parse_domain(gene, value)
     if isinstance(parsed, list):
         faults.extend(f"{where}: {fault}" for fault in parsed)

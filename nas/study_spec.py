@@ -61,7 +61,8 @@ class DataSpec(Value):
         if not needs_path and self.path is not None:
             raise ValueError(f"source {self.source!r} takes no path")
         if (self.source == "emnist") != (self.emnist_split is not None):
-            raise ValueError(f"source {self.source!r} {'needs an' if self.source == 'emnist' else 'takes no'} emnist_split")
+            verb = "needs an" if self.source == "emnist" else "takes no"
+            raise ValueError(f"source {self.source!r} {verb} emnist_split")
         if self.source != "folder" and (self.image_size is not None or self.channels is not None):
             raise ValueError("image_size and channels are for source 'folder' alone")
         return self

@@ -24,7 +24,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            tables: dict[str, Any] = tomllib.load(file)
+            return tables
     except OSError as error:
         raise SpecificationError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

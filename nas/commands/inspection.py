@@ -109,7 +109,7 @@ def _status_table(found: Status) -> Table:
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "not known: nothing is running" 
+        return "not known: nothing is running"
     minutes = round(seconds / 60)
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"
 

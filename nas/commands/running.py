@@ -21,9 +21,7 @@ from nas.worker.crew import Controls, Post, run_crew
 from nas.worker.messages import Preview
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: one per GPU or core.")]
-Timeout = Annotated[
-    float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")
-]
+Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 
 
 def search(

@@ -61,6 +61,4 @@ def url(context: typer.Context) -> None:
 
 def _require_embedded(application: Application) -> None:
     if application.settings.storage_url is not None:
-        raise DatabaseError(
-            "NAS_STORAGE points at another server; unset it to start or stop the embedded one"
-        )
+        raise DatabaseError("NAS_STORAGE points at another server; unset it to start or stop the embedded one")

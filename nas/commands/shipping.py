@@ -78,7 +78,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
     if wanted not in ("best", "smallest"):
         raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
     if summary.best is None:
-        raise StudyError(f"the front of {study.name!r} is empty: no trial has a result yet; see `nas status {study.name}`")
+        raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
     if wanted == "best":
         return summary.best
     if summary.smallest is None:

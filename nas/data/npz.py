@@ -40,8 +40,9 @@ def load_npz(path: Path) -> SourceImages:
             f"x_test: images [C, H, W] of {list(x_test.shape[1:])} where x_train has {list(x_train.shape[1:])}"
         )
     classes = _classes(found, y_train)
-    _check_classes(found, classes, y_train, y_test)
-    if found.faults or x_train is None or y_train is None:
+    if classes is not None and y_train is not None:
+        _check_labels(found, classes, y_train, y_test)
+    if found.faults or x_train is None or y_train is None or classes is None:
         raise FaultyDataError(str(path), found.faults)
     test = None if x_test is None or y_test is None else _split(x_test, y_test)
     return SourceImages(path.stem, classes, _split(x_train, y_train), test)
@@ -128,7 +129,8 @@ def _read_array(archive: Any, name: str, found: _Found) -> None:
         array = archive[name]
     except ValueError as error:
         if "allow_pickle" in str(error):
-            found.faults.append(f"{name}: an array of objects; give one array of numbers, its images of one shape")
+            wanted = "text, as numpy.array(names, dtype=str)" if name == "classes" else "numbers, images of one shape"
+            found.faults.append(f"{name}: an array of objects; give {wanted}")
         else:
             found.faults.append(f"{name}: damaged ({error})")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -140,16 +142,18 @@ def _read_array(archive: Any, name: str, found: _Found) -> None:
             found.faults.append(f"{name}: not an array")
 
 
-def _classes(found: _Found, y_train: Array | None) -> tuple[str, ...]:
-    """The names in the file, else a number for each label up to the highest."""
+def _classes(found: _Found, y_train: Array | None) -> tuple[str, ...] | None:
+    """The names in the file, else a number for each label up to the highest; None with the fault noted."""
     names = found.arrays.get("classes")
+    if names is None and "classes" in found.names:
+        return None  # That array could not be read, which is noted.
     if names is None:
         # A wild label must not become a long tuple: as many names as labels are enough to report it.
         size = 0 if y_train is None else min(int(y_train.max()), y_train.size) + 1
         return tuple(str(label) for label in range(size))
     if names.ndim != 1 or names.dtype.kind not in "USiu":
         found.faults.append(f"classes: {names.dtype} {list(names.shape)}; give one name a class, [K]")
-        return ()
+        return None
     classes = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names.tolist())
     repeated = sorted({name for name in classes if classes.count(name) > 1})
     if repeated:
@@ -157,15 +161,11 @@ def _classes(found: _Found, y_train: Array | None) -> tuple[str, ...]:
     return classes
 
 
-def _check_classes(found: _Found, classes: tuple[str, ...], y_train: Array | None, y_test: Array | None) -> None:
-    if y_train is None:
-        return
+def _check_labels(found: _Found, classes: tuple[str, ...], y_train: Array, y_test: Array | None) -> None:
     num_classes = len(classes)
-    if num_classes < 2 and ("classes" not in found.names or "classes" in found.arrays):
-        found.faults.append(f"{num_classes} class; a classifier needs at least 2")
+    if num_classes < 2:
+        found.faults.append(f"number of classes: {num_classes}; a classifier needs at least 2")
         return
-    if "classes" in found.names and num_classes == 0:
-        return  # Its own fault is noted; against which names would the labels be checked?
     if y_train.max() >= num_classes:
         found.faults.append(_too_high("y_train", y_train, num_classes))
         return

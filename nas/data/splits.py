@@ -166,7 +166,7 @@ def long_tail_counts(counts: Counts, factor: float) -> Counts:
     exponents = -np.arange(counts.size) / (counts.size - 1)
     # The small term keeps 9.999999 from becoming 9 where the exact size is 10.
     profile = np.floor(counts.max() * factor**exponents + 1e-9).astype(np.int64)
-    sizes: Counts = np.minimum(counts, profile)
+    sizes: Counts = np.minimum(counts, np.maximum(profile, 1))
     return sizes
 
 

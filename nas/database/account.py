@@ -25,6 +25,8 @@ _NAME = "nas-postgres"
 
 
 class SubprocessIdentity(TypedDict, total=False):
+    """Arguments of `subprocess` that make a program run as another account."""
+
     user: int
     group: int
     extra_groups: Sequence[int]
@@ -32,6 +34,8 @@ class SubprocessIdentity(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Account:
+    """A system account, by its numbers."""
+
     uid: int
     gid: int
 

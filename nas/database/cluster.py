@@ -35,6 +35,8 @@ _NO_PROCESS = 2_147_483_646
 
 
 class ServerState(Enum):
+    """What a data directory says of its server."""
+
     ABSENT = "no postmaster.pid"
     STALE = "a postmaster.pid whose server is gone"
     UNREADABLE = "a postmaster.pid without a process id yet"

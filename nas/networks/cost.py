@@ -27,7 +27,8 @@ def measure_cost(architecture: Architecture, channels: int, num_classes: int, he
         width: Of the images, in pixels.
     """
     network = _build_on_meta(architecture, channels, num_classes)
-    return Cost(params=_params_of(network), flops=_count_flops(network, torch.zeros(1, channels, height, width, device="cpu")))
+    image = torch.zeros(1, channels, height, width, device="cpu")
+    return Cost(params=_params_of(network), flops=_count_flops(network, image))
 
 
 def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) -> nn.Module:

@@ -17,6 +17,8 @@ from nas.outcome import Completed, EpochRecord, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
 from nas.worker.events import EpochEnded, Event, Notice, TrialEnded, TrialStarted
 
+_SECONDS_BETWEEN_EPOCHS = 10.0
+
 
 @dataclass(frozen=True)
 class FrontPoint:
@@ -45,6 +47,7 @@ class Progress:
         self._done = done
         self._front = front
         self._running: dict[int, tuple[TrialStarted, EpochEnded | None]] = {}
+        self._last_lines: dict[int, float] = {}
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -66,10 +69,11 @@ class Progress:
             match event:
                 case TrialStarted():
                     self._running[event.worker] = (event, None)
+                    self._last_lines[event.worker] = time.monotonic()
                     self._line(f"{_title(event)} started: {event.cost.params:,} parameters")
                 case EpochEnded():
                     self._running[event.worker] = (self._running[event.worker][0], event)
-                    if self._live is None:
+                    if self._live is None and self._is_due(event.worker):
                         self._line(f"{_title(self._running[event.worker][0])} {_epoch(event.record, event.epochs)}")
                 case TrialEnded():
                     self._running.pop(event.worker, None)
@@ -80,6 +84,14 @@ class Progress:
                     assert_never(event)
             if self._live is not None:
                 self._live.update(self._view())
+
+    def _is_due(self, worker: int) -> bool:
+        """Whether a worker's epoch is worth a line: at most one in ten seconds, or a log would be all epochs."""
+        now = time.monotonic()
+        if now - self._last_lines.get(worker, self._started) < _SECONDS_BETWEEN_EPOCHS:
+            return False
+        self._last_lines[worker] = now
+        return True
 
     def _note_ended(self, event: TrialEnded) -> None:
         if not event.is_baseline and not (isinstance(event.outcome, Failed) and event.outcome.reason == "preempted"):
@@ -102,7 +114,10 @@ class Progress:
 
     def _line(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-        self._console.print(f"{minutes:3d}:{seconds:02d}  [{self._done}/{self._budget}] {text}", markup=False, highlight=False)
+        self._console.print(
+            f"{minutes:3d}:{seconds:02d}  [{self._done}/{self._budget}] {text}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
     def _view(self) -> Group:
         running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")

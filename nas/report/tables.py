@@ -12,21 +12,21 @@ from nas.worker.messages import SpacePreview
 
 def front_table(summary: FrontSummary) -> Table:
     """The front against the baseline, smallest first."""
-    table = Table(title=f"Pareto front of {summary.study} against the baseline (validation images)", title_justify="left")
+    table = Table(title=f"Front of {summary.study} and its baseline, on validation images", title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("family")
-    for name in ("macro-F1", "accuracy", "parameters", "MFLOPs", "times smaller"):
+    for name in ("macro-F1", "accuracy", "params", "MFLOPs", "smaller"):
         table.add_column(name, justify="right")
-    table.add_column("than the baseline")
+    table.add_column("macro-F1 vs baseline")
     for record in summary.front:
         smaller = summary.times_smaller(record)
         table.add_row(
-            *_columns(record), f"{smaller:,.1f}" if smaller else "-", summary.verdict_on(record),
+            *_columns(record), f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
             style="bold" if record is summary.smallest else None,
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
-        table.add_row(*_columns(summary.baseline), "1.0", "the baseline")
+        table.add_row(*_columns(summary.baseline), "1x", "the baseline")
     return table
 
 

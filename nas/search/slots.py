@@ -86,6 +86,8 @@ class SlotCounts:
 
 @dataclass(frozen=True)
 class Owner:
+    """Who holds a slot's lease now."""
+
     name: str
     slot: int
     trial_id: int | None

@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
@@ -24,7 +25,7 @@ from nas.search.records import TrialRecord, copy_result, objectives_of, read_rec
 from nas.search.samplers import make_sampler
 from nas.study_spec import StudySpec
 
-_DIRECTIONS = ("maximize", "minimize")
+_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _METRIC_NAMES = ("macro_f1", "log10_params")
 
 
@@ -45,6 +46,23 @@ class Storage:
         artifacts.mkdir(parents=True, exist_ok=True)
         rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
         return cls(rdb, FileSystemArtifactStore(artifacts))
+
+
+@dataclass(frozen=True)
+class OpenTrial:
+    """A running trial, to be told how it ended."""
+
+    trial: Trial
+    genome: Genome
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def trial_id(self) -> int:
+        """Optuna's identifier, which is not the number."""
+        return self.trial._trial_id
 
 
 def study_names(storage: Storage) -> list[str]:
@@ -135,19 +153,19 @@ class SearchStudy:
             raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
         return records[number]
 
-    def ask(self) -> tuple[Trial, Genome]:
+    def ask(self) -> OpenTrial:
         """Start a new trial."""
         trial = self._study.ask()
-        return trial, self.spec.space.sample(trial)
+        return OpenTrial(trial, self.spec.space.sample(trial))
 
-    def start_baseline(self) -> tuple[Trial, Genome]:
+    def start_baseline(self) -> OpenTrial:
         """Start the baseline's trial, which the sampler has no part in."""
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={"baseline": True}))
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         newest = max((trial for trial in running if trial.user_attrs.get("baseline")), key=lambda trial: trial.number)
-        return Trial(self._study, newest._trial_id), self._baseline_genome()
+        return OpenTrial(Trial(self._study, newest._trial_id), self._baseline_genome())
 
-    def resume(self, trial_id: int) -> tuple[Trial, Genome] | None:
+    def resume(self, trial_id: int) -> OpenTrial | None:
         """Take up a trial whose worker was lost; None if it has ended in the meantime."""
         # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
         stored = next((t for t in self._study.get_trials(deepcopy=False) if t._trial_id == trial_id), None)
@@ -155,8 +173,8 @@ class SearchStudy:
             return None
         trial = Trial(self._study, trial_id)
         if stored.user_attrs.get("baseline"):
-            return trial, self._baseline_genome()
-        return trial, self.spec.space.sample(trial)
+            return OpenTrial(trial, self._baseline_genome())
+        return OpenTrial(trial, self.spec.space.sample(trial))
 
     def twin(self, genome: Genome) -> TrialRecord | None:
         """A completed trial of the same genome."""
@@ -165,13 +183,13 @@ class SearchStudy:
                 return read_record(trial)
         return None
 
-    def note_genome(self, trial: Trial, genome: Genome, cost: Cost) -> None:
+    def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
-        write_genome(trial, genome, cost)
+        write_genome(opened.trial, opened.genome, cost)
 
-    def tell_completed(self, trial: Trial, completed: Completed, cost: Cost, weights: Path) -> bool:
+    def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
         """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
-        objectives = objectives_of(completed, cost)
+        trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = self._would_be_on_front(objectives)
         if on_front or trial.user_attrs.get("baseline"):
             artifact = upload_artifact(
@@ -182,26 +200,23 @@ class SearchStudy:
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
         return on_front
 
-    def tell_twin(self, trial: Trial, twin: TrialRecord) -> None:
+    def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
         """Record the result of an earlier trial of the same genome."""
         assert twin.objectives is not None
-        copy_result(trial, twin)
-        self._tell(trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+        copy_result(opened.trial, twin)
+        self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
 
-    def tell_infeasible(self, trial: Trial, cost: Cost, outcome: Infeasible) -> None:
+    def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
         """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
+        trial = opened.trial
         trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
         trial.set_user_attr("reason", "over_budget")
         trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
         self._tell(trial, state=TrialState.PRUNED)
 
-    def tell_failed(self, trial: Trial, failed: Failed) -> None:
+    def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
         """Record why a trial gave no result; one that was interrupted is put up to be tried again."""
-        trial.set_user_attr("reason", failed.reason)
-        trial.set_user_attr("detail", failed.detail)
-        if failed.reason == "preempted" and trial.params:
-            self._study.enqueue_trial(trial.params)
-        self._tell(trial, state=TrialState.FAIL)
+        self._tell_failed(opened.trial, failed)
 
     def fail_orphans(self, owned: Sequence[int]) -> int:
         """Fail the running trials that no slot owns; returns how many there were."""
@@ -211,7 +226,7 @@ class SearchStudy:
             if trial._trial_id not in owned
         ]
         for orphan in orphans:
-            self.tell_failed(Trial(self._study, orphan._trial_id), Failed("crashed", "its worker was lost"))
+            self._tell_failed(Trial(self._study, orphan._trial_id), Failed("crashed", "its worker was lost"))
         return len(orphans)
 
     def download_weights(self, record: TrialRecord, path: Path) -> None:
@@ -226,9 +241,7 @@ class SearchStudy:
                 "that were on the front when they ended do"
             )
         try:
-            download_artifact(
-                artifact_store=self.storage.artifacts, artifact_id=record.weights, file_path=str(path)
-            )
+            download_artifact(artifact_store=self.storage.artifacts, artifact_id=record.weights, file_path=str(path))
         except optuna.artifacts.exceptions.ArtifactNotFound as error:
             raise StudyError(
                 f"the weights of trial {record.number} are not in the artifact store of this machine; set NAS_ARTIFACTS"
@@ -243,7 +256,12 @@ class SearchStudy:
         known = [record.objectives for record in self.records() if record.objectives and not record.is_baseline]
         return any(point is objectives for point in pareto_front([*known, objectives], lambda point: point))
 
-    def _tell(
-        self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None
-    ) -> None:
+    def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
         self._study.tell(trial, values=values, state=state, skip_if_finished=True)
+
+    def _tell_failed(self, trial: Trial, failed: Failed) -> None:
+        trial.set_user_attr("reason", failed.reason)
+        trial.set_user_attr("detail", failed.detail)
+        if failed.reason == "preempted" and trial.params:
+            self._study.enqueue_trial(trial.params)
+        self._tell(trial, state=TrialState.FAIL)

@@ -49,7 +49,7 @@ class FrontSummary:
         if self.baseline is None:
             return "no baseline yet"
         difference = record.macro_f1 - self.baseline.macro_f1
-        return f"{'at least equal' if difference >= 0 else 'below'} ({difference:+.3f})"
+        return f"{difference:+.4f} {'(at least equal)' if difference >= 0 else '(below)'}"
 
     @property
     def verdict(self) -> str:

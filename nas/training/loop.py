@@ -73,7 +73,7 @@ def train(
     """
     torch.manual_seed(seed)
     generator = torch.Generator(compute.device).manual_seed(seed)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     batches = Batches(task.train, recipe.batch_size, compute.device, seed)
     optimizer = make_optimizer(recipe, network)
     schedule = make_schedule(recipe, optimizer, epochs * batches.num_shuffled)
@@ -87,7 +87,7 @@ def train(
             logits_NK = network(inputs)
         loss = loss_function(logits_NK.float(), labels_N)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         return loss.detach()
@@ -99,13 +99,12 @@ def train(
         if not math.isfinite(train_loss):
             raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
         scores, validation_loss = evaluate(network, task.validation, task, compute)
-        curve.append(
-            EpochRecord(
-                epoch, train_loss, validation_loss, scores.f1_macro, scores.accuracy,
-                images_per_second, time.perf_counter() - started,
-            )  # fmt: skip
+        seconds = time.perf_counter() - started
+        record = EpochRecord(
+            epoch, train_loss, validation_loss, scores.f1_macro, scores.accuracy, images_per_second, seconds
         )
-        on_epoch(curve[-1])
+        curve.append(record)
+        on_epoch(record)
     return Trained(scores, tuple(curve), time.perf_counter() - started)
 
 

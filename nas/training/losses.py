@@ -35,9 +35,7 @@ def focal(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, gamma: float
     return _focal_N(logits_NK, labels_N, gamma).mean()
 
 
-def class_balanced_focal(
-    logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, gamma: float, beta: float
-) -> Tensor:
+def class_balanced_focal(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, gamma: float, beta: float) -> Tensor:
     """The focal loss, each image weighted by the effective number of its class's training images.
 
     Source: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", 2019.

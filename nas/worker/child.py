@@ -6,7 +6,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from nas.errors import NasError, WorkerError
 from nas.facts import DataFacts
@@ -86,7 +86,7 @@ class TrainerChild:
     def train(self, request: Train, on_epoch: Callable[[EpochRecord], None]) -> Completed | Failed:
         """Train a genome; a lost child or an interruption is told as a failure."""
         try:
-            return self._ask(request, (Completed, Failed), on_epoch)
+            return cast("Completed | Failed", self._ask(request, (Completed, Failed), on_epoch))
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
         except Interrupted:

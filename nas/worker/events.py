@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
 
 from nas.outcome import Cost, EpochRecord, Outcome
 
@@ -52,5 +51,5 @@ class Notice:
     text: str
 
 
-Event = Union[TrialStarted, EpochEnded, TrialEnded, Notice]
+Event = TrialStarted | EpochEnded | TrialEnded | Notice
 Listener = Callable[[Event], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from nas.facts import DataFacts
 from nas.genome import Architecture, Genome
@@ -95,5 +95,5 @@ class SpacePreview:
     share_within_budget: float
 
 
-Request = Union[OpenData, Measure, Preview, Train]
-Reply = Union[DataFacts, Cost, SpacePreview, EpochRecord, Completed, Failed, Decoding, Fault]
+Request = OpenData | Measure | Preview | Train
+Reply = DataFacts | Cost | SpacePreview | EpochRecord | Completed | Failed | Decoding | Fault

@@ -7,13 +7,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.trial import Trial
-
-from nas.genome import Genome
 from nas.outcome import Completed, Cost, Failed, Infeasible
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, Slots
-from nas.search.study import SearchStudy
+from nas.search.study import OpenTrial, SearchStudy
 from nas.worker.child import Interrupted, TrainerChild, TrainerLost
 from nas.worker.events import EpochEnded, Listener, Notice, TrialEnded, TrialStarted
 from nas.worker.heartbeat import Heartbeat
@@ -28,9 +25,12 @@ class Attempt:
     """A trial in hand, with the lease that allows it."""
 
     lease: Lease
-    trial: Trial
-    genome: Genome
+    trial: OpenTrial
     cost: Cost
+
+    @property
+    def family(self) -> str:
+        return self.trial.genome.architecture.family
 
     @property
     def is_baseline(self) -> bool:
@@ -95,16 +95,16 @@ class Supervisor:
     def _hold(self, lease: Lease) -> None:
         """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
         with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
-            trial, genome = self._begin(lease)
+            trial = self._begin(lease)
             try:
-                cost = self._child.measure(genome.architecture)
+                cost = self._child.measure(trial.genome.architecture)
             except (Interrupted, TrainerLost):
                 self._study.tell_failed(trial, Failed("preempted", "the worker ended before the training began"))
                 self._slots.release(lease, keep_trial=False)
                 return
-            attempt = Attempt(lease, trial, genome, cost)
-            self._study.note_genome(trial, genome, cost)
-            twin = self._study.twin(genome)
+            attempt = Attempt(lease, trial, cost)
+            self._study.note_genome(trial, cost)
+            twin = self._study.twin(trial.genome)
             if twin is not None:
                 self._tell_twin(attempt, twin)
             elif self._over_budget(attempt):
@@ -112,15 +112,15 @@ class Supervisor:
             else:
                 self._train(attempt, heartbeat)
 
-    def _begin(self, lease: Lease) -> tuple[Trial, Genome]:
+    def _begin(self, lease: Lease) -> OpenTrial:
         """The slot's own unfinished trial, or a new one."""
         resumed = self._study.resume(lease.trial_id) if lease.trial_id is not None else None
         if resumed is not None:
-            self._listener(Notice(self._number, f"trial {resumed[0].number} lost its worker and is taken up again"))
+            self._listener(Notice(self._number, f"trial {resumed.number} lost its worker and is taken up again"))
             return resumed
-        trial, genome = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
-        self._slots.attach(lease, trial._trial_id)
-        return trial, genome
+        trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
+        self._slots.attach(lease, trial.trial_id)
+        return trial
 
     def _over_budget(self, attempt: Attempt) -> bool:
         max_params = self._study.spec.budget.max_params
@@ -128,12 +128,11 @@ class Supervisor:
 
     def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
         spec, trial = self._study.spec, attempt.trial
-        family = attempt.genome.architecture.family
-        self._listener(TrialStarted(self._number, trial.number, attempt.is_baseline, family, attempt.cost))
+        self._listener(TrialStarted(self._number, trial.number, attempt.is_baseline, attempt.family, attempt.cost))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             weights = Path(folder) / f"trial-{trial.number}.safetensors"
             outcome = self._child.train(
-                Train(attempt.genome, spec.budget.epochs, spec.training.seed, weights),
+                Train(trial.genome, spec.budget.epochs, spec.training.seed, weights),
                 lambda record: self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, record)),
             )
             if heartbeat.lost or not self._slots.renew(attempt.lease, self._lease_seconds):
@@ -152,7 +151,8 @@ class Supervisor:
     def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
         self._study.tell_twin(attempt.trial, twin)
         self._slots.finish(attempt.lease, "reused")
-        self._listener(Notice(self._number, f"trial {attempt.trial.number} is trial {twin.number} again: result reused"))
+        text = f"trial {attempt.trial.number} is trial {twin.number} again: result reused"
+        self._listener(Notice(self._number, text))
 
     def _tell_infeasible(self, attempt: Attempt) -> None:
         assert self._study.spec.budget.max_params is not None
@@ -170,9 +170,8 @@ class Supervisor:
         self._ended(attempt, outcome)
 
     def _ended(self, attempt: Attempt, outcome: Completed | Infeasible | Failed, *, on_front: bool = False) -> None:
-        family = attempt.genome.architecture.family
         self._listener(
             TrialEnded(
-                self._number, attempt.trial.number, attempt.is_baseline, family, attempt.cost, outcome, on_front
+                self._number, attempt.trial.number, attempt.is_baseline, attempt.family, attempt.cost, outcome, on_front
             )
         )

@@ -1,0 +1,37 @@
+# `make demo` and `make test` need nothing but Python 3.10 to 3.13 and this file.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check clean
+
+help:
+	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
+	@echo "make test    the whole test suite"
+	@echo "make check   ruff, mypy and import-linter"
+	@echo "make clean   remove the virtual environment and the caches; studies stay in .nas"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "nas needs Python 3.10 to 3.13, not " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	PATH="$(CURDIR)/$(RUN):$$PATH" ./demo.sh
+
+test: $(STAMP)
+	$(RUN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

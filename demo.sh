@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The first five minutes: search on real handwritten digits, export the best network, use it.
+set -euo pipefail
+cd "$(dirname "$0")"
+export NAS_HOME=${NAS_HOME:-.nas}
+images=$NAS_HOME/demo-images
+model=model.pt
+
+echo '$ nas search studies/digits.toml'
+nas search studies/digits.toml
+echo
+echo "\$ nas export digits -o $model"
+nas export digits -o "$model"
+echo
+mkdir -p "$images"
+python - "$images" <<'PYTHON'
+"""Write a few digits as image files, as a user would have them."""
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+digits = load_digits()
+for index in range(6):
+    pixels = np.rint(digits.images[index] * 255 / 16).astype(np.uint8)
+    Image.fromarray(pixels).save(Path(sys.argv[1]) / f"a-{digits.target[index]}.png")
+PYTHON
+echo "\$ nas predict $model $images/*.png"
+nas predict "$model" "$images"/*.png

@@ -1,0 +1,70 @@
+"""One embedded PostgreSQL a test session (with pytest-xdist, one for each of its workers), a new database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from nas import database
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def new_home() -> Iterator[Callable[[], Path]]:
+    """Makes folders for embedded servers; stops what still runs in them and removes them at the end."""
+    homes: list[Path] = []
+
+    def make() -> Path:
+        # Not pytest's tmp_path: it is kept after the session, and a server's data is 40 MB.
+        homes.append(Path(tempfile.mkdtemp(prefix="nas-test-")) / "home")
+        return homes[-1]
+
+    yield make
+    for home in homes:
+        database.stop(home)
+        if os.geteuid() == 0:
+            shutil.rmtree(database.data_directory(home).parent, ignore_errors=True)
+        shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_home(new_home: Callable[[], Path]) -> Path:
+    """The home of the session's server, which is running; whoever stops it starts it again."""
+    home = new_home()
+    engine = database.create_engine(database.start(home)).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # Each database made and dropped would otherwise wait for the disk; no test pulls the plug.
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
+    return home
+
+
+@pytest.fixture
+def database_url(server_home: Path) -> Iterator[str]:
+    """A database of the test's own."""
+    admin = database.start(server_home)
+    name = f"test_{next(_numbers)}"
+    engine = database.create_engine(admin).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(admin).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = database.create_engine(database_url)
+    yield engine
+    engine.dispose()
