@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
-from nas.search.slots import Slots, create_table
+from nas.search.slots import Slots, create_table, has_table
 from nas.search.study import SearchStudy, Storage
 from nas.settings import Settings
 from nas.study_spec import StudySpec
@@ -62,6 +62,8 @@ class Application:
         """
         if create_tables:
             create_table(self.engine)
+        elif not has_table(self.engine):
+            raise StudyError("the database has no studies yet; start one with: nas search FILE")
         return Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
 
     def open_study(self, name: str) -> SearchStudy:
@@ -119,6 +121,10 @@ class Application:
     @cached_property
     def _bar_task(self) -> Any:
         return self._bar.add_task("decoding", total=None)
+
+    def say(self, text: str) -> None:
+        """A line for people, as it stands: names and paths may hold what rich would read as markup."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
         """One JSON object on standard output, with nothing else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from typing import Annotated
@@ -53,6 +54,8 @@ def _common(
 
 def main() -> None:
     """Run the command line: exit code 0 when done, 1 for an error, 2 for wrong usage, 130 when interrupted."""
+    # An exit like any other, so that children are ended and the embedded server is left.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         app()
     except NasError as error:

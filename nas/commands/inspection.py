@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
@@ -53,15 +54,12 @@ def check(
         return
     application.console.print(facts_table(facts))
     application.console.print(preview_table(preview))
-    application.console.print(
+    application.say(
         f"{file}: no faults. The space has {size.discrete:.1e} combinations of discrete genes, each with "
-        f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'}).",
-        highlight=False,
+        f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'})."
     )
     if samples:
-        application.console.print(
-            f"{preview.share_within_budget:.0%} of the random genomes are within the budget.", highlight=False
-        )
+        application.say(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
 
 
 def studies(context: typer.Context, json: Json = False) -> None:
@@ -77,7 +75,7 @@ def studies(context: typer.Context, json: Json = False) -> None:
         table.add_column(name, justify="left" if name in ("study", "data") else "right")
     for row in rows:
         best = f"{row.best_macro_f1:.4f}" if row.best_macro_f1 is not None else "-"
-        table.add_row(row.study, row.data, f"{row.done}/{row.budget}", str(len(row.workers)), best)
+        table.add_row(row.study, escape(row.data), f"{row.done}/{row.budget}", str(len(row.workers)), best)
     application.console.print(table)
 
 
@@ -101,7 +99,7 @@ def _status_table(found: Status) -> Table:
     table.add_row("baseline", "trained" if found.baseline_done else "not trained yet")
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
     table.add_row("trials by state", states or "none")
-    table.add_row("workers alive", ", ".join(found.workers) or "none")
+    table.add_row("workers alive", escape(", ".join(found.workers)) or "none")
     table.add_row("trials per hour", f"{found.trials_per_hour:.1f}" if found.trials_per_hour else "not known yet")
     table.add_row("time left", _duration(found.seconds_left))
     return table
@@ -122,8 +120,8 @@ def front(context: typer.Context, name: NameArgument, json: Json = False) -> Non
         application.print_json(summary.as_json())
         return
     application.console.print(front_table(summary))
-    application.console.print(summary.verdict, highlight=False)
-    application.console.print(f"hypervolume {summary.hypervolume:.4f}", highlight=False)
+    application.say(summary.verdict)
+    application.say(f"hypervolume {summary.hypervolume:.4f}")
 
 
 def show(
@@ -145,12 +143,12 @@ def show(
         )
         return
     table = Table(title=f"Trial {record.number} of {name}", title_justify="left", show_header=False)
-    table.add_row("state", record.state + (f" ({record.reason}: {record.detail})" if record.reason else ""))
+    table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
     if record.genome is not None:
         genes = record.genome.model_dump(mode="json", exclude_none=True)
         for section in ("architecture", "recipe"):
             for gene, value in genes[section].items():
-                table.add_row(f"{section}.{gene}", str(value))
+                table.add_row(f"{section}.{gene}", escape(str(value)))
     if record.params is not None:
         table.add_row("parameters", f"{record.params:,}")
         table.add_row("FLOPs", f"{record.flops:,}")
@@ -165,5 +163,5 @@ def show(
         application.console.print(class_table(record))
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
-            application.console.print(f"No validation images of: {', '.join(absent)}; their scores are 0.")
+            application.say(f"No validation images of: {', '.join(absent)}; their scores are 0.")
         application.console.print(curve_table(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from nas.data.paths import data_path_spec
 from nas.report.dashboard import write_note
 from nas.report.live import FrontPoint, Progress
 from nas.report.tables import facts_table, front_table
+from nas.search.pace import status_of
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
@@ -38,14 +40,15 @@ def search(
     application: Application = context.obj
     spec = load_spec(file, data, name, trials)
     controls = Controls()
-    child = application.child(spec, device=application.devices[0], stopped=controls.stop.is_set)
+    count = workers or application.num_slots
+    child = _child(application, spec, 0, count, controls)
     try:
         study = _create(application, spec, child)
+        if not json:
+            application.console.print(facts_table(study.facts))
+        _run(application, study, controls, count, timeout, ready=child, quiet=json)
     finally:
         child.close()
-    if not json:
-        application.console.print(facts_table(study.facts))
-    _run(application, study.name, controls, workers, timeout, quiet=json)
     _conclude(application, study, json=json)
     if controls.stop.is_set():
         raise typer.Exit(130)
@@ -66,11 +69,10 @@ def create(
         study = _create(application, spec, child)
     finally:
         child.close()
-    remaining = application.slots(study.name).remaining()
-    application.console.print(
-        f"study {study.name!r} is ready: {remaining.done} slots done, {remaining.open + remaining.leased} to go; "
-        f"start workers with: nas worker {study.name}",
-        highlight=False,
+    status = status_of(study, application.slots(study.name))
+    application.say(
+        f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
+        f"start workers with: nas worker {study.name}"
     )
 
 
@@ -79,8 +81,8 @@ def worker(context: typer.Context, name: NameArgument, timeout: Timeout = None) 
     application: Application = context.obj
     controls = Controls()
     study = application.open_study(name)
-    _run(application, study.name, controls, None, timeout, quiet=False)
-    application.console.print(summarize_front(study).verdict, highlight=False)
+    _run(application, study, controls, application.num_slots, timeout)
+    application.say(summarize_front(study).verdict)
     if controls.stop.is_set():
         raise typer.Exit(130)
 
@@ -107,34 +109,47 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild) -> S
     return study
 
 
+def _child(application: Application, spec: StudySpec, index: int, count: int, controls: Controls) -> TrainerChild:
+    """The trainer child of one of `count` supervisors, with its share of devices and cores."""
+    return application.child(
+        spec,
+        device=application.devices[index % len(application.devices)],
+        threads=max(1, application.num_cores // count),
+        stopped=controls.stop.is_set,
+    )
+
+
 def _run(
-    application: Application, name: str, controls: Controls, workers: int | None, minutes: float | None, *, quiet: bool
+    application: Application,
+    study: SearchStudy,
+    controls: Controls,
+    count: int,
+    minutes: float | None,
+    *,
+    ready: TrainerChild | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Run supervisors with live progress until the budget is spent or they are stopped."""
-    count = workers or application.num_slots
-    devices = application.devices
-    threads = max(1, application.num_cores // count)
+    """Run supervisors with live progress until the budget is spent or they are stopped.
+
+    Args:
+        ready: A child that has the data open already, for the first supervisor.
+        quiet: Whether standard output is to be left alone.
+    """
+    slots = application.slots(study.name)
 
     def post(index: int) -> Post:
-        study = application.open_study(name)
-        device = devices[index % len(devices)]
-        child = application.child(study.spec, device=device, threads=threads, stopped=controls.stop.is_set)
-        return Post(study, application.slots(name), child)
+        child = ready if ready is not None and index == 0 else _child(application, study.spec, index, count, controls)
+        return Post(application.open_study(study.name), slots, child)
 
-    study = application.open_study(name)
-    summary = summarize_front(study)
-    points = [FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summary.front]
-    slots = application.slots(name)
-    baseline_slots = 1
     progress = Progress(
         application.errors if quiet else application.console,
         budget=study.spec.budget.trials,
-        done=max(0, slots.remaining().done - baseline_slots),
-        front=points,
+        done=status_of(study, slots).done,
+        front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
     )
     with progress:
         run_crew(
-            [lambda index=index: post(index) for index in range(count)],  # type: ignore[misc]
+            [partial(post, index) for index in range(count)],
             controls,
             progress,
             timeout_seconds=None if minutes is None else 60 * minutes,
@@ -151,6 +166,6 @@ def _conclude(application: Application, study: SearchStudy, *, json: bool) -> No
         application.print_json(summary.as_json())
         return
     application.console.print(front_table(summary))
-    application.console.print(summary.verdict, highlight=False)
+    application.say(summary.verdict)
     if application.slots(study.name).seconds_until_claimable() is not None:
-        application.console.print("The budget is not spent; the same command goes on.", highlight=False)
+        application.say("The budget is not spent; the same command goes on.")

@@ -31,7 +31,7 @@ def dashboard(
     for name in study_names(storage):
         study = application.open_study(name)
         write_note(study, summarize_front(study))
-    application.console.print(f"http://{host}:{port}/  (Ctrl-C ends it)", highlight=False)
+    application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
     serve(storage, host, port)
 
 
@@ -40,7 +40,7 @@ def start(context: typer.Context) -> None:
     """Start the embedded server and leave it running until `nas database stop`."""
     application: Application = context.obj
     _require_embedded(application)
-    application.console.print(embedded.start(application.settings.home, keep_running=True), highlight=False)
+    application.say(embedded.start(application.settings.home, keep_running=True))
 
 
 @database.command()
@@ -49,14 +49,14 @@ def stop(context: typer.Context) -> None:
     application: Application = context.obj
     _require_embedded(application)
     stopped = embedded.stop(application.settings.home)
-    application.console.print("stopped" if stopped else "was not running")
+    application.say("stopped" if stopped else "was not running")
 
 
 @database.command()
 def url(context: typer.Context) -> None:
     """Show the database's URL, the password hidden."""
     application: Application = context.obj
-    application.console.print(embedded.masked(application.database_url), highlight=False, soft_wrap=True)
+    application.say(embedded.masked(application.database_url))
 
 
 def _require_embedded(application: Application) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application
@@ -54,12 +55,11 @@ def export(
             }
         )
         return
-    application.console.print(
+    application.say(
         f"{output}: trial {record.number} of {study.name} ({record.family}, {record.params:,} parameters, "
         f"macro-F1 {record.macro_f1:.4f} on validation), {verified.file_bytes / 1e6:.2f} MB.\n"
         f"Verified: on {verified.num_images} real images its logits differ from the original network's by at most "
-        f"{verified.largest_difference:.1e}.",
-        highlight=False,
+        f"{verified.largest_difference:.1e}."
     )
 
 
@@ -119,5 +119,5 @@ def predict(
     table.add_column("probability", justify="right")
     for one in predictions:
         for rank, (label, probability) in enumerate(one.ranked[:top]):
-            table.add_row(one.image if rank == 0 else "", label, f"{probability:.4f}")
+            table.add_row(escape(one.image) if rank == 0 else "", escape(label), f"{probability:.4f}")
     application.console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from nas.facts import DataFacts
@@ -48,9 +49,8 @@ def class_table(record: TrialRecord) -> Table:
     for name in ("images", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
     for scores in sorted(record.per_class, key=lambda scores: scores.support):
-        table.add_row(
-            scores.name, f"{scores.support:,}", f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}"
-        )
+        values = (f"{value:.3f}" for value in (scores.precision, scores.recall, scores.f1))
+        table.add_row(escape(scores.name), f"{scores.support:,}", *values)
     return table
 
 
@@ -69,7 +69,7 @@ def curve_table(record: TrialRecord) -> Table:
 
 def facts_table(facts: DataFacts) -> Table:
     """A data set in numbers."""
-    table = Table(title=f"Data: {facts.name}", title_justify="left", show_header=False)
+    table = Table(title=f"Data: {escape(facts.name)}", title_justify="left", show_header=False)
     largest, smallest = max(facts.train_counts), min(facts.train_counts)
     table.add_row("images", f"{facts.channels} x {facts.height} x {facts.width} pixels, {len(facts.classes)} classes")
     table.add_row(
@@ -78,7 +78,7 @@ def facts_table(facts: DataFacts) -> Table:
     table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training images of a class)")
     absent = [name for name, count in zip(facts.classes, facts.validation_counts, strict=True) if count == 0]
     if absent:
-        table.add_row("not in validation", ", ".join(absent))
+        table.add_row("not in validation", escape(", ".join(absent)))
     return table
 
 

@@ -89,13 +89,16 @@ class SearchStudy:
         Raises:
             StudyError: A study of that name exists with another specification.
         """
-        if spec.name not in optuna.get_all_study_names(storage.rdb):
-            study = optuna.create_study(storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS)
+        study = optuna.create_study(
+            storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS, load_if_exists=True
+        )
+        # Empty without a specification: new, or left so by a creation that was cut short.
+        if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
             study.set_metric_names(list(_METRIC_NAMES))
-            for family in spec.space.families:
-                study.enqueue_trial({"family": family})
             study.set_user_attr("facts", json.dumps(asdict(facts)))
             study.set_user_attr("spec", spec.model_dump_json())
+            for family in spec.space.families:
+                study.enqueue_trial({"family": family})
         opened = cls.open(storage, spec.name)
         differences = opened.spec.differences(spec)
         if differences:

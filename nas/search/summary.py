@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from nas.search.front import hypervolume, pareto_front
+from nas.search.front import Objectives, hypervolume, pareto_front
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 
@@ -127,5 +127,6 @@ def states_of(study: SearchStudy) -> Counter[str]:
     return Counter(record.state for record in study.records() if not record.is_baseline)
 
 
-def _objectives(record: TrialRecord) -> Any:
+def _objectives(record: TrialRecord) -> Objectives:
+    assert record.objectives is not None, "only trials with a result are compared"
     return record.objectives

@@ -6,9 +6,9 @@ It never touches the database. It ends when its supervisor closes the pipe.
 from __future__ import annotations
 
 import signal
-import sys
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 from typing_extensions import assert_never
@@ -130,8 +130,9 @@ class Trainer:
             raise
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
-            traceback.print_exc(file=sys.stderr)
-            return Failed("crashed", f"{type(error).__name__}: {error}".splitlines()[0])
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            message = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Failed("crashed", f"{message} ({Path(frame.filename).name}:{frame.lineno})")
 
 
 def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
