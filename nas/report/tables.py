@@ -95,6 +95,11 @@ def preview_table(preview: SpacePreview) -> Table:
             sample.genome.architecture.family + (" (smallest)" if sample is preview.smallest else ""),
             f"{sample.cost.params:,}",
             f"{sample.cost.flops / 1e6:,.1f}",
-            ", ".join(f"{name}={value}" for name, value in genes.items()),
+            ", ".join(f"{name}={_short(value)}" for name, value in genes.items()),
         )
     return table
+
+
+def _short(value: object) -> str:
+    """A gene's value with three digits, which is enough to look at."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

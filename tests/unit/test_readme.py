@@ -1,0 +1,25 @@
+"""The README keeps up with the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer.main
+
+from nas.cli import app
+from nas.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_command_is_in_the_table() -> None:
+    commands = {name for name in typer.main.get_command(app).commands if name != "database"}
+    documented = set(re.findall(r"`nas (\w+)", README.read_text()))
+    assert commands <= documented
+    assert documented - {"database"} <= commands
+
+
+def test_every_setting_is_in_the_table() -> None:
+    documented = set(re.findall(r"`(NAS_\w+)`", README.read_text()))
+    assert {f"NAS_{name.upper()}" for name in Settings.model_fields} == documented
