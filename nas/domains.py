@@ -43,7 +43,7 @@ class RandomSuggester:
         if log:
             return min(high, math.exp(self._random.uniform(math.log(low), math.log(high))))
         if step is not None:
-            return low + step * self._random.randrange(int((high - low) / step + 1e-9) + 1)
+            return min(high, low + step * self._random.randrange(int((high - low) / step + 1e-9) + 1))
         return self._random.uniform(low, high)
 
 
@@ -133,7 +133,9 @@ def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
         faults.append(f"log must be true or false, not {log!r}")
     elif log and low <= 0:
         faults.append(f"a logarithmic range needs low above 0, not {low}")
-    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, gene.kind)) or step <= 0):
+    if step is not None and (
+        isinstance(step, bool) or not isinstance(step, (int, gene.kind)) or not 0 < step < math.inf
+    ):
         faults.append(f"step must be a positive {gene.kind.__name__}, not {step!r}")
     elif step is not None and log:
         faults.append("step and log cannot be combined")

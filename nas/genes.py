@@ -75,6 +75,9 @@ class Gene:
         except ValidationError as error:
             fault = error.errors()[0]["msg"]
             return [f"{fault[:1].lower()}{fault[1:]} (given: {value!r})"]
+        # Pydantic compares literals with ==, which takes true for 1 and 3.0 for 3.
+        if self.kind is str and type(value) not in {type(choice) for choice in self.choices}:
+            return [f"input should be one of {self.describe()} (given: {value!r})"]
         return []
 
 

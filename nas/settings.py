@@ -57,6 +57,8 @@ class Settings(BaseSettings):
             return self.storage_file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SettingsError(f"NAS_STORAGE_FILE: cannot read {self.storage_file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"NAS_STORAGE_FILE: {self.storage_file} is not UTF-8 text") from error
 
 
 def read_settings() -> Settings:

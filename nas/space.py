@@ -87,7 +87,7 @@ class Space:
         }
         if "architecture" not in tables:
             faults.append("architecture: missing")
-        elif "family" not in sections["architecture"].domains and not any("family" in fault for fault in faults):
+        elif isinstance(tables["architecture"], dict) and "family" not in tables["architecture"]:
             faults.append("architecture.family: missing")
         if faults:
             raise SpecificationError(where, faults)

@@ -27,8 +27,9 @@ REFERENCE = Objectives(macro_f1=0.0, log10_params=7.0)
 
 
 def pareto_front(items: Sequence[T], objectives: Callable[[T], Objectives]) -> list[T]:
-    """The items that no other dominates, smallest first; of equal ones the first given."""
-    by_size = sorted(items, key=lambda item: (objectives(item).log10_params, -objectives(item).macro_f1))
+    """The items that no other dominates, smallest first; of equal ones the first given, of non-finite ones none."""
+    finite = [item for item in items if objectives(item).finite]
+    by_size = sorted(finite, key=lambda item: (objectives(item).log10_params, -objectives(item).macro_f1))
     front: list[T] = []
     for item in by_size:
         if not front or objectives(item).macro_f1 > objectives(front[-1]).macro_f1:

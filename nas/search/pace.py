@@ -60,7 +60,7 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
 
 
 def trials_per_hour(records: list[TrialRecord]) -> float | None:
-    """Trials ended per hour, over the last hour of the study's working time; None before two have ended."""
+    """Trials ended per hour, over the last hour of the study's working time; None before the first has ended."""
     spans: list[tuple[datetime, datetime]] = [
         (record.started, record.ended)
         for record in records

@@ -99,6 +99,9 @@ def train(
         if not math.isfinite(train_loss):
             raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
         scores, validation_loss = evaluate(network, task.validation, task, compute)
+        # The epoch's last step may be the one that spoils the weights.
+        if not math.isfinite(validation_loss):
+            raise Diverged(f"the validation loss became {validation_loss} in epoch {epoch}")
         seconds = time.perf_counter() - started
         record = EpochRecord(
             epoch, train_loss, validation_loss, scores.f1_macro, scores.accuracy, images_per_second, seconds

@@ -82,7 +82,7 @@ def load_weights(path: Path) -> Weights:
             json.loads(metadata["metrics"]),
         )
         samples = tensors.pop(_SAMPLES)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a weights file of nas, or damaged ({error})") from error
     state = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
     return Weights(blueprint, state, samples.to(torch.uint8))

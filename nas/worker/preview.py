@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,16 +15,19 @@ from nas.worker.messages import Sample, SpacePreview
 
 
 class _CornerSuggester:
-    """Takes the low end of every range, and of a choice whatever it is told to."""
+    """Takes the values it is told to, the lowest number of every other gene, and the first of other choices."""
 
-    def __init__(self, pick: Callable[[str, Sequence[Any]], Any]) -> None:
-        self._pick = pick
+    def __init__(self, wanted: Mapping[str, Any]) -> None:
+        self._wanted = wanted
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._pick(name, choices)
+        gene = name.rpartition(".")[2]
+        if gene in self._wanted and self._wanted[gene] in choices:
+            return self._wanted[gene]
+        return choices[0] if any(isinstance(choice, (bool, str)) for choice in choices) else min(choices)
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return low
+        return int(self._wanted.get(name.rpartition(".")[2], low))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -35,23 +38,22 @@ class _CornerSuggester:
 def smallest_genome(space: Space, params_of: Callable[[Genome], int]) -> Genome:
     """The genome with the fewest parameters.
 
-    Parameters grow with every number in a space except the number of hidden layers, which together with
-    factorisation and normalisation is tried both ways; so a few corners of the space hold the smallest.
+    Parameters grow with every number in a space but two: a hidden layer may narrow the classifier's input, and so
+    may the transition before a DenseNet's further stage. Those, factorisation and normalisation are tried in all
+    ways; so a few corners of the space hold the smallest. (ResNets of 1×1 kernels are an exception: a stem as wide
+    as the first stage spares them a projection, which is not tried.)
     """
     candidates = []
-    for family, factorized, normalization, head in product(space.families, (False, True), ("batch", "none"), (0, -1)):
-        wanted = {"family": family, "factorized": factorized, "normalization": normalization}
-
-        def pick(name: str, choices: Sequence[Any], wanted: dict[str, Any] = wanted, head: int = head) -> Any:
-            gene = name.rpartition(".")[2]
-            if wanted.get(gene) in choices:
-                return wanted[gene]
-            numbers = sorted(choice for choice in choices if isinstance(choice, (int, float)))
-            if len(numbers) < len(choices):
-                return choices[0]
-            return numbers[head if gene == "head_layers" else 0]
-
-        candidates.append(space.sample(_CornerSuggester(pick)))
+    for family, factorized, normalization in product(space.families, (False, True), ("batch", "none")):
+        stages, layers = (
+            space.architecture.domain(gene, (family,))[1].whole_numbers() for gene in ("num_stages", "head_layers")
+        )
+        for num_stages, head_layers in product(stages if family == "densenet" else (min(stages),), layers):
+            wanted = {
+                "family": family, "factorized": factorized, "normalization": normalization,
+                "num_stages": num_stages, "head_layers": head_layers,
+            }  # fmt: skip
+            candidates.append(space.sample(_CornerSuggester(wanted)))
     return min(candidates, key=params_of)
 
 
