@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
-from nas.search.slots import Slots, create_table, has_table
-from nas.search.study import SearchStudy, Storage
+from nas.search.slots import Slots, create_table
+from nas.search.storage import Storage
+from nas.search.study import SearchStudy
 from nas.settings import Settings
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
@@ -62,8 +63,6 @@ class Application:
         """
         if create_tables:
             create_table(self.engine)
-        elif not has_table(self.engine):
-            raise StudyError("the database has no studies yet; start one with: nas search FILE")
         return Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
 
     def open_study(self, name: str) -> SearchStudy:
@@ -114,7 +113,8 @@ class Application:
 
     @cached_property
     def _bar(self) -> Bar:
-        bar = Bar(console=self.errors, transient=True)
+        # Into a file a bar would write nothing but an empty line.
+        bar = Bar(console=self.errors, transient=True, disable=not self.errors.is_terminal)
         bar.start()
         return bar
 

@@ -14,7 +14,7 @@ from nas.commands.options import DataPath, FileArgument, Json, NameArgument
 from nas.commands.running import load_spec
 from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
 from nas.search.pace import Status, status_of
-from nas.search.study import SearchStudy, study_names
+from nas.search.study import SearchStudy
 from nas.search.summary import record_json, summarize_front
 from nas.worker.messages import Preview
 
@@ -66,7 +66,8 @@ def studies(context: typer.Context, json: Json = False) -> None:
     """List the studies of the database."""
     application: Application = context.obj
     storage = application.connect(create_tables=True)
-    rows = [status_of(study, application.slots(study.name)) for study in _open_all(application, storage)]
+    opened = [SearchStudy.open(storage, name) for name in storage.study_names()]
+    rows = [status_of(study, application.slots(study.name)) for study in opened]
     if json:
         application.print_json({"studies": [asdict(row) for row in rows]})
         return
@@ -77,10 +78,6 @@ def studies(context: typer.Context, json: Json = False) -> None:
         best = f"{row.best_macro_f1:.4f}" if row.best_macro_f1 is not None else "-"
         table.add_row(row.study, escape(row.data), f"{row.done}/{row.budget}", str(len(row.workers)), best)
     application.console.print(table)
-
-
-def _open_all(application: Application, storage: object) -> list[SearchStudy]:
-    return [application.open_study(name) for name in study_names(storage)]  # type: ignore[arg-type]
 
 
 def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
@@ -108,6 +105,8 @@ def _status_table(found: Status) -> Table:
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "not known: nothing is running"
+    if seconds == 0:
+        return "none, the budget is spent"
     minutes = round(seconds / 60)
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"
 

@@ -147,6 +147,10 @@ def _run(
         done=status_of(study, slots).done,
         front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
     )
+    if slots.seconds_until_claimable() is None:
+        # The budget is spent: starting trainers to find that out would take seconds.
+        study.fail_orphans(())
+        return
     with progress:
         run_crew(
             [partial(post, index) for index in range(count)],

@@ -10,7 +10,7 @@ from nas import database as embedded
 from nas.application import Application
 from nas.errors import DatabaseError
 from nas.report.dashboard import serve, write_note
-from nas.search.study import study_names
+from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 
 database = typer.Typer(
@@ -28,8 +28,8 @@ def dashboard(
     """Browse the studies in optuna-dashboard."""
     application: Application = context.obj
     storage = application.connect(create_tables=True)
-    for name in study_names(storage):
-        study = application.open_study(name)
+    for name in storage.study_names():
+        study = SearchStudy.open(storage, name)
         write_note(study, summarize_front(study))
     application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
     serve(storage, host, port)
@@ -40,7 +40,8 @@ def start(context: typer.Context) -> None:
     """Start the embedded server and leave it running until `nas database stop`."""
     application: Application = context.obj
     _require_embedded(application)
-    application.say(embedded.start(application.settings.home, keep_running=True))
+    address = embedded.start(application.settings.home, keep_running=True)
+    application.say(embedded.masked(address))
 
 
 @database.command()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import optuna_dashboard
-
 from nas.errors import DatabaseError
-from nas.search.study import SearchStudy, Storage
+from nas.search.storage import Storage
+from nas.search.study import SearchStudy
 from nas.search.summary import FrontSummary
 
 
@@ -15,6 +14,8 @@ def serve(storage: Storage, host: str, port: int) -> None:
     Raises:
         DatabaseError: The address cannot be listened on.
     """
+    import optuna_dashboard  # here, since it brings pandas and scikit-learn, a second for every other command
+
     try:
         optuna_dashboard.run_server(storage.rdb, host=host, port=port, artifact_store=storage.artifacts)
     except OSError as error:
@@ -23,6 +24,8 @@ def serve(storage: Storage, host: str, port: int) -> None:
 
 def write_note(study: SearchStudy, summary: FrontSummary) -> None:
     """Put what the study searches, its baseline and its verdict into the dashboard's note."""
+    import optuna_dashboard
+
     optuna_dashboard.save_note(study.optuna_study, note(study, summary))
 
 

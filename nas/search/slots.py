@@ -29,7 +29,6 @@ from sqlalchemy import (
     Text,
     and_,
     func,
-    inspect,
     literal,
     or_,
     select,
@@ -109,11 +108,6 @@ def create_table(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_S
             _metadata.create_all(connection)
 
     ride_out(create, url=_url(engine), patience_seconds=patience_seconds)
-
-
-def has_table(engine: Engine) -> bool:
-    """Whether `create_table` was ever called on this database."""
-    return ride_out(lambda: inspect(engine).has_table(_slots.name), url=_url(engine))
 
 
 class Slots:

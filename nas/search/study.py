@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
-from optuna.storages import RDBStorage
+from optuna.artifacts import download_artifact, upload_artifact
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
-from nas.database import engine_options
 from nas.errors import StudyError
 from nas.facts import DataFacts
 from nas.genome import Genome, ReferenceArchitecture
@@ -23,29 +21,11 @@ from nas.outcome import Completed, Cost, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
 from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
 from nas.search.samplers import make_sampler
+from nas.search.storage import Storage
 from nas.study_spec import StudySpec
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _METRIC_NAMES = ("macro_f1", "log10_params")
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The database as optuna sees it, and the folder of weights."""
-
-    rdb: RDBStorage
-    artifacts: FileSystemArtifactStore
-
-    @classmethod
-    def connect(cls, url: str, artifacts: Path, *, create_tables: bool = False) -> Storage:
-        """Connect to a database that was checked to be reachable.
-
-        Args:
-            create_tables: Make optuna's tables where they are missing; only one process may do so at a time.
-        """
-        artifacts.mkdir(parents=True, exist_ok=True)
-        rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
-        return cls(rdb, FileSystemArtifactStore(artifacts))
 
 
 @dataclass(frozen=True)
@@ -63,12 +43,6 @@ class OpenTrial:
     def trial_id(self) -> int:
         """Optuna's identifier, which is not the number."""
         return self.trial._trial_id
-
-
-def study_names(storage: Storage) -> list[str]:
-    """Names of this program's studies in the database, oldest first."""
-    summaries = optuna.get_all_study_summaries(storage.rdb, include_best_trial=False)
-    return [summary.study_name for summary in summaries if "spec" in summary.user_attrs]
 
 
 class SearchStudy:
@@ -89,16 +63,17 @@ class SearchStudy:
         Raises:
             StudyError: A study of that name exists with another specification.
         """
-        study = optuna.create_study(
-            storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS, load_if_exists=True
-        )
-        # Empty without a specification: new, or left so by a creation that was cut short.
-        if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-            study.set_metric_names(list(_METRIC_NAMES))
-            study.set_user_attr("facts", json.dumps(asdict(facts)))
-            study.set_user_attr("spec", spec.model_dump_json())
-            for family in spec.space.families:
-                study.enqueue_trial({"family": family})
+        with storage.one_creator():
+            study = optuna.create_study(
+                storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS, load_if_exists=True
+            )
+            # Empty without a specification: new, or left so by a creation that was cut short.
+            if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
+                study.set_metric_names(list(_METRIC_NAMES))
+                study.set_user_attr("facts", json.dumps(asdict(facts)))
+                study.set_user_attr("spec", spec.model_dump_json())
+                for family in spec.space.families:
+                    study.enqueue_trial({"family": family})
         opened = cls.open(storage, spec.name)
         differences = opened.spec.differences(spec)
         if differences:
@@ -121,7 +96,7 @@ class SearchStudy:
         try:
             study = optuna.load_study(study_name=name, storage=storage.rdb)
         except KeyError:
-            known = ", ".join(study_names(storage)) or "none yet"
+            known = ", ".join(storage.study_names()) or "none yet"
             raise StudyError(f"no study {name!r}; studies here: {known}") from None
         attributes = study.user_attrs
         try:
@@ -179,6 +154,12 @@ class SearchStudy:
             return OpenTrial(trial, self._baseline_genome())
         return OpenTrial(trial, self.spec.space.sample(trial))
 
+    def used_up(self, trial_id: int) -> bool:
+        """Whether a trial has ended in a way that counts: with anything but an interruption."""
+        trials = self._study.get_trials(deepcopy=False)
+        stored = next((trial for trial in trials if trial._trial_id == trial_id), None)
+        return stored is not None and stored.state.is_finished() and stored.user_attrs.get("reason") != "preempted"
+
     def twin(self, genome: Genome) -> TrialRecord | None:
         """A completed trial of the same genome."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -194,14 +175,15 @@ class SearchStudy:
         """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
         trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = self._would_be_on_front(objectives)
-        if on_front or trial.user_attrs.get("baseline"):
+        is_baseline = bool(trial.user_attrs.get("baseline"))
+        if on_front or is_baseline:
             artifact = upload_artifact(
                 artifact_store=self.storage.artifacts, file_path=str(weights), study_or_trial=trial
             )
             trial.set_user_attr("weights", artifact)
         write_completed(trial, completed)
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
-        return on_front
+        return on_front and not is_baseline
 
     def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
         """Record the result of an earlier trial of the same genome."""
@@ -257,7 +239,8 @@ class SearchStudy:
 
     def _would_be_on_front(self, objectives: Objectives) -> bool:
         known = [record.objectives for record in self.records() if record.objectives and not record.is_baseline]
-        return any(point is objectives for point in pareto_front([*known, objectives], lambda point: point))
+        # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
+        return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 
     def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
         self._study.tell(trial, values=values, state=state, skip_if_finished=True)

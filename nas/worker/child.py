@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -20,7 +21,7 @@ _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
 
 
-class TrainerLost(Exception):  # noqa: N818 - it names what happened
+class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
     """The child ended without an answer."""
 
 
@@ -69,7 +70,13 @@ class TrainerChild:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(theirs, self._device, self._threads), daemon=True)
-        self._process.start()
+        # Ctrl-C reaches the whole process group, and a child that still imports its modules would die of it with a
+        # traceback; what is blocked here stays blocked in the child.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         # Only the child holds the other end now, so its death is an end of file here.
         theirs.close()
         self._facts = self._ask(self._data, DataFacts)
@@ -140,11 +147,12 @@ class TrainerChild:
             raise
 
     def _receive(self, connection: Connection) -> Reply:
-        while not connection.poll(_POLL_SECONDS):
-            if self._stopped():
-                raise Interrupted
-        reply: Reply = connection.recv()
-        return reply
+        # Asked first: a training whose epochs are shorter than the wait always has one to report.
+        while not self._stopped():
+            if connection.poll(_POLL_SECONDS):
+                reply: Reply = connection.recv()
+                return reply
+        raise Interrupted
 
 
 def _exit_text(code: int | None) -> str:

@@ -94,6 +94,10 @@ class Supervisor:
 
     def _hold(self, lease: Lease) -> None:
         """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
+        if lease.trial_id is not None and self._study.used_up(lease.trial_id):
+            # Its worker was lost after it told the trial and before it closed the slot.
+            self._slots.finish(lease, "completed")
+            return
         with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
             trial = self._begin(lease)
             try:
