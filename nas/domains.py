@@ -109,7 +109,11 @@ def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:
         faults = _range_faults(gene, value)
         if faults:
             return faults
-        return Range(value["low"], value["high"], value.get("step"), value.get("log", False), gene.kind is int)
+        low, high, step = value["low"], value["high"], value.get("step")
+        if step is not None:
+            # The last value that the steps reach, which optuna would otherwise have to say in a warning.
+            high = min(high, low + step * int((high - low) / step + 1e-9))
+        return Range(low, high, step, value.get("log", False), gene.kind is int)
     values = value if isinstance(value, list) else [value]
     faults = [fault for item in values for fault in gene.faults(item)] if values else ["no choices"]
     if not faults and len(set(values)) != len(values):

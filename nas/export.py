@@ -57,10 +57,17 @@ class Verified:
 
 
 def rebuild(weights: Weights) -> PixelClassifier:
-    """The eager network of a weights file, in evaluation mode on the CPU."""
+    """The eager network of a weights file, in evaluation mode on the CPU.
+
+    Raises:
+        ModelFileError: The weights do not fit the network.
+    """
     facts = weights.blueprint.facts
     network = build_network(weights.blueprint.genome.architecture, facts.channels, len(facts.classes))
-    network.load_state_dict(weights.state)
+    try:
+        network.load_state_dict(weights.state)
+    except RuntimeError as error:
+        raise ModelFileError("the weights are not those of the network that their file describes") from error
     normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
     return PixelClassifier(normalization, network).eval()
 

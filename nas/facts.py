@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -40,6 +40,14 @@ class DataFacts:
         raw: dict[str, Any] = json.loads(text)
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         return cls(**values)
+
+    def differences(self, other: DataFacts) -> list[str]:
+        """What has changed in the images, one line each."""
+        return [
+            f"data.{field.name}: {getattr(self, field.name)} there, {getattr(other, field.name)} here"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        ]
 
     @property
     def num_train(self) -> int:

@@ -122,6 +122,9 @@ RECIPE_GENES: Mapping[str, Gene] = {
     "beta": _loss_parameter("beta", default=0.999),
     "optimizer": _of(Recipe, "optimizer", branches=True),
     "schedule": _of(Recipe, "schedule", branches=True),
-    **{name: _of(Recipe, name) for name in ("learning_rate", "weight_decay", "batch_size", "shift_pixels")},
+    **{
+        name: _of(Recipe, name)
+        for name in ("learning_rate", "weight_decay", "gradient_clip", "batch_size", "shift_pixels")
+    },
 }
 """Genes of `[recipe]`."""

@@ -157,6 +157,7 @@ class Recipe(Value):
     Attributes:
         weight_decay: Decoupled for AdamW; for SGD added to the gradient, as usual.
         learning_rate: The schedule's peak.
+        gradient_clip: Largest Euclidean norm of a step's whole gradient, which is scaled down to it; 0 for none.
         batch_size: Images a step.
         shift_pixels: Largest random shift along each axis, in pixels, of each training image.
     """
@@ -166,6 +167,7 @@ class Recipe(Value):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
     schedule: Literal["one_cycle", "cosine"] = "one_cycle"
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-2
+    gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 1.0
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
     shift_pixels: ShiftPixels = 0
 

@@ -7,8 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from nas.genome import (
+    LOSS_PARAMETERS,
     DenseNetArchitecture,
+    Genome,
+    Loss,
     MobileNetArchitecture,
+    Recipe,
+    ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
     VggArchitecture,
@@ -42,3 +47,31 @@ def architectures(draw: st.DrawFn) -> SearchedArchitecture:
     if family == "mobilenet":
         return MobileNetArchitecture(**shared, expansion=draw(st.integers(1, 4)))
     return VggArchitecture(**shared) if family == "vgg" else ResNetArchitecture(**shared)
+
+
+@st.composite
+def losses(draw: st.DrawFn) -> Loss:
+    """Any loss, with its own parameters and no other."""
+    name = draw(st.sampled_from(sorted(LOSS_PARAMETERS)))
+    ranges = {"gamma": st.floats(0.0, 10.0), "beta": st.floats(0.0, 1.0, exclude_max=True)}
+    return Loss(name=name, **{parameter: draw(ranges[parameter]) for parameter in LOSS_PARAMETERS[name]})
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    """A recipe with every gene free."""
+    return Recipe(
+        loss=draw(losses()),
+        optimizer=draw(st.sampled_from(["sgd", "adamw"])),
+        learning_rate=draw(st.floats(0.0, 10.0, exclude_min=True)),
+        schedule=draw(st.sampled_from(["one_cycle", "cosine"])),
+        weight_decay=draw(st.floats(0.0, 1.0)),
+        batch_size=draw(st.integers(2, 4096)),
+        shift_pixels=draw(st.integers(0, 16)),
+    )
+
+
+def genomes() -> st.SearchStrategy[Genome]:
+    """Any genome that is searched, and the baseline."""
+    anything = st.one_of(architectures(), st.just(ReferenceArchitecture()))
+    return st.builds(Genome, architecture=anything, recipe=recipes())

@@ -93,7 +93,7 @@ def status(context: typer.Context, name: NameArgument, json: Json = False) -> No
 def _status_table(found: Status) -> Table:
     table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
     table.add_row("budget", f"{found.done} of {found.budget} trials done")
-    table.add_row("baseline", "trained" if found.baseline_done else "not trained yet")
+    table.add_row("baseline", "done" if found.baseline_done else "not done yet")
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
     table.add_row("trials by state", states or "none")
     table.add_row("workers alive", escape(", ".join(found.workers)) or "none")

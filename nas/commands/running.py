@@ -149,7 +149,7 @@ def _run(
     )
     if slots.seconds_until_claimable() is None:
         # The budget is spent: starting trainers to find that out would take seconds.
-        study.fail_orphans(())
+        study.fail_running()
         return
     with progress:
         run_crew(
@@ -160,7 +160,7 @@ def _run(
         )
     if slots.seconds_until_claimable() is None:
         # Nothing can be running any more, so whatever still says so was left by a lost worker.
-        study.fail_orphans(())
+        study.fail_running()
 
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:

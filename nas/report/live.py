@@ -15,7 +15,7 @@ from typing_extensions import assert_never
 
 from nas.outcome import Completed, EpochRecord, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
-from nas.worker.events import EpochEnded, Event, Notice, TrialEnded, TrialStarted
+from nas.worker.events import EpochEnded, Event, Notice, TrialEnded, TrialReused, TrialStarted
 
 _SECONDS_BETWEEN_EPOCHS = 10.0
 
@@ -78,6 +78,9 @@ class Progress:
                 case TrialEnded():
                     self._running.pop(event.worker, None)
                     self._note_ended(event)
+                case TrialReused():
+                    self._done += 1
+                    self._line(f"trial {event.number} is trial {event.twin} again: result reused")
                 case Notice():
                     self._line(event.text)
                 case _:

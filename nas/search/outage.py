@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -47,7 +48,9 @@ def ride_out(
     while True:
         try:
             return call()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StorageInternalError) as raised:
+            # Optuna wraps most of what its storage meets, and not all.
+            error = raised.__cause__ if isinstance(raised.__cause__, SQLAlchemyError) else raised
             reason = without_secrets(str(getattr(error, "orig", None) or error), url)
             if not _is_outage(error):
                 raise DatabaseError(f"the database {masked(url)} refused a statement: {reason}") from error
@@ -61,7 +64,7 @@ def ride_out(
         ceiling = min(2 * ceiling, _LONGEST_DELAY_SECONDS)
 
 
-def _is_outage(error: SQLAlchemyError) -> bool:
+def _is_outage(error: Exception) -> bool:
     """Whether the call may succeed later as it is: no server, a restart, a broken connection, no free connection."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

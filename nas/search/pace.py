@@ -19,6 +19,7 @@ class Status:
 
     Attributes:
         done: Slots of the budget that are used up, the baseline's not counted.
+        baseline_done: Whether the baseline's slot is used up.
         states: Trials by optuna's state, the baseline not counted.
         workers: Who holds a lease now.
         trials_per_hour: Over the last hour in which trials ended; None before the first.
@@ -41,16 +42,15 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
     """Read a study's state."""
     owners = slots.owners()
     summary = summarize_front(study)
-    remaining = slots.remaining()
-    to_go = max(0, remaining.open + remaining.leased - (summary.baseline is None))
-    done = study.spec.budget.trials - to_go
+    counts, baseline_done = slots.remaining(), slots.baseline_done()
+    to_go = counts.open + counts.leased - (not baseline_done)
     pace = trials_per_hour(study.records())
     return Status(
         study=study.name,
         data=study.facts.name,
         budget=study.spec.budget.trials,
-        done=done,
-        baseline_done=summary.baseline is not None,
+        done=counts.done - baseline_done,
+        baseline_done=baseline_done,
         states=dict(states_of(study)),
         workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
         trials_per_hour=pace,

@@ -201,6 +201,11 @@ class Slots:
         ).where(self._mine())
         return SlotCounts(*self._run(lambda connection: connection.execute(statement).one()))
 
+    def baseline_done(self) -> bool:
+        """Whether the baseline's slot is closed, with a result or without."""
+        statement = select(_slots.c.state == "done").where(self._mine(), _slots.c.slot == BASELINE_SLOT)
+        return bool(self._run(lambda connection: connection.scalar(statement)))
+
     def owners(self) -> list[Owner]:
         """Who works on what, in the order of slots; expired leases are not work."""
         left = func.extract("epoch", _slots.c.until - func.clock_timestamp())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.artifacts import download_artifact, upload_artifact
@@ -19,6 +21,7 @@ from nas.facts import DataFacts
 from nas.genome import Genome, ReferenceArchitecture
 from nas.outcome import Completed, Cost, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
+from nas.search.outage import ride_out
 from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
 from nas.search.samplers import make_sampler
 from nas.search.storage import Storage
@@ -26,6 +29,22 @@ from nas.study_spec import StudySpec
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _METRIC_NAMES = ("macro_f1", "log10_params")
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def _through_outages(
+    method: Callable[Concatenate[SearchStudy, Arguments], Result],
+) -> Callable[Concatenate[SearchStudy, Arguments], Result]:
+    """Call a method again until the database is back; a trial that was begun for nothing is failed in the end."""
+
+    @functools.wraps(method)
+    def repeated(study: SearchStudy, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return ride_out(lambda: method(study, *args, **kwargs), url=study.storage.rdb.url)
+
+    return repeated
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,7 @@ class SearchStudy:
         A new study starts with one genome of each family, so that none is missed by chance.
 
         Raises:
-            StudyError: A study of that name exists with another specification.
+            StudyError: A study of that name exists with another specification, or its data have changed.
         """
         with storage.one_creator():
             study = optuna.create_study(
@@ -75,7 +94,7 @@ class SearchStudy:
                 for family in spec.space.families:
                     study.enqueue_trial({"family": family})
         opened = cls.open(storage, spec.name)
-        differences = opened.spec.differences(spec)
+        differences = opened.spec.differences(spec) or opened.facts.differences(facts)
         if differences:
             listed = "\n".join(f"  {difference}" for difference in differences)
             raise StudyError(
@@ -116,6 +135,7 @@ class SearchStudy:
         """The study underneath, for optuna's own tools."""
         return self._study
 
+    @_through_outages
     def records(self) -> list[TrialRecord]:
         """Every trial, in the order of their numbers."""
         return [read_record(trial) for trial in self._study.get_trials(deepcopy=False)]
@@ -131,11 +151,13 @@ class SearchStudy:
             raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
         return records[number]
 
+    @_through_outages
     def ask(self) -> OpenTrial:
         """Start a new trial."""
         trial = self._study.ask()
         return OpenTrial(trial, self.spec.space.sample(trial))
 
+    @_through_outages
     def start_baseline(self) -> OpenTrial:
         """Start the baseline's trial, which the sampler has no part in."""
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={"baseline": True}))
@@ -143,6 +165,7 @@ class SearchStudy:
         newest = max((trial for trial in running if trial.user_attrs.get("baseline")), key=lambda trial: trial.number)
         return OpenTrial(Trial(self._study, newest._trial_id), self._baseline_genome())
 
+    @_through_outages
     def resume(self, trial_id: int) -> OpenTrial | None:
         """Take up a trial whose worker was lost; None if it has ended in the meantime."""
         # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
@@ -154,12 +177,14 @@ class SearchStudy:
             return OpenTrial(trial, self._baseline_genome())
         return OpenTrial(trial, self.spec.space.sample(trial))
 
+    @_through_outages
     def used_up(self, trial_id: int) -> bool:
         """Whether a trial has ended in a way that counts: with anything but an interruption."""
         trials = self._study.get_trials(deepcopy=False)
         stored = next((trial for trial in trials if trial._trial_id == trial_id), None)
         return stored is not None and stored.state.is_finished() and stored.user_attrs.get("reason") != "preempted"
 
+    @_through_outages
     def twin(self, genome: Genome) -> TrialRecord | None:
         """A completed trial of the same genome."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -167,10 +192,12 @@ class SearchStudy:
                 return read_record(trial)
         return None
 
+    @_through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
         write_genome(opened.trial, opened.genome, cost)
 
+    @_through_outages
     def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
         """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
         trial, objectives = opened.trial, objectives_of(completed, cost)
@@ -185,12 +212,14 @@ class SearchStudy:
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
         return on_front and not is_baseline
 
+    @_through_outages
     def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
         """Record the result of an earlier trial of the same genome."""
         assert twin.objectives is not None
         copy_result(opened.trial, twin)
         self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
 
+    @_through_outages
     def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
         """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
         trial = opened.trial
@@ -199,20 +228,16 @@ class SearchStudy:
         trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
         self._tell(trial, state=TrialState.PRUNED)
 
+    @_through_outages
     def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
         """Record why a trial gave no result; one that was interrupted is put up to be tried again."""
         self._tell_failed(opened.trial, failed)
 
-    def fail_orphans(self, owned: Sequence[int]) -> int:
-        """Fail the running trials that no slot owns; returns how many there were."""
-        orphans = [
-            trial
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if trial._trial_id not in owned
-        ]
-        for orphan in orphans:
+    @_through_outages
+    def fail_running(self) -> None:
+        """Fail the trials that still say they run; to be called when no slot is left, so that none can."""
+        for orphan in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._tell_failed(Trial(self._study, orphan._trial_id), Failed("crashed", "its worker was lost"))
-        return len(orphans)
 
     def download_weights(self, record: TrialRecord, path: Path) -> None:
         """Fetch the weights of a trial.

@@ -68,7 +68,7 @@ class FrontSummary:
         return (
             f"The smallest network that at least equals {reference} on the validation images is trial "
             f"{record.number}, a {record.family} with {record.params:,} parameters and macro-F1 "
-            f"{record.macro_f1:.3f}: {self.times_smaller(record):,.0f} times smaller."
+            f"{record.macro_f1:.3f}: {_ratio_in_words(self.times_smaller(record) or 1.0)}."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -125,6 +125,12 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
 def states_of(study: SearchStudy) -> Counter[str]:
     """How many trials are in each state, the baseline not counted."""
     return Counter(record.state for record in study.records() if not record.is_baseline)
+
+
+def _ratio_in_words(times_smaller: float) -> str:
+    if times_smaller < 1:
+        return f"{1 / times_smaller:.1f} times larger"
+    return f"{times_smaller:,.0f} times smaller" if times_smaller >= 10 else f"{times_smaller:.1f} times smaller"
 
 
 def _objectives(record: TrialRecord) -> Objectives:

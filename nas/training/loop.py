@@ -26,6 +26,7 @@ from nas.training.metrics import confusion_matrix, scores_of
 from nas.training.optimization import make_optimizer, make_schedule
 
 EVALUATION_BATCH = 512
+_STEPS_BETWEEN_CHECKS = 32
 
 
 class Diverged(Exception):  # noqa: N818 - it names what happened
@@ -69,7 +70,7 @@ def train(
         on_epoch: Told after each epoch; what it raises ends the training.
 
     Raises:
-        Diverged: The loss of an epoch is not finite.
+        Diverged: A loss is not finite.
     """
     torch.manual_seed(seed)
     generator = torch.Generator(compute.device).manual_seed(seed)
@@ -88,6 +89,8 @@ def train(
         loss = loss_function(logits_NK.float(), labels_N)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.gradient_clip > 0.0:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
         optimizer.step()
         schedule.step()
         return loss.detach()
@@ -96,12 +99,10 @@ def train(
     started = time.perf_counter()
     for epoch in range(1, epochs + 1):
         train_loss, images_per_second = _run_epoch(network, batches.shuffled(epoch - 1), step)
-        if not math.isfinite(train_loss):
-            raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
+        _require_finite(train_loss, f"training loss of epoch {epoch}")
         scores, validation_loss = evaluate(network, task.validation, task, compute)
         # The epoch's last step may be the one that spoils the weights.
-        if not math.isfinite(validation_loss):
-            raise Diverged(f"the validation loss became {validation_loss} in epoch {epoch}")
+        _require_finite(validation_loss, f"validation loss of epoch {epoch}")
         seconds = time.perf_counter() - started
         record = EpochRecord(
             epoch, train_loss, validation_loss, scores.f1_macro, scores.accuracy, images_per_second, seconds
@@ -120,12 +121,19 @@ def _run_epoch(
     network.train()
     started = time.perf_counter()
     losses, num_images = [], 0
-    for images_NCHW, labels_N in batches:
+    for number, (images_NCHW, labels_N) in enumerate(batches, 1):
         losses.append(step(images_NCHW, labels_N))
         num_images += len(labels_N)
-    # Read once an epoch: a value read every step would make a GPU wait every step.
+        if number % _STEPS_BETWEEN_CHECKS == 0:
+            _require_finite(float(losses[-1]), f"loss of step {number} of an epoch")
+    # Read seldom: a value read every step would make a GPU wait every step.
     mean_loss = float(torch.stack(losses).mean())
     return mean_loss, num_images / (time.perf_counter() - started)
+
+
+def _require_finite(loss: float, what: str) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(f"the {what} is {loss}")
 
 
 @torch.inference_mode()

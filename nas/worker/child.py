@@ -96,8 +96,8 @@ class TrainerChild:
             return cast("Completed | Failed", self._ask(request, (Completed, Failed), on_epoch))
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
-        except Interrupted:
-            return Failed("preempted", "the worker was asked to stop")
+        except Interrupted as interrupted:
+            return Failed("preempted", str(interrupted))
 
     def close(self) -> None:
         """End the child at once; what it was doing is lost."""
@@ -152,7 +152,7 @@ class TrainerChild:
             if connection.poll(_POLL_SECONDS):
                 reply: Reply = connection.recv()
                 return reply
-        raise Interrupted
+        raise Interrupted("the worker was asked to stop")
 
 
 def _exit_text(code: int | None) -> str:

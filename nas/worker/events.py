@@ -31,7 +31,7 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial was told. `on_front` and `reused_from` are for completed ones."""
+    """A trial was told. `on_front` is for completed ones."""
 
     worker: int
     number: int
@@ -40,7 +40,15 @@ class TrialEnded:
     cost: Cost
     outcome: Outcome
     on_front: bool = False
-    reused_from: int | None = None
+
+
+@dataclass(frozen=True)
+class TrialReused:
+    """A trial took over the result of an earlier one of the same genome."""
+
+    worker: int
+    number: int
+    twin: int
 
 
 @dataclass(frozen=True)
@@ -51,5 +59,5 @@ class Notice:
     text: str
 
 
-Event = TrialStarted | EpochEnded | TrialEnded | Notice
+Event = TrialStarted | EpochEnded | TrialEnded | TrialReused | Notice
 Listener = Callable[[Event], None]

@@ -7,12 +7,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.outcome import Completed, Cost, Failed, Infeasible
+from nas.outcome import Completed, Cost, Failed, FailureReason, Infeasible
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, Slots
 from nas.search.study import OpenTrial, SearchStudy
 from nas.worker.child import Interrupted, TrainerChild, TrainerLost
-from nas.worker.events import EpochEnded, Listener, Notice, TrialEnded, TrialStarted
+from nas.worker.events import EpochEnded, Listener, Notice, TrialEnded, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Train
 
@@ -96,23 +96,27 @@ class Supervisor:
         """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
         if lease.trial_id is not None and self._study.used_up(lease.trial_id):
             # Its worker was lost after it told the trial and before it closed the slot.
-            self._slots.finish(lease, "completed")
+            self._close(lease, "completed")
             return
         with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
             trial = self._begin(lease)
             try:
                 cost = self._child.measure(trial.genome.architecture)
-            except (Interrupted, TrainerLost):
-                self._study.tell_failed(trial, Failed("preempted", "the worker ended before the training began"))
-                self._slots.release(lease, keep_trial=False)
+            except (Interrupted, TrainerLost) as ended:
+                reason: FailureReason = "preempted" if isinstance(ended, Interrupted) else "crashed"
+                if self._keeps(lease, heartbeat, trial):
+                    self._study.tell_failed(trial, Failed(reason, f"before its training began: {ended}"))
+                    self._close(lease, reason)
                 return
             attempt = Attempt(lease, trial, cost)
             self._study.note_genome(trial, cost)
             twin = self._study.twin(trial.genome)
             if twin is not None:
-                self._tell_twin(attempt, twin)
+                if self._keeps(lease, heartbeat, trial):
+                    self._tell_twin(attempt, twin)
             elif self._over_budget(attempt):
-                self._tell_infeasible(attempt)
+                if self._keeps(lease, heartbeat, trial):
+                    self._tell_infeasible(attempt)
             else:
                 self._train(attempt, heartbeat)
 
@@ -125,6 +129,20 @@ class Supervisor:
         trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
         self._slots.attach(lease, trial.trial_id)
         return trial
+
+    def _keeps(self, lease: Lease, heartbeat: Heartbeat, trial: OpenTrial) -> bool:
+        """Whether the slot is still this supervisor's, asked before each tell; the result is dropped otherwise."""
+        if not heartbeat.lost and self._slots.renew(lease, self._lease_seconds):
+            return True
+        self._listener(Notice(self._number, f"trial {trial.number}: the lease was lost; its result is dropped"))
+        return False
+
+    def _close(self, lease: Lease, reason: str) -> None:
+        """Use the slot up, or give it back if its trial was only interrupted."""
+        if reason == "preempted":
+            self._slots.release(lease, keep_trial=False)
+        else:
+            self._slots.finish(lease, reason)
 
     def _over_budget(self, attempt: Attempt) -> bool:
         max_params = self._study.spec.budget.max_params
@@ -139,8 +157,7 @@ class Supervisor:
                 Train(trial.genome, spec.budget.epochs, spec.training.seed, weights),
                 lambda record: self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, record)),
             )
-            if heartbeat.lost or not self._slots.renew(attempt.lease, self._lease_seconds):
-                self._listener(Notice(self._number, f"trial {trial.number}: the lease was lost; its result is dropped"))
+            if not self._keeps(attempt.lease, heartbeat, trial):
                 return
             if isinstance(outcome, Completed):
                 self._tell_completed(attempt, outcome, weights)
@@ -149,28 +166,24 @@ class Supervisor:
 
     def _tell_completed(self, attempt: Attempt, outcome: Completed, weights: Path) -> None:
         on_front = self._study.tell_completed(attempt.trial, outcome, attempt.cost, weights)
-        self._slots.finish(attempt.lease, "completed")
+        self._close(attempt.lease, "completed")
         self._ended(attempt, outcome, on_front=on_front)
 
     def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
         self._study.tell_twin(attempt.trial, twin)
-        self._slots.finish(attempt.lease, "reused")
-        text = f"trial {attempt.trial.number} is trial {twin.number} again: result reused"
-        self._listener(Notice(self._number, text))
+        self._close(attempt.lease, "reused")
+        self._listener(TrialReused(self._number, attempt.trial.number, twin.number))
 
     def _tell_infeasible(self, attempt: Attempt) -> None:
         assert self._study.spec.budget.max_params is not None
         outcome = Infeasible(attempt.cost.params, self._study.spec.budget.max_params)
         self._study.tell_infeasible(attempt.trial, attempt.cost, outcome)
-        self._slots.finish(attempt.lease, "over_budget")
+        self._close(attempt.lease, "over_budget")
         self._ended(attempt, outcome)
 
     def _tell_failed(self, attempt: Attempt, outcome: Failed) -> None:
         self._study.tell_failed(attempt.trial, outcome)
-        if outcome.reason == "preempted":
-            self._slots.release(attempt.lease, keep_trial=False)
-        else:
-            self._slots.finish(attempt.lease, outcome.reason)
+        self._close(attempt.lease, outcome.reason)
         self._ended(attempt, outcome)
 
     def _ended(self, attempt: Attempt, outcome: Completed | Infeasible | Failed, *, on_front: bool = False) -> None:

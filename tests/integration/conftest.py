@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from nas import database
+from nas.search.study import Storage
 
 _numbers = itertools.count()
 
@@ -68,3 +69,23 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = database.create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def connect(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
+    """Connects to the test's database with its tables made; what it opened is closed."""
+    storages: list[Storage] = []
+
+    def make() -> Storage:
+        storages.append(Storage.connect(database_url, tmp_path / "artifacts", create_tables=True))
+        return storages[-1]
+
+    yield make
+    for storage in storages:
+        storage.rdb.remove_session()
+        storage.rdb.engine.dispose()
+
+
+@pytest.fixture
+def storage(connect: Callable[[], Storage]) -> Storage:
+    return connect()

@@ -181,6 +181,7 @@ def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
     Slots(engine, "other").open_slots(9)
     assert slots.remaining() == SlotCounts(open=0, leased=0, done=0)
     slots.open_slots(3)
+    assert not slots.baseline_done()
     assert slots.seconds_until_claimable() == 0.0
     done, expired, held = claimed(slots), claimed(slots, "slow", SHORT), claimed(slots, "b", LONG)
     for trial_id, lease in enumerate((done, expired, held), start=10):
@@ -188,6 +189,7 @@ def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
     slots.finish(done, "completed")
     expire()
     assert slots.remaining() == SlotCounts(open=2, leased=1, done=1)
+    assert slots.baseline_done()
     assert slots.owned_trial_ids() == {11, 12}
     (owner,) = slots.owners()
     assert owner == Owner("b", slot=2, trial_id=12, seconds_left=owner.seconds_left)

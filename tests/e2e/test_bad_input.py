@@ -1,0 +1,255 @@
+"""Input that cannot be used: a clear line, the documented exit code, no traceback, and nothing lost."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from nas import cli
+from tests.e2e.conftest import SPACE, STUDY, Terminal
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def closed_connections() -> Iterator[None]:
+    """Closes what a command leaves to the end of its process, which is not the end of this one."""
+    connections: list[Any] = []
+
+    def note(connection: Any, record: Any) -> None:
+        connections.append(connection)
+
+    event.listen(Pool, "connect", note)
+    yield
+    event.remove(Pool, "connect", note)
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def fails(
+    terminal: Terminal, closed_connections: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs a command in this process, which saves its start; returns what it says on standard error."""
+    monkeypatch.chdir(terminal.folder)
+    for name in ("NAS_STORAGE", "NAS_STORAGE_FILE", "NAS_ARTIFACTS", "NAS_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (("NAS_HOME", str(terminal.folder / "home")), ("NAS_DEVICE", "cpu"), ("NAS_SLOTS", "1")):
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, code: int = 1) -> str:
+        monkeypatch.setattr("sys.argv", ["nas", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert ended.value.code == code, said
+        assert "Traceback" not in said.err
+        assert said.err.startswith("error: ") or code == 2
+        assert said.out == ""
+        return said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("epochs = 1", "epochs = 1\nepoch = 2", ["budget.epoch: unknown key"]),
+        ("epochs = 1", 'epochs = "one"', ["budget.epochs", "'one'"]),
+        ("trials = 5", "trials = 0", ["budget.trials", "0"]),
+        ('source = "digits"', 'source = "imagenet"', ["data.source", "'imagenet'"]),
+        ('name = "tiny"', 'name = "ti ny"', ["name", "'ti ny'"]),
+        ("space.toml", "absent.toml", ["search_space", "absent.toml", "cannot be read"]),
+        (
+            "trials = 5\nepochs = 1",
+            "trials = -1\nepochs = 0\nepoch = 3",
+            ["3 faults", "trials", "epochs", "epoch: unk"],
+        ),
+        ("[data]", "[data", ["not valid TOML"]),
+    ],
+)
+def test_a_faulty_study_file(terminal: Terminal, fails: Command, old: str, new: str, said: list[str]) -> None:
+    assert old in STUDY
+    message = fails("check", terminal.write("bad.toml", STUDY.replace(old, new)))
+    assert "bad.toml" in message
+    for part in said:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"densenet"', '"capsnet"', ["architecture.family", "'capsnet'"]),
+        ("stem_width = 8", 'stem_width = "wide"', ["architecture.stem_width", "'wide'"]),
+        ("low = 8, high = 16", "low = 32, high = 16", ["architecture.width", "low 32 is above high 16"]),
+        ("depth = 1", "depht = 1", ["architecture.depht: unknown gene"]),
+        (
+            "stem_width = 8\ndepth = 1",
+            'stem_width = "wide"\ndepht = 1\nkernel_size = 4',
+            ["3 faults", "stem_width", "depht", "kernel_size"],
+        ),
+    ],
+)
+def test_a_faulty_search_space(terminal: Terminal, fails: Command, old: str, new: str, said: list[str]) -> None:
+    assert old in SPACE
+    terminal.write("bad-space.toml", SPACE.replace(old, new))
+    message = fails("search", terminal.write("bad.toml", STUDY.replace("space.toml", "bad-space.toml")))
+    for part in ("bad-space.toml", *said):
+        assert part in message
+
+
+def test_a_budget_that_no_genome_meets(terminal: Terminal, searched: dict[str, Any], fails: Command) -> None:
+    name = terminal.write(
+        "bad.toml", STUDY.replace("epochs = 1", "epochs = 1\nmax_params = 10").replace("tiny", "none")
+    )
+    assert "no genome meets budget.max_params = 10; the smallest network" in fails("search", name)
+    assert "no study 'none'" in fails("status", "none")
+
+
+def _folder(root: Path, classes: dict[str, int]) -> Path:
+    for label, count in classes.items():
+        (root / label).mkdir(parents=True)
+        for index in range(count):
+            pixels = np.random.default_rng(index).integers(0, 255, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{index}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [({"cat": 5}, "one class only (cat)"), ({"cat": 5, "dog": 0}, "classes without an image: dog")],
+)
+def test_a_folder_with_faults(fails: Command, tmp_path: Path, classes: dict[str, int], said: str) -> None:
+    assert said in fails("search", "study.toml", "--name", "folder", "--data", str(_folder(tmp_path / "d", classes)))
+
+
+def test_a_corrupt_image_is_named(fails: Command, tmp_path: Path) -> None:
+    root = _folder(tmp_path / "d", {"cat": 5, "dog": 5})
+    (root / "dog" / "3.png").write_bytes(b"no picture")
+    assert "dog/3.png" in fails("search", "study.toml", "--name", "folder", "--data", str(root))
+
+
+IMAGES = np.zeros((20, 8, 8), np.uint8)
+LABELS = np.arange(20) % 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x_train": IMAGES}, "no array y_train"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS + 5, "classes": np.array(["a", "b"])},
+            "labels 5, 6 are not among the 2 classes",
+        ),
+        ({"x_train": IMAGES, "y_train": LABELS - 1}, "labels from -1 to 0; they must count from 0"),
+        ({"x_train": np.array([IMAGES[0], IMAGES[0, :4]], dtype=object), "y_train": LABELS}, "an array of objects"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, :4], "y_test": LABELS},
+            "x_test: images [C, H, W] of [1, 4, 8] where x_train has [1, 8, 8]",
+        ),
+    ],
+)
+def test_an_npz_file_with_faults(fails: Command, tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)
+    assert said in fails("check", "study.toml", "--data", str(tmp_path / "d.npz"))
+
+
+def test_unknown_names(searched: dict[str, Any], fails: Command) -> None:
+    for command in (("front", "nope"), ("status", "nope"), ("show", "nope", "0"), ("worker", "nope")):
+        message = fails(*command)
+        assert "no study 'nope'; studies here: " in message
+        assert "tiny" in message
+    assert "has no trial 99" in fails("show", "tiny", "99")
+    assert "has no trial 99" in fails("export", "tiny", "--trial", "99", "-o", "m.pt")
+
+
+def test_export_has_somewhere_to_write_and_something_to_write(
+    terminal: Terminal, searched: dict[str, Any], fails: Command
+) -> None:
+    assert "the folder nowhere does not exist" in fails("export", "tiny", "-o", "nowhere/m.pt")
+    (terminal.folder / "a-folder").mkdir(exist_ok=True)
+    assert "cannot be written" in fails("export", "tiny", "-o", "a-folder")
+    terminal.run("create", "study.toml", "--name", "untouched")
+    assert "the front of 'untouched' is empty" in fails("export", "untouched", "-o", "m.pt")
+    assert not (terminal.folder / "m.pt").exists()
+    assert not list(terminal.folder.glob("*.partial"))
+
+
+class _Foreign(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+
+def test_predict_takes_exported_models_and_images_alone(
+    terminal: Terminal, searched: dict[str, Any], fails: Command, tmp_path: Path
+) -> None:
+    Image.fromarray(IMAGES[0]).save(tmp_path / "ok.png")
+    (tmp_path / "random.pt").write_bytes(np.random.default_rng(0).bytes(4096))
+    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.jit.save(torch.jit.script(_Foreign()), str(tmp_path / "foreign.pt"))
+    for name in ("random", "pickle", "foreign", "empty"):
+        message = fails("predict", str(tmp_path / f"{name}.pt"), str(tmp_path / "ok.png"))
+        assert f"{name}.pt: not a model that `nas export` wrote" in message
+    assert "absent.pt: no such file" in fails("predict", str(tmp_path / "absent.pt"), str(tmp_path / "ok.png"))
+    terminal.run("export", "tiny", "-o", "good.pt")
+    (tmp_path / "no.png").write_text("no picture")
+    message = fails("predict", "good.pt", str(tmp_path / "no.png"), str(tmp_path / "absent.png"))
+    assert "no.png" in message
+    assert "absent.png" in message
+
+
+def test_an_unreachable_database_never_shows_its_password(fails: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_STORAGE", "postgresql://user:secret@127.0.0.1:1/db")
+    for command in (("studies",), ("front", "tiny"), ("database", "url")):
+        message = fails(*command)
+        assert "127.0.0.1:1/db" in message
+        assert "secret" not in message
+
+
+def test_an_unreachable_database_with_debug_never_shows_its_password(terminal: Terminal) -> None:
+    away = Terminal(terminal.folder, {"NAS_STORAGE": "postgresql://user:secret@127.0.0.1:1/db"})
+    with away.start("--debug", "studies") as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "DatabaseError" in errors
+    assert "secret" not in output + errors
+
+
+def test_sqlite_is_refused(fails: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_STORAGE", "sqlite:///studies.db")
+    assert "is not PostgreSQL" in fails("studies")
+
+
+def test_another_specification_under_the_same_name_loses_nothing(
+    terminal: Terminal, searched: dict[str, Any], fails: Command
+) -> None:
+    message = fails("search", terminal.write("bad.toml", STUDY.replace("epochs = 1", "epochs = 2")))
+    assert "study 'tiny' exists with another specification" in message
+    assert "budget.epochs: 1 there, 2 here" in message
+    assert terminal.json("front", "tiny") == searched
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",), ("search",), ("show", "tiny", "one"), ("search", "study.toml", "--trials", "0"),
+        ("search", "study.toml", "--no-such-option"), ("export", "tiny"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(fails: Command, arguments: tuple[str, ...]) -> None:
+    assert fails(*arguments, code=2)
+
+
+def test_a_setting_that_cannot_be_used_is_named(fails: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_SLOTS", "many")
+    assert "NAS_SLOTS" in fails("studies")

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from nas import database
+from tests.e2e.conftest import Terminal
+
+
+def test_search_prints_the_front_against_the_baseline(searched: dict[str, Any]) -> None:
+    assert set(searched) >= {"study", "baseline", "front", "hypervolume"}
+    assert searched["study"] == "tiny"
+    assert (searched["baseline"]["family"], searched["baseline"]["params"]) == ("resnet18", 11_172_810)
+    sizes = [member["params"] for member in searched["front"]]
+    scores = [member["macro_f1"] for member in searched["front"]]
+    assert sizes
+    assert sizes == sorted(sizes)
+    assert scores == sorted(scores)
+    keys = {"number", "family", "macro_f1", "params", "flops", "accuracy", "genome", "times_smaller", "verdict"}
+    assert all(keys <= set(member) for member in searched["front"])
+
+
+def test_a_finished_study_is_not_searched_again(terminal: Terminal, searched: dict[str, Any]) -> None:
+    began = time.monotonic()
+    assert terminal.json("search", "study.toml") == searched
+    assert time.monotonic() - began < 30
+    assert terminal.json("front", "tiny") == searched
+    text = terminal.run("search", "study.toml").stdout
+    assert "11,172,810" in text
+    assert "started" not in text
+
+
+def test_studies_and_status(terminal: Terminal, searched: dict[str, Any]) -> None:
+    status = terminal.json("status", "tiny")
+    assert (status["budget"], status["done"], status["baseline_done"], status["workers"]) == (5, 5, True, [])
+    assert sum(status["states"].values()) == 5
+    assert status["seconds_left"] == 0
+    assert status in terminal.json("studies")["studies"]
+    assert "5 of 5 trials done" in terminal.run("status", "tiny").stdout
+    assert "tiny" in terminal.run("studies").stdout
+
+
+def test_front_and_show(terminal: Terminal, searched: dict[str, Any]) -> None:
+    best = searched["front"][-1]
+    shown = terminal.json("show", "tiny", str(best["number"]))
+    assert {key: shown[key] for key in ("genome", "macro_f1", "params")} == {
+        key: best[key] for key in ("genome", "macro_f1", "params")
+    }
+    assert [scores["name"] for scores in shown["per_class"]] == [str(digit) for digit in range(10)]
+    assert np.mean([scores["f1"] for scores in shown["per_class"]]) == pytest.approx(best["macro_f1"])
+    assert [point["epoch"] for point in shown["curve"]] == [1]
+    assert best["family"] in terminal.run("show", "tiny", str(best["number"])).stdout
+    assert "Front of tiny" in terminal.run("front", "tiny").stdout
+
+
+def test_export_and_predict(terminal: Terminal, searched: dict[str, Any]) -> None:
+    smallest_front = searched["front"][0]["number"]
+    said = terminal.json("export", "tiny", "--trial", str(smallest_front), "-o", "n.pt")
+    assert (said["trial"], said["params"]) == (smallest_front, searched["front"][0]["params"])
+    assert said["largest_difference"] <= 1e-4
+    assert said["file_bytes"] == (terminal.folder / "n.pt").stat().st_size
+    assert "Verified" in terminal.run("export", "tiny", "-o", "best.pt").stdout
+    equal = [member for member in searched["front"] if member["macro_f1"] >= searched["baseline"]["macro_f1"]]
+    if equal:
+        assert terminal.json("export", "tiny", "--trial", "smallest", "-o", "s.pt")["trial"] == equal[0]["number"]
+    else:
+        assert "No network has reached ResNet-18" in terminal.error(
+            "export", "tiny", "--trial", "smallest", "-o", "s.pt"
+        )
+    digits = load_digits()
+    names = []
+    for index in range(3):
+        names.append(f"{index}.png")
+        Image.fromarray(np.rint(digits.images[index] * 255 / 16).astype(np.uint8)).save(terminal.folder / names[-1])
+    predictions = terminal.json("predict", "best.pt", *names, "--top", "10")["predictions"]
+    assert [one["image"] for one in predictions] == names
+    for one in predictions:
+        assert one["class"] == one["top"][0]["class"]
+        assert sum(entry["probability"] for entry in one["top"]) == pytest.approx(1.0, abs=1e-4)
+    assert "0.png" in terminal.run("predict", "best.pt", *names).stdout
+
+
+def test_check_trains_nothing(terminal: Terminal) -> None:
+    checked = terminal.json("check", "study.toml", "--samples", "3")
+    assert (checked["study"], len(checked["samples"])) == ("tiny", 3)
+    assert checked["smallest"]["params"] <= min(sample["params"] for sample in checked["samples"])
+    assert checked["data"]["train_counts"] == [10] * 10
+
+
+def test_an_interrupted_search_goes_on_and_spends_its_budget_exactly(terminal: Terminal) -> None:
+    search = ("search", "study.toml", "--name", "interrupted", "--trials", "8")
+    with terminal.start(*search) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "[1/8]" in line:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "The budget is not spent; the same command goes on." in rest
+    before = terminal.json("status", "interrupted")
+    assert "RUNNING" not in before["states"]
+    assert before["workers"] == []
+    assert before["done"] < 8
+    terminal.run(*search)
+    after = terminal.json("status", "interrupted")
+    assert (after["done"], after["baseline_done"]) == (8, True)
+    # Interrupted trials are in the record as FAIL, and their genomes were tried again within the budget.
+    assert after["states"]["COMPLETE"] + after["states"].get("PRUNED", 0) == 8
+
+
+def test_no_trial_is_started_after_the_timeout(terminal: Terminal) -> None:
+    began = time.monotonic()
+    terminal.run("search", "study.toml", "--name", "timed", "--trials", "500", "--timeout", "0.05", "--workers", "1")
+    assert time.monotonic() - began < 60
+    status = terminal.json("status", "timed")
+    assert status["done"] < 500
+    assert "RUNNING" not in status["states"]
+
+
+def test_help_and_front_start_without_torch(terminal: Terminal, searched: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('LOADED', *{n.partition('.')[0] for n in sys.modules}, file=sys.stderr))\n"
+    )
+    watched = Terminal(
+        terminal.folder, {"PYTHONPATH": os.pathsep.join([str(tmp_path), terminal.environment["PYTHONPATH"]])}
+    )
+    for arguments in (("--help",), ("front", "tiny"), ("status", "tiny")):
+        loaded = watched.run(*arguments).stderr.rpartition("LOADED ")[2].split()
+        assert "nas" in loaded
+        assert not {"torch", "torchvision", "sklearn"} & set(loaded)
+
+
+def test_the_embedded_server_by_hand(tmp_path: Path) -> None:
+    own = Terminal(tmp_path)
+    try:
+        url = own.run("database", "start").stdout.strip()
+        assert re.match(r"postgresql(\+psycopg)?://", url)
+        assert own.run("database", "url").stdout.strip() == url
+        assert "no studies yet" in own.error("front", "tiny")
+    finally:
+        stopped = own.run("database", "stop").stdout.strip()
+        again = own.run("database", "stop").stdout.strip()
+        if os.geteuid() == 0:
+            shutil.rmtree(database.data_directory(tmp_path / "home").parent)
+    assert (stopped, again) == ("stopped", "was not running")
+
+
+def test_the_dashboard_serves_the_study(terminal: Terminal, searched: dict[str, Any]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with terminal.start("dashboard", "--port", str(port)) as process:
+        try:
+            page = _fetch(f"http://127.0.0.1:{port}/dashboard/")
+            assert b"<html" in page.lower()
+            listed = json.loads(_fetch(f"http://127.0.0.1:{port}/api/studies"))
+            assert "tiny" in {study["study_name"] for study in listed["study_summaries"]}
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+
+
+def _fetch(url: str) -> bytes:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                assert response.status == 200
+                body: bytes = response.read()
+                return body
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,335 @@
+"""Supervisors on a real database, with a trainer that follows a script."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from sqlalchemy import Engine, text
+
+from nas.errors import DatabaseError, StudyError
+from nas.genome import Architecture, Genome
+from nas.outcome import Completed, Failed
+from nas.search.records import TrialRecord
+from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots, create_table
+from nas.search.study import SearchStudy, Storage
+from nas.search.summary import summarize_front
+from nas.study_spec import StudySpec
+from nas.worker.events import Event, Notice, TrialEnded
+from nas.worker.heartbeat import Heartbeat
+from nas.worker.supervisor import Supervisor
+from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
+
+
+class Rig:
+    """A study with its slots, and supervisors for it."""
+
+    def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec) -> None:
+        create_table(engine)
+        self.engine = engine
+        self.slots = Slots(engine, spec.name)
+        self.study = SearchStudy.create(connect(), spec, FACTS)
+        self.slots.open_slots(spec.budget.trials)
+        self.events: list[Event] = []
+        self.stop = threading.Event()
+        self._connect = connect
+
+    def supervisor(self, trainer: ScriptedTrainer, *, number: int = 1, lease_seconds: float = 30.0) -> Supervisor:
+        return Supervisor(
+            SearchStudy.open(self._connect(), self.study.name),
+            self.slots,
+            trainer,  # type: ignore[arg-type]
+            number=number,
+            owner=f"owner-{number}",
+            listener=self.events.append,
+            stop=self.stop,
+            deadline=threading.Event(),
+            lease_seconds=lease_seconds,
+        )
+
+    def run(self, trainer: ScriptedTrainer) -> None:
+        self.supervisor(trainer).run()
+
+    def records(self) -> list[TrialRecord]:
+        """All but the baseline."""
+        return [record for record in self.study.records() if not record.is_baseline]
+
+    def baseline_done(self) -> None:
+        """Close the baseline's slot, for a test that is about the others."""
+        lease = self.slots.claim("test", 30.0)
+        assert lease is not None
+        assert lease.slot == BASELINE_SLOT
+        self.slots.finish(lease, "completed")
+
+    def expire(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text("UPDATE nas_slots SET until = now() - interval '1 s' WHERE until IS NOT NULL"))
+
+
+@pytest.fixture
+def rig(connect: Callable[[], Storage], engine: Engine) -> Callable[[StudySpec], Rig]:
+    return lambda spec: Rig(connect, engine, spec)
+
+
+MakeRig = Callable[[StudySpec], Rig]
+
+
+def test_each_family_is_tried_and_the_baseline_once(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=4))
+    made.run(ScriptedTrainer())
+    assert {record.family for record in made.records()} == {"vgg", "resnet", "densenet", "mobilenet"}
+    assert [record.family for record in made.study.records() if record.is_baseline] == ["resnet18"]
+    assert {record.state for record in made.study.records()} == {"COMPLETE"}
+
+
+def test_optuna_holds_the_documented_values_and_attributes(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=1))
+    made.run(ScriptedTrainer(params=lambda architecture: 1_000))
+    study = optuna.load_study(study_name="tiny", storage=made.study.storage.rdb)
+    trial = next(t for t in study.trials if t.state.is_finished() and not t.user_attrs.get("baseline"))
+    assert trial.values == pytest.approx([0.5, 3.0])
+    expected = {
+        "params": 1_000, "flops": 2_000, "accuracy": 0.75, "precision_macro": 0.61, "recall_macro": 0.62,
+        "f1_macro": 0.5, "precision_micro": 0.71, "recall_micro": 0.72, "f1_micro": 0.73, "device": "scripted",
+    }  # fmt: skip
+    assert {name: trial.user_attrs[name] for name in expected} == expected
+    assert Genome.from_json(trial.user_attrs["genome"]).key == trial.user_attrs["genome_key"]
+    assert trial.intermediate_values == {}
+
+
+def test_two_supervisors_spend_the_budget_exactly(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=9))
+    trainers = [ScriptedTrainer(), ScriptedTrainer()]
+    ready = threading.Barrier(2)
+
+    def work(number: int) -> None:
+        supervisor = made.supervisor(trainers[number], number=number + 1)
+        ready.wait()
+        supervisor.run()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    finished = [record for record in made.records() if record.state != "WAITING"]
+    assert [record.state for record in finished] == ["COMPLETE"] * 9
+    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=10)
+    assert all(trainer.trained for trainer in trainers)
+
+
+def test_a_genome_seen_before_is_not_trained_again(rig: MakeRig) -> None:
+    made = rig(tiny_spec(ONE_GENOME, trials=3))
+    trainer = ScriptedTrainer()
+    made.run(trainer)
+    assert len([genome for genome in trainer.trained if not is_baseline(genome)]) == 1
+    first, *others = sorted(made.records(), key=lambda record: record.number)
+    assert first.reused_from is None
+    assert [record.reused_from for record in others] == [first.number] * 2
+    for other in others:
+        assert (other.objectives, other.metrics, other.curve) == (first.objectives, first.metrics, first.curve)
+        assert other.weights == first.weights is not None
+    assert sum(isinstance(event, Notice) and "result reused" in event.text for event in made.events) == 2
+
+
+def test_a_genome_over_the_budget_is_never_trained(rig: MakeRig) -> None:
+    def params(architecture: Architecture) -> int:
+        return 50_000 if architecture.family == "vgg" else 1_000
+
+    made = rig(tiny_spec(trials=8, max_params=5_000))
+    trainer = ScriptedTrainer(params=params)
+    made.run(trainer)
+    assert "vgg" not in {genome.architecture.family for genome in trainer.trained}
+    over = [record for record in made.records() if record.family == "vgg"]
+    assert over
+    for record in over:
+        assert (record.state, record.reason) == ("PRUNED", "over_budget")
+        assert record.detail == "50,000 parameters, 5,000 allowed"
+        assert record.weights is None
+    study = optuna.load_study(study_name="tiny", storage=made.study.storage.rdb)
+    assert study.trials[over[0].number].constraints == {"max_params": pytest.approx(1.0)}
+    assert not {record.number for record in over} & {r.number for r in summarize_front(made.study).front}
+    baseline = summarize_front(made.study).baseline
+    assert baseline is not None
+    assert baseline.params == BASELINE_PARAMS
+
+
+@pytest.mark.parametrize("reason", ["diverged", "out_of_memory", "crashed"])
+def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(rig: MakeRig, reason: Any) -> None:
+    def train(genome: Genome) -> Completed | Failed:
+        return Failed(reason, "why") if genome.architecture.family == "resnet" else completed()
+
+    made = rig(tiny_spec(trials=4))
+    made.run(ScriptedTrainer(train))
+    failed = [record for record in made.records() if record.family == "resnet"]
+    assert [(r.state, r.reason, r.detail, r.objectives, r.weights) for r in failed] == [
+        ("FAIL", reason, "why", None, None)
+    ]
+    assert failed[0].number not in {record.number for record in summarize_front(made.study).front}
+    assert len([record for record in made.records() if record.state == "COMPLETE"]) == 3
+
+
+def test_who_lost_the_lease_drops_the_result_and_the_new_owner_has_the_trial(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=1))
+    made.baseline_done()
+    thefts: list[Lease] = []
+
+    def train(genome: Genome) -> Completed | Failed:
+        made.expire()
+        lease = made.slots.claim("thief", 30.0)
+        assert lease is not None
+        thefts.append(lease)
+        made.stop.set()
+        return completed()
+
+    made.run(ScriptedTrainer(train))
+    (lease,) = thefts
+    started = next(record for record in made.records() if record.state != "WAITING")
+    assert lease.trial_id == started.trial_id
+    assert (started.state, started.objectives, started.weights) == ("RUNNING", None, None)
+    assert [event.text for event in made.events if isinstance(event, Notice)] == [
+        f"trial {started.number}: the lease was lost; its result is dropped"
+    ]
+    assert not any(isinstance(event, TrialEnded) for event in made.events)
+    assert [owner.name for owner in made.slots.owners()] == ["thief"]
+
+
+def test_an_expired_slot_is_taken_up_under_the_same_number_and_genome(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=1))
+    made.baseline_done()
+    lease = made.slots.claim("lost", 30.0)
+    assert lease is not None
+    begun = made.study.ask()
+    assert made.slots.attach(lease, begun.trial_id)
+    made.expire()
+    trainer = ScriptedTrainer()
+    made.run(trainer)
+    assert trainer.trained == [begun.genome]
+    record = made.study.record(begun.number)
+    assert (record.state, record.genome) == ("COMPLETE", begun.genome)
+    assert [r.number for r in made.records() if r.state != "WAITING"] == [begun.number]
+
+
+def test_a_trial_told_before_its_slot_was_closed_is_not_run_again(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=1))
+    made.baseline_done()
+    lease = made.slots.claim("lost", 30.0)
+    assert lease is not None
+    trial = made.study.ask()
+    made.slots.attach(lease, trial.trial_id)
+    made.study.tell_failed(trial, Failed("diverged", "why"))
+    made.expire()
+    trainer = ScriptedTrainer()
+    made.run(trainer)
+    assert trainer.trained == []
+    assert [r.number for r in made.records() if r.state != "WAITING"] == [trial.number]
+    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=2)
+
+
+def test_an_interrupted_trial_is_tried_again_with_the_same_genome(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=4))
+    made.baseline_done()
+
+    def train(genome: Genome) -> Completed | Failed:
+        made.stop.set()
+        return Failed("preempted", "the worker was asked to stop")
+
+    first = ScriptedTrainer(train)
+    made.run(first)
+    assert [record.state for record in made.records() if record.state not in ("WAITING", "FAIL")] == []
+    assert made.slots.remaining() == SlotCounts(open=4, leased=0, done=1)
+    made.stop.clear()
+    second = ScriptedTrainer()
+    made.run(second)
+    assert first.trained[0] in second.trained
+    assert len([record for record in made.records() if record.state == "COMPLETE"]) == 4
+
+
+def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig) -> None:
+    """Equal results, of which the lower number ends last: the front shows it, so it must have been kept."""
+    made = rig(tiny_spec(trials=2))
+    made.baseline_done()
+    early, late = made.study.ask(), made.study.ask()
+    trainer = ScriptedTrainer()
+    weights = made.study.storage.artifacts._base_path / "w"  # type: ignore[attr-defined]
+    weights.write_bytes(b"weights")
+    for trial in (late, early):
+        cost = trainer.measure(trial.genome.architecture)
+        made.study.note_genome(trial, cost)
+        made.study.tell_completed(trial, completed(), cost, weights)
+    (member,) = summarize_front(made.study).front
+    assert member.number == early.number
+    assert member.weights is not None
+
+
+def test_weights_are_kept_of_the_front_and_the_baseline_alone(rig: MakeRig, tmp_path: Path) -> None:
+    scores = iter([0.9, 0.5, 0.4, 0.3])
+
+    def train(genome: Genome) -> Completed | Failed:
+        return completed(0.99) if is_baseline(genome) else completed(next(scores))
+
+    made = rig(tiny_spec(trials=4))
+    made.run(ScriptedTrainer(train))
+    kept = {record.number for record in made.study.records() if record.weights}
+    summary = summarize_front(made.study)
+    assert summary.baseline is not None
+    assert len(summary.front) == 1
+    assert kept == {summary.front[0].number, summary.baseline.number}
+    for record in (*summary.front, summary.baseline):
+        made.study.download_weights(record, tmp_path / str(record.number))
+        assert record.genome is not None
+        assert (tmp_path / str(record.number)).read_text() == record.genome.canonical_json
+    ended = [event for event in made.events if isinstance(event, TrialEnded)]
+    assert {event.number for event in ended if event.on_front} == {summary.front[0].number}
+    dropped = next(record for record in made.records() if not record.weights)
+    with pytest.raises(StudyError, match="kept no weights"):
+        made.study.download_weights(dropped, tmp_path / "weights")
+
+
+class FlakySlots(Slots):
+    """Fails the first renewals as an outage does, and counts those that went through."""
+
+    failures = 2
+    renewed = 0
+
+    def renew(self, lease: Lease, lease_seconds: float) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise DatabaseError("away")
+        self.renewed += 1
+        return super().renew(lease, lease_seconds)
+
+
+def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
+    create_table(engine)
+    slots = FlakySlots(engine, "tiny")
+    slots.open_slots(0)
+    lease = slots.claim("me", 0.3)
+    assert lease is not None
+    with Heartbeat(slots, lease, 0.3) as heartbeat:
+        deadline = time.monotonic() + 10
+        while slots.renewed < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not heartbeat.lost
+        assert slots.claim("other", 30.0) is None
+    assert (slots.failures, slots.renewed >= 2) == (0, True)
+
+
+def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
+    create_table(engine)
+    slots = Slots(engine, "tiny")
+    slots.open_slots(0)
+    lease = slots.claim("me", 0.01)
+    assert lease is not None
+    time.sleep(0.05)
+    assert slots.claim("other", 30.0) is not None
+    with Heartbeat(slots, lease, 0.15) as heartbeat:
+        deadline = time.monotonic() + 10
+        while not heartbeat.lost and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert heartbeat.lost

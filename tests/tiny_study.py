@@ -1,0 +1,90 @@
+"""A study small enough to be searched in a second, and a trainer that follows a script instead of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nas.facts import DataFacts
+from nas.genome import Architecture, Genome, ReferenceArchitecture
+from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores
+from nas.study_spec import StudySpec
+from nas.worker.messages import Train
+
+FACTS = DataFacts("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
+BASELINE_PARAMS = 11_000_000
+
+SPACE: dict[str, Any] = {
+    "architecture": {
+        "family": ["vgg", "resnet", "densenet", "mobilenet"],
+        "num_stages": 2,
+        "stem_width": {"low": 8, "high": 16},
+        "depth": 1,
+        "width": {"low": 8, "high": 16},
+        "densenet": {"growth_rate": [4, 8]},
+        "mobilenet": {"expansion": [2, 3]},
+    },
+    "recipe": {
+        "optimizer": "adamw",
+        "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
+        "batch_size": 32,
+    },
+}
+ONE_GENOME: dict[str, Any] = {
+    "architecture": {"family": "vgg", "num_stages": 2, "stem_width": 8, "depth": 1, "width": 8},
+    "recipe": {"learning_rate": 0.01, "batch_size": 32},
+}
+
+
+def tiny_spec(space: dict[str, Any] = SPACE, *, trials: int = 6, name: str = "tiny", **budget: Any) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "name": name,
+            "search_space": space,
+            "data": {"source": "digits", "max_train_images": 100, "max_validation_images": 60},
+            "budget": {"trials": trials, "epochs": 1, **budget},
+            "sampler": {"startup_trials": 4},
+        }
+    )
+
+
+def completed(macro_f1: float = 0.5) -> Completed:
+    per_class = tuple(ClassScores(name, macro_f1, macro_f1, macro_f1, 2) for name in FACTS.classes)
+    scores = Scores(0.75, 0.61, 0.62, macro_f1, 0.71, 0.72, 0.73, per_class, ())
+    return Completed(scores, (EpochRecord(1, 0.9, 0.8, macro_f1, 0.75, 100.0, 0.1),), 0.1, "scripted")
+
+
+def is_baseline(genome: Genome) -> bool:
+    return isinstance(genome.architecture, ReferenceArchitecture)
+
+
+class ScriptedTrainer:
+    """Stands for a trainer child: says what it is told to say, and remembers what it was asked to train."""
+
+    def __init__(
+        self,
+        train: Callable[[Genome], Completed | Failed] = lambda genome: completed(),
+        params: Callable[[Architecture], int] = lambda architecture: 1_000,
+    ) -> None:
+        self.trained: list[Genome] = []
+        self._script = train
+        self._params = params
+
+    def open_data(self) -> DataFacts:
+        return FACTS
+
+    def measure(self, architecture: Architecture) -> Cost:
+        if isinstance(architecture, ReferenceArchitecture):
+            return Cost(BASELINE_PARAMS, 34_000_000)
+        return Cost(self._params(architecture), 2_000)
+
+    def train(self, request: Train, on_epoch: Callable[[EpochRecord], None]) -> Completed | Failed:
+        self.trained.append(request.genome)
+        outcome = self._script(request.genome)
+        if isinstance(outcome, Completed):
+            on_epoch(outcome.curve[0])
+            request.weights.write_bytes(request.genome.canonical_json.encode())
+        return outcome
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.outcome import Cost, EpochRecord, Failed, Infeasible, Outcome
+from nas.report import live
+from nas.report.live import FrontPoint, Progress
+from nas.worker.events import EpochEnded, Notice, TrialEnded, TrialStarted
+from tests.unit.search.examples import completed
+
+COST = Cost(1500, 10)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(live, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def progress(clock: _Clock, output: io.StringIO) -> Progress:
+    console = Console(file=output, width=60, force_terminal=False)
+    return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
+
+
+def _started(**changes: Any) -> TrialStarted:
+    return TrialStarted(**{"worker": 1, "number": 5, "is_baseline": False, "family": "vgg", "cost": COST, **changes})
+
+
+def _ended(outcome: Outcome, **changes: Any) -> TrialEnded:
+    values = {"worker": 1, "number": 5, "is_baseline": False, "family": "vgg", "cost": COST, "outcome": outcome}
+    return TrialEnded(**{**values, **changes})
+
+
+def _epoch(number: int) -> EpochEnded:
+    return EpochEnded(1, 5, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
+
+
+def test_a_completed_trial_is_a_line_each_for_start_and_end(
+    progress: Progress, output: io.StringIO, clock: _Clock
+) -> None:
+    with progress:
+        progress(_started())
+        clock.now += 65
+        progress(_ended(completed(0.5), on_front=True))
+    assert output.getvalue().splitlines() == [
+        "  0:00  [2/9] trial 5 (vgg) started: 1,500 parameters",
+        "  1:05  [3/9] trial 5 (vgg) completed: macro-F1 0.5000, 1,500 parameters, 4 s, on the front",
+    ]
+
+
+def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io.StringIO, clock: _Clock) -> None:
+    progress(_started())
+    for number in range(1, 9):
+        clock.now += 4
+        progress(_epoch(number))
+    lines = [line for line in output.getvalue().splitlines() if "epoch" in line]
+    assert lines == [
+        f"  0:{seconds}  [2/9] trial 5 (vgg) epoch {n}/8: macro-F1 0.3000, loss 0.2500, 1,234 images/s"
+        for n, seconds in ((3, 12), (6, 24))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "done", "text"),
+    [
+        (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
+        (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),
+        (_ended(Failed("preempted", "stopped")), 2, "trial 5 (vgg) failed (preempted): stopped"),
+        (_ended(Failed("crashed", "x"), is_baseline=True), 2, "baseline (vgg) failed (crashed): x"),
+        (Notice(1, "a lease was lost"), 2, "a lease was lost"),
+    ],
+)
+def test_other_events(progress: Progress, output: io.StringIO, event: Any, done: int, text: str) -> None:
+    progress(event)
+    assert output.getvalue() == f"  0:00  [{done}/9] {text}\n"
+
+
+def test_the_live_view_shows_what_runs_and_the_front(clock: _Clock) -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, force_terminal=True, force_interactive=True, color_system=None)
+    progress = Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
+    with progress:
+        progress(_started(worker=1, number=5))
+        progress(_epoch(3))
+        progress(_started(worker=2, number=6, family="densenet"))
+        progress(_ended(completed(0.3), number=3, cost=Cost(20_000, 1)))
+        progress(_started(worker=1, number=5))
+        progress(_epoch(3))
+        progress(_ended(completed(0.5), worker=3, number=4, family="mobilenet"))
+        progress(_ended(completed(0.99), worker=3, number=0, is_baseline=True))
+        plain = Console(file=(shown := io.StringIO()), width=100)
+        plain.print(progress._view())
+    running, front = shown.getvalue().split("Front so far")
+    assert running.startswith("4 of 9 trials")
+    cells = [line.replace("│", " ").split() for line in running.splitlines() if "│" in line]
+    assert cells == [
+        ["1", "5", "vgg", "1,500", "3/8", "0.3000", "1,234"],
+        ["2", "6", "densenet", "1,500", "-", "-", "-"],
+    ]
+    cells = [line.replace("│", " ").split() for line in front.splitlines() if "│" in line]
+    assert cells == [["4", "mobilenet", "0.5000", "1,500"]]  # It dominates the first.
+    assert "epoch 3/8" not in output.getvalue()

@@ -1,0 +1,45 @@
+"""Trials as a study would hold them, without a database."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from nas.genome import Genome, ReferenceArchitecture, VggArchitecture
+from nas.outcome import ClassScores, Completed, EpochRecord, Scores
+from nas.search.front import Objectives
+from nas.search.records import TrialRecord
+
+VGG = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16)))
+RESNET18 = Genome(architecture=ReferenceArchitecture())
+
+
+def completed(macro_f1: float = 0.5) -> Completed:
+    """Two classes, two epochs."""
+    scores = Scores(
+        0.61, 0.62, 0.63, macro_f1, 0.65, 0.66, 0.67,
+        (ClassScores("a", 0.1, 0.2, 0.3, 40), ClassScores("[b]", 0.0, 0.0, 0.0, 0)), ("[b]",),
+    )  # fmt: skip
+    curve = tuple(EpochRecord(n, 1 / n, 2 / n, macro_f1, 0.61, 1234.0, 1.5 * n) for n in (1, 2))
+    return Completed(scores, curve, 3.5, "cpu, float32")
+
+
+def record(number: int, macro_f1: float | None = None, params: int = 1000, **changes: Any) -> TrialRecord:
+    """A completed trial with these values, or a failed one without a macro-F1."""
+    result = completed(macro_f1 or 0.0)
+    values: dict[str, Any] = {
+        "number": number, "trial_id": 100 + number, "state": "FAIL" if macro_f1 is None else "COMPLETE",
+        "is_baseline": False, "genome": VGG,
+        "objectives": None if macro_f1 is None else Objectives(macro_f1, math.log10(params)),
+        "params": params, "flops": 2_500_000, "metrics": {} if macro_f1 is None else result.scores.summary,
+        "per_class": result.scores.per_class, "curve": result.curve, "train_seconds": 3.5, "device": result.device,
+        "reason": "crashed" if macro_f1 is None else None, "detail": None, "weights": None, "reused_from": None,
+        "started": datetime(2024, 1, 1, 12), "ended": datetime(2024, 1, 1, 13),
+    }  # fmt: skip
+    return TrialRecord(**{**values, **changes})
+
+
+def baseline(macro_f1: float, params: int = 11_000_000) -> TrialRecord:
+    """A trained ResNet-18."""
+    return record(0, macro_f1, params, is_baseline=True, genome=RESNET18)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.domains import RandomSuggester
+from nas.errors import SpecificationError
+from nas.genome import Genome
+from nas.networks.build import build_network
+from nas.networks.cost import count_params
+from nas.space import Space
+from tests.enumeration import Scripted, every_genome
+
+ROOT = Path(__file__).parents[2]
+SMALL_CNN = Space.load(ROOT / "search_spaces" / "small_cnn.toml")
+TINY: dict[str, Any] = {
+    "architecture": {
+        "family": ["vgg", "densenet", "mobilenet"],
+        "num_stages": [2, 3],
+        "depth": {"low": 1, "high": 2},
+        "width": [4, 8],
+        "head_layers": [0, 2],
+        "head_width": [4, 5],
+        "vgg": {"depth": 1, "num_stages": 2},
+        "densenet": {"growth_rate": {"low": 2, "high": 6, "step": 2}, "head_layers": 1},
+        "mobilenet": {"width": 4, "expansion": [1, 2], "head_layers": 0},
+    },
+    "recipe": {
+        "loss": ["cross_entropy", "focal"],
+        "gamma": [1.0, 2.0],
+        "optimizer": ["sgd", "adamw"],
+        "batch_size": [32, 64],
+        "sgd": {"learning_rate": [0.1, 0.2, 0.3]},
+        "focal": {"batch_size": 32},
+    },
+}
+
+
+@given(seed=st.integers(0, 2**32))
+def test_every_sample_is_a_genome_that_survives_json(seed: int) -> None:
+    genome = SMALL_CNN.sample(RandomSuggester(seed))
+    assert Genome.from_json(genome.canonical_json) == genome
+    assert SMALL_CNN.sample(RandomSuggester(seed)).key == genome.key
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32), side=st.integers(8, 64), channels=st.sampled_from([1, 3]))
+def test_every_sample_builds_with_the_counted_parameters(seed: int, side: int, channels: int) -> None:
+    architecture = SMALL_CNN.sample(RandomSuggester(seed)).architecture
+    network = build_network(architecture, channels, 7).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, channels, side, side)).shape == (2, 7)
+    built = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    assert count_params(architecture, channels, 7) == built
+
+
+def test_size_counts_what_can_be_drawn() -> None:
+    space = Space.parse(TINY)
+    genomes = list(every_genome(space))
+    assert space.size().discrete == len({genome.key for genome in genomes}) == len(genomes)
+    assert space.size().continuous == frozenset()
+    # By hand: architectures of VGG, DenseNet and MobileNet, times recipes.
+    architectures = 2**2 * (1 + 2**2) + (2**2 + 2**3) * 2 * 3 + (2**2 + 2**3) * 1 * 2
+    recipes = (2 * 3 + 2 * 1) + (2 * 3 + 2 * 1)  # Cross entropy: batch sizes; focal: gammas, one batch size.
+    assert len(genomes) == architectures * recipes
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [({}, "dropout_head"), ({"vgg": {"dropout_head": {"low": 0.1, "high": 0.2}}}, "vgg.dropout_head")],
+)
+def test_size_names_what_is_continuous(table: dict[str, Any], name: str) -> None:
+    genes = {"family": "vgg", "dropout_head": {"low": 0.0, "high": 0.5}, "kernel_size": [3, 5], **table}
+    size = Space.parse({"architecture": genes}).size()
+    assert (size.discrete, size.continuous) == (2, {name})
+
+
+@pytest.mark.parametrize(("gene", "domain"), [("loss", ["focal", "cross_entropy"]), ("loss", "cross_entropy")])
+def test_a_gene_without_effect_is_neither_asked_for_nor_counted(gene: str, domain: Any) -> None:
+    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": {gene: domain, "beta": [0.9, 0.99]}})
+    assert space.size().discrete == (len(domain) if isinstance(domain, list) else 1)
+    suggester = Scripted()
+    space.sample(suggester)
+    assert "beta" not in suggester.names
+
+
+def test_parameters_are_named_after_gene_choice_and_position() -> None:
+    space = Space.parse(TINY)
+    suggester = Scripted([2, 1])  # MobileNet with three stages.
+    genome = space.sample(suggester)
+    assert genome.architecture.family == "mobilenet"
+    assert suggester.names == [
+        "family", "num_stages", "depth_1", "depth_2", "depth_3", "mobilenet.expansion",
+        "loss", "optimizer", "sgd.learning_rate", "batch_size",
+    ]  # fmt: skip
+    suggester = Scripted([0, 0, 0, 1])  # VGG, two widths, then two hidden layers.
+    space.sample(suggester)
+    assert suggester.names[1:6] == ["width_1", "width_2", "head_layers", "head_width_1", "head_width_2"]
+
+
+def test_a_sub_table_holds_for_its_choice_alone() -> None:
+    for genome in every_genome(Space.parse(TINY)):
+        architecture, recipe = genome.architecture, genome.recipe
+        if architecture.family == "vgg":
+            assert architecture.depths == (1, 1)
+        if architecture.family == "mobilenet":
+            assert set(architecture.widths) == {4}
+        if architecture.family == "densenet":
+            assert architecture.growth_rate in (2, 4, 6)
+            assert len(architecture.head_widths) == 1
+        assert recipe.learning_rate in ((0.1, 0.2, 0.3) if recipe.optimizer == "sgd" else (2e-3,))
+        assert recipe.loss.name == "cross_entropy" or recipe.batch_size == 32
+
+
+def test_of_two_sub_tables_the_loss_goes_before_the_optimizer() -> None:
+    recipe = {"loss": "focal", "focal": {"batch_size": 32}, "adamw": {"batch_size": 64}}
+    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    assert space.sample(Scripted()).recipe.batch_size == 32
+
+
+def test_genes_that_a_space_leaves_out_have_their_defaults() -> None:
+    genome = Space.parse({"architecture": {"family": "resnet"}}).sample(Scripted())
+    assert genome.architecture.model_dump(include={"stem_width", "depths", "kernel_size"}) == {
+        "stem_width": 16, "depths": (1, 1, 1), "kernel_size": 3,
+    }  # fmt: skip
+    assert genome.recipe.loss.name == "cross_entropy"
+
+
+def test_the_tables_say_the_space_whole() -> None:
+    again = Space.parse(json.loads(json.dumps(dict(SMALL_CNN.tables))))
+    assert again == SMALL_CNN
+    assert again.sample(RandomSuggester(1)) == SMALL_CNN.sample(RandomSuggester(1))
+    assert SMALL_CNN.families == ("vgg", "resnet", "densenet", "mobilenet")
+
+
+def test_every_fault_of_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.toml"
+    path.write_text("""
+        colour = 1
+        [architecture]
+        family = ["vgg", "alexnet"]
+        num_stages = { low = 4, high = 2 }
+        stem_width = "wide"
+        depth = [1, 2, 1]
+        width = { low = 16, high = 64, step = 0 }
+        kernel_size = { low = 3, high = 5 }
+        factorized = [0, 1]
+        dropout_head = { low = 0.0, high = 0.5, log = true }
+        dropout_first = []
+        noise_std = { low = 0.1 }
+        colour = 3
+        resnet = 3
+        [architecture.vgg]
+        growth_rate = 8
+        family = "vgg"
+        speed = 1
+        width = 2
+        [architecture.lenet]
+        depth = 2
+        [recipe]
+        loss = "hinge"
+        learning_rate = { low = 0.1, high = 1.0, log = true, step = 0.1 }
+        batch_size = { low = 32, high = 64, by = 2 }
+        [recipe.sgd]
+        gamma = 2.0
+        weight_decay = -1.0
+    """)
+    with pytest.raises(SpecificationError) as caught:
+        Space.load(path)
+    assert caught.value.where == str(path)
+    keys = [fault.partition(":")[0] for fault in caught.value.faults]
+    assert sorted(keys) == sorted([
+        "colour", "architecture.family", "architecture.num_stages", "architecture.stem_width", "architecture.depth",
+        "architecture.width", "architecture.kernel_size", "architecture.factorized", "architecture.factorized",
+        "architecture.dropout_head", "architecture.dropout_first", "architecture.noise_std", "architecture.colour",
+        "architecture.resnet", "architecture.vgg.growth_rate", "architecture.vgg.family", "architecture.vgg.speed",
+        "architecture.vgg.width", "architecture.lenet", "recipe.loss", "recipe.learning_rate", "recipe.batch_size",
+        "recipe.sgd.gamma", "recipe.sgd.weight_decay",
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tables", "faults"),
+    [
+        ({}, ["architecture: missing"]),
+        ({"architecture": 3, "recipe": []}, ["architecture: must be a table", "recipe: must be a table"]),
+        ({"architecture": {}}, ["architecture.family: missing"]),
+        ({"architecture": {"colour": 1}}, ["architecture.colour: unknown gene", "architecture.family: missing"]),
+        ({"architecture": {"family": []}}, ["architecture.family: no choices"]),
+        ({"architecture": {"family": "vgg", "kernel_size": True}}, ["architecture.kernel_size: input should be"]),
+    ],
+)
+def test_what_is_missing_is_told_once(tables: dict[str, Any], faults: list[str]) -> None:
+    with pytest.raises(SpecificationError) as caught:
+        Space.parse(tables)
+    assert len(caught.value.faults) == len(faults)
+    assert all(found.startswith(fault) for found, fault in zip(caught.value.faults, faults, strict=True))
+
+
+def test_scripted_answers_cover_a_product() -> None:
+    table = {"family": "vgg", "num_stages": 2, "depth": [1, 2, 3], "activation": ["relu", "silu"]}
+    genomes = every_genome(Space.parse({"architecture": table}))
+    drawn = [(genome.architecture.depths, genome.architecture.activation) for genome in genomes]
+    assert drawn == [((a, b), f) for a, b, f in product((1, 2, 3), (1, 2, 3), ("relu", "silu"))]

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from nas.domains import RandomSuggester
+from nas.errors import SpecificationError
+from nas.study_spec import DataSpec, StudySpec
+
+ROOT = Path(__file__).parents[2]
+SPACE = '[architecture]\nfamily = ["vgg", "resnet"]\n'
+STUDY = """
+name = "tiny"
+search_space = "space.toml"
+[data]
+source = "digits"
+[budget]
+trials = 3
+epochs = 2
+"""
+
+
+def _write(folder: Path, study: str = STUDY, space: str = SPACE) -> Path:
+    (folder / "space.toml").write_text(space)
+    (folder / "study.toml").write_text(study)
+    return folder / "study.toml"
+
+
+def _faults(path: Path, **arguments: Any) -> list[str]:
+    with pytest.raises(SpecificationError) as caught:
+        StudySpec.load(path, **arguments)
+    assert caught.value.where == str(path)
+    return list(caught.value.faults)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.name)
+def test_the_studies_that_come_with_the_program_are_valid(path: Path) -> None:
+    spec = StudySpec.load(path)
+    assert spec.space.sample(RandomSuggester(0))
+
+
+def test_a_study_holds_its_search_space_and_survives_json(tmp_path: Path) -> None:
+    spec = StudySpec.load(_write(tmp_path))
+    assert spec.search_space == {"architecture": {"family": ["vgg", "resnet"]}}
+    assert spec.space.families == ("vgg", "resnet")
+    assert StudySpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_defaults(tmp_path: Path) -> None:
+    spec = StudySpec.load(_write(tmp_path))
+    assert (spec.sampler.name, spec.training.precision, spec.baseline.network) == ("tpe", "auto", "resnet18")
+    assert (spec.data.validation_fraction, spec.budget.max_params) == (0.15, None)
+
+
+def test_a_name_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    assert StudySpec.load(_write(tmp_path), name="other").name == "other"
+    assert StudySpec.load(_write(tmp_path, STUDY.replace('name = "tiny"\n', "")), name="other").name == "other"
+    for bad in ("-x", "", "a/b", "a b", "x" * 101):
+        (fault,) = _faults(_write(tmp_path), name=bad)
+        assert fault.startswith("name: ")
+
+
+def test_the_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
+    study = STUDY.replace("trials = 3", "trials = 0\nhours = 2").replace("epochs = 2\n", "") + '[sampler]\nname = "x"\n'
+    faults = _faults(_write(tmp_path, study, SPACE + "width = [1]\ncolour = 3\n"))
+    place = f"search_space ({tmp_path / 'space.toml'}): architecture."
+    assert sorted(fault.partition(": ")[0] for fault in faults[:-2]) == [
+        "budget.epochs", "budget.hours", "budget.trials", "sampler.name",
+    ]  # fmt: skip
+    assert faults[-2].startswith(f"{place}width: input should be")
+    assert faults[-1].startswith(f"{place}colour: unknown gene")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('"space.toml"', '"nowhere.toml"', "search_space ("),
+        ('search_space = "space.toml"', "", "search_space: missing"),
+        ('"space.toml"', "3", "search_space: must be the path of a search-space file"),
+        ('[data]\nsource = "digits"', "", "data: missing"),
+        ('[data]\nsource = "digits"', "data = 3", "data: input should be"),
+        ('"digits"', '"imagenet"', "data.source: input should be"),
+        ('"digits"', '"npz"', "data: source 'npz' needs a path (or --data PATH)"),
+        ('"digits"', '"digits"\npath = "x"', "data: source 'digits' takes no path"),
+        ('"digits"', '"emnist"', "data: source 'emnist' needs an emnist_split"),
+        ('"digits"', '"digits"\nemnist_split = "letters"', "data: source 'digits' takes no emnist_split"),
+        ('"digits"', '"digits"\nchannels = 3', "data: image_size and channels are for source 'folder' alone"),
+        ('"digits"', '"digits"\nlong_tail = 1.0', "data.long_tail: input should be greater than 1"),
+        ('"digits"', '"digits"\nvalidation_fraction = 1.0', "data.validation_fraction: input should be less than 1"),
+        ("epochs = 2", 'epochs = "2"', "budget.epochs: input should be a valid integer (given: '2')"),
+        (
+            "epochs = 2",
+            "epochs = 2\n[baseline]\nrecipe = {loss = {gamma = 2.0}}",
+            "baseline.recipe.loss: cross_entropy",
+        ),
+    ],
+)
+def test_one_fault_one_line(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    assert old in STUDY
+    (found,) = _faults(_write(tmp_path, STUDY.replace(old, new, 1)))
+    assert found.startswith(fault)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    (fault,) = _faults(tmp_path / "nowhere.toml")
+    assert fault.startswith("cannot be read")
+    (fault,) = _faults(_write(tmp_path, "name = "))
+    assert fault.startswith("not valid TOML")
+
+
+def test_a_path_in_the_file_is_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, absolute in (("a.npz", tmp_path / "a.npz"), ("/b.npz", Path("/b.npz")), ("~/c", tmp_path / "home/c")):
+        path = _write(tmp_path, STUDY.replace('"digits"', f'"npz"\npath = "{given}"'))
+        assert StudySpec.load(path).data.path == str(absolute)
+
+
+def test_other_data_keeps_the_limits_and_drops_what_does_not_fit(tmp_path: Path) -> None:
+    path = _write(tmp_path, STUDY.replace('"digits"', '"emnist"\nemnist_split = "letters"\nseed = 7\nlong_tail = 5.0'))
+    data = StudySpec.load(path, data={"source": "npz", "path": "/a.npz"}).data
+    assert data == DataSpec(source="npz", path="/a.npz", seed=7, long_tail=5.0)
+
+
+@pytest.mark.parametrize(("source", "image_size"), [("folder", 32), ("npz", None)])
+def test_other_data_in_place_of_a_folder(tmp_path: Path, source: str, image_size: int | None) -> None:
+    path = _write(tmp_path, STUDY.replace('"digits"', '"folder"\npath = "cats"\nimage_size = 32\nchannels = 1'))
+    data = StudySpec.load(path, data={"source": source, "path": "/x"}).data
+    assert (data.source, data.path, data.image_size) == (source, "/x", image_size)
+
+
+def test_other_data_serves_a_file_that_has_none(tmp_path: Path) -> None:
+    path = _write(tmp_path, STUDY.replace('[data]\nsource = "digits"', ""))
+    assert StudySpec.load(path, data={"source": "npz", "path": "/a.npz"}).data.path == "/a.npz"
+
+
+def test_differences_name_both_values_and_leave_the_trials_out(tmp_path: Path) -> None:
+    stored = StudySpec.load(_write(tmp_path))
+    assert stored.differences(stored) == []
+    changed = STUDY.replace("trials = 3", "trials = 9").replace("epochs = 2", "epochs = 5\nmax_params = 10")
+    space = '[architecture]\nfamily = ["vgg"]\nwidth = 8\n'
+    given = StudySpec.load(_write(tmp_path, changed, space))
+    assert stored.differences(given) == [
+        "budget.epochs: 2 there, 5 here",
+        "budget.max_params: None there, 10 here",
+        "search_space.architecture.family: ['vgg', 'resnet'] there, ['vgg'] here",
+        "search_space.architecture.width: absent there, 8 here",
+    ]
+    raised = StudySpec.load(_write(tmp_path, STUDY.replace("trials = 3", "trials = 9")))
+    assert stored.differences(raised) == []
+
+
+def test_a_study_is_frozen(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        StudySpec.load(_write(tmp_path)).name = "other"  # type: ignore[misc]

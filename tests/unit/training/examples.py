@@ -1,0 +1,30 @@
+"""A small learning task of real digits, and a network for it."""
+
+from __future__ import annotations
+
+import torch
+
+from nas.data.normalization import Normalization
+from nas.data.standard_sets import load_digits
+from nas.genome import VggArchitecture
+from nas.networks.build import build_network
+from nas.networks.network import Network
+from nas.training.device import Compute
+from nas.training.loop import Task
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.1, noise_std=0.01)
+
+
+def digits_task(num_train: int, num_validation: int = 200) -> Task:
+    """The first digits to train on, the next to validate."""
+    digits = load_digits()
+    train = digits.train.select(torch.arange(num_train))
+    validation = digits.train.select(torch.arange(num_train, num_train + num_validation))
+    return Task(train, validation, digits.classes, Normalization.of(train.images))
+
+
+def small_network(architecture: VggArchitecture = VGG) -> Network:
+    """The same weights each time."""
+    torch.manual_seed(0)
+    return build_network(architecture, 1, 10)
