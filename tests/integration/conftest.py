@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from nas import database
-from nas.search.study import Storage
+from nas.search.storage import Storage
 
 _numbers = itertools.count()
 

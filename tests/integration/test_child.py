@@ -15,7 +15,8 @@ from nas.errors import NasError, WorkerError
 from nas.genome import Genome, Recipe, VggArchitecture
 from nas.outcome import Completed, EpochRecord, Failed
 from nas.search.slots import Slots, create_table
-from nas.search.study import SearchStudy, Storage
+from nas.search.storage import Storage
+from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.training.weights import load_weights
 from nas.worker.child import TrainerChild, TrainerLost
@@ -81,10 +82,14 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
         architecture=VggArchitecture(
             stem_width=width, depths=(depth, depth), widths=(width, width), normalization="none"
         ),
-        recipe=Recipe(learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine"),
+        recipe=Recipe(
+            learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine", gradient_clip=0.0
+        ),
+            learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine", gradient_clip=0.0
+        ),
     )
     outcome = child.train(Train(diverging, 1, 0, tmp_path / "w"), quiet)
-    assert outcome == Failed("diverged", f"the {which} loss became nan in epoch 1")
+    assert outcome == Failed("diverged", f"the {which} loss of epoch 1 is nan")
     assert not (tmp_path / "w").exists()
 
 

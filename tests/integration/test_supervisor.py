@@ -17,10 +17,11 @@ from nas.genome import Architecture, Genome
 from nas.outcome import Completed, Failed
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots, create_table
-from nas.search.study import SearchStudy, Storage
+from nas.search.storage import Storage
+from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
-from nas.worker.events import Event, Notice, TrialEnded
+from nas.worker.events import Event, Notice, TrialEnded, TrialReused
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.supervisor import Supervisor
 from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
@@ -134,7 +135,7 @@ def test_a_genome_seen_before_is_not_trained_again(rig: MakeRig) -> None:
     for other in others:
         assert (other.objectives, other.metrics, other.curve) == (first.objectives, first.metrics, first.curve)
         assert other.weights == first.weights is not None
-    assert sum(isinstance(event, Notice) and "result reused" in event.text for event in made.events) == 2
+    assert [event.twin for event in made.events if isinstance(event, TrialReused)] == [first.number] * 2
 
 
 def test_a_genome_over_the_budget_is_never_trained(rig: MakeRig) -> None:

@@ -30,7 +30,7 @@ OTHER_SHARED: dict[str, Any] = {
 }  # fmt: skip
 OTHER_RECIPE: dict[str, Any] = {
     "loss": Loss(name="focal", gamma=2.0), "optimizer": "sgd", "learning_rate": 1e-3, "schedule": "cosine",
-    "weight_decay": 0.0, "batch_size": 64, "shift_pixels": 1,
+    "weight_decay": 0.0, "gradient_clip": 0.0, "batch_size": 64, "shift_pixels": 1,
 }  # fmt: skip
 
 

@@ -52,9 +52,38 @@ def test_the_same_seed_gives_the_same_network_to_the_bit() -> None:
 
 def test_an_absurd_learning_rate_diverges() -> None:
     deep = VGG.model_copy(update={"normalization": "none", "depths": (3, 3)})
-    recipe = Recipe(optimizer="sgd", learning_rate=10.0, schedule="cosine", batch_size=16)
-    with pytest.raises(Diverged, match=r"loss became (nan|inf) in epoch 1"):
+    recipe = Recipe(optimizer="sgd", learning_rate=10.0, schedule="cosine", batch_size=16, gradient_clip=0.0)
+    with pytest.raises(Diverged, match=r"training loss of epoch 1 is (nan|inf)"):
         _train(small_network(deep), digits_task(200), recipe=recipe)
+
+
+def test_divergence_is_noticed_within_an_epoch() -> None:
+    deep = VGG.model_copy(update={"normalization": "none", "depths": (3, 3)})
+    recipe = Recipe(optimizer="sgd", learning_rate=10.0, schedule="cosine", batch_size=2, gradient_clip=0.0)
+    with pytest.raises(Diverged, match=r"loss of step 32 of an epoch is (nan|inf)"):
+        _train(small_network(deep), digits_task(200), recipe=recipe)
+
+
+def test_clipping_bounds_a_steps_gradient() -> None:
+    norms = []
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = small_network()
+
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+            if self.training and gradients:
+                norms.append(float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))))
+            logits_NK: Tensor = self.network(images_NCHW)
+            return logits_NK
+
+    for clip in (0.0, 0.05):
+        norms.clear()
+        _train(Watched(), digits_task(200), recipe=Recipe(batch_size=20, gradient_clip=clip))
+        assert len(norms) >= 9
+        assert (max(norms) <= 0.05 * 1.001) == (clip > 0)
 
 
 class _SpoiledInEvaluation(nn.Module):
@@ -70,7 +99,7 @@ class _SpoiledInEvaluation(nn.Module):
 
 
 def test_weights_spoiled_by_the_last_step_diverge_too() -> None:
-    with pytest.raises(Diverged, match="validation loss became nan in epoch 1"):
+    with pytest.raises(Diverged, match="validation loss of epoch 1 is nan"):
         _train(_SpoiledInEvaluation(), digits_task(64))
 
 
