@@ -85,8 +85,6 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
         recipe=Recipe(
             learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine", gradient_clip=0.0
         ),
-            learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine", gradient_clip=0.0
-        ),
     )
     outcome = child.train(Train(diverging, 1, 0, tmp_path / "w"), quiet)
     assert outcome == Failed("diverged", f"the {which} loss of epoch 1 is nan")
