@@ -96,3 +96,19 @@ def test_each_kind_of_noise_changes_training_alone(family: str, genes: dict[str,
     assert not torch.equal(network(images), network(images))
     network.eval()
     assert torch.equal(network(images), network(images))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_noise_is_normal_and_keeps_the_layout(memory_format: torch.memory_format, dtype: torch.dtype) -> None:
+    inputs = torch.full((16, 8, 20, 20), 3.0, dtype=dtype).contiguous(memory_format=memory_format)
+    torch.manual_seed(0)
+    noisy = GaussianNoise(0.5).train()(inputs)
+    assert noisy.is_contiguous(memory_format=memory_format)
+    assert noisy.dtype == dtype
+    noise = (noisy.double() - 3.0) / 0.5
+    assert abs(float(noise.mean())) < 0.02
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
+    # Each number is its own draw: neighbours along every axis are unrelated.
+    for axis in range(4):
+        assert abs(float((noise * noise.roll(1, axis)).mean())) < 0.02
