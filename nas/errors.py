@@ -24,16 +24,25 @@ class SpecificationError(NasError):
     def __init__(self, where: str, faults: Sequence[str]) -> None:
         self.where = where
         self.faults = tuple(faults)
-        listed = (
-            f"{where}: {faults[0]}"
-            if len(faults) == 1
-            else "\n".join([f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)])
-        )
-        super().__init__(listed)
+        super().__init__(fault_list(where, faults))
 
 
 class DataError(NasError):
     """A data set is missing, damaged, or not fit for classification."""
+
+
+class FaultyDataError(DataError):
+    """A data set has faults; every one of them is listed.
+
+    Args:
+        where: The file, the folder, or the name of the data set.
+        faults: One line a fault, each saying what is wrong and what to do.
+    """
+
+    def __init__(self, where: str, faults: Sequence[str]) -> None:
+        self.where = where
+        self.faults = tuple(faults)
+        super().__init__(fault_list(where, faults))
 
 
 class DatabaseError(NasError):
@@ -50,3 +59,10 @@ class ModelFileError(NasError):
 
 class WorkerError(NasError):
     """A worker could not run trials at all."""
+
+
+def fault_list(where: str, faults: Sequence[str]) -> str:
+    """One fault as one line, several as a heading and a line each."""
+    if len(faults) == 1:
+        return f"{where}: {faults[0]}"
+    return "\n".join([f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)])

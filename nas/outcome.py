@@ -43,13 +43,13 @@ class Scores:
     @property
     def summary(self) -> dict[str, float]:
         """The averages by name, without the classes."""
-        return {
-            name: getattr(self, name)
-            for name in (
-                "accuracy", "precision_macro", "recall_macro", "f1_macro",
-                "precision_micro", "recall_micro", "f1_micro",
-            )
-        }  # fmt: skip
+        return {name: getattr(self, name) for name in METRIC_NAMES}
+
+
+METRIC_NAMES = (
+    "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
+)  # fmt: skip
+"""The averages of `Scores`."""
 
 
 @dataclass(frozen=True)

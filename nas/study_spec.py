@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -22,8 +22,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 class DataSpec(Value):
     """Which images, and how they are split.
 
-    The validation part is taken from the source's training images first; the limits below then thin the
-    training part alone, so that validation keeps the source's own class frequencies.
+    The validation part is taken from the source's training images first; `images_per_class`, `long_tail` and
+    `max_train_images` then thin the training part alone, so that validation keeps the source's class frequencies.
 
     Attributes:
         path: The file of `npz`, the directory of `folder`.
@@ -55,17 +55,32 @@ class DataSpec(Value):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> DataSpec:
-        needs_path = self.source in ("npz", "folder")
-        if needs_path and self.path is None:
-            raise ValueError(f"source {self.source!r} needs a path (or --data PATH)")
-        if not needs_path and self.path is not None:
-            raise ValueError(f"source {self.source!r} takes no path")
-        if (self.source == "emnist") != (self.emnist_split is not None):
-            verb = "needs an" if self.source == "emnist" else "takes no"
-            raise ValueError(f"source {self.source!r} {verb} emnist_split")
-        if self.source != "folder" and (self.image_size is not None or self.channels is not None):
-            raise ValueError("image_size and channels are for source 'folder' alone")
+        faults = source_faults(self.model_dump(exclude_none=True))
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
+
+
+_SOURCES_WITH = {
+    "path": ("npz", "folder"),
+    "emnist_split": ("emnist",),
+    "image_size": ("folder",),
+    "channels": ("folder",),
+}
+
+
+def source_faults(table: Mapping[str, Any]) -> list[str]:
+    """Keys of a `[data]` table that its source needs and lacks, or has no use for; one line each."""
+    source = table.get("source")
+    faults = []
+    for key, sources in _SOURCES_WITH.items():
+        if key in table and source not in sources:
+            faults.append(f"{key}: only for source {' or '.join(sources)}, not {source!r}; remove it")
+    if source in _SOURCES_WITH["path"] and not table.get("path"):
+        faults.append(f"path: missing; say which {source} in the file or with --data PATH")
+    if source == "emnist" and "emnist_split" not in table:
+        faults.append(f"emnist_split: missing; one of {', '.join(get_args(EmnistSplit))}")
+    return faults
 
 
 class BudgetSpec(Value):
@@ -149,10 +164,15 @@ class StudySpec(Value):
         _resolve_data(tables, path, data)
         if name is not None:
             tables["name"] = name
+        data_table = tables.get("data")
+        if isinstance(data_table, dict):
+            faults += [f"data.{fault}" for fault in source_faults(data_table)]
         try:
             spec = cls.model_validate(tables)
         except ValidationError as error:
-            raise SpecificationError(str(path), faults_of(error) + faults) from error
+            # The data's own validator says the same as `source_faults`, but not beside other faults.
+            found = [line for line in faults_of(error) if not line.startswith("data: ")]
+            raise SpecificationError(str(path), found + faults) from error
         if faults:
             raise SpecificationError(str(path), faults)
         return spec

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from nas.data.faults import NUM_LISTED, FaultyDataError, listed
+from nas.data.faults import NUM_LISTED, listed
 from nas.data.images import Progress
+from nas.errors import FaultyDataError
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from nas.data.decoding import Decoding, Pixels
-from nas.data.faults import FaultyDataError, listed
+from nas.data.faults import listed
 from nas.data.image_cache import ImageFile, cached_images
 from nas.data.images import Progress, SourceImages, Split
 from nas.data.splits import few_members_fault
-from nas.errors import DataError
+from nas.errors import DataError, FaultyDataError
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({

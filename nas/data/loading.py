@@ -7,7 +7,6 @@ from pathlib import Path
 from typing_extensions import assert_never
 
 from nas.data.decoding import Decoding
-from nas.data.faults import FaultyDataError
 from nas.data.image_folder import load_folder
 from nas.data.images import ImageData, Progress, SourceImages
 from nas.data.npz import load_npz
@@ -27,7 +26,6 @@ def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) ->
     Raises:
         DataError: The data set is missing, damaged, or not fit for classification.
     """
-    _check_keys(spec)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,26 +48,3 @@ def _load_source(spec: DataSpec, folder: Path, progress: Progress | None) -> Sou
             return load_folder(path, Decoding(spec.image_size, spec.channels), folder / "decoded", progress)
         case _:
             assert_never(spec.source)
-
-
-def _check_keys(spec: DataSpec) -> None:
-    """Refuse keys that are missing or would have no effect: either way the user meant something else.
-
-    A specification checks most of this when it is read, but not when a copy of it is given another source.
-
-    Raises:
-        FaultyDataError: There are such keys.
-    """
-    faults = []
-    if spec.source in ("npz", "folder") and not spec.path:
-        faults.append("path: missing; say which file or folder, or use --data PATH")
-    if spec.source == "emnist" and spec.emnist_split is None:
-        faults.append("emnist_split: missing; one of byclass, bymerge, balanced, letters, digits, mnist")
-    readers = {
-        "path": ("npz", "folder"), "emnist_split": ("emnist",), "image_size": ("folder",), "channels": ("folder",),
-    }  # fmt: skip
-    for key, sources in readers.items():
-        if spec.source not in sources and getattr(spec, key) is not None:
-            faults.append(f"{key}: only for source {' or '.join(sources)}; remove it")
-    if faults:
-        raise FaultyDataError(f"data source {spec.source!r}", faults)

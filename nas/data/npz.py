@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nas.data.faults import NUM_LISTED, FaultyDataError, listed
+from nas.data.faults import NUM_LISTED, listed
 from nas.data.images import SourceImages, Split
 from nas.data.splits import few_members_fault
-from nas.errors import DataError
+from nas.errors import DataError, FaultyDataError
 
 Array = npt.NDArray[Any]
 ARRAYS = ("x_train", "y_train", "x_test", "y_test", "classes")

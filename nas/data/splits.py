@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from sklearn.model_selection import train_test_split
 
-from nas.data.faults import FaultyDataError, listed
+from nas.data.faults import listed
 from nas.data.images import ImageData, SourceImages, Split
+from nas.errors import FaultyDataError
 from nas.study_spec import DataSpec
 
 Indices = npt.NDArray[np.int64]

@@ -14,11 +14,12 @@ from nas.genome import ConvolutionalArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer, normalization_layer
 
 
-class StridedDepthwise(nn.Conv2d):
-    """A strided depthwise convolution that stays in float32 on the CPU.
+class Float32Depthwise(nn.Conv2d):
+    """A depthwise convolution that stays in float32 on the CPU.
 
-    oneDNN's backward pass of it in bfloat16 is 5 times slower than in float32 (160 ms against 28 ms for 128 images of
-    96 channels and 28×28 pixels on one core with AVX-512), which would dominate a MobileNet's training.
+    oneDNN's backward pass of strided depthwise convolutions, and of those with kernels wider than 3, is 3 to 8 times
+    slower in bfloat16 than in float32, which would dominate a MobileNet's training: on one core with AVX-512, 64 images
+    of 96 channels and 28×28 pixels take 194 against 61 ms with 5×5 kernels, and 188 against 23 ms with a stride of 2.
     """
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
@@ -27,6 +28,11 @@ class StridedDepthwise(nn.Conv2d):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(inputs_NCHW.float())
         return super().forward(inputs_NCHW)
+
+
+def _convolution(kernel: tuple[int, int], stride: tuple[int, int], *, depthwise: bool) -> type[nn.Conv2d]:
+    """The class of a part of a convolution."""
+    return Float32Depthwise if depthwise and (kernel[1] > 3 or stride != (1, 1)) else nn.Conv2d
 
 
 class Convolution(nn.Sequential):
@@ -64,15 +70,20 @@ class Convolution(nn.Sequential):
     ) -> None:
         super().__init__()
         groups = in_width if depthwise else 1
-        part = StridedDepthwise if depthwise and stride > 1 else nn.Conv2d
-        k, half = kernel_size, kernel_size // 2
+
+        def part(width: int, to_width: int, kernel: tuple[int, int], step: tuple[int, int], *, bias: bool) -> nn.Conv2d:
+            padding = (kernel[0] // 2, kernel[1] // 2)
+            kind = _convolution(kernel, step, depthwise=depthwise)
+            return kind(width, to_width, kernel, step, padding, groups=groups, bias=bias)
+
+        k = kernel_size
         if factorized and kernel_size > 1:
             middle_width = min(in_width, out_width)
             # A bias between two linear parts would add only what the last one's bias can say (save at the borders).
-            self.row = part(in_width, middle_width, (1, k), (1, stride), (0, half), groups=groups, bias=False)
-            self.column = part(middle_width, out_width, (k, 1), (stride, 1), (half, 0), groups=groups, bias=bias)
+            self.row = part(in_width, middle_width, (1, k), (1, stride), bias=False)
+            self.column = part(middle_width, out_width, (k, 1), (stride, 1), bias=bias)
         else:
-            self.kernel = part(in_width, out_width, k, stride, half, groups=groups, bias=bias)
+            self.kernel = part(in_width, out_width, (k, k), (stride, stride), bias=bias)
 
     @property
     def parts(self) -> tuple[nn.Conv2d, ...]:

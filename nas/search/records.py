@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.genome import Genome
-from nas.outcome import ClassScores, Completed, Cost, EpochRecord
+from nas.outcome import METRIC_NAMES, ClassScores, Completed, Cost, EpochRecord
 from nas.search.front import Objectives
 
 
@@ -82,7 +82,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         objectives=Objectives(*trial.values) if complete and trial.values else None,
         params=attributes.get("params"),
         flops=attributes.get("flops"),
-        metrics={name: attributes[name] for name in _METRICS if name in attributes},
+        metrics={name: attributes[name] for name in METRIC_NAMES if name in attributes},
         per_class=tuple(ClassScores(**scores) for scores in json.loads(attributes.get("per_class", "[]"))),
         curve=tuple(EpochRecord(**point) for point in json.loads(attributes.get("curve", "[]"))),
         train_seconds=attributes.get("train_seconds"),
@@ -124,8 +124,3 @@ def copy_result(trial: Trial, source: TrialRecord) -> None:
     trial.set_user_attr("device", source.device)
     trial.set_user_attr("weights", source.weights)
     trial.set_user_attr("reused_from", source.number if source.reused_from is None else source.reused_from)
-
-
-_METRICS = (
-    "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
-)  # fmt: skip
