@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
+from nas.facts import DataFacts
 from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -73,16 +74,47 @@ class Application:
         """
         return SearchStudy.open(self.connect(), name)
 
+    def open_studies(self) -> list[SearchStudy]:
+        """Every study that this version can read; the others are named on standard error."""
+        try:
+            storage = self.connect()
+        except StudyError:
+            return []
+        studies = []
+        for name in storage.study_names():
+            try:
+                studies.append(SearchStudy.open(storage, name))
+            except StudyError as error:
+                self.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return studies
+
+    def close(self) -> None:
+        """Give the terminal back as it was."""
+        if "_bar" in self.__dict__:
+            self._bar.stop()
+
     def slots(self, name: str) -> Slots:
         """The budget of a study."""
         return Slots(self.engine, name)
 
     def child(
-        self, spec: StudySpec, *, device: str = "auto", threads: int = 1, stopped: Callable[[], bool] = lambda: False
+        self,
+        spec: StudySpec,
+        *,
+        facts: DataFacts | None = None,
+        device: str = "auto",
+        threads: int = 1,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> TrainerChild:
-        """A trainer child for a study's data; it starts when it is first asked something."""
+        """A trainer child for a study's data; it starts when it is first asked something.
+
+        Args:
+            facts: What the data must still be; None before a study knows.
+        """
         data = OpenData(spec.data, self.settings.data_folder.absolute(), spec.training.precision)
-        return TrainerChild(data, device=device, threads=threads, stopped=stopped, on_decoding=self.show_decoding)
+        return TrainerChild(
+            data, facts, device=device, threads=threads, stopped=stopped, on_decoding=self.show_decoding
+        )
 
     @cached_property
     def devices(self) -> tuple[str, ...]:

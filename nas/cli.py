@@ -49,7 +49,8 @@ def _common(
         # Optuna announces its experimental parts and each new trial; neither is news to the user.
         warnings.simplefilter("ignore")
         logging.getLogger("optuna").setLevel(logging.ERROR)
-    context.obj = Application(read_settings())
+    context.obj = application = Application(read_settings())
+    context.call_on_close(application.close)
 
 
 def main() -> None:

@@ -164,15 +164,14 @@ class StudySpec(Value):
         _resolve_data(tables, path, data)
         if name is not None:
             tables["name"] = name
-        data_table = tables.get("data")
-        if isinstance(data_table, dict):
-            faults += [f"data.{fault}" for fault in source_faults(data_table)]
+        table = tables.get("data")
+        found = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
         try:
             spec = cls.model_validate(tables)
         except ValidationError as error:
-            # The data's own validator says the same as `source_faults`, but not beside other faults.
-            found = [line for line in faults_of(error) if not line.startswith("data: ")]
-            raise SpecificationError(str(path), found + faults) from error
+            # The data's own validator says the same, but only where nothing else is wrong with the table.
+            others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
+            raise SpecificationError(str(path), others + found + faults) from error
         if faults:
             raise SpecificationError(str(path), faults)
         return spec

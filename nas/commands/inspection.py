@@ -10,11 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument
-from nas.commands.running import load_spec
+from nas.commands.options import DataPath, FileArgument, Json, NameArgument, load_spec
 from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
 from nas.search.pace import Status, status_of
-from nas.search.study import SearchStudy
 from nas.search.summary import record_json, summarize_front
 from nas.worker.messages import Preview
 
@@ -65,9 +63,7 @@ def check(
 def studies(context: typer.Context, json: Json = False) -> None:
     """List the studies of the database."""
     application: Application = context.obj
-    storage = application.connect(create_tables=True)
-    opened = [SearchStudy.open(storage, name) for name in storage.study_names()]
-    rows = [status_of(study, application.slots(study.name)) for study in opened]
+    rows = [status_of(study, application.slots(study.name)) for study in application.open_studies()]
     if json:
         application.print_json({"studies": [asdict(row) for row in rows]})
         return
@@ -93,7 +89,8 @@ def status(context: typer.Context, name: NameArgument, json: Json = False) -> No
 def _status_table(found: Status) -> Table:
     table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
     table.add_row("budget", f"{found.done} of {found.budget} trials done")
-    table.add_row("baseline", "done" if found.baseline_done else "not done yet")
+    failed = f"failed ({found.baseline_failure})" if found.baseline_failure else None
+    table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
     table.add_row("trials by state", states or "none")
     table.add_row("workers alive", escape(", ".join(found.workers)) or "none")

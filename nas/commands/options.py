@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from nas.data.paths import data_path_spec
+from nas.study_spec import StudySpec
+
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A study's name; `nas studies` lists them.")]
 DataPath = Annotated[
@@ -15,3 +18,15 @@ DataPath = Annotated[
 StudyName = Annotated[str | None, typer.Option(metavar="NAME", help="A name for the study other than the file's.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of the file's; it can be raised later.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def load_spec(file: Path, data: Path | None, name: str | None, trials: int | None) -> StudySpec:
+    """Read a study file with the command line's replacements.
+
+    Raises:
+        NasError: The file has faults, or the data path leads nowhere.
+    """
+    spec = StudySpec.load(file, data_path_spec(data) if data is not None else None, name)
+    if trials is not None:
+        spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
+    return spec

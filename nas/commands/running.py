@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument, StudyName, Trials
-from nas.data.paths import data_path_spec
+from nas.commands.options import DataPath, FileArgument, Json, NameArgument, StudyName, Trials, load_spec
+from nas.facts import DataFacts
 from nas.report.dashboard import write_note
 from nas.report.live import FrontPoint, Progress
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
+from nas.search.slots import Slots
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.crew import Controls, Post, run_crew
 from nas.worker.messages import Preview
+
+_SECONDS_TO_ATTACH = 5.0
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: one per GPU or core.")]
 Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
@@ -87,32 +90,35 @@ def worker(context: typer.Context, name: NameArgument, timeout: Timeout = None) 
         raise typer.Exit(130)
 
 
-def load_spec(file: Path, data: Path | None, name: str | None, trials: int | None) -> StudySpec:
-    """Read a study file with the command line's replacements.
-
-    Raises:
-        NasError: The file has faults, or the data path leads nowhere.
-    """
-    spec = StudySpec.load(file, data_path_spec(data) if data is not None else None, name)
-    if trials is not None:
-        spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
-    return spec
-
-
 def _create(application: Application, spec: StudySpec, child: TrainerChild) -> SearchStudy:
     """Check everything that can be checked before training, then make or open the study and its slots."""
     facts = child.open_data()
     preview = child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0))
     require_budget_met(preview.smallest.cost.params, spec)
     study = SearchStudy.create(application.connect(create_tables=True), spec, facts)
-    application.slots(study.name).open_slots(spec.budget.trials)
+    slots = application.slots(study.name)
+    slots.open_slots(spec.budget.trials)
+    if summarize_front(study).baseline_failure is not None:
+        slots.reopen_baseline()
+    if study.spec.budget.trials > spec.budget.trials:
+        application.errors.print(
+            f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"
+        )
     return study
 
 
-def _child(application: Application, spec: StudySpec, index: int, count: int, controls: Controls) -> TrainerChild:
+def _child(
+    application: Application,
+    spec: StudySpec,
+    index: int,
+    count: int,
+    controls: Controls,
+    facts: DataFacts | None = None,
+) -> TrainerChild:
     """The trainer child of one of `count` supervisors, with its share of devices and cores."""
     return application.child(
         spec,
+        facts=facts,
         device=application.devices[index % len(application.devices)],
         threads=max(1, application.num_cores // count),
         stopped=controls.stop.is_set,
@@ -138,7 +144,10 @@ def _run(
     slots = application.slots(study.name)
 
     def post(index: int) -> Post:
-        child = ready if ready is not None and index == 0 else _child(application, study.spec, index, count, controls)
+        if ready is not None and index == 0:
+            child = ready
+        else:
+            child = _child(application, study.spec, index, count, controls, study.facts)
         return Post(application.open_study(study.name), slots, child)
 
     progress = Progress(
@@ -147,20 +156,27 @@ def _run(
         done=status_of(study, slots).done,
         front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
     )
-    if slots.seconds_until_claimable() is None:
-        # The budget is spent: starting trainers to find that out would take seconds.
-        study.fail_running()
-        return
-    with progress:
-        run_crew(
-            [partial(post, index) for index in range(count)],
-            controls,
-            progress,
-            timeout_seconds=None if minutes is None else 60 * minutes,
-        )
-    if slots.seconds_until_claimable() is None:
-        # Nothing can be running any more, so whatever still says so was left by a lost worker.
-        study.fail_running()
+    if slots.seconds_until_claimable() is not None:
+        # Otherwise the budget is spent: starting trainers to find that out would take seconds.
+        with progress:
+            run_crew(
+                [partial(post, index) for index in range(count)],
+                controls,
+                progress,
+                timeout_seconds=None if minutes is None else 60 * minutes,
+            )
+    _fail_lost_trials(study, slots)
+
+
+def _fail_lost_trials(study: SearchStudy, slots: Slots) -> None:
+    """Fail the trials that run according to the study but that no slot counts on: their workers were killed.
+
+    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet.
+    """
+    suspects = study.unowned(slots.owned_trial_ids())
+    if suspects:
+        time.sleep(_SECONDS_TO_ATTACH)
+        study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
 
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:

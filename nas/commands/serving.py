@@ -10,7 +10,6 @@ from nas import database as embedded
 from nas.application import Application
 from nas.errors import DatabaseError
 from nas.report.dashboard import serve, write_note
-from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 
 database = typer.Typer(
@@ -28,8 +27,7 @@ def dashboard(
     """Browse the studies in optuna-dashboard."""
     application: Application = context.obj
     storage = application.connect(create_tables=True)
-    for name in storage.study_names():
-        study = SearchStudy.open(storage, name)
+    for study in application.open_studies():
         write_note(study, summarize_front(study))
     application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
     serve(storage, host, port)

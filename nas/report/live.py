@@ -82,6 +82,7 @@ class Progress:
                     self._done += 1
                     self._line(f"trial {event.number} is trial {event.twin} again: result reused")
                 case Notice():
+                    self._running.pop(event.worker, None)
                     self._line(event.text)
                 case _:
                     assert_never(event)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
@@ -49,9 +50,7 @@ def ride_out(
         try:
             return call()
         except (SQLAlchemyError, StorageInternalError) as raised:
-            # Optuna wraps most of what its storage meets, and not all.
-            error = raised.__cause__ if isinstance(raised.__cause__, SQLAlchemyError) else raised
-            reason = without_secrets(str(getattr(error, "orig", None) or error), url)
+            error, reason = _cause(raised, url)
             if not _is_outage(error):
                 raise DatabaseError(f"the database {masked(url)} refused a statement: {reason}") from error
             left = deadline - time.monotonic()
@@ -69,3 +68,23 @@ def _is_outage(error: Exception) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+
+
+@contextlib.contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn what the database or optuna's storage raises into one line.
+
+    Raises:
+        DatabaseError: The statements inside failed.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as raised:
+        error, reason = _cause(raised, url)
+        raise DatabaseError(f"the database {masked(url)} cannot be used: {reason}") from error
+
+
+def _cause(raised: Exception, url: str) -> tuple[Exception, str]:
+    """The driver's error, which optuna wraps mostly but not always, and its text without secrets."""
+    error = raised.__cause__ if isinstance(raised.__cause__, SQLAlchemyError) else raised
+    return error, without_secrets(str(getattr(error, "orig", None) or error).strip(), url)

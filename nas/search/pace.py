@@ -20,6 +20,7 @@ class Status:
     Attributes:
         done: Slots of the budget that are used up, the baseline's not counted.
         baseline_done: Whether the baseline's slot is used up.
+        baseline_failure: Why it gave no result, if so.
         states: Trials by optuna's state, the baseline not counted.
         workers: Who holds a lease now.
         trials_per_hour: Over the last hour in which trials ended; None before the first.
@@ -31,6 +32,7 @@ class Status:
     budget: int
     done: int
     baseline_done: bool
+    baseline_failure: str | None
     states: dict[str, int]
     workers: tuple[str, ...]
     trials_per_hour: float | None
@@ -51,6 +53,7 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
         budget=study.spec.budget.trials,
         done=counts.done - baseline_done,
         baseline_done=baseline_done,
+        baseline_failure=summary.baseline_failure,
         states=dict(states_of(study)),
         workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
         trials_per_hour=pace,

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.storages import RDBStorage
+from optuna.trial import Trial
 from sqlalchemy import func, inspect, select
 
-from nas.database import create_engine, engine_options
-from nas.errors import StudyError
+from nas.database import create_engine, engine_options, masked
+from nas.errors import DatabaseError, SettingsError, StudyError
+from nas.search.outage import explained
 
 # Any number that nothing else in the database locks; spells "nas_stud".
 _CREATION_LOCK = int.from_bytes(b"nas_stud", "big")
@@ -24,24 +26,52 @@ class Storage:
     """Optuna's storage in PostgreSQL, and the folder of weights."""
 
     rdb: RDBStorage
-    artifacts: FileSystemArtifactStore
+    weights: Path
 
     @classmethod
-    def connect(cls, url: str, artifacts: Path, *, create_tables: bool = False) -> Storage:
+    def connect(cls, url: str, weights: Path, *, create_tables: bool = False) -> Storage:
         """Connect to a database that was checked to be reachable.
 
         Args:
+            weights: The folder for weights; made when the first are kept.
             create_tables: Make optuna's tables where they are missing; processes that do so at once take turns.
 
         Raises:
             StudyError: The tables are missing and are not to be made.
+            DatabaseError: The database refuses, or its tables are of another version of optuna.
         """
-        if not create_tables:
-            _require_tables(url)
-        artifacts.mkdir(parents=True, exist_ok=True)
-        with _one_creator(url) if create_tables else contextlib.nullcontext():
-            rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
-        return cls(rdb, FileSystemArtifactStore(artifacts))
+        with explained(url):
+            if not create_tables:
+                _require_tables(url)
+            with _one_creator(url) if create_tables else contextlib.nullcontext():
+                try:
+                    rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
+                except RuntimeError as error:
+                    raise DatabaseError(f"the database {masked(url)}: {error}") from error
+        return cls(rdb, weights)
+
+    @property
+    def artifacts(self) -> FileSystemArtifactStore:
+        """The folder of weights as optuna sees it."""
+        return FileSystemArtifactStore(self.weights)
+
+    def keep_weights(self, path: Path, trial: Trial) -> str:
+        """Copy a weights file to the folder of weights; returns its identifier there.
+
+        Raises:
+            SettingsError: The folder cannot be written to.
+        """
+        try:
+            self.weights.mkdir(parents=True, exist_ok=True)
+            return upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=trial)
+        except OSError as error:
+            raise SettingsError(
+                f"weights cannot be kept in {self.weights} ({error.strerror or error}); set NAS_ARTIFACTS"
+            ) from error
+
+    def explained(self) -> contextlib.AbstractContextManager[None]:
+        """Turn what the database raises into one line."""
+        return explained(self.rdb.url)
 
     def one_creator(self) -> contextlib.AbstractContextManager[None]:
         """One process at a time makes tables or a study: neither survives a race in optuna."""
@@ -49,7 +79,8 @@ class Storage:
 
     def study_names(self) -> list[str]:
         """Names of this program's studies, oldest first."""
-        summaries = optuna.get_all_study_summaries(self.rdb, include_best_trial=False)
+        with self.explained():
+            summaries = optuna.get_all_study_summaries(self.rdb, include_best_trial=False)
         return [summary.study_name for summary in summaries if "spec" in summary.user_attrs]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import optuna
-from optuna.artifacts import download_artifact, upload_artifact
+from optuna.artifacts import download_artifact
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
@@ -82,7 +82,7 @@ class SearchStudy:
         Raises:
             StudyError: A study of that name exists with another specification, or its data have changed.
         """
-        with storage.one_creator():
+        with storage.explained(), storage.one_creator():
             study = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS, load_if_exists=True
             )
@@ -111,13 +111,15 @@ class SearchStudy:
 
         Raises:
             StudyError: There is none of that name, or it is not one of this program's.
+            DatabaseError: The database does not answer.
         """
-        try:
-            study = optuna.load_study(study_name=name, storage=storage.rdb)
-        except KeyError:
-            known = ", ".join(storage.study_names()) or "none yet"
-            raise StudyError(f"no study {name!r}; studies here: {known}") from None
-        attributes = study.user_attrs
+        with storage.explained():
+            try:
+                study = optuna.load_study(study_name=name, storage=storage.rdb)
+            except KeyError:
+                known = ", ".join(storage.study_names()) or "none yet"
+                raise StudyError(f"no study {name!r}; studies here: {known}") from None
+            attributes = study.user_attrs
         try:
             spec = StudySpec.model_validate_json(attributes["spec"])
             facts = DataFacts.from_json(attributes["facts"])
@@ -186,9 +188,10 @@ class SearchStudy:
 
     @_through_outages
     def twin(self, genome: Genome) -> TrialRecord | None:
-        """A completed trial of the same genome."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if trial.user_attrs.get("genome_key") == genome.key:
+        """An ended trial of the same genome whose result holds for this one too: it completed, or diverged."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)):
+            holds = trial.state == TrialState.COMPLETE or trial.user_attrs.get("reason") == "diverged"
+            if holds and trial.user_attrs.get("genome_key") == genome.key:
                 return read_record(trial)
         return None
 
@@ -200,14 +203,13 @@ class SearchStudy:
     @_through_outages
     def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
         """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
+        if _has_ended(opened.trial):
+            return False
         trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = self._would_be_on_front(objectives)
         is_baseline = bool(trial.user_attrs.get("baseline"))
         if on_front or is_baseline:
-            artifact = upload_artifact(
-                artifact_store=self.storage.artifacts, file_path=str(weights), study_or_trial=trial
-            )
-            trial.set_user_attr("weights", artifact)
+            trial.set_user_attr("weights", self.storage.keep_weights(weights, trial))
         write_completed(trial, completed)
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
         return on_front and not is_baseline
@@ -216,6 +218,8 @@ class SearchStudy:
     def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
         """Record the result of an earlier trial of the same genome."""
         assert twin.objectives is not None
+        if _has_ended(opened.trial):
+            return
         copy_result(opened.trial, twin)
         self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
 
@@ -223,6 +227,8 @@ class SearchStudy:
     def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
         """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
         trial = opened.trial
+        if _has_ended(trial):
+            return
         trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
         trial.set_user_attr("reason", "over_budget")
         trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
@@ -234,10 +240,16 @@ class SearchStudy:
         self._tell_failed(opened.trial, failed)
 
     @_through_outages
-    def fail_running(self) -> None:
-        """Fail the trials that still say they run; to be called when no slot is left, so that none can."""
-        for orphan in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._tell_failed(Trial(self._study, orphan._trial_id), Failed("crashed", "its worker was lost"))
+    def unowned(self, owned: set[int]) -> set[int]:
+        """Identifiers of the trials that say they run while no slot counts on them."""
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return {trial._trial_id for trial in running} - owned
+
+    @_through_outages
+    def fail_lost(self, trial_ids: set[int]) -> None:
+        """Fail trials whose worker was lost."""
+        for trial_id in trial_ids:
+            self._tell_failed(Trial(self._study, trial_id), Failed("crashed", "its worker was lost"))
 
     def download_weights(self, record: TrialRecord, path: Path) -> None:
         """Fetch the weights of a trial.
@@ -271,8 +283,16 @@ class SearchStudy:
         self._study.tell(trial, values=values, state=state, skip_if_finished=True)
 
     def _tell_failed(self, trial: Trial, failed: Failed) -> None:
+        if _has_ended(trial):
+            return
         trial.set_user_attr("reason", failed.reason)
         trial.set_user_attr("detail", failed.detail)
+        self._tell(trial, state=TrialState.FAIL)
+        # Last: repeated after an outage, it would be queued twice.
         if failed.reason == "preempted" and trial.params:
             self._study.enqueue_trial(trial.params)
-        self._tell(trial, state=TrialState.FAIL)
+
+
+def _has_ended(trial: Trial) -> bool:
+    """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this worker."""
+    return trial.storage.get_trial(trial._trial_id).state.is_finished()

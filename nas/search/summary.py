@@ -17,6 +17,7 @@ class FrontSummary:
 
     Attributes:
         baseline: None until it is trained.
+        baseline_failure: Why its last training gave no result, if so.
         front: Smallest first; the baseline is not in it.
         hypervolume: Of the front, see `nas.search.front`.
     """
@@ -25,6 +26,7 @@ class FrontSummary:
     baseline: TrialRecord | None
     front: tuple[TrialRecord, ...]
     hypervolume: float
+    baseline_failure: str | None = None
 
     @property
     def best(self) -> TrialRecord | None:
@@ -57,6 +59,8 @@ class FrontSummary:
         if self.best is None:
             return "No trial has a result yet."
         if self.baseline is None:
+            if self.baseline_failure is not None:
+                return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
             return "The baseline is not trained yet, so there is nothing to compare with."
         reference = f"ResNet-18 ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
         record = self.smallest
@@ -91,12 +95,20 @@ class FrontSummary:
 
 def summarize_front(study: SearchStudy) -> FrontSummary:
     """Read a study's front and baseline."""
-    complete = [record for record in study.records() if record.objectives is not None]
+    records = study.records()
+    complete = [record for record in records if record.objectives is not None]
+    failures = [
+        f"{record.reason}: {record.detail}"
+        for record in records
+        if record.is_baseline and record.state == "FAIL" and record.reason != "preempted"
+    ]
+    baseline = next((record for record in complete if record.is_baseline), None)
     searched = [record for record in complete if not record.is_baseline]
     front = pareto_front(searched, _objectives)
     return FrontSummary(
         study=study.name,
-        baseline=next((record for record in complete if record.is_baseline), None),
+        baseline=baseline,
+        baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
         hypervolume=hypervolume([_objectives(record) for record in front]),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar, cast
 
-from nas.errors import NasError, WorkerError
+from nas.errors import DataError, NasError, WorkerError
 from nas.facts import DataFacts
 from nas.genome import Architecture
 from nas.outcome import Completed, Cost, EpochRecord, Failed
@@ -33,6 +33,7 @@ class TrainerChild:
     """A trainer process, started when it is first needed and again after it was lost.
 
     Args:
+        expected: What the data must be, each time they are loaded; None for anything.
         device: As in `NAS_DEVICE`.
         threads: Of the child's operations on the CPU.
         stopped: Asked several times a second; once it says yes, the request under way is given up.
@@ -41,6 +42,7 @@ class TrainerChild:
     def __init__(
         self,
         data: OpenData,
+        expected: DataFacts | None = None,
         *,
         device: str,
         threads: int,
@@ -48,6 +50,7 @@ class TrainerChild:
         on_decoding: Callable[[Decoding], None] = lambda decoding: None,
     ) -> None:
         self._data = data
+        self._expected = expected
         self._device = device
         self._threads = threads
         self._stopped = stopped
@@ -60,7 +63,7 @@ class TrainerChild:
         """Start the child if need be, and have it load the data.
 
         Raises:
-            NasError: The data cannot be loaded.
+            NasError: The data cannot be loaded, or have changed.
             TrainerLost: The child ended.
             Interrupted: `stopped` said yes.
         """
@@ -79,8 +82,13 @@ class TrainerChild:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         # Only the child holds the other end now, so its death is an end of file here.
         theirs.close()
-        self._facts = self._ask(self._data, DataFacts)
-        return self._facts
+        facts = self._ask(self._data, DataFacts)
+        changed = self._expected.differences(facts) if self._expected is not None else []
+        if changed:
+            self.close()
+            raise DataError("the images are not those that the study was created with:\n  " + "\n  ".join(changed))
+        self._facts = facts
+        return facts
 
     def measure(self, architecture: Architecture) -> Cost:
         """Parameters and FLOPs of a network; raises as `open_data` does."""

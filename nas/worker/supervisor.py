@@ -96,7 +96,7 @@ class Supervisor:
         """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
         if lease.trial_id is not None and self._study.used_up(lease.trial_id):
             # Its worker was lost after it told the trial and before it closed the slot.
-            self._close(lease, "completed")
+            self._close(lease, "told by a worker that was lost")
             return
         with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
             trial = self._begin(lease)
@@ -170,6 +170,9 @@ class Supervisor:
         self._ended(attempt, outcome, on_front=on_front)
 
     def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
+        if twin.objectives is None:
+            self._tell_failed(attempt, Failed("diverged", f"as trial {twin.number} of the same genome did"))
+            return
         self._study.tell_twin(attempt.trial, twin)
         self._close(attempt.lease, "reused")
         self._listener(TrialReused(self._number, attempt.trial.number, twin.number))

@@ -45,13 +45,28 @@ def serve(connection: Connection, device: str, threads: int) -> None:
         except EOFError:
             return
         try:
-            reply = trainer.answer(request)
-        except NasError as error:
-            reply = Fault(str(error))
-        try:
-            connection.send(reply)
-        except BrokenPipeError:
+            connection.send(_answered(trainer, request))
+        except (BrokenPipeError, ConnectionResetError):
+            # The supervisor is gone, and with it whoever would read an answer.
             return
+
+
+def _answered(trainer: Trainer, request: Request) -> Reply:
+    """The answer to a request, or why there is none: this is the boundary of the process."""
+    try:
+        return trainer.answer(request)
+    except NasError as error:
+        return Fault(str(error))
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        return Fault(f"the trainer could not answer {type(request).__name__}: {_in_one_line(error)}")
+
+
+def _in_one_line(error: Exception) -> str:
+    """What happened and where, for a reader without a traceback."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error}".splitlines()[0] + f" ({Path(frame.filename).name}:{frame.lineno})"
 
 
 class Trainer:
@@ -130,9 +145,7 @@ class Trainer:
             raise
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-            return Failed("crashed", f"{message} ({Path(frame.filename).name}:{frame.lineno})")
+            return Failed("crashed", _in_one_line(error))
 
 
 def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:

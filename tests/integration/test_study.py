@@ -119,8 +119,11 @@ def test_an_unknown_trial_says_how_many_there_are(storage: Storage, number: int)
         study.record(number)
 
 
-def test_what_still_runs_when_no_slot_is_left_is_failed_with_a_reason(storage: Storage) -> None:
+def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) -> None:
     study = SearchStudy.create(storage, tiny_spec(), FACTS)
-    orphan = study.ask()
-    study.fail_running()
+    kept, orphan = study.ask(), study.ask()
+    assert study.unowned({kept.trial_id}) == {orphan.trial_id}
+    study.fail_lost({orphan.trial_id})
+    study.fail_lost({orphan.trial_id})  # told already, by another process that looked at the same time
+    assert study.record(kept.number).state == "RUNNING"
     assert (study.record(orphan.number).state, study.record(orphan.number).reason) == ("FAIL", "crashed")

@@ -83,11 +83,11 @@ def test_the_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
         ('[data]\nsource = "digits"', "", "data: missing"),
         ('[data]\nsource = "digits"', "data = 3", "data: input should be"),
         ('"digits"', '"imagenet"', "data.source: input should be"),
-        ('"digits"', '"npz"', "data: source 'npz' needs a path (or --data PATH)"),
-        ('"digits"', '"digits"\npath = "x"', "data: source 'digits' takes no path"),
-        ('"digits"', '"emnist"', "data: source 'emnist' needs an emnist_split"),
-        ('"digits"', '"digits"\nemnist_split = "letters"', "data: source 'digits' takes no emnist_split"),
-        ('"digits"', '"digits"\nchannels = 3', "data: image_size and channels are for source 'folder' alone"),
+        ('"digits"', '"npz"', "data.path: missing; say which npz"),
+        ('"digits"', '"digits"\npath = "x"', "data.path: only for source npz or folder"),
+        ('"digits"', '"emnist"', "data.emnist_split: missing; one of byclass"),
+        ('"digits"', '"digits"\nemnist_split = "letters"', "data.emnist_split: only for source emnist"),
+        ('"digits"', '"digits"\nchannels = 3', "data.channels: only for source folder"),
         ('"digits"', '"digits"\nlong_tail = 1.0', "data.long_tail: input should be greater than 1"),
         ('"digits"', '"digits"\nvalidation_fraction = 1.0', "data.validation_fraction: input should be less than 1"),
         ("epochs = 2", 'epochs = "2"', "budget.epochs: input should be a valid integer (given: '2')"),
@@ -155,3 +155,9 @@ def test_differences_name_both_values_and_leave_the_trials_out(tmp_path: Path) -
 def test_a_study_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         StudySpec.load(_write(tmp_path)).name = "other"  # type: ignore[misc]
+
+
+def test_every_fault_of_the_data_table_is_reported_beside_the_others(tmp_path: Path) -> None:
+    faulty = STUDY.replace('source = "digits"', 'source = "digits"\npath = "x"\nimage_size = 32\nseed = "a"')
+    names = [fault.partition(":")[0] for fault in _faults(_write(tmp_path, faulty))]
+    assert names == ["data.seed", "data.path", "data.image_size"]

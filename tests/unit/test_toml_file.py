@@ -52,5 +52,6 @@ def test_faults_name_key_reason_and_value() -> None:
 def test_a_fault_of_a_whole_table_has_no_trailing_key() -> None:
     with pytest.raises(ValidationError) as caught:
         DataSpec.model_validate({"source": "npz"})
-    assert faults_of(caught.value) == ["source 'npz' needs a path (or --data PATH)"]
-    assert faults_of(caught.value, "data") == ["data: source 'npz' needs a path (or --data PATH)"]
+    said = "path: missing; say which npz in the file or with --data PATH"
+    assert faults_of(caught.value) == [said]
+    assert faults_of(caught.value, "data") == [f"data: {said}"]

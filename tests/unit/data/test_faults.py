@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from nas.data.faults import FaultyDataError, listed
+from nas.data.faults import listed
+from nas.errors import FaultyDataError
 
 
 def test_one_fault_is_one_line() -> None:

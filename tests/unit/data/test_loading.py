@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -53,23 +52,6 @@ def test_an_image_folder_and_an_npz_of_the_same_images_are_split_alike(tmp_path:
     assert npz.classes == folder.classes == ("a", "b")
     assert (folder.height, folder.width) == (8, 9)
     assert calls[-1] == ("decoding own", 40, 40)
-
-
-@pytest.mark.parametrize(
-    ("keys", "fault"),
-    [
-        ({"source": "npz"}, "data source 'npz': path: missing"),
-        ({"source": "folder"}, "data source 'folder': path: missing"),
-        ({"source": "digits", "path": "x"}, "data source 'digits': path: only for source npz or folder; remove it"),
-        ({"source": "emnist"}, "data source 'emnist': emnist_split: missing; one of byclass, "),
-        ({"source": "cifar10", "image_size": 8}, "data source 'cifar10': image_size: only for source folder"),
-    ],
-)
-def test_keys_that_do_not_fit_the_source(tmp_path: Path, keys: dict[str, Any], fault: str) -> None:
-    # As a copy with another source, which no validator has seen.
-    with pytest.raises(DataError) as caught:
-        load_data(DataSpec(source="digits").model_copy(update=keys), tmp_path)
-    assert str(caught.value).startswith(fault)
 
 
 def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
