@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,10 +33,19 @@ def new_home() -> Iterator[Callable[[], Path]]:
 
     yield make
     for home in homes:
+        _stop_at_once(home)
         database.stop(home)
         if os.geteuid() == 0:
             shutil.rmtree(database.data_directory(home).parent, ignore_errors=True)
         shutil.rmtree(home.parent, ignore_errors=True)
+
+
+def _stop_at_once(home: Path) -> None:
+    """An orderly shutdown would write to disk what is deleted next."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        postmaster = int((database.data_directory(home) / "postmaster.pid").read_text().splitlines()[0])
+        if database.is_running(home):
+            os.kill(postmaster, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")

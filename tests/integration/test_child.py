@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from nas.errors import NasError, WorkerError
+from nas.errors import DataError, NasError, WorkerError
 from nas.genome import Genome, Recipe, VggArchitecture
 from nas.outcome import Completed, EpochRecord, Failed
 from nas.search.slots import Slots, create_table
@@ -89,6 +90,17 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
     outcome = child.train(Train(diverging, 1, 0, tmp_path / "w"), quiet)
     assert outcome == Failed("diverged", f"the {which} loss of epoch 1 is nan")
     assert not (tmp_path / "w").exists()
+
+
+def test_images_that_changed_since_the_study_was_created_are_refused(folder: Path) -> None:
+    data = OpenData(tiny_spec().data, folder, "float32")
+    first = TrainerChild(data, device="cpu", threads=1)
+    facts = first.open_data()
+    first.close()
+    again = TrainerChild(data, replace(facts, std=(0.5,)), device="cpu", threads=1)
+    with pytest.raises(DataError, match=r"not those that the study was created with:\n  data.std: \(0.5,\) there"):
+        again.open_data()
+    again.close()
 
 
 def test_killed_while_training_it_is_replaced(folder: Path, tmp_path: Path) -> None:

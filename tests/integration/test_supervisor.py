@@ -12,7 +12,7 @@ import optuna
 import pytest
 from sqlalchemy import Engine, text
 
-from nas.errors import DatabaseError, StudyError
+from nas.errors import DatabaseError, SettingsError, StudyError
 from nas.genome import Architecture, Genome
 from nas.outcome import Completed, Failed
 from nas.search.records import TrialRecord
@@ -251,13 +251,13 @@ def test_an_interrupted_trial_is_tried_again_with_the_same_genome(rig: MakeRig) 
     assert len([record for record in made.records() if record.state == "COMPLETE"]) == 4
 
 
-def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig) -> None:
+def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig, tmp_path: Path) -> None:
     """Equal results, of which the lower number ends last: the front shows it, so it must have been kept."""
     made = rig(tiny_spec(trials=2))
     made.baseline_done()
     early, late = made.study.ask(), made.study.ask()
     trainer = ScriptedTrainer()
-    weights = made.study.storage.artifacts._base_path / "w"  # type: ignore[attr-defined]
+    weights = tmp_path / "w"
     weights.write_bytes(b"weights")
     for trial in (late, early):
         cost = trainer.measure(trial.genome.architecture)
@@ -334,3 +334,51 @@ def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
         while not heartbeat.lost and time.monotonic() < deadline:
             time.sleep(0.02)
         assert heartbeat.lost
+
+
+def test_a_genome_that_diverged_is_not_trained_again(rig: MakeRig) -> None:
+    made = rig(tiny_spec(ONE_GENOME, trials=3))
+    trainer = ScriptedTrainer(
+        lambda genome: completed(0.9) if is_baseline(genome) else Failed("diverged", "the loss of step 32 is nan")
+    )
+    made.run(trainer)
+    assert len([genome for genome in trainer.trained if not is_baseline(genome)]) == 1
+    first, *others = sorted((r for r in made.records() if not r.is_baseline), key=lambda record: record.number)
+    assert {record.state for record in (first, *others)} == {"FAIL"}
+    assert {record.detail for record in others} == {f"as trial {first.number} of the same genome did"}
+    assert summarize_front(made.study).front == ()
+
+
+def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
+    """As after an outage that swallowed the first answer, or by a worker whose slot another has finished."""
+    made = rig(tiny_spec(trials=1))
+    trial, cost = made.study.ask(), ScriptedTrainer().measure
+    weights = tmp_path / "w"
+    weights.write_bytes(b"weights")
+    made.study.note_genome(trial, cost(trial.genome.architecture))
+    assert made.study.tell_completed(trial, completed(0.8), cost(trial.genome.architecture), weights)
+    before = made.study.record(trial.number)
+    assert not made.study.tell_completed(trial, completed(0.3), cost(trial.genome.architecture), weights)
+    made.study.tell_failed(trial, Failed("preempted", "late"))
+    assert made.study.record(trial.number) == before
+    assert len(list((tmp_path / "artifacts").iterdir())) == 1
+
+
+def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=1))
+    made.run(ScriptedTrainer(lambda genome: Failed("crashed", "no luck") if is_baseline(genome) else completed(0.9)))
+    summary = summarize_front(made.study)
+    assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck")
+    assert "The baseline failed (crashed: no luck)" in summary.verdict
+    made.slots.reopen_baseline()
+    made.run(ScriptedTrainer())
+    summary = summarize_front(made.study)
+    assert summary.baseline is not None
+    assert summary.baseline_failure is None
+
+
+def test_a_weights_folder_that_cannot_be_written_is_one_line(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = Rig(lambda: Storage.connect(database_url, tmp_path / "file" / "w", create_tables=True), engine, tiny_spec())
+    with pytest.raises(SettingsError, match=r"weights cannot be kept in .*set NAS_ARTIFACTS"):
+        made.run(ScriptedTrainer())
