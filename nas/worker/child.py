@@ -92,7 +92,11 @@ class TrainerChild:
 
     def measure(self, architecture: Architecture) -> Cost:
         """Parameters and FLOPs of a network; raises as `open_data` does."""
-        return self._ask(Measure(architecture), Cost)
+        try:
+            return self._ask(Measure(architecture), Cost)
+        except TrainerLost:
+            # It may have died idle, since the trial before; only a new one's death is this network's doing.
+            return self._ask(Measure(architecture), Cost)
 
     def preview(self, request: Preview) -> SpacePreview:
         """A search space in numbers; raises as `open_data` does."""
