@@ -23,3 +23,7 @@ def test_every_command_is_in_the_table() -> None:
 def test_every_setting_is_in_the_table() -> None:
     documented = set(re.findall(r"`(NAS_\w+)`", README.read_text()))
     assert {f"NAS_{name.upper()}" for name in Settings.model_fields} == documented
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    assert "@@" not in README.read_text()

@@ -209,3 +209,10 @@ def test_scripted_answers_cover_a_product() -> None:
     genomes = every_genome(Space.parse({"architecture": table}))
     drawn = [(genome.architecture.depths, genome.architecture.activation) for genome in genomes]
     assert drawn == [((a, b), f) for a, b, f in product((1, 2, 3), (1, 2, 3), ("relu", "silu"))]
+
+
+def test_the_default_space_holds_networks_of_the_size_it_says() -> None:
+    sizes = sorted(count_params(SMALL_CNN.sample(RandomSuggester(seed)).architecture, 1, 62) for seed in range(200))
+    assert 20_000 < sizes[10] < 90_000
+    assert 100_000 < sizes[50] < sizes[150] < 600_000
+    assert 700_000 < sizes[190] < 1_400_000
