@@ -39,6 +39,7 @@ class Application:
     settings: Settings
     console: Console = field(default_factory=lambda: _wide_enough(Console()))
     errors: Console = field(default_factory=lambda: _wide_enough(Console(stderr=True)))
+    _storages: list[Storage] = field(default_factory=list)
 
     @cached_property
     def database_url(self) -> str:
@@ -64,7 +65,9 @@ class Application:
         """
         if create_tables:
             create_table(self.engine)
-        return Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
+        storage = Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
+        self._storages.append(storage)
+        return storage
 
     def open_study(self, name: str) -> SearchStudy:
         """An existing study, with a connection of its own.
@@ -89,9 +92,13 @@ class Application:
         return studies
 
     def close(self) -> None:
-        """Give the terminal back as it was."""
+        """Give the terminal back as it was, and close the connections to the database."""
         if "_bar" in self.__dict__:
             self._bar.stop()
+        for storage in self._storages:
+            storage.close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
 
     def slots(self, name: str) -> Slots:
         """The budget of a study."""

@@ -77,6 +77,11 @@ class Storage:
         """One process at a time makes tables or a study: neither survives a race in optuna."""
         return _one_creator(self.rdb.url)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.rdb.remove_session()
+        self.rdb.engine.dispose()
+
     def study_names(self) -> list[str]:
         """Names of this program's studies, oldest first."""
         with self.explained():

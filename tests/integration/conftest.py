@@ -93,8 +93,7 @@ def connect(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Storage]
 
     yield make
     for storage in storages:
-        storage.rdb.remove_session()
-        storage.rdb.engine.dispose()
+        storage.close()
 
 
 @pytest.fixture

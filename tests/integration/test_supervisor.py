@@ -379,6 +379,8 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
 
 def test_a_weights_folder_that_cannot_be_written_is_one_line(database_url: str, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    made = Rig(lambda: Storage.connect(database_url, tmp_path / "file" / "w", create_tables=True), engine, tiny_spec())
+    storage = Storage.connect(database_url, tmp_path / "file" / "w", create_tables=True)
+    made = Rig(lambda: storage, engine, tiny_spec())
     with pytest.raises(SettingsError, match=r"weights cannot be kept in .*set NAS_ARTIFACTS"):
         made.run(ScriptedTrainer())
+    storage.close()
