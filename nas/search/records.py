@@ -107,20 +107,27 @@ def write_genome(trial: Trial, genome: Genome, cost: Cost) -> None:
 
 def write_completed(trial: Trial, completed: Completed) -> None:
     """Note the result; to be called before the trial is told, for a finished trial takes no attributes."""
-    for name, value in completed.scores.summary.items():
-        trial.set_user_attr(name, value)
-    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in completed.scores.per_class]))
-    trial.set_user_attr("curve", json.dumps([asdict(point) for point in completed.curve]))
+    scores = completed.scores
+    _write_result(trial, scores.summary, scores.per_class, completed.curve, completed.device)
     trial.set_user_attr("train_seconds", completed.seconds)
-    trial.set_user_attr("device", completed.device)
 
 
 def copy_result(trial: Trial, source: TrialRecord) -> None:
     """Take over the result of a trial of the same genome."""
-    for name, value in source.metrics.items():
-        trial.set_user_attr(name, value)
-    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in source.per_class]))
-    trial.set_user_attr("curve", json.dumps([asdict(point) for point in source.curve]))
-    trial.set_user_attr("device", source.device)
+    _write_result(trial, source.metrics, source.per_class, source.curve, source.device)
     trial.set_user_attr("weights", source.weights)
     trial.set_user_attr("reused_from", source.number if source.reused_from is None else source.reused_from)
+
+
+def _write_result(
+    trial: Trial,
+    metrics: dict[str, float],
+    per_class: tuple[ClassScores, ...],
+    curve: tuple[EpochRecord, ...],
+    device: str | None,
+) -> None:
+    for name, value in metrics.items():
+        trial.set_user_attr(name, value)
+    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in per_class]))
+    trial.set_user_attr("curve", json.dumps([asdict(point) for point in curve]))
+    trial.set_user_attr("device", device)
