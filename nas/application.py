@@ -24,7 +24,7 @@ from nas.search.study import SearchStudy
 from nas.settings import Settings
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
-from nas.worker.messages import Decoding, OpenData
+from nas.worker.messages import OpenData, Progressed
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Application:
         """
         data = OpenData(spec.data, self.settings.data_folder.absolute(), spec.training.precision)
         return TrainerChild(
-            data, facts, device=device, threads=threads, stopped=stopped, on_decoding=self.show_decoding
+            data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
         )
 
     @cached_property
@@ -144,10 +144,10 @@ class Application:
         on_gpu = self.devices[0].startswith("cuda") or Path("/dev/nvidia0").exists()
         return len(self.devices) if on_gpu and self.settings.device != "cpu" else self.num_cores
 
-    def show_decoding(self, decoding: Decoding) -> None:
-        """Draw how far a folder's decoding is."""
-        self._bar.update(self._bar_task, description=decoding.what, completed=decoding.done, total=decoding.total)
-        if decoding.done == decoding.total:
+    def show_progress(self, progressed: Progressed) -> None:
+        """Draw how far a preparation is."""
+        self._bar.update(self._bar_task, description=progressed.what, completed=progressed.done, total=progressed.total)
+        if progressed.done == progressed.total:
             self._bar.stop()
 
     @cached_property
@@ -159,7 +159,7 @@ class Application:
 
     @cached_property
     def _bar_task(self) -> Any:
-        return self._bar.add_task("decoding", total=None)
+        return self._bar.add_task("preparing", total=None)
 
     def say(self, text: str) -> None:
         """A line for people, as it stands: names and paths may hold what rich would read as markup."""

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from nas.genome import (
-    LOSS_PARAMETERS,
     ConvolutionalArchitecture,
     DenseNetArchitecture,
     Depth,
     Expansion,
-    Loss,
     MobileNetArchitecture,
-    Recipe,
     Width,
 )
+from nas.recipe import CHOICES, Choice, Recipe
 
 Scalar = bool | int | float | str
 
@@ -35,7 +33,7 @@ class Gene:
     Attributes:
         type: What a single value must be, as pydantic reads it.
         default: The value where the space does not mention the gene.
-        needs: The families or losses that have the gene; None for all.
+        needs: The families, or the options of a recipe's choice, that have the gene; None for all.
         branches: Whether sub-tables may be named after its choices.
     """
 
@@ -50,8 +48,8 @@ class Gene:
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values of a gene that names one of several."""
-        return get_args(self.type)
+        """The values of a gene that names one of several; empty for free text."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
 
     @property
     def kind(self) -> type:
@@ -62,11 +60,12 @@ class Gene:
 
     def describe(self) -> str:
         """The type in words."""
-        return " | ".join(str(choice) for choice in self.choices) if self.kind is str else self.kind.__name__
+        return " | ".join(str(choice) for choice in self.choices) or self.kind.__name__
 
     def convert(self, value: Scalar) -> Scalar:
-        """The value in the gene's own type: 0 becomes 0.0 for a real number."""
-        return float(value) if self.kind is float else value
+        """The value in the gene's own type and spelling: 0 becomes 0.0 for a real number."""
+        converted: Scalar = self._adapter.validate_python(value)
+        return converted
 
     def faults(self, value: Any) -> list[str]:
         """What is wrong with a value; empty when nothing is."""
@@ -74,9 +73,11 @@ class Gene:
             self._adapter.validate_python(value, strict=True)
         except ValidationError as error:
             fault = error.errors()[0]["msg"]
+            # What a validator of our own says is whole already.
+            fault = fault.removeprefix("Value error, ")
             return [f"{fault[:1].lower()}{fault[1:]} (given: {value!r})"]
         # Pydantic compares literals with ==, which takes true for 1 and 3.0 for 3.
-        if self.kind is str and type(value) not in {type(choice) for choice in self.choices}:
+        if self.choices and type(value) not in {type(choice) for choice in self.choices}:
             return [f"input should be one of {self.describe()} (given: {value!r})"]
         return []
 
@@ -89,10 +90,17 @@ def _of(model: Any, name: str, **options: Any) -> Gene:
     return Gene(annotation, info.default, **options)
 
 
-def _loss_parameter(name: str, default: float) -> Gene:
-    """A parameter of some losses; in `Loss` it may also be None."""
-    annotation = next(part for part in get_args(Loss.model_fields[name].annotation) if part is not type(None))
-    return Gene(annotation, default, needs=tuple(loss for loss, names in LOSS_PARAMETERS.items() if name in names))
+def _of_choice(name: str, choice: type[Choice]) -> dict[str, Gene]:
+    """The genes of one choice of a recipe: which option, and each option's parameters."""
+    names = tuple(choice.PARAMETERS)
+    genes = {name: Gene(Literal[names], choice.model_fields["name"].default, branches=True)}
+    for parameter, info in choice.model_fields.items():
+        takers = tuple(option for option in names if parameter in choice.PARAMETERS[option])
+        if takers:
+            # In the choice itself it may also be None.
+            annotation = next(part for part in get_args(info.annotation) if part is not type(None))
+            genes[parameter] = Gene(annotation, choice.PARAMETERS[takers[0]][parameter], needs=takers)
+    return genes
 
 
 ARCHITECTURE_GENES: Mapping[str, Gene] = {
@@ -114,17 +122,9 @@ ARCHITECTURE_GENES: Mapping[str, Gene] = {
 }
 """Genes of `[architecture]`; `depth` and `width` have a value a stage, `head_width` one a hidden layer."""
 
-_LOSS_NAMES = tuple(LOSS_PARAMETERS)
-
 RECIPE_GENES: Mapping[str, Gene] = {
-    "loss": Gene(Literal[_LOSS_NAMES], "cross_entropy", branches=True),
-    "gamma": _loss_parameter("gamma", default=2.0),
-    "beta": _loss_parameter("beta", default=0.999),
+    **{gene: found for name, choice in CHOICES.items() for gene, found in _of_choice(name, choice).items()},
     "optimizer": _of(Recipe, "optimizer", branches=True),
-    "schedule": _of(Recipe, "schedule", branches=True),
-    **{
-        name: _of(Recipe, name)
-        for name in ("learning_rate", "weight_decay", "gradient_clip", "batch_size", "shift_pixels")
-    },
+    **{name: _of(Recipe, name) for name in Recipe.model_fields if name not in (*CHOICES, "optimizer")},
 }
-"""Genes of `[recipe]`."""
+"""Genes of `[recipe]`; a parameter that two choices take would be one gene, so their names differ."""

@@ -1,7 +1,7 @@
 """Genomes: frozen values that name one network and one way to train it, with a canonical key.
 
-A gene that has no effect is absent by construction: each family, and each loss, is a class of its own
-that holds just the genes it uses. Nothing here imports torch.
+A gene that has no effect is absent by construction: each family is a class of its own that holds just the genes it
+uses, and so does each option of a recipe (`nas.recipe`). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
+
+from nas.recipe import Recipe
+from nas.value import Value
 
 Depth = Annotated[int, Field(ge=1, le=32)]
 Width = Annotated[int, Field(ge=4, le=1024)]
@@ -22,13 +25,6 @@ NoiseStd = Annotated[float, Field(ge=0.0, le=1.0)]
 Expansion = Annotated[int, Field(ge=1, le=8)]
 GrowthRate = Annotated[int, Field(ge=2, le=64)]
 Compression = Annotated[float, Field(gt=0.0, le=1.0)]
-ShiftPixels = Annotated[int, Field(ge=0, le=16)]
-
-
-class Value(BaseModel):
-    """A frozen value: compared by content, refused when a key is unknown or a type is wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
 
 
 class ConvolutionalArchitecture(Value):
@@ -114,62 +110,6 @@ class ReferenceArchitecture(Value):
 
 SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
 Architecture = Annotated[SearchedArchitecture | ReferenceArchitecture, Field(discriminator="family")]
-
-LOSS_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "cross_entropy": (),
-    "focal": ("gamma",),
-    "class_balanced_focal": ("gamma", "beta"),
-}
-"""Every loss that a genome may name, with the parameters that it takes (`nas.training.losses` has the formulas)."""
-
-
-class Loss(Value):
-    """A loss by name.
-
-    Attributes:
-        gamma: Focusing exponent of the focal losses.
-        beta: Class-balance parameter in [0, 1); 0 is no reweighting (Cui et al., 2019).
-    """
-
-    name: str = "cross_entropy"
-    gamma: Annotated[float, Field(ge=0.0, le=10.0)] | None = None
-    beta: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-
-    @model_validator(mode="after")
-    def _parameters_fit_the_name(self) -> Loss:
-        if self.name not in LOSS_PARAMETERS:
-            raise ValueError(f"unknown loss {self.name!r}; known: {', '.join(LOSS_PARAMETERS)}")
-        wanted = LOSS_PARAMETERS[self.name]
-        for parameter in ("gamma", "beta"):
-            if (getattr(self, parameter) is not None) != (parameter in wanted):
-                raise ValueError(f"{self.name} {'needs' if parameter in wanted else 'takes no'} {parameter}")
-        return self
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The parameters that this loss takes, by name."""
-        return {name: getattr(self, name) for name in LOSS_PARAMETERS[self.name]}
-
-
-class Recipe(Value):
-    """How a network is trained.
-
-    Attributes:
-        weight_decay: Decoupled for AdamW; for SGD added to the gradient, as usual.
-        learning_rate: The schedule's peak.
-        gradient_clip: Largest Euclidean norm of a step's whole gradient, which is scaled down to it; 0 for none.
-        batch_size: Images a step.
-        shift_pixels: Largest random shift along each axis, in pixels, of each training image.
-    """
-
-    loss: Loss = Loss()
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
-    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-2
-    gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 1.0
-    batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
-    shift_pixels: ShiftPixels = 0
 
 
 class Genome(Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -88,17 +88,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Completed:
-    """Trained for the whole budget.
+    """Trained for the whole budget, or until its patience was lost.
 
     Attributes:
         seconds: Training and evaluation together.
         device: What it ran on, with its precision.
+        figures: What else was measured, by name (`nas.training.fit` has the names).
     """
 
     scores: Scores
     curve: tuple[EpochRecord, ...]
     seconds: float
     device: str
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

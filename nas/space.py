@@ -1,9 +1,9 @@
 """Search spaces: which genes may vary, read from TOML, and drawing a genome from them.
 
 A gene's domain is a value (fixed), a list of choices, or a table `{low, high, step, log}`. A gene may be
-given for all, or in a sub-table named after a choice of its section (a family; an optimiser, schedule or
-loss), where it holds for that choice alone. Nothing here imports optuna or torch: whoever samples hands in
-a `Suggester`, which an optuna trial is.
+given for all, or in a sub-table named after a choice of its section (a family; an imbalance treatment, loss,
+optimiser …), where it holds for that choice alone. A file may extend another: its genes replace the other's.
+Nothing here imports optuna or torch: whoever samples hands in a `Suggester`, which an optuna trial is.
 """
 
 from __future__ import annotations
@@ -11,41 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from nas.domains import Choices, Domain, Suggester, parse_domain
+from nas.domains import Suggester
 from nas.errors import SpecificationError
-from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES, Gene, Scalar
-from nas.genome import LOSS_PARAMETERS, Genome
-from nas.toml_file import read_toml
-
-
-@dataclass(frozen=True)
-class Section:
-    """The domains of `[architecture]` or `[recipe]`, and of its sub-tables by choice."""
-
-    genes: Mapping[str, Gene]
-    domains: Mapping[str, Domain]
-    by_choice: Mapping[str, Mapping[str, Domain]]
-
-    def domain(self, gene: str, choices: Sequence[str] = ()) -> tuple[str, Domain]:
-        """The parameter's name and domain of one gene.
-
-        Args:
-            choices: What was chosen so far; the first that has a domain of its own for the gene gives it.
-        """
-        for choice in choices:
-            if gene in self.by_choice.get(choice, {}):
-                return f"{choice}.{gene}", self.by_choice[choice][gene]
-        return gene, self.domains.get(gene, Choices((self.genes[gene].default,)))
-
-    def values(self, gene: str) -> tuple[Scalar, ...]:
-        """What a gene that names one of several may be."""
-        domain = self.domain(gene)[1]
-        assert isinstance(domain, Choices), f"{gene} has no choices"
-        return domain.values
+from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES, Scalar
+from nas.genome import Genome
+from nas.recipe import CHOICES
+from nas.sections import RECIPE_BRANCHES, Section, choices_of, genes_of_recipe
+from nas.space_file import conflict_faults, parse_section, read_extended
 
 
 @dataclass(frozen=True)
@@ -82,25 +57,27 @@ class Space:
         """
         faults = [f"{key}: unknown table" for key in tables if key not in ("architecture", "recipe")]
         sections = {
-            name: _parse_section(name, tables.get(name, {}), genes, faults)
+            name: parse_section(name, tables.get(name, {}), genes, faults)
             for name, genes in (("architecture", ARCHITECTURE_GENES), ("recipe", RECIPE_GENES))
         }
         if "architecture" not in tables:
             faults.append("architecture: missing")
         elif isinstance(tables["architecture"], dict) and "family" not in tables["architecture"]:
             faults.append("architecture.family: missing")
+        if not faults:
+            faults = list(dict.fromkeys(conflict_faults(sections["recipe"])))
         if faults:
             raise SpecificationError(where, faults)
         return cls(tables, **sections)
 
     @classmethod
     def load(cls, path: Path) -> Space:
-        """Read and check a search-space file.
+        """Read and check a search-space file, and the one that it extends.
 
         Raises:
             SpecificationError: The file cannot be read, or has faults.
         """
-        return cls.parse(read_toml(path), str(path))
+        return cls.parse(read_extended(path), str(path))
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -140,13 +117,37 @@ class Space:
                 * repeated("head_width", "head_layers", family)
                 * count(self.architecture, _plain_genes(self.architecture, family), (family,))
             )
-        recipes = 0
-        branches = [self.recipe.values(gene) for gene in _RECIPE_BRANCHES]
-        for names in product(*branches):
-            choices = [str(name) for name in names]
-            genes = [*LOSS_PARAMETERS[choices[0]], *_plain_genes(self.recipe, None)]
-            recipes += count(self.recipe, genes, choices)
+        recipes = sum(
+            count(self.recipe, genes_of_recipe(self.recipe, choices), choices) for choices in choices_of(self.recipe)
+        )
         return SpaceSize(architectures * recipes, frozenset(continuous))
+
+    def augmentations(self) -> frozenset[str]:
+        """Every augmentation policy that may be drawn."""
+        return frozenset(
+            str(policy) for choices in choices_of(self.recipe) for policy in self.recipe.values("augmentation", choices)
+        )
+
+    def notes(self) -> list[str]:
+        """What the space's reader might not expect of its recipe: genes that only some options take, one line each."""
+        drawn: dict[str, set[str]] = {gene: set() for gene in RECIPE_GENES}
+        for choices in choices_of(self.recipe):
+            for gene in genes_of_recipe(self.recipe, choices):
+                drawn[gene].update(set(RECIPE_GENES[gene].needs or ()).intersection(choices))
+        notes = []
+        for gene in self.recipe.domains:
+            takers, owner = drawn[gene], next((n for n, c in CHOICES.items() if gene in c.model_fields), None)
+            if owner is None or RECIPE_GENES[gene].needs is None:
+                continue
+            others = {str(name) for choices in choices_of(self.recipe) for name in choices}
+            others = others & set(CHOICES[owner].PARAMETERS) - takers - {"none"}
+            if not takers:
+                notes.append(f"recipe.{gene}: never drawn, for no {owner} here takes it")
+            elif others:
+                notes.append(
+                    f"recipe.{gene}: drawn with {owner} {_either(takers)}; {_either(others)} {_take(others)} none"
+                )
+        return notes
 
     def _sample_architecture(self, suggester: Suggester) -> dict[str, Any]:
         family = str(_draw(self.architecture, suggester, "family"))
@@ -162,19 +163,19 @@ class Space:
         return genes | {gene: draw(gene) for gene in _plain_genes(self.architecture, family)}
 
     def _sample_recipe(self, suggester: Suggester) -> dict[str, Any]:
-        loss, optimizer, schedule = choices = [str(_draw(self.recipe, suggester, gene)) for gene in _RECIPE_BRANCHES]
+        choices: list[str] = []
+        genes: dict[str, Any] = {}
+        for branch in RECIPE_BRANCHES:
+            chosen = str(_draw(self.recipe, suggester, branch, choices))
+            choices.append(chosen)
+            genes[branch] = {"name": chosen} if branch in CHOICES else chosen
+        for gene in genes_of_recipe(self.recipe, choices):
+            value = _draw(self.recipe, suggester, gene, choices)
+            owner = next((name for name, choice in CHOICES.items() if gene in choice.model_fields), None)
+            (genes if owner is None else genes[owner])[gene] = value
+        return genes
 
-        def draw(gene: str) -> Any:
-            return _draw(self.recipe, suggester, gene, choices)
 
-        return {
-            "loss": {"name": loss} | {parameter: draw(parameter) for parameter in LOSS_PARAMETERS[loss]},
-            "optimizer": optimizer,
-            "schedule": schedule,
-        } | {gene: draw(gene) for gene in _plain_genes(self.recipe, None)}
-
-
-_RECIPE_BRANCHES = ("loss", "optimizer", "schedule")
 _STRUCTURE = ("family", "num_stages", "depth", "width", "head_layers", "head_width")
 
 
@@ -187,45 +188,15 @@ def _plain_genes(section: Section, family: str | None) -> list[str]:
     ]
 
 
+def _either(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _take(names: Iterable[str]) -> str:
+    return "take" if len(list(names)) > 1 else "takes"
+
+
 def _draw(section: Section, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = "") -> Scalar:
     """A value of one gene; the suffix tells apart the draws of a gene that has several values."""
     name, domain = section.domain(gene, choices)
     return domain.suggest(name + suffix, suggester)
-
-
-def _parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list[str]) -> Section:
-    """The domains of one section; faults are appended, so that all of a file are reported at once."""
-    domains: dict[str, Domain] = {}
-    by_choice: dict[str, dict[str, Domain]] = {}
-    if not isinstance(table, dict):
-        faults.append(f"{name}: must be a table")
-        return Section(genes, domains, by_choice)
-    owners = {choice: gene for gene in genes.values() if gene.branches for choice in gene.choices}
-    for key, value in table.items():
-        if key in genes:
-            _parse_into(domains, genes[key], key, f"{name}.{key}", value, faults)
-        elif key in owners and isinstance(value, dict):
-            by_choice[key] = {}
-            for gene, domain in value.items():
-                where = f"{name}.{key}.{gene}"
-                if gene not in genes or genes[gene].branches:
-                    faults.append(f"{where}: unknown gene for {key}; known: {_names(genes, branches=False)}")
-                elif key not in (genes[gene].needs or (key,)):
-                    faults.append(f"{where}: has no effect on {key}")
-                else:
-                    _parse_into(by_choice[key], genes[gene], gene, where, domain, faults)
-        else:
-            faults.append(f"{name}.{key}: unknown gene; known: {_names(genes)}")
-    return Section(genes, domains, by_choice)
-
-
-def _names(genes: Mapping[str, Gene], *, branches: bool = True) -> str:
-    return ", ".join(name for name, gene in genes.items() if branches or not gene.branches)
-
-
-def _parse_into(domains: dict[str, Domain], gene: Gene, key: str, where: str, value: Any, faults: list[str]) -> None:
-    parsed = parse_domain(gene, value)
-    if isinstance(parsed, list):
-        faults.extend(f"{where}: {fault}" for fault in parsed)
-    else:
-        domains[key] = parsed

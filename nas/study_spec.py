@@ -8,10 +8,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
+from nas.augmentation_policy import flips
+from nas.domains import Domain, Range
 from nas.errors import SpecificationError
-from nas.genome import Recipe, Value
+from nas.recipe import Recipe
 from nas.space import Space
 from nas.toml_file import faults_of, read_toml
+from nas.value import Value
 
 Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "npz", "folder"]
 EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
@@ -69,6 +72,9 @@ _SOURCES_WITH = {
 }
 
 
+_CHARACTER_SOURCES = ("digits", "mnist", "emnist")
+
+
 def source_faults(table: Mapping[str, Any]) -> list[str]:
     """Keys of a `[data]` table that its source needs and lacks, or has no use for; one line each."""
     source = table.get("source")
@@ -124,7 +130,7 @@ class BaselineSpec(Value):
     """The network that the front is compared with, trained on the same splits for the same epochs."""
 
     network: Literal["resnet18"] = "resnet18"
-    recipe: Recipe = Recipe()
+    recipe: Recipe = Recipe(posthoc_adjustment=True)
 
 
 class StudySpec(Value):
@@ -172,9 +178,33 @@ class StudySpec(Value):
             # The data's own validator says the same, but only where nothing else is wrong with the table.
             others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
             raise SpecificationError(str(path), others + found + faults) from error
+        # Without a fault so far the space is one that can be looked into.
+        faults = faults or spec._flip_faults()
         if faults:
             raise SpecificationError(str(path), faults)
         return spec
+
+    def _flip_faults(self) -> list[str]:
+        policies = sorted(policy for policy in self.space.augmentations() if flips(policy))
+        if self.data.source not in _CHARACTER_SOURCES or not policies:
+            return []
+        return [
+            f"search_space: recipe.augmentation may be {policies[0]!r}, but a mirrored character is another character "
+            f"or none; take flips out for source {self.data.source!r}"
+        ]
+
+    def notes(self) -> list[str]:
+        """What is defined, but might surprise the study's reader; one line each."""
+        notes = self.space.notes()
+        recipe, epochs = self.space.recipe, self.budget.epochs
+        for gene, does in (
+            ("early_stopping_patience", "stop any training"),
+            ("plateau_patience", "lower any learning rate"),
+        ):
+            longest = max(_numbers(recipe.domain(gene)[1]), default=0)
+            if gene in recipe.domains and longest >= epochs:
+                notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {does} in {epochs} epochs")
+        return notes
 
     def differences(self, other: StudySpec) -> list[str]:
         """The keys whose values differ, one line each, apart from the number of trials, which may be raised."""
@@ -213,6 +243,11 @@ def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, 
         tables["data"] = {**{key: value for key, value in table.items() if key not in foreign}, **replacement}
     elif isinstance(table.get("path"), str):
         tables["data"] = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+
+
+def _numbers(domain: Domain) -> tuple[float, ...]:
+    """The largest and other values of a gene that is a number."""
+    return (domain.high,) if isinstance(domain, Range) else tuple(float(value) for value in domain.values)
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 from nas.genome import (
-    LOSS_PARAMETERS,
     DenseNetArchitecture,
     Genome,
-    Loss,
     MobileNetArchitecture,
-    Recipe,
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
     VggArchitecture,
 )
+from nas.recipe import Choice, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule, conflicts
+
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
 
 widths = st.integers(4, 12)
 probabilities = st.sampled_from([0.0, 0.3])
@@ -49,25 +49,66 @@ def architectures(draw: st.DrawFn) -> SearchedArchitecture:
     return VggArchitecture(**shared) if family == "vgg" else ResNetArchitecture(**shared)
 
 
+PARAMETERS: dict[str, st.SearchStrategy[Any]] = {
+    "label_smoothing": st.floats(0.0, 1.0, exclude_max=True),
+    "penalty": st.floats(0.0, 100.0),
+    "threshold": st.floats(0.0, 1.0, exclude_max=True),
+    "gamma": st.floats(0.0, 10.0),
+    "tau": st.floats(0.0, 5.0),
+    "max_margin": st.floats(0.0, 50.0),
+    "deferral": st.floats(0.0, 1.0, exclude_max=True),
+    "deferred_beta": st.floats(0.0, 1.0),
+    "beta": st.floats(0.0, 1.0),
+    "neighbors": st.integers(1, 100),
+    "danger_neighbors": st.integers(2, 100),
+    "orthogonality_weight": st.floats(0.0, 10.0),
+    "warmup": st.floats(0.0, 1.0, exclude_max=True),
+    "decay_factor": st.floats(0.01, 0.99),
+    "decay_every": st.floats(0.01, 1.0),
+    "plateau_patience": st.integers(1, 100),
+    "classifier_epochs": st.integers(1, 1000),
+    "svm_c": st.floats(0.01, 100.0),
+}
+POLICIES = [
+    "none",
+    "flip",
+    "shift 2",
+    "shift 1, flip, rotate 10, shear 5",
+    "elastic 1",
+    "cutout 0.25",
+    "mixup 0.2",
+    "cutmix 1",
+]
+
+
 @st.composite
-def losses(draw: st.DrawFn) -> Loss:
-    """Any loss, with its own parameters and no other."""
-    name = draw(st.sampled_from(sorted(LOSS_PARAMETERS)))
-    ranges = {"gamma": st.floats(0.0, 10.0), "beta": st.floats(0.0, 1.0, exclude_max=True)}
-    return Loss(name=name, **{parameter: draw(ranges[parameter]) for parameter in LOSS_PARAMETERS[name]})
+def choices(draw: st.DrawFn, choice: type[ChoiceT]) -> ChoiceT:
+    """Any option of a recipe's choice, with its own parameters and no other."""
+    name = draw(st.sampled_from(sorted(choice.PARAMETERS)))
+    return choice(name=name, **{parameter: draw(PARAMETERS[parameter]) for parameter in choice.PARAMETERS[name]})
 
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    """A recipe with every gene free."""
+    """A recipe with every gene free, as long as its options agree."""
+    loss, imbalance, augmentation = draw(choices(Loss)), draw(choices(Imbalance)), draw(st.sampled_from(POLICIES))
+    if conflicts(imbalance.name, loss.name, augmentation):
+        imbalance = Imbalance()
     return Recipe(
-        loss=draw(losses()),
+        loss=loss,
+        imbalance=imbalance,
+        orthogonality=draw(choices(Orthogonality)),
         optimizer=draw(st.sampled_from(["sgd", "adamw"])),
+        schedule=draw(choices(Schedule)),
+        classifier=draw(choices(Classifier)),
+        augmentation=augmentation,
         learning_rate=draw(st.floats(0.0, 10.0, exclude_min=True)),
-        schedule=draw(st.sampled_from(["one_cycle", "cosine"])),
         weight_decay=draw(st.floats(0.0, 1.0)),
+        gradient_clip=draw(st.floats(0.0, 1000.0)),
         batch_size=draw(st.integers(2, 4096)),
-        shift_pixels=draw(st.integers(0, 16)),
+        ema_decay=draw(st.floats(0.0, 1.0, exclude_max=True)),
+        early_stopping_patience=draw(st.integers(0, 100)),
+        posthoc_adjustment=draw(st.booleans()),
     )
 
 

@@ -34,13 +34,14 @@ def check(
     finally:
         child.close()
     require_budget_met(preview.smallest.cost.params, spec)
-    size = spec.space.size()
+    size, notes = spec.space.size(), spec.notes()
     if json:
         application.print_json(
             {
                 "study": spec.name,
                 "data": asdict(facts),
                 "space": {"discrete": size.discrete, "continuous": sorted(size.continuous)},
+                "notes": notes,
                 "share_within_budget": preview.share_within_budget,
                 "smallest": asdict(preview.smallest.cost),
                 "samples": [
@@ -52,6 +53,8 @@ def check(
         return
     application.console.print(facts_table(facts))
     application.console.print(preview_table(preview))
+    for note in notes:
+        application.say(f"note: {note}")
     application.say(
         f"{file}: no faults. The space has {size.discrete:.1e} combinations of discrete genes, each with "
         f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'})."

@@ -1,13 +1,87 @@
-"""Random changes of training images, for a whole batch at once on its device.
+"""Random changes of training images, for a whole batch at once on its device, each image with a draw of its own.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from nas.augmentation_policy import parse_policy
+from nas.data.boxes import box_mask
+from nas.data.mixing import cutmix, mixup
+from nas.data.warp import coarse_shape, elastic_displacements, rotations, shears, warp
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """A batch as it is shown to the network.
+
+    Attributes:
+        images: [N, C, H, W], pixels 0–255, uint8 or float32.
+        labels: int64 [N].
+        other_labels: Of the images that these were mixed with, int64 [N]; None where nothing is mixed.
+        weight: Each image's share in the mixture, the rest being the other's, float32 [N]; None likewise.
+    """
+
+    images: Tensor
+    labels: Tensor
+    other_labels: Tensor | None = None
+    weight: Tensor | None = None
+
+
+class Augmentation:
+    """A policy, ready to be applied.
+
+    Args:
+        policy: As in `nas.augmentation_policy`.
+        mean_pixel: What cutout leaves, [C], in pixels 0–255.
+        generator: Of every draw; drawn on its own device, then moved.
+    """
+
+    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator) -> None:
+        self._magnitudes = {operation.name: operation.magnitude for operation in parse_policy(policy)}
+        self._mean_pixel = mean_pixel
+        self._generator = generator
+
+    def __call__(self, images_NCHW: Tensor, labels_N: Tensor) -> Augmented:
+        """Images uint8 [N, C, H, W] and their labels, changed; the images themselves where the policy is "none"."""
+        magnitudes, generator = self._magnitudes, self._generator
+        if "shift" in magnitudes:
+            images_NCHW = random_shift(images_NCHW, int(magnitudes["shift"]), generator)
+        if "flip" in magnitudes:
+            images_NCHW = random_flip(images_NCHW, generator)
+        if magnitudes.keys() & {"rotate", "shear", "elastic"}:
+            images_NCHW = self._warped(images_NCHW)
+        if "cutout" in magnitudes:
+            images_NCHW = random_cutout(images_NCHW, magnitudes["cutout"], self._mean_pixel, generator)
+        if "mixup" in magnitudes:
+            mixed = mixup(images_NCHW, magnitudes["mixup"], generator)
+        elif "cutmix" in magnitudes:
+            mixed = cutmix(images_NCHW, magnitudes["cutmix"], generator)
+        else:
+            return Augmented(images_NCHW, labels_N)
+        return Augmented(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
+
+    def _warped(self, images_NCHW: Tensor) -> Tensor:
+        num_images, _, height, width = images_NCHW.shape
+        device = images_NCHW.device
+        matrices_N22 = torch.eye(2, device=device).expand(num_images, 2, 2)
+        for name, matrices_of in (("rotate", rotations), ("shear", shears)):
+            if name in self._magnitudes:
+                unit_N = 2 * torch.rand(num_images, generator=self._generator, device=self._generator.device) - 1
+                matrices_N22 = matrices_N22 @ matrices_of(self._magnitudes[name] * unit_N).to(device)
+        displacements_NHW2 = None
+        if "elastic" in self._magnitudes:
+            noise_N2GG = torch.randn(
+                coarse_shape(num_images), generator=self._generator, device=self._generator.device
+            ).to(device)
+            displacements_NHW2 = elastic_displacements(noise_N2GG, self._magnitudes["elastic"], height, width)
+        return warp(images_NCHW, matrices_N22, displacements_NHW2)
 
 
 def random_shift(images_NCHW: Tensor, max_pixels: int, generator: torch.Generator, padding: float = 0.0) -> Tensor:
@@ -39,3 +113,32 @@ def random_shift(images_NCHW: Tensor, max_pixels: int, generator: torch.Generato
     padded = functional.pad(images_NCHW, (max_pixels,) * 4, value=padding)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(num_images, device=images_NCHW.device), :, rows, columns]
+
+
+def random_flip(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror every second image, by chance, left to right; of any type, which is kept."""
+    is_flipped_N = torch.rand(len(images_NCHW), generator=generator, device=generator.device) < 0.5
+    is_flipped_N111 = is_flipped_N.to(images_NCHW.device).reshape(-1, 1, 1, 1)
+    return torch.where(is_flipped_N111, images_NCHW.flip(3), images_NCHW)
+
+
+def random_cutout(images_NCHW: Tensor, share: float, mean_pixel_C: Tensor, generator: torch.Generator) -> Tensor:
+    """Cover a square of each image with the mean pixel; its centre is anywhere, so part of it may lie outside.
+
+    Args:
+        share: Side of the square, as a share of the image's shorter side.
+
+    Returns:
+        Images of the same shape and type.
+
+    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+    """
+    num_images, _, height, width = images_NCHW.shape
+    side = max(1, round(share * min(height, width)))
+    unit_2N = torch.rand(2, num_images, generator=generator, device=generator.device).to(images_NCHW.device)
+    tops_N, lefts_N = ((unit_2N[axis] * size).long() - side // 2 for axis, size in ((0, height), (1, width)))
+    is_inside_NHW = box_mask(tops_N, lefts_N, tops_N + side, lefts_N + side, height, width)
+    fill_1C11 = mean_pixel_C.to(images_NCHW.device).reshape(1, -1, 1, 1)
+    if images_NCHW.dtype == torch.uint8:
+        fill_1C11 = fill_1C11.round()
+    return torch.where(is_inside_NHW[:, None], fill_1C11.to(images_NCHW.dtype), images_NCHW)

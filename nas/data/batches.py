@@ -7,72 +7,78 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nas.data.images import Split
+from nas.data.sampling import Sampler
+
+
+def in_order(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once, for evaluation: views of (images uint8 [B, C, H, W], labels int64 [B])."""
+    for start in range(0, len(split), batch_size):
+        batch = slice(start, start + batch_size)
+        yield split.images[batch], split.labels[batch]
 
 
 class Batches:
-    """Batches of (images uint8 [B, C, H, W], labels int64 [B]), shuffled for training or in order.
-
-    The order of an epoch follows from the seed and the epoch's number alone. So a run resumed at epoch 7
-    sees what an uninterrupted run would have seen, on every device.
+    """Training batches of (images uint8 [B, C, H, W], labels int64 [B]), as a sampler draws them.
 
     Args:
         split: At least one image.
+        sampler: Of the split's images.
         batch_size: Images of a batch; the last batch of an epoch may have fewer.
         device: Where the images live from now on.
-        seed: Of the shuffling.
 
     Raises:
         ValueError: The split is empty, or the batch size is not positive.
     """
 
-    def __init__(self, split: Split, batch_size: int, device: torch.device | str, seed: int = 0) -> None:
+    def __init__(self, split: Split, sampler: Sampler, batch_size: int, device: torch.device | str) -> None:
         if len(split) == 0:
             raise ValueError("a split without images has no batches")
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, not {batch_size}")
         self._split = split.to(device)
+        self._sampler = sampler
         self._batch_size = batch_size
-        self._seed = seed
 
     @property
-    def num_shuffled(self) -> int:
-        """Batches of a shuffled epoch, for schedules that count steps."""
-        return len(self._shuffled_starts())
+    def num_batches(self) -> int:
+        """Batches of an epoch, for schedules that count steps."""
+        return len(self._starts())
 
-    def shuffled(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch for training.
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch.
 
         Batch normalisation over one image of one pixel has no variance and raises an error. So a last
         batch of one image is left out; it is another image in each epoch. A batch size of one, and a
         split of one image, are taken at their word, since nothing would be left.
 
         Args:
-            epoch: Number of the epoch, from 0.
+            number: Of the epoch, from 0.
         """
-        # On the host, so that a GPU run and a CPU run see the same order.
-        generator = torch.Generator().manual_seed(_epoch_seed(self._seed, epoch))
-        order = torch.randperm(len(self._split), generator=generator).to(self._split.labels.device)
-        for start in self._shuffled_starts():
-            batch = self._split.select(order[start : start + self._batch_size])
-            yield batch.images, batch.labels
+        draws = self._sampler.draws(number)
+        device = self._split.labels.device
+        first_D = draws.first.to(device)
+        second_D = None if draws.second is None else draws.second.to(device)
+        gap_D = None if draws.gap is None else draws.gap.to(device)
+        for start in self._starts():
+            chosen = slice(start, start + self._batch_size)
+            batch = self._split.select(first_D[chosen])
+            if second_D is None or gap_D is None:
+                yield batch.images, batch.labels
+            else:
+                others_BCHW = self._split.images.index_select(0, second_D[chosen])
+                yield _between(batch.images, others_BCHW, gap_D[chosen]), batch.labels
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, for evaluation; the batches are views."""
-        for start in range(0, len(self._split), self._batch_size):
-            batch = slice(start, start + self._batch_size)
-            yield self._split.images[batch], self._split.labels[batch]
-
-    def _shuffled_starts(self) -> range:
-        num_images = len(self._split)
-        is_last_alone = num_images % self._batch_size == 1 and 1 < self._batch_size < num_images
-        return range(0, num_images - 1 if is_last_alone else num_images, self._batch_size)
+    def _starts(self) -> range:
+        num_draws = self._sampler.num_draws
+        is_last_alone = num_draws % self._batch_size == 1 and 1 < self._batch_size < num_draws
+        return range(0, num_draws - 1 if is_last_alone else num_draws, self._batch_size)
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
-    # Neighbouring seeds and epochs must not share streams, which a sum would do.
-    return int(np.random.SeedSequence([seed % 2**64, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _between(first_BCHW: Tensor, second_BCHW: Tensor, gap_B: Tensor) -> Tensor:
+    """Images on the lines between pairs, rounded to whole pixels."""
+    between_BCHW = torch.lerp(first_BCHW.float(), second_BCHW.float(), gap_B.reshape(-1, 1, 1, 1))
+    return between_BCHW.round_().to(torch.uint8)

@@ -15,7 +15,7 @@ from typing_extensions import assert_never
 
 from nas.outcome import Completed, EpochRecord, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
-from nas.worker.events import EpochEnded, Event, Notice, TrialEnded, TrialReused, TrialStarted
+from nas.worker.events import EpochEnded, Event, Notice, Preparing, TrialEnded, TrialReused, TrialStarted
 
 _SECONDS_BETWEEN_EPOCHS = 10.0
 
@@ -46,7 +46,7 @@ class Progress:
         self._budget = budget
         self._done = done
         self._front = front
-        self._running: dict[int, tuple[TrialStarted, EpochEnded | None]] = {}
+        self._running: dict[int, tuple[TrialStarted, Preparing | EpochEnded | None]] = {}
         self._last_lines: dict[int, float] = {}
         self._lock = threading.Lock()
         self._started = time.monotonic()
@@ -71,6 +71,11 @@ class Progress:
                     self._running[event.worker] = (event, None)
                     self._last_lines[event.worker] = time.monotonic()
                     self._line(f"{_title(event)} started: {event.cost.params:,} parameters")
+                case Preparing():
+                    trial = self._running[event.worker][0]
+                    self._running[event.worker] = (trial, event)
+                    if self._live is None and self._is_due(event.worker):
+                        self._line(f"{_title(trial)} {event.what}: {event.done / event.total:.0%}")
                 case EpochEnded():
                     self._running[event.worker] = (self._running[event.worker][0], event)
                     if self._live is None and self._is_due(event.worker):
@@ -127,12 +132,9 @@ class Progress:
         running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
         for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "images/s"):
             running.add_column(name, justify="left" if name == "family" else "right")
-        for worker, (trial, ended) in sorted(self._running.items()):
+        for worker, (trial, news) in sorted(self._running.items()):
             running.add_row(
-                str(worker), str(trial.number), trial.family, f"{trial.cost.params:,}",
-                f"{ended.record.epoch}/{ended.epochs}" if ended else "-",
-                f"{ended.record.macro_f1:.4f}" if ended else "-",
-                f"{ended.record.images_per_second:,.0f}" if ended else "-",
+                str(worker), str(trial.number), trial.family, f"{trial.cost.params:,}", *_news(news)
             )  # fmt: skip
         front = Table(title="Front so far", title_justify="left")
         for name in ("trial", "family", "macro-F1", "parameters"):
@@ -144,6 +146,18 @@ class Progress:
 
 def _title(event: TrialStarted | TrialEnded) -> str:
     return f"baseline ({event.family})" if event.is_baseline else f"trial {event.number} ({event.family})"
+
+
+def _news(news: Preparing | EpochEnded | None) -> tuple[str, str, str]:
+    """How far a trial is: epoch, macro-F1, images a second."""
+    match news:
+        case None:
+            return "-", "-", "-"
+        case Preparing():
+            return f"{news.what} {news.done / news.total:.0%}", "-", "-"
+        case EpochEnded(record=record):
+            epoch = f"{record.epoch}/{news.epochs}"
+            return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"
 
 
 def _epoch(record: EpochRecord, epochs: int) -> str:

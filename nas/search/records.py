@@ -23,6 +23,7 @@ class TrialRecord:
         state: Optuna's: RUNNING, COMPLETE, PRUNED, FAIL or WAITING.
         reason: Why it has no result, for PRUNED and FAIL.
         metrics: Averages by name; empty without a result.
+        figures: What else its training measured, by name.
         weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
         reused_from: The trial of the same genome whose result this one took over.
     """
@@ -36,6 +37,7 @@ class TrialRecord:
     params: int | None
     flops: int | None
     metrics: dict[str, float]
+    figures: dict[str, float]
     per_class: tuple[ClassScores, ...]
     curve: tuple[EpochRecord, ...]
     train_seconds: float | None
@@ -83,6 +85,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         params=attributes.get("params"),
         flops=attributes.get("flops"),
         metrics={name: attributes[name] for name in METRIC_NAMES if name in attributes},
+        figures=json.loads(attributes.get("figures", "{}")),
         per_class=tuple(ClassScores(**scores) for scores in json.loads(attributes.get("per_class", "[]"))),
         curve=tuple(EpochRecord(**point) for point in json.loads(attributes.get("curve", "[]"))),
         train_seconds=attributes.get("train_seconds"),
@@ -108,13 +111,13 @@ def write_genome(trial: Trial, genome: Genome, cost: Cost) -> None:
 def write_completed(trial: Trial, completed: Completed) -> None:
     """Note the result; to be called before the trial is told, for a finished trial takes no attributes."""
     scores = completed.scores
-    _write_result(trial, scores.summary, scores.per_class, completed.curve, completed.device)
+    _write_result(trial, scores.summary, completed.figures, scores.per_class, completed.curve, completed.device)
     trial.set_user_attr("train_seconds", completed.seconds)
 
 
 def copy_result(trial: Trial, source: TrialRecord) -> None:
     """Take over the result of a trial of the same genome."""
-    _write_result(trial, source.metrics, source.per_class, source.curve, source.device)
+    _write_result(trial, source.metrics, source.figures, source.per_class, source.curve, source.device)
     trial.set_user_attr("weights", source.weights)
     trial.set_user_attr("reused_from", source.number if source.reused_from is None else source.reused_from)
 
@@ -122,10 +125,12 @@ def copy_result(trial: Trial, source: TrialRecord) -> None:
 def _write_result(
     trial: Trial,
     metrics: dict[str, float],
+    figures: dict[str, float],
     per_class: tuple[ClassScores, ...],
     curve: tuple[EpochRecord, ...],
     device: str | None,
 ) -> None:
+    trial.set_user_attr("figures", json.dumps(figures))
     for name, value in metrics.items():
         trial.set_user_attr(name, value)
     trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in per_class]))

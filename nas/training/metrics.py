@@ -51,6 +51,13 @@ def scores_of(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
     )
 
 
+def macro_f1(confusion_KK: Tensor) -> float:
+    """Macro-F1 alone, as in `scores_of`."""
+    counts_KK = confusion_KK.double()
+    occurring_K = counts_KK.sum(0) + counts_KK.sum(1)
+    return float(_divided(2 * counts_KK.diag(), occurring_K)[occurring_K > 0].mean())
+
+
 def _divided(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient, and 0 where the denominator is 0."""
     return torch.where(denominator > 0, numerator / denominator.clamp_min(1), torch.zeros_like(numerator))

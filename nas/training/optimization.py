@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable
 
 from torch import nn, optim
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
-from typing_extensions import assert_never
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from nas.genome import Recipe
+from nas.recipe import Recipe
+from nas.recipe import Schedule as ScheduleChoice
 
 _MOMENTUM = 0.9
-_WARMUP_SHARE = 0.05
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
@@ -27,29 +26,59 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
             return optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
         case "adamw":
             return optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-        case _:
-            assert_never(recipe.optimizer)
 
 
-def make_schedule(recipe: Recipe, optimizer: optim.Optimizer, total_steps: int) -> LRScheduler:
-    """A schedule that is stepped after each optimiser step, laid out for `total_steps`.
+class Schedule:
+    """A learning rate over a training: told after each step, and after each epoch what validation said.
 
-    Source: one-cycle, Smith & Topin, "Super-Convergence", 2018; cosine, Loshchilov & Hutter, "SGDR", 2017,
-    after a linear warm-up over the first 5 % of the steps.
+    All but `reduce_on_plateau` are laid out for `total_steps` at once and need no validation.
+
+    Source: one-cycle, Smith & Topin, "Super-Convergence", 2018; cosine, Loshchilov & Hutter, "SGDR", 2017, after a
+    linear warm-up; step, He et al., 2016, section 4.2.
     """
-    match recipe.schedule:
-        case "one_cycle":
+
+    def __init__(self, recipe: Recipe, optimizer: optim.Optimizer, total_steps: int) -> None:
+        self._by_step: LRScheduler | None = None
+        self._by_epoch: ReduceLROnPlateau | None = None
+        schedule = recipe.schedule
+        if schedule.name == "one_cycle":
             # One step more than is taken: the scheduler refuses to be stepped past its last one.
-            return OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=total_steps + 1)
-        case "cosine":
-            return LambdaLR(optimizer, partial(_warmup_then_cosine, total_steps=total_steps))
-        case _:
-            assert_never(recipe.schedule)
+            self._by_step = OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=total_steps + 1)
+        elif schedule.name == "reduce_on_plateau":
+            self._by_epoch = ReduceLROnPlateau(
+                optimizer,
+                factor=schedule.parameter("decay_factor"),
+                # PyTorch's patience is one less: epochs that pass before the one that decays.
+                patience=schedule.parameter("plateau_patience") - 1,
+            )
+        else:
+            self._by_step = LambdaLR(optimizer, _share_of_peak(schedule, total_steps))
+
+    def after_step(self) -> None:
+        """The optimiser has taken a step."""
+        if self._by_step is not None:
+            self._by_step.step()
+
+    def after_epoch(self, validation_loss: float) -> None:
+        """An epoch has been evaluated."""
+        if self._by_epoch is not None:
+            self._by_epoch.step(validation_loss)
 
 
-def _warmup_then_cosine(step: int, *, total_steps: int) -> float:
-    """The share of the peak learning rate at a step."""
-    warmup = max(1, round(_WARMUP_SHARE * total_steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
+def _share_of_peak(schedule: ScheduleChoice, total_steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate at a step, counted from 0."""
+    if schedule.name == "cosine":
+        warmup: int = round(schedule.parameter("warmup") * total_steps)
+
+        def cosine(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
+
+        return cosine
+    if schedule.name == "step":
+        factor, every = schedule.parameter("decay_factor"), schedule.parameter("decay_every")
+        # The small term: a tenth of 30 steps is 3.0000000000000004, and three of those would come too late.
+        return lambda step: float(factor ** int(step / (every * total_steps) + 1e-9))
+    assert schedule.name == "constant", f"no schedule {schedule.name!r}"
+    return lambda step: 1.0

@@ -13,7 +13,18 @@ from nas.errors import DataError, NasError, WorkerError
 from nas.facts import DataFacts
 from nas.genome import Architecture
 from nas.outcome import Completed, Cost, EpochRecord, Failed
-from nas.worker.messages import Decoding, Fault, Measure, OpenData, Preview, Reply, Request, SpacePreview, Train
+from nas.worker.messages import (
+    Fault,
+    Measure,
+    OpenData,
+    Preview,
+    Progressed,
+    Reply,
+    Report,
+    Request,
+    SpacePreview,
+    Train,
+)
 
 ReplyT = TypeVar("ReplyT")
 
@@ -47,14 +58,14 @@ class TrainerChild:
         device: str,
         threads: int,
         stopped: Callable[[], bool] = lambda: False,
-        on_decoding: Callable[[Decoding], None] = lambda decoding: None,
+        on_progress: Callable[[Progressed], None] = lambda progressed: None,
     ) -> None:
         self._data = data
         self._expected = expected
         self._device = device
         self._threads = threads
         self._stopped = stopped
-        self._on_decoding = on_decoding
+        self._on_progress = on_progress
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self._facts: DataFacts | None = None
@@ -102,10 +113,10 @@ class TrainerChild:
         """A search space in numbers; raises as `open_data` does."""
         return self._ask(request, SpacePreview)
 
-    def train(self, request: Train, on_epoch: Callable[[EpochRecord], None]) -> Completed | Failed:
+    def train(self, request: Train, on_report: Callable[[Report], None]) -> Completed | Failed:
         """Train a genome; a lost child or an interruption is told as a failure."""
         try:
-            return cast("Completed | Failed", self._ask(request, (Completed, Failed), on_epoch))
+            return cast("Completed | Failed", self._ask(request, (Completed, Failed), on_report))
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
         except Interrupted as interrupted:
@@ -127,7 +138,7 @@ class TrainerChild:
         self,
         request: Request,
         wanted: type[ReplyT] | tuple[type[ReplyT], ...],
-        on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+        on_report: Callable[[Report], None] | None = None,
     ) -> ReplyT:
         """Send a request and wait for its answer; reports on the way are passed on."""
         if self._connection is None:
@@ -140,10 +151,10 @@ class TrainerChild:
                 if isinstance(reply, wanted):
                     return reply
                 match reply:
-                    case EpochRecord():
-                        on_epoch(reply)
-                    case Decoding():
-                        self._on_decoding(reply)
+                    case EpochRecord() | Progressed() if on_report is not None:
+                        on_report(reply)
+                    case Progressed():
+                        self._on_progress(reply)
                     case Fault(message):
                         raise NasError(message)
                     case _:

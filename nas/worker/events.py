@@ -30,6 +30,16 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """A trial's training waits for something that takes long: of `total` steps, `done` are done."""
+
+    worker: int
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial was told. `on_front` is for completed ones."""
 
@@ -59,5 +69,5 @@ class Notice:
     text: str
 
 
-Event = TrialStarted | EpochEnded | TrialEnded | TrialReused | Notice
+Event = TrialStarted | Preparing | EpochEnded | TrialEnded | TrialReused | Notice
 Listener = Callable[[Event], None]

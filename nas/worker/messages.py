@@ -57,8 +57,8 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How far an image folder's decoding is; sent while data is opened."""
+class Progressed:
+    """How far a preparation of many steps is: decoding images, finding neighbours; sent while a request is served."""
 
     what: str
     done: int
@@ -95,5 +95,8 @@ class SpacePreview:
     share_within_budget: float
 
 
+Report = EpochRecord | Progressed
+"""Sent on the way to an answer."""
+
 Request = OpenData | Measure | Preview | Train
-Reply = DataFacts | Cost | SpacePreview | EpochRecord | Completed | Failed | Decoding | Fault
+Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Fault | Report

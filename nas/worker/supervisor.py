@@ -12,9 +12,9 @@ from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, Slots
 from nas.search.study import OpenTrial, SearchStudy
 from nas.worker.child import Interrupted, TrainerChild, TrainerLost
-from nas.worker.events import EpochEnded, Listener, Notice, TrialEnded, TrialReused, TrialStarted
+from nas.worker.events import EpochEnded, Listener, Notice, Preparing, TrialEnded, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
-from nas.worker.messages import Train
+from nas.worker.messages import Progressed, Report, Train
 
 LEASE_SECONDS = 60.0
 _IDLE_SECONDS = 1.0
@@ -151,12 +151,17 @@ class Supervisor:
     def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
         spec, trial = self._study.spec, attempt.trial
         self._listener(TrialStarted(self._number, trial.number, attempt.is_baseline, attempt.family, attempt.cost))
+
+        def report(news: Report) -> None:
+            if isinstance(news, Progressed):
+                self._listener(Preparing(self._number, news.what, news.done, news.total))
+            else:
+                self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, news))
+
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             weights = Path(folder) / f"trial-{trial.number}.safetensors"
-            outcome = self._child.train(
-                Train(trial.genome, spec.budget.epochs, spec.training.seed, weights),
-                lambda record: self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, record)),
-            )
+            request = Train(trial.genome, spec.budget.epochs, spec.training.seed, weights)
+            outcome = self._child.train(request, report)
             if not self._keeps(attempt.lease, heartbeat, trial):
                 return
             if isinstance(outcome, Completed):

@@ -23,9 +23,11 @@ from nas.networks.cost import measure_cost
 from nas.outcome import Completed, Cost, Failed
 from nas.space import Space
 from nas.training.device import Compute
-from nas.training.loop import Diverged, Task, train
+from nas.training.fit import fit
+from nas.training.loop import Diverged
+from nas.training.task import Plan, Task
 from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
-from nas.worker.messages import Decoding, Fault, Measure, OpenData, Preview, Reply, Request, SpacePreview, Train
+from nas.worker.messages import Fault, Measure, OpenData, Preview, Progressed, Reply, Request, SpacePreview, Train
 from nas.worker.preview import preview_space
 
 
@@ -78,6 +80,7 @@ class Trainer:
         self._compute: Compute | None = None
         self._task: Task | None = None
         self._facts: DataFacts | None = None
+        self._folder = Path()
 
     def answer(self, request: Request) -> Reply:
         """Serve one request.
@@ -99,14 +102,16 @@ class Trainer:
 
     def _open(self, request: OpenData) -> DataFacts:
         self._compute = Compute.choose(self._device, request.precision)
-        data = load_data(
-            request.spec, request.folder, lambda what, done, total: self._connection.send(Decoding(what, done, total))
-        )
+        self._folder = request.folder
+        data = load_data(request.spec, request.folder, self._report)
         normalization = Normalization.of(data.train.images)
         self._facts = facts_of(data, normalization)
         device = self._compute.device
         self._task = Task(data.train.to(device), data.validation.to(device), data.classes, normalization.to(device))
         return self._facts
+
+    def _report(self, what: str, done: int, total: int) -> None:
+        self._connection.send(Progressed(what, done, total))
 
     def _opened(self) -> tuple[DataFacts, Task, Compute]:
         assert self._facts is not None, "data is opened first"
@@ -128,15 +133,16 @@ class Trainer:
             torch.manual_seed(request.seed)
             network = build_network(request.genome.architecture, facts.channels, len(facts.classes))
             network = network.to(compute.device)
-            trained = train(
-                network, request.genome.recipe, task,
-                epochs=request.epochs, seed=request.seed, compute=compute, on_epoch=self._connection.send,
+            fitted = fit(
+                network, request.genome.recipe, task, Plan(request.epochs, request.seed),
+                compute=compute, cache=self._folder / "neighbors", on_epoch=self._connection.send,
+                progress=self._report,
             )  # fmt: skip
             save_weights(
-                request.weights, network, Blueprint(request.genome, facts, trained.scores.summary),
+                request.weights, network, Blueprint(request.genome, facts, fitted.scores.summary),
                 task.validation.images[:SAMPLE_IMAGES],
             )  # fmt: skip
-            return Completed(trained.scores, trained.curve, trained.seconds, compute.describe())
+            return Completed(fitted.scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
         except Diverged as error:
             return Failed("diverged", str(error))
         except torch.OutOfMemoryError as error:

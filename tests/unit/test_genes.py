@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 
 from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES, Gene
-from nas.genome import (
-    DenseNetArchitecture,
-    Loss,
-    MobileNetArchitecture,
-    Recipe,
-    ResNetArchitecture,
-    VggArchitecture,
-)
+from nas.genome import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
+from nas.recipe import CHOICES, Recipe
 
 ALL = {**ARCHITECTURE_GENES, **RECIPE_GENES}
 FAMILIES = {
@@ -35,13 +29,22 @@ def test_a_family_has_the_genes_of_its_class(family: str) -> None:
 
 
 def test_a_recipe_has_the_genes_of_its_classes() -> None:
-    assert set(RECIPE_GENES) == set(Recipe.model_fields) | set(Loss.model_fields) - {"name"}
+    parameters = [set(choice.model_fields) - {"name"} for choice in CHOICES.values()]
+    assert set(RECIPE_GENES) == set(Recipe.model_fields).union(*parameters)
+    # One gene a parameter: two choices that shared a name would share its value.
+    assert len(RECIPE_GENES) == len(Recipe.model_fields) + sum(map(len, parameters))
 
 
 def test_defaults_are_those_of_the_genome() -> None:
-    assert {name: gene.default for name, gene in RECIPE_GENES.items() if name not in ("loss", "gamma", "beta")} == dict(
-        Recipe().model_dump(exclude={"loss"})
-    )
+    recipe = Recipe()
+    for name, gene in RECIPE_GENES.items():
+        if name in CHOICES:
+            assert gene.default == getattr(recipe, name).name
+            for option, parameters in CHOICES[name].PARAMETERS.items():
+                for parameter, default in parameters.items():
+                    assert RECIPE_GENES[parameter].default == default, (option, parameter)
+        elif gene.needs is None:
+            assert gene.default == getattr(recipe, name)
     shared = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))
     for name in ("kernel_size", "factorized", "normalization", "activation", "dropout_first", "noise_std"):
         assert ARCHITECTURE_GENES[name].default == getattr(shared, name)
@@ -56,7 +59,9 @@ def test_defaults_are_those_of_the_genome() -> None:
         ("factorized", bool, "bool"),
         ("kernel_size", str, "1 | 3 | 5 | 7"),
         ("optimizer", str, "sgd | adamw"),
-        ("loss", str, "cross_entropy | focal | class_balanced_focal"),
+        ("imbalance", str, "none | balanced_sampling | square_root_sampling | reweighting | smote | borderline_smote"),
+        ("augmentation", str, "str"),
+        ("posthoc_adjustment", bool, "bool"),
     ],
 )
 def test_kinds(name: str, kind: type, words: str) -> None:
@@ -74,7 +79,8 @@ def test_kinds(name: str, kind: type, words: str) -> None:
         ("compression", [1, 0.01], [0.0, 1.1, True, "1", float("nan")]),
         ("dropout_head", [0, 0.99], [1.0, -0.1]),
         ("head_layers", [0, 3], [-1, 4]),
-        ("beta", [0, 0.9999], [1.0]),
+        ("beta", [0, 0.9999, 1], [1.1, -0.1]),
+        ("augmentation", ["none", "shift 2, flip"], ["shfit", 3, "mixup 0.2, cutmix 1"]),
         ("learning_rate", [1e-5, 10], [0.0, 11.0, float("inf")]),
         ("family", ["vgg"], ["resnet18", 3]),
     ],
@@ -94,5 +100,5 @@ def test_whole_numbers_become_real_where_the_gene_is() -> None:
 
 def test_branches_are_the_genes_that_name_one_of_several() -> None:
     branching = {name for name, gene in ALL.items() if gene.branches}
-    assert branching == {"family", "loss", "optimizer", "schedule"}
+    assert branching == {"family", "optimizer", *CHOICES}
     assert Gene(int, 1).branches is False

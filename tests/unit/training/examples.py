@@ -10,7 +10,7 @@ from nas.genome import VggArchitecture
 from nas.networks.build import build_network
 from nas.networks.network import Network
 from nas.training.device import Compute
-from nas.training.loop import Task
+from nas.training.task import Task
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.1, noise_std=0.01)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn, optim
 
-from nas.genome import Recipe
-from nas.training.optimization import make_optimizer, make_schedule
+from nas.recipe import Recipe
+from nas.recipe import Schedule as ScheduleChoice
+from nas.training.optimization import Schedule, make_optimizer
 
 PEAK = 0.2
 
@@ -17,16 +18,17 @@ def _network() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2))
 
 
-def _rates(schedule: str, total_steps: int, optimizer: str = "sgd") -> list[float]:
-    recipe = Recipe(schedule=schedule, learning_rate=PEAK, optimizer=optimizer)
+def _rates(schedule: str, total_steps: int, optimizer: str = "sgd", **parameters: float) -> list[float]:
+    choice = ScheduleChoice(name=schedule, **parameters)
+    recipe = Recipe(schedule=choice, learning_rate=PEAK, optimizer=optimizer)
     made = make_optimizer(recipe, _network())
-    scheduler = make_schedule(recipe, made, total_steps)
+    scheduler = Schedule(recipe, made, total_steps)
     rates = []
     for _ in range(total_steps):
         rates.append(made.param_groups[0]["lr"])
         assert made.param_groups[1]["lr"] == rates[-1]
         made.step()
-        scheduler.step()
+        scheduler.after_step()
     return [*rates, made.param_groups[0]["lr"]]
 
 
@@ -66,7 +68,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+@pytest.mark.parametrize("schedule", ScheduleChoice.PARAMETERS)
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 7, 10, 40])
 def test_exactly_so_many_steps_can_be_taken(schedule: str, total_steps: int, optimizer: str) -> None:
     rates = _rates(schedule, total_steps, optimizer)
@@ -90,3 +92,29 @@ def test_cosine_after_a_warm_up_of_a_twentieth() -> None:
     expected = [PEAK * (1 + math.cos(math.pi * step / 95)) / 2 for step in range(96)]
     assert rates[5:] == pytest.approx(expected, abs=1e-12)
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_cosine_without_a_warm_up_starts_at_the_peak() -> None:
+    assert _rates("cosine", 10, warmup=0.0)[0] == PEAK
+
+
+def test_step_decays_at_each_share_of_the_steps() -> None:
+    rates = _rates("step", 30, decay_factor=0.5, decay_every=0.1)
+    assert rates == pytest.approx([PEAK * 0.5 ** (step // 3) for step in range(31)])
+
+
+def test_constant_is() -> None:
+    assert set(_rates("constant", 12)) == {PEAK}
+
+
+def test_plateau_decays_once_patience_is_lost_and_follows_no_step() -> None:
+    schedule = ScheduleChoice(name="reduce_on_plateau", decay_factor=0.1, plateau_patience=2)
+    made = make_optimizer(Recipe(schedule=schedule, learning_rate=PEAK, optimizer="sgd"), _network())
+    scheduler, rates = Schedule(Recipe(schedule=schedule), made, 100), []
+    for validation_loss in (1.0, 0.9, 0.95, 0.91, 0.92, 0.93, 0.5):
+        made.step()
+        scheduler.after_step()
+        rates.append(made.param_groups[0]["lr"])
+        scheduler.after_epoch(validation_loss)
+    # 0.95 and 0.91 are two epochs without a loss below 0.9; 0.92 and 0.93 are the next two.
+    assert rates == pytest.approx([PEAK] * 4 + [PEAK / 10] * 2 + [PEAK / 100])

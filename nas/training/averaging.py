@@ -1,0 +1,81 @@
+"""Which weights a training keeps: a moving average of them, or those of its best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """An exponential moving average of a network's weights and running statistics.
+
+    The first steps count more, by a decay of at most (1 + t) / (10 + t) at step t, so that the random start is soon
+    forgotten.
+
+    Args:
+        network: As it is now, which is the average's first value.
+        decay: Share of the old average at each step, in [0, 1).
+
+    Source: Polyak & Juditsky, 1992; the warm-up is TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._num_updates = 0
+        self._live = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+        self._average = [tensor.clone() for tensor in self._live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The network has taken a step."""
+        decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
+        torch._foreach_lerp_(self._average, self._live, 1.0 - decay)
+        self._num_updates += 1
+
+    @torch.no_grad()
+    def put_in(self) -> None:
+        """Give the network the averaged weights for good."""
+        torch._foreach_copy_(self._live, self._average)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The network has the averaged weights within, and its own again after."""
+        own = [tensor.clone() for tensor in self._live]
+        self.put_in()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self._live, own)
+
+
+class BestWeights:
+    """The weights at the best score so far, for early stopping.
+
+    Source: Prechelt, "Early Stopping - But When?", 1998.
+
+    Attributes:
+        epochs_without_gain: Since the best epoch.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._best_score = -float("inf")
+        self._weights: dict[str, Tensor] = {}
+        self.epochs_without_gain = 0
+
+    def note(self, score: float) -> None:
+        """An epoch has ended with this score, higher being better; of equal ones the first is the best."""
+        if score > self._best_score:
+            self._best_score = score
+            self._weights = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+            self.epochs_without_gain = 0
+        else:
+            self.epochs_without_gain += 1
+
+    def restore(self) -> None:
+        """Give the network the best epoch's weights."""
+        self._network.load_state_dict(self._weights)

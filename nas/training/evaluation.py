@@ -1,0 +1,53 @@
+"""Running a network over a split in evaluation mode: its scores, and its features.
+
+Dimensions: N images, C channels, H and W pixels, D features, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data.batches import in_order
+from nas.data.images import Split
+from nas.networks.network import Network
+from nas.outcome import Scores
+from nas.training.device import Compute
+from nas.training.metrics import confusion_matrix, scores_of
+from nas.training.task import Task
+
+EVALUATION_BATCH = 512
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, split: Split, task: Task, compute: Compute) -> tuple[Scores, float]:
+    """Scores of a split, and its mean cross entropy."""
+    network.eval()
+    num_classes = len(task.classes)
+    confusion_KK = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=compute.device)
+    total_loss = torch.zeros((), device=compute.device)
+    for inputs_NCHW, labels_N in _inputs(split, task, compute):
+        with compute.autocast():
+            logits_NK = network(inputs_NCHW)
+        total_loss += functional.cross_entropy(logits_NK.float(), labels_N, reduction="sum")
+        confusion_KK += confusion_matrix(labels_N, logits_NK.argmax(1), num_classes)
+    return scores_of(confusion_KK, task.classes), float(total_loss) / len(split)
+
+
+@torch.no_grad()
+def extract_features(network: Network, split: Split, task: Task, compute: Compute) -> Tensor:
+    """The classifier's input for each image of a split, not augmented: float32 [N, D], on the device."""
+    network.eval()
+    features = []
+    for inputs_NCHW, _ in _inputs(split, task, compute):
+        with compute.autocast():
+            features.append(network.features(inputs_NCHW).float())
+    return torch.cat(features)
+
+
+def _inputs(split: Split, task: Task, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
+    for images_NCHW, labels_N in in_order(split, EVALUATION_BATCH):
+        yield task.normalization(images_NCHW).contiguous(memory_format=torch.channels_last), labels_N

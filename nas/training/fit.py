@@ -1,0 +1,140 @@
+"""A recipe from beginning to end: training, then what becomes of the classifier, then the scores.
+
+Dimensions: N images, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nas.data.images import Progress
+from nas.data.sampling import ClassSampler, EachOnce, Sampler
+from nas.data.smote import SmoteSampler, smote_table
+from nas.networks.network import Network
+from nas.outcome import EpochRecord, Scores
+from nas.recipe import Imbalance, Recipe
+from nas.training.classifier import (
+    adjusted,
+    best_strength,
+    best_tau,
+    normalize_classifier,
+    retrain_classifier,
+    svm_classifier,
+)
+from nas.training.device import Compute
+from nas.training.evaluation import evaluate, extract_features
+from nas.training.loop import Training
+from nas.training.losses import log_frequencies
+from nas.training.orthogonality import mean_defect
+from nas.training.task import Plan, Task
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network that is ready to be kept.
+
+    Attributes:
+        figures: What else was measured, by name: see `fit`.
+    """
+
+    scores: Scores
+    curve: tuple[EpochRecord, ...]
+    seconds: float
+    figures: dict[str, float]
+
+
+def fit(
+    network: Network,
+    recipe: Recipe,
+    task: Task,
+    plan: Plan,
+    *,
+    compute: Compute,
+    cache: Path,
+    on_epoch: Callable[[EpochRecord], None],
+    progress: Progress | None = None,
+) -> Fitted:
+    """Train a network in place, as its recipe says.
+
+    The figures are `kept_epoch`, `orthogonality_defect`, and where they apply `tau`, `posthoc_strength` and
+    `f1_macro_unadjusted`, the macro-F1 before the post-hoc adjustment.
+
+    Args:
+        cache: Folder of neighbour tables.
+        on_epoch: Told after each epoch; what it raises ends the training.
+        progress: Told while neighbours are searched for.
+
+    Raises:
+        Diverged: A loss is not finite.
+    """
+    sampler = make_sampler(recipe.imbalance, task, plan, cache=cache, progress=progress)
+    started = time.perf_counter()
+    trained = Training(network, recipe, task, plan, sampler, compute).run(on_epoch)
+    figures = {"kept_epoch": float(trained.kept_epoch), "orthogonality_defect": mean_defect(network)}
+    if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
+        figures |= _finish_classifier(network, recipe, task, plan, compute)
+    scores, _ = evaluate(network, task.validation, task, compute)
+    return Fitted(scores, trained.curve, time.perf_counter() - started, figures)
+
+
+def make_sampler(
+    imbalance: Imbalance, task: Task, plan: Plan, *, cache: Path, progress: Progress | None = None
+) -> Sampler:
+    """Which training images each epoch shows; `reweighting` is the loss's affair."""
+    labels_N = task.train.labels.cpu()
+    match imbalance.name:
+        case "none" | "reweighting":
+            return EachOnce(len(labels_N), plan.seed)
+        case "balanced_sampling":
+            return ClassSampler(labels_N, 0.0, plan.seed)
+        case "square_root_sampling":
+            return ClassSampler(labels_N, 0.5, plan.seed)
+        case _:
+            table = smote_table(
+                task.train,
+                neighbors=imbalance.parameter("neighbors"),
+                danger_neighbors=imbalance.parameters.get("danger_neighbors"),
+                folder=cache,
+                progress=progress,
+            )
+            return SmoteSampler(table, labels_N, plan.seed)
+
+
+def _finish_classifier(network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute) -> dict[str, float]:
+    """Replace and adjust the classifier on features computed once; returns what was chosen."""
+    figures: dict[str, float] = {}
+    validation_ND = extract_features(network, task.validation, task, compute)
+    labels_N = task.validation.labels
+    if recipe.classifier.name == "tau_normalized":
+        figures["tau"] = best_tau(network.classifier, validation_ND, labels_N)
+        network.classifier = normalize_classifier(network.classifier, figures["tau"])
+    elif recipe.classifier.name != "joint":
+        train_ND = extract_features(network, task.train, task, compute)
+        network.classifier = _new_classifier(recipe, train_ND, task, plan)
+    if recipe.posthoc_adjustment:
+        log_prior_K = log_frequencies(task.counts_K).float()
+        with torch.no_grad():
+            logits_NK = network.classifier(validation_ND)
+        strength, before, _ = best_strength(logits_NK, labels_N, log_prior_K)
+        network.classifier = adjusted(network.classifier, log_prior_K, strength)
+        figures |= {"posthoc_strength": strength, "f1_macro_unadjusted": before}
+    return figures
+
+
+def _new_classifier(recipe: Recipe, features_ND: Tensor, task: Task, plan: Plan) -> nn.Linear:
+    num_classes = len(task.classes)
+    match recipe.classifier.name:
+        case "retrained":
+            epochs = recipe.classifier.parameter("classifier_epochs")
+            return retrain_classifier(features_ND, task.train.labels, num_classes, epochs=epochs, seed=plan.seed)
+        case "svm":
+            c = recipe.classifier.parameter("svm_c")
+            return svm_classifier(features_ND, task.train.labels, num_classes, c=c)
+        case name:
+            raise ValueError(f"no classifier {name!r}")

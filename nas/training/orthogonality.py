@@ -1,0 +1,119 @@
+"""How far a network's convolutions are from orthogonal, as a penalty and as a figure.
+
+Source: Wang et al., "Orthogonal Convolutional Neural Networks", 2020. A convolution is a matrix 𝒦 from the values of
+its input to those of its output. With stride 1, 𝒦𝒦ᵀ is again a convolution, by Conv(K, K); the convolutional form is
+‖Conv(K, K) - I‖², and the kernel form ‖KKᵀ - I‖² for the kernel as a matrix of one row an output channel.
+
+Dimensions: G groups, M output and N input channels of a group, A × B kernel, F frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def convolutional_defect(weight: Tensor, stride: tuple[int, int] = (1, 1), groups: int = 1) -> Tensor:
+    """‖Conv(K, K) - I‖², exactly; a scalar.
+
+    Where a layer has more outputs than inputs, its rows cannot be orthogonal and its columns can: then it is the same
+    for 𝒦ᵀ𝒦, which differs by a constant (the paper's lemma 1), so that the defect of the best there is is 0.
+
+    A stride s is first made 1 by sorting the inputs into the s² grids that the kernel's taps step on. Convolutions
+    multiply frequency by frequency, and by Parseval's theorem the squared norm is the mean over frequencies of
+    ‖K̂K̂* - I‖²: for a 5×5 kernel a tenth of the multiplications of Conv(K, K).
+
+    Args:
+        weight: [G·M, N, A, B], as of `nn.Conv2d`.
+    """
+    kernel_GMNAB = _grouped(_polyphase(weight, stride), groups)
+    height, width = kernel_GMNAB.shape[-2:]
+    # Conv(K, K) has 2A - 1 by 2B - 1 taps; as many frequencies hold them all.
+    frequencies = torch.fft.rfft2(kernel_GMNAB, s=(2 * height - 1, 2 * width - 1))
+    gram_FGSS = _smaller_gram(frequencies.permute(3, 4, 0, 1, 2).flatten(0, 1))
+    defects_F = _distance_to_identity(gram_FGSS).sum(1)
+    # The real transform keeps one of each pair of conjugate frequencies, those of the first column excepted.
+    weights_F = torch.full((width,), 2.0, dtype=weight.dtype, device=weight.device)
+    weights_F[0] = 1.0
+    return (defects_F * weights_F.repeat(2 * height - 1)).sum() / ((2 * height - 1) * (2 * width - 1))
+
+
+def kernel_defect(weight: Tensor, groups: int = 1) -> Tensor:
+    """‖KKᵀ - I‖² of the kernel as a matrix [M, N·A·B], or ‖KᵀK - I‖² where that is smaller; a scalar."""
+    return _distance_to_identity(_smaller_gram(_grouped(weight, groups).flatten(2))).sum()
+
+
+def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
+    """The sum of the defects of all convolutions; a float32 scalar.
+
+    Args:
+        form: "convolution" or "kernel".
+    """
+    with torch.autocast(next(network.parameters()).device.type, enabled=False):
+        return torch.stack([_defect(convolution, form) for convolution in _convolutions(network)]).sum()
+
+
+@torch.no_grad()
+def mean_defect(network: nn.Module) -> float:
+    """The convolutional defect of each row (or column) of a layer's matrix, as a mean over the convolutions.
+
+    Divided by the rows, layers of every width count alike: 0 is orthogonal, and 1 is a layer of zeros.
+    """
+    return float(
+        torch.stack(
+            [_defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)]
+        ).mean()
+    )
+
+
+def _convolutions(network: nn.Module) -> Iterator[nn.Conv2d]:
+    return (module for module in network.modules() if isinstance(module, nn.Conv2d))
+
+
+def _defect(convolution: nn.Conv2d, form: str) -> Tensor:
+    weight = convolution.weight.float()
+    if form == "kernel":
+        return kernel_defect(weight, convolution.groups)
+    height, width = convolution.stride
+    return convolutional_defect(weight, (int(height), int(width)), convolution.groups)
+
+
+def _num_compared(convolution: nn.Conv2d) -> int:
+    """Rows or columns, whichever are fewer, over all groups."""
+    height, width = convolution.stride
+    columns = convolution.in_channels * int(height) * int(width)
+    return min(convolution.out_channels, columns)
+
+
+def _polyphase(weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    """The kernel of stride 1, over s² as many channels, that computes the same."""
+    if stride == (1, 1):
+        return weight
+    down, right = stride
+    padded = functional.pad(weight, (0, -weight.shape[3] % right, 0, -weight.shape[2] % down))
+    outputs, inputs, height, width = padded.shape
+    split = padded.reshape(outputs, inputs, height // down, down, width // right, right)
+    return split.permute(0, 1, 3, 5, 2, 4).reshape(outputs, -1, height // down, width // right)
+
+
+def _grouped(weight: Tensor, groups: int) -> Tensor:
+    """[G·M, N, A, B] as [G, M, N, A, B]."""
+    return weight.reshape(groups, -1, *weight.shape[1:])
+
+
+def _smaller_gram(matrices: Tensor) -> Tensor:
+    """X X* or X* X of each matrix in a batch, whichever is smaller."""
+    rows, columns = matrices.shape[-2:]
+    adjoint = matrices.mH
+    return matrices @ adjoint if rows <= columns else adjoint @ matrices
+
+
+def _distance_to_identity(gram: Tensor) -> Tensor:
+    """‖X - I‖² of each matrix in a batch."""
+    difference = gram - torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    if difference.is_complex():
+        difference = torch.view_as_real(difference).flatten(-2)
+    return difference.square().sum((-2, -1))

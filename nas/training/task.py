@@ -1,0 +1,42 @@
+"""What is learned, and for how long.
+
+Dimensions: K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nas.data.images import Split
+from nas.data.normalization import Normalization
+
+
+@dataclass(frozen=True)
+class Task:
+    """Splits on the device, and how pixels become network input."""
+
+    train: Split
+    validation: Split
+    classes: tuple[str, ...]
+    normalization: Normalization
+
+    @property
+    def counts_K(self) -> Tensor:
+        """Training images of each class, int64 [K], on the device."""
+        return torch.bincount(self.train.labels, minlength=len(self.classes))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and from which seed.
+
+    Attributes:
+        epochs: Passes over as many images as the training split has; schedules are laid out for all of them.
+        seed: Of sampling, augmentation, dropout and noise.
+    """
+
+    epochs: int
+    seed: int
