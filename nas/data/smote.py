@@ -125,7 +125,9 @@ class SmoteSampler:
         self._num_neighbors = (self._neighbors >= 0).sum(1)
         starts = np.flatnonzero(table.starts.numpy())
         # Sorted by class, so that a class's starts are a slice.
-        self._starts = starts[np.argsort(self._labels[starts], kind="stable")]
+        by_class = starts[np.argsort(self._labels[starts], kind="stable")]
+        # One more, which is never drawn, so that there is something to look up where there is no start at all.
+        self._starts = np.append(by_class, 0)
         self._start_counts = np.bincount(self._labels[starts], minlength=counts.size)
         self._start_offsets = np.cumsum(self._start_counts) - self._start_counts
 

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
-from nas.genome import Genome, Recipe, VggArchitecture
+from nas.genome import Genome, VggArchitecture
 from nas.outcome import Completed, EpochRecord, Failed
+from nas.recipe import Recipe, Schedule
 from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -84,7 +85,12 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
             stem_width=width, depths=(depth, depth), widths=(width, width), normalization="none"
         ),
         recipe=Recipe(
-            learning_rate=10.0, batch_size=32, optimizer="sgd", weight_decay=1.0, schedule="cosine", gradient_clip=0.0
+            learning_rate=10.0,
+            batch_size=32,
+            optimizer="sgd",
+            weight_decay=1.0,
+            gradient_clip=0.0,
+            schedule=Schedule(name="cosine"),
         ),
     )
     outcome = child.train(Train(diverging, 1, 0, tmp_path / "w"), quiet)

@@ -11,11 +11,14 @@ import torch
 import nas
 from nas import export
 from nas.data.normalization import Normalization, channel_statistics
+from nas.data.sampling import EachOnce
 from nas.errors import ModelFileError
 from nas.export import TOLERANCE, export_torchscript, rebuild
 from nas.facts import DataFacts
-from nas.genome import Genome, Recipe
-from nas.training.loop import train
+from nas.genome import Genome
+from nas.recipe import Recipe
+from nas.training.loop import Training
+from nas.training.task import Plan
 from nas.training.weights import Blueprint, load_weights, save_weights
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
@@ -33,7 +36,8 @@ TRIAL = {"study": "digits", "trial": 7}
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One epoch's training, so that batch normalisation has statistics of its own."""
     network = small_network()
-    train(network, Recipe(batch_size=32), TASK, epochs=1, seed=0, compute=CPU, on_epoch=lambda record: None)
+    sampler = EachOnce(len(TASK.train), seed=0)
+    Training(network, Recipe(batch_size=32), TASK, Plan(1, seed=0), sampler, CPU).run(lambda record: None)
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
     save_weights(path, network, BLUEPRINT, TASK.validation.images[:20])
     return path

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.data.batches import Batches
+from nas.data.batches import Batches, in_order
 from nas.data.images import Split
+from nas.data.sampling import Draws, EachOnce
 
 
 def _numbered(num_images: int) -> Split:
@@ -16,46 +17,50 @@ def _numbered(num_images: int) -> Split:
 
 
 def _labels(batches: Batches, epoch: int) -> list[int]:
-    return [label for _, labels in batches.shuffled(epoch) for label in labels.tolist()]
+    return [label for _, labels in batches.epoch(epoch) for label in labels.tolist()]
+
+
+def _batches(num_images: int, batch_size: int, seed: int = 0) -> Batches:
+    return Batches(_numbered(num_images), EachOnce(num_images, seed), batch_size, "cpu")
 
 
 @given(num_images=st.integers(1, 60), batch_size=st.integers(1, 70))
 def test_a_shuffled_epoch_has_each_image_once_but_a_lonely_last(num_images: int, batch_size: int) -> None:
-    batches = Batches(_numbered(num_images), batch_size, "cpu")
-    sizes = [len(labels) for _, labels in batches.shuffled(0)]
+    batches = _batches(num_images, batch_size)
+    sizes = [len(labels) for _, labels in batches.epoch(0)]
     labels = _labels(batches, 0)
     is_lonely = num_images > batch_size > 1 and num_images % batch_size == 1
     assert len(set(labels)) == len(labels) == num_images - is_lonely
-    assert len(sizes) == batches.num_shuffled
+    assert len(sizes) == batches.num_batches
     assert all(size > 1 for size in sizes) or batch_size == 1 or num_images == 1
 
 
 def test_images_keep_their_labels() -> None:
-    for images, labels in Batches(_numbered(50), 8, "cpu").shuffled(0):
+    for images, labels in _batches(50, 8).epoch(0):
         assert torch.equal(images.flatten().long(), labels)
 
 
 def test_order_follows_from_seed_and_epoch_alone() -> None:
-    batches = Batches(_numbered(100), 8, "cpu", seed=3)
+    batches = _batches(100, 8, seed=3)
     first, second = _labels(batches, 0), _labels(batches, 1)
     torch.manual_seed(99)
-    assert _labels(Batches(_numbered(100), 8, "cpu", seed=3), 1) == second
+    assert _labels(_batches(100, 8, seed=3), 1) == second
     assert first != second
     assert first != sorted(first)
-    assert _labels(Batches(_numbered(100), 8, "cpu", seed=2), 1) not in (first, second)
+    assert _labels(_batches(100, 8, seed=2), 1) not in (first, second)
 
 
 def test_shuffling_leaves_the_global_stream_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    _labels(Batches(_numbered(10), 2, "cpu"), 0)
+    _labels(_batches(10, 2), 0)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_evaluation_is_in_order_and_whole() -> None:
     split = _numbered(9)
-    batches = list(Batches(split, 4, "cpu").in_order())
+    batches = list(in_order(split, 4))
     assert [len(labels) for _, labels in batches] == [4, 4, 1]
     assert torch.equal(torch.cat([images for images, _ in batches]), split.images)
     assert batches[0][0].data_ptr() == split.images.data_ptr()
@@ -63,6 +68,23 @@ def test_evaluation_is_in_order_and_whole() -> None:
 
 def test_refuses_nothing_and_no_batch() -> None:
     with pytest.raises(ValueError, match="without images"):
-        Batches(_numbered(0), 4, "cpu")
+        _batches(0, 4)
     with pytest.raises(ValueError, match="batch_size"):
-        Batches(_numbered(3), 0, "cpu")
+        _batches(3, 0)
+
+
+class _Between:
+    """Draws a third of the way from one image to the next."""
+
+    num_draws = 4
+
+    def draws(self, epoch: int) -> Draws:
+        return Draws(torch.arange(4), torch.tensor([1, 2, 3, 3]), torch.tensor([1 / 3, 0.0, 0.5, 0.9]))
+
+
+def test_synthetic_images_lie_between_two_and_are_labelled_as_the_first() -> None:
+    split = Split(torch.tensor([0, 90, 200, 10], dtype=torch.uint8).reshape(4, 1, 1, 1), torch.arange(4))
+    ((images, labels),) = Batches(split, _Between(), 8, "cpu").epoch(0)
+    assert images.dtype == torch.uint8
+    assert images.flatten().tolist() == [30, 90, 105, 10]
+    assert labels.tolist() == [0, 1, 2, 3]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,33 +9,47 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 
-from nas.genome import Loss, Recipe
+from nas.data.sampling import EachOnce
 from nas.outcome import EpochRecord
-from nas.training.loop import EVALUATION_BATCH, Diverged, Task, Trained, evaluate, train
+from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
+from nas.training.averaging import WeightAverage
+from nas.training.evaluation import EVALUATION_BATCH, evaluate, extract_features
+from nas.training.loop import Diverged, Trained, Training
+from nas.training.task import Plan, Task
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 RECIPE = Recipe(
-    loss=Loss(name="class_balanced_focal", gamma=1.0, beta=0.9), learning_rate=1e-2, batch_size=32, shift_pixels=1
-)
+    loss=Loss(name="focal", gamma=1.0), imbalance=Imbalance(name="reweighting", beta=0.9), learning_rate=1e-2,
+    batch_size=32, augmentation="shift 1",
+)  # fmt: skip
 
 
-def _train(network: nn.Module, task: Task, *, recipe: Recipe = RECIPE, epochs: int = 1, seed: int = 0) -> Trained:
-    return train(network, recipe, task, epochs=epochs, seed=seed, compute=CPU, on_epoch=lambda record: None)
+def _train(
+    network: nn.Module,
+    task: Task,
+    *,
+    recipe: Recipe = RECIPE,
+    epochs: int = 1,
+    seed: int = 0,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> Trained:
+    sampler = EachOnce(len(task.train), seed)
+    return Training(network, recipe, task, Plan(epochs, seed), sampler, CPU).run(on_epoch)
 
 
 @pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 1e-2), ("sgd", 0.2)])
 def test_it_learns_digits(optimizer: str, learning_rate: float) -> None:
     recipe = Recipe(optimizer=optimizer, learning_rate=learning_rate, batch_size=32)
     seen: list[EpochRecord] = []
-    trained = train(small_network(), recipe, digits_task(1000), epochs=8, seed=0, compute=CPU, on_epoch=seen.append)
-    assert trained.scores.accuracy > 0.8  # One in ten by chance.
+    trained = _train(small_network(), digits_task(1000), recipe=recipe, epochs=8, on_epoch=seen.append)
+    assert seen[-1].accuracy > 0.8  # One in ten by chance.
+    assert trained.kept_epoch == 8
     assert trained.curve == tuple(seen)
     assert [record.epoch for record in seen] == list(range(1, 9))
     assert seen[-1].train_loss < seen[0].train_loss / 2
     assert seen[-1].validation_loss < 0.8
-    assert seen[-1].macro_f1 == trained.scores.f1_macro
     assert all(record.images_per_second > 0 for record in seen)
-    assert 0 < seen[0].seconds < seen[-1].seconds <= trained.seconds
+    assert 0 < seen[0].seconds < seen[-1].seconds
 
 
 def test_the_same_seed_gives_the_same_network_to_the_bit() -> None:
@@ -52,7 +67,8 @@ def test_the_same_seed_gives_the_same_network_to_the_bit() -> None:
 
 def test_an_absurd_learning_rate_diverges() -> None:
     deep = VGG.model_copy(update={"normalization": "none", "depths": (3, 3)})
-    recipe = Recipe(optimizer="sgd", learning_rate=10.0, schedule="cosine", batch_size=16, gradient_clip=0.0)
+    schedule = Schedule(name="cosine")
+    recipe = Recipe(optimizer="sgd", learning_rate=10.0, schedule=schedule, batch_size=16, gradient_clip=0.0)
     with pytest.raises(Diverged, match=r"training loss of epoch 1 is (nan|inf)"):
         _train(small_network(deep), digits_task(200), recipe=recipe)
 
@@ -115,7 +131,7 @@ def test_what_the_listener_raises_ends_the_training() -> None:
             raise _StopError
 
     with pytest.raises(_StopError):
-        train(small_network(), RECIPE, digits_task(64), epochs=9, seed=0, compute=CPU, on_epoch=stop)
+        _train(small_network(), digits_task(64), epochs=9, on_epoch=stop)
     assert seen == [1, 2]
 
 
@@ -148,3 +164,112 @@ def test_evaluation_leaves_the_network_as_it_was() -> None:
     first, second = (evaluate(network, task.validation, task, CPU) for _ in range(2))
     assert first == second
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def _state(network: nn.Module) -> list[Tensor]:
+    return [tensor.clone() for tensor in network.state_dict().values()]
+
+
+def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
+    # A constant rate far too high: the score goes up and down.
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.5, batch_size=16, schedule=Schedule(name="constant"), early_stopping_patience=2
+    )
+    network, states, task = small_network(), [], digits_task(300)
+    trained = _train(network, task, recipe=recipe, epochs=40, on_epoch=lambda record: states.append(_state(network)))
+    scores = [record.macro_f1 for record in trained.curve]
+    assert len(scores) < 40
+    assert trained.kept_epoch == scores.index(max(scores)) + 1 == len(scores) - 2
+    kept, last = states[trained.kept_epoch - 1], states[-1]
+    assert all(torch.equal(a, b) for a, b in zip(_state(network), kept, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(kept, last, strict=True))
+    assert evaluate(network, task.validation, task, CPU)[0].f1_macro == max(scores)
+
+
+def test_without_patience_the_last_weights_are_kept() -> None:
+    recipe = Recipe(optimizer="sgd", learning_rate=0.5, batch_size=16, schedule=Schedule(name="constant"))
+    task, network = digits_task(300), small_network()
+    trained = _train(network, task, recipe=recipe, epochs=6)
+    assert (trained.kept_epoch, len(trained.curve)) == (6, 6)
+    assert evaluate(network, task.validation, task, CPU)[0].f1_macro == trained.curve[-1].macro_f1
+
+
+def test_averaged_weights_are_those_that_are_evaluated_and_kept() -> None:
+    task, network = digits_task(300), small_network()
+    trained = _train(network, task, recipe=Recipe(batch_size=32, learning_rate=1e-2, ema_decay=0.9), epochs=3)
+    assert evaluate(network, task.validation, task, CPU)[0].f1_macro == trained.curve[-1].macro_f1
+    plain = small_network()
+    _train(plain, task, recipe=Recipe(batch_size=32, learning_rate=1e-2), epochs=3)
+    assert not torch.equal(network.classifier.weight, plain.classifier.weight)
+    # The very same steps, averaged outside.
+    watched = small_network()
+    average = WeightAverage(watched, 0.9)
+
+    class Stepped(nn.Module):
+        """Averages before each step but the first, which is after each step but the last."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network, self.steps = watched, 0
+
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            if self.training:
+                if self.steps:
+                    # Running statistics change in the forward pass, weights after it; this is in between.
+                    average.update()
+                self.steps += 1
+            logits_NK: Tensor = self.network(images_NCHW)
+            return logits_NK
+
+    _train(Stepped(), task, recipe=Recipe(batch_size=32, learning_rate=1e-2), epochs=3)
+    average.update()
+    average.put_in()
+    torch.testing.assert_close(watched.classifier.weight, network.classifier.weight)
+
+
+@pytest.mark.parametrize("form", ["convolution", "kernel"])
+def test_the_orthogonality_penalty_is_in_the_loss(form: str) -> None:
+    losses = []
+    for orthogonality in (Orthogonality(), Orthogonality(name=form, orthogonality_weight=0.1)):
+        recipe = Recipe(batch_size=64, learning_rate=1e-6, orthogonality=orthogonality)
+        losses.append(_train(small_network(), digits_task(64), recipe=recipe).curve[0].train_loss)
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_what_is_mixed_costs_its_shares() -> None:
+    # A network of constant logits: the loss is the labels' alone, whatever the pixels.
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits = nn.Parameter(torch.arange(10.0)[None])
+
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            return self.logits.expand(len(images_NCHW), 10)
+
+    task = digits_task(256)
+    plain, mixed = (
+        _train(Constant(), task, recipe=Recipe(batch_size=256, learning_rate=1e-9, augmentation=policy)).curve[0]
+        for policy in ("none", "mixup 1")
+    )
+    # Partners are a permutation, so over one batch each label is shown as often; shares differ by chance alone.
+    assert mixed.train_loss == pytest.approx(plain.train_loss, abs=0.3)
+    assert mixed.train_loss != plain.train_loss
+
+
+def test_noise_and_dropout_act_in_training_alone() -> None:
+    task = digits_task(100)
+    network = small_network(VGG.model_copy(update={"noise_std": 0.5, "dropout_head": 0.5, "dropout_first": 0.5}))
+    first, second = (evaluate(network, task.validation, task, CPU) for _ in range(2))
+    assert first == second
+    network.train()
+    inputs = task.normalization(task.validation.images[:8])
+    assert not torch.equal(network(inputs), network(inputs))
+
+
+def test_features_are_the_classifiers_input() -> None:
+    task, network = digits_task(64, num_validation=30), small_network()
+    features_ND = extract_features(network, task.validation, task, CPU)
+    assert features_ND.dtype == torch.float32
+    with torch.no_grad():
+        expected = network(task.normalization(task.validation.images))
+        torch.testing.assert_close(network.classifier(features_ND), expected)
