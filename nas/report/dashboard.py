@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
 from nas.errors import DatabaseError
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -16,10 +19,24 @@ def serve(storage: Storage, host: str, port: int) -> None:
     """
     import optuna_dashboard  # here, since it brings pandas and scikit-learn, a second for every other command
 
+    application = optuna_dashboard.wsgi(storage.rdb, artifact_store=storage.artifacts)
     try:
-        optuna_dashboard.run_server(storage.rdb, host=host, port=port, artifact_store=storage.artifacts)
+        server = make_server(host, port, application, _ThreadingServer, _QuietHandler)
     except OSError as error:
         raise DatabaseError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from error
+    with server:
+        server.serve_forever()
+
+
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    """A thread a request: an interrupt in the main thread would else be taken for a fault of the request."""
+
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """A line a request would hide what matters."""
 
 
 def write_note(study: SearchStudy, summary: FrontSummary) -> None:
