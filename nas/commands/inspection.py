@@ -11,9 +11,12 @@ from rich.table import Table
 
 from nas.application import Application, require_budget_met
 from nas.commands.options import DataPath, FileArgument, Json, NameArgument, load_spec
+from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
 from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
+from nas.search.explanation import explain_options
 from nas.search.pace import Status, status_of
-from nas.search.summary import record_json, summarize_front
+from nas.search.records import TrialRecord
+from nas.search.summary import record_json, summarize_records
 from nas.worker.messages import Preview
 
 
@@ -111,16 +114,31 @@ def _duration(seconds: float | None) -> str:
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"
 
 
-def front(context: typer.Context, name: NameArgument, json: Json = False) -> None:
+def front(
+    context: typer.Context,
+    name: NameArgument,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what the front's networks share, and what each option did.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show the Pareto front and the baseline."""
     application: Application = context.obj
-    summary = summarize_front(application.open_study(name))
+    study = application.open_study(name)
+    records = study.records()
+    summary = summarize_records(name, records)
+    explanation = explain_options(records, summary.front) if explain else None
     if json:
-        application.print_json(summary.as_json())
+        options = {} if explanation is None else {"options": explanation.as_json()}
+        application.print_json(summary.as_json() | options)
         return
     application.console.print(front_table(summary))
     application.say(summary.verdict)
     application.say(f"hypervolume {summary.hypervolume:.4f}")
+    if explanation is not None:
+        application.console.print(explanation_table(explanation))
+        application.say(shared_sentence(explanation))
+        application.say(chance_sentence(explanation))
 
 
 def show(
@@ -129,9 +147,10 @@ def show(
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
     json: Json = False,
 ) -> None:
-    """Show one trial: genome, metrics per class, learning curve."""
+    """Show one trial: metrics, genome and what its options did, metrics per class, learning curve."""
     application: Application = context.obj
-    record = application.open_study(name).record(trial)
+    study = application.open_study(name)
+    record = study.record(trial)
     if json:
         application.print_json(
             {
@@ -141,26 +160,31 @@ def show(
             }
         )
         return
-    table = Table(title=f"Trial {record.number} of {name}", title_justify="left", show_header=False)
-    table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
+    application.console.print(_result_table(record))
     if record.genome is not None:
-        genes = record.genome.model_dump(mode="json", exclude_none=True)
-        for section in ("architecture", "recipe"):
-            for gene, value in genes[section].items():
-                table.add_row(f"{section}.{gene}", escape(str(value)))
-    if record.params is not None:
-        table.add_row("parameters", f"{record.params:,}")
-        table.add_row("FLOPs", f"{record.flops:,}")
-    for metric, value in record.metrics.items():
-        table.add_row(metric, f"{value:.4f}")
-    if record.train_seconds is not None:
-        table.add_row("trained", f"{record.train_seconds:.1f} s on {record.device}")
-    if record.reused_from is not None:
-        table.add_row("result of", f"trial {record.reused_from}, which has the same genome")
-    application.console.print(table)
+        records = study.records()
+        explanation = explain_options(records, summarize_records(name, records).front)
+        application.console.print(genome_table(record.genome, explanation))
     if record.per_class:
         application.console.print(class_table(record))
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
             application.say(f"No validation images of: {', '.join(absent)}; their scores are 0.")
         application.console.print(curve_table(record))
+
+
+def _result_table(record: TrialRecord) -> Table:
+    table = Table(title=f"Trial {record.number}", title_justify="left", show_header=False)
+    table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
+    if record.params is not None:
+        table.add_row("parameters", f"{record.params:,}")
+        table.add_row("FLOPs", f"{record.flops:,}")
+    for metric, value in record.metrics.items():
+        table.add_row(metric, f"{value:.4f}")
+    for figure, value in record.figures.items():
+        table.add_row(figure, f"{value:.4g}")
+    if record.train_seconds is not None:
+        table.add_row("trained", f"{record.train_seconds:.1f} s on {record.device}")
+    if record.reused_from is not None:
+        table.add_row("result of", f"trial {record.reused_from}, which has the same genome")
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,11 @@ class FrontSummary:
 
 def summarize_front(study: SearchStudy) -> FrontSummary:
     """Read a study's front and baseline."""
-    records = study.records()
+    return summarize_records(study.name, study.records())
+
+
+def summarize_records(study: str, records: Sequence[TrialRecord]) -> FrontSummary:
+    """The front and baseline of a study's trials."""
     complete = [record for record in records if record.objectives is not None]
     failures = [
         f"{record.reason}: {record.detail}"
@@ -106,7 +111,7 @@ def summarize_front(study: SearchStudy) -> FrontSummary:
     searched = [record for record in complete if not record.is_baseline]
     front = pareto_front(searched, _objectives)
     return FrontSummary(
-        study=study.name,
+        study=study,
         baseline=baseline,
         baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
@@ -125,6 +130,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "params": record.params,
         "flops": record.flops,
         **record.metrics,
+        "figures": record.figures,
         "train_seconds": record.train_seconds,
         "device": record.device,
         "reason": record.reason,

@@ -65,6 +65,20 @@ def test_front_and_show(terminal: Terminal, searched: dict[str, Any]) -> None:
     assert "Front of tiny" in terminal.run("front", "tiny").stdout
 
 
+def test_the_front_is_explained(terminal: Terminal, searched: dict[str, Any]) -> None:
+    explained = terminal.json("front", "tiny", "--explain")
+    assert {key: explained[key] for key in searched} == searched
+    families = [entry for entry in explained["options"] if entry["gene"] == "architecture.family"]
+    assert sum(entry["on_front"] for entry in families) == len(searched["front"])
+    assert sum(entry["trials"] for entry in families) == families[0]["num_trials"]
+    text = terminal.run("front", "tiny", "--explain").stdout
+    assert "over matched trials" in text
+    assert "intervals leave 0 out" in text
+    best = terminal.run("show", "tiny", str(searched["front"][-1]["number"])).stdout
+    assert "orthogonality_defect" in best
+    assert f"/{len(searched['front'])}" in best
+
+
 def test_export_and_predict(terminal: Terminal, searched: dict[str, Any]) -> None:
     smallest_front = searched["front"][0]["number"]
     said = terminal.json("export", "tiny", "--trial", str(smallest_front), "-o", "n.pt")
@@ -140,7 +154,7 @@ def test_help_and_front_start_without_torch(terminal: Terminal, searched: dict[s
     for arguments in (("--help",), ("front", "tiny"), ("status", "tiny")):
         loaded = watched.run(*arguments).stderr.rpartition("LOADED ")[2].split()
         assert "nas" in loaded
-        assert not {"torch", "torchvision", "sklearn"} & set(loaded)
+        assert not {"torch", "torchvision", "sklearn", "scipy"} & set(loaded)
 
 
 def test_the_embedded_server_by_hand(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 from nas.genome import Genome, ReferenceArchitecture, VggArchitecture
 from nas.outcome import ClassScores, Completed, EpochRecord, Scores
+from nas.recipe import Loss, Recipe
 from nas.search.front import Objectives
 from nas.search.records import TrialRecord
 
 VGG = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16)))
 RESNET18 = Genome(architecture=ReferenceArchitecture())
+FOCAL = Recipe(loss=Loss(name="focal", gamma=1.5))
 
 
 def completed(macro_f1: float = 0.5) -> Completed:
@@ -44,3 +46,21 @@ def record(number: int, macro_f1: float | None = None, params: int = 1000, **cha
 def baseline(macro_f1: float, params: int = 11_000_000) -> TrialRecord:
     """A trained ResNet-18."""
     return record(0, macro_f1, params, is_baseline=True, genome=RESNET18)
+
+
+def vgg(recipe: Recipe, width: int = 8, dropout: float = 0.0) -> Genome:
+    architecture = VggArchitecture(stem_width=8, depths=(1, 2), widths=(width, 16), dropout_head=dropout)
+    return Genome(architecture=architecture, recipe=recipe)
+
+
+def focal_trials() -> list[TrialRecord]:
+    """Focal is better by 0.1 in four pairs, of different dropout."""
+    return [
+        record(
+            10 * number + focal,
+            0.3 + 0.02 * number + 0.1 * focal,
+            genome=vgg(FOCAL if focal else Recipe(), dropout=number / 10),
+        )
+        for number in range(4)
+        for focal in (False, True)
+    ]

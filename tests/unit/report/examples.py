@@ -1,0 +1,21 @@
+"""Reading tables as text."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+
+def rows_of(table: Table) -> list[list[str]]:
+    """The cells of each printed line, the title and the rules left out."""
+    lines = [line for line in text_of(table).splitlines() if "│" in line or "┃" in line]
+    return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in lines]
+
+
+def text_of(table: Table) -> str:
+    """As a terminal of 300 columns shows it."""
+    output = io.StringIO()
+    Console(file=output, width=300).print(table)
+    return output.getvalue()
