@@ -137,6 +137,10 @@ class Imbalance(Choice):
         "smote": {"neighbors": 5},
         "borderline_smote": {"neighbors": 5, "danger_neighbors": 10},
     }
+    REASONS: ClassVar[Reasons] = {
+        (sampling, "beta"): "rare classes are drawn more often already, and weights would correct for that twice"
+        for sampling in ("balanced_sampling", "square_root_sampling", "smote", "borderline_smote")
+    }
 
     name: str = "none"
     beta: Beta | None = None

@@ -129,24 +129,21 @@ class Space:
         )
 
     def notes(self) -> list[str]:
-        """What the space's reader might not expect of its recipe: genes that only some options take, one line each."""
-        drawn: dict[str, set[str]] = {gene: set() for gene in RECIPE_GENES}
-        for choices in choices_of(self.recipe):
-            for gene in genes_of_recipe(self.recipe, choices):
-                drawn[gene].update(set(RECIPE_GENES[gene].needs or ()).intersection(choices))
+        """What the reader of a space might not expect of its recipe, one line a gene: that it is not always drawn."""
+        combinations = list(choices_of(self.recipe))
+        options = {option for choices in combinations for option in choices}
+        drawn = {gene for choices in combinations for gene in genes_of_recipe(self.recipe, choices)}
         notes = []
         for gene in self.recipe.domains:
-            takers, owner = drawn[gene], next((n for n, c in CHOICES.items() if gene in c.model_fields), None)
-            if owner is None or RECIPE_GENES[gene].needs is None:
+            owner = next((name for name, choice in CHOICES.items() if gene in choice.model_fields), None)
+            if owner is None or gene == owner:
                 continue
-            others = {str(name) for choices in choices_of(self.recipe) for name in choices}
-            others = others & set(CHOICES[owner].PARAMETERS) - takers - {"none"}
-            if not takers:
+            reasons = CHOICES[owner].REASONS
+            refused = [f"{option} ({reasons[option, gene]})" for option in sorted(options) if (option, gene) in reasons]
+            if gene not in drawn:
                 notes.append(f"recipe.{gene}: never drawn, for no {owner} here takes it")
-            elif others:
-                notes.append(
-                    f"recipe.{gene}: drawn with {owner} {_either(takers)}; {_either(others)} {_take(others)} none"
-                )
+            elif refused:
+                notes.append(f"recipe.{gene}: not drawn with {owner} {', '.join(refused)}")
         return notes
 
     def _sample_architecture(self, suggester: Suggester) -> dict[str, Any]:
@@ -186,14 +183,6 @@ def _plain_genes(section: Section, family: str | None) -> list[str]:
         for name, gene in section.genes.items()
         if name not in _STRUCTURE and not gene.branches and (gene.needs is None or family in gene.needs)
     ]
-
-
-def _either(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def _take(names: Iterable[str]) -> str:
-    return "take" if len(list(names)) > 1 else "takes"
 
 
 def _draw(section: Section, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = "") -> Scalar:

@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from typing_extensions import assert_never
 
@@ -148,13 +149,16 @@ def _title(event: TrialStarted | TrialEnded) -> str:
     return f"baseline ({event.family})" if event.is_baseline else f"trial {event.number} ({event.family})"
 
 
-def _news(news: Preparing | EpochEnded | None) -> tuple[str, str, str]:
+def _news(news: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
     """How far a trial is: epoch, macro-F1, images a second."""
     match news:
         case None:
             return "-", "-", "-"
         case Preparing():
-            return f"{news.what} {news.done / news.total:.0%}", "-", "-"
+            bar = Table.grid(padding=(0, 1))
+            bar.add_column(no_wrap=True)
+            bar.add_row(news.what, ProgressBar(news.total, news.done, width=12), f"{news.done / news.total:.0%}")
+            return bar, "-", "-"
         case EpochEnded(record=record):
             epoch = f"{record.epoch}/{news.epochs}"
             return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"

@@ -93,6 +93,12 @@ def test_a_faulty_study_file(terminal: Terminal, fails: Command, old: str, new: 
         ("low = 8, high = 16", "low = 32, high = 16", ["architecture.width", "low 32 is above high 16"]),
         ("depth = 1", "depht = 1", ["architecture.depht: unknown gene"]),
         (
+            "batch_size = 32",
+            'imbalance = "smote"\naugmentation = "mixup"',
+            ["recipe.augmentation", "'smote'", "'mixup", "of no class"],
+        ),
+        ("batch_size = 32", 'loss = "all_class"\n[recipe.all_class]\nlabel_smoothing = 0.1', ["no effect", "above 0"]),
+        (
             "stem_width = 8\ndepth = 1",
             'stem_width = "wide"\ndepht = 1\nkernel_size = 4',
             ["3 faults", "stem_width", "depht", "kernel_size"],

@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas import database
-from tests.e2e.conftest import Terminal
+from tests.e2e.conftest import SPACE, STUDY, Terminal
 
 
 def test_search_prints_the_front_against_the_baseline(searched: dict[str, Any]) -> None:
@@ -111,6 +111,15 @@ def test_check_trains_nothing(terminal: Terminal) -> None:
     assert (checked["study"], len(checked["samples"])) == ("tiny", 3)
     assert checked["smallest"]["params"] <= min(sample["params"] for sample in checked["samples"])
     assert checked["data"]["train_counts"] == [10] * 10
+    assert checked["notes"] == []
+
+
+def test_check_notes_what_is_never_drawn(terminal: Terminal) -> None:
+    terminal.write("noted.toml", SPACE + "gamma = [1.0, 2.0]\n")
+    study = terminal.write("noted-study.toml", STUDY.replace("space.toml", "noted.toml"))
+    note = "recipe.gamma: never drawn, for no loss here takes it"
+    assert terminal.json("check", study)["notes"] == [note]
+    assert f"note: {note}" in terminal.run("check", study).stdout
 
 
 def test_an_interrupted_search_goes_on_and_spends_its_budget_exactly(terminal: Terminal) -> None:

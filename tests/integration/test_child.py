@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from nas.errors import DataError, NasError, WorkerError
 from nas.genome import Genome, VggArchitecture
 from nas.outcome import Completed, EpochRecord, Failed
-from nas.recipe import Recipe, Schedule
+from nas.recipe import Imbalance, Recipe, Schedule
 from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -24,7 +24,7 @@ from nas.training.weights import load_weights
 from nas.worker.child import TrainerChild, TrainerLost
 from nas.worker.crew import Controls, Post, run_crew
 from nas.worker.events import EpochEnded, Event, TrialEnded
-from nas.worker.messages import OpenData, Train
+from nas.worker.messages import OpenData, Progressed, Report, Train
 from tests.tiny_study import tiny_spec
 
 SMALL = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))
@@ -73,6 +73,17 @@ def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChi
     assert (blueprint.genome, blueprint.metrics) == (genome(), outcome.scores.summary)
     assert child.measure(SMALL).params == 1362
     assert pid_of(child) == pid
+
+
+def test_a_search_for_neighbours_is_told_on_the_way(child: TrainerChild, tmp_path: Path) -> None:
+    smote = Genome(architecture=SMALL, recipe=Recipe(imbalance=Imbalance(name="smote"), batch_size=32))
+    reports: list[Report] = []
+    outcome = child.train(Train(smote, 1, 0, tmp_path / "w"), reports.append)
+    assert isinstance(outcome, Completed)
+    *searched, last = reports
+    assert all(isinstance(report, Progressed) and report.what == "finding neighbours" for report in searched)
+    assert searched
+    assert isinstance(last, EpochRecord)
 
 
 @pytest.mark.parametrize(("depth", "width", "which"), [(4, 32, "training"), (1, 8, "validation")])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas.augmentation_policy import flips
 from nas.domains import RandomSuggester
 from nas.errors import SpecificationError
 from nas.genome import Genome
@@ -216,3 +217,103 @@ def test_the_default_space_holds_networks_of_the_size_it_says() -> None:
     assert 20_000 < sizes[10] < 90_000
     assert 100_000 < sizes[50] < sizes[150] < 600_000
     assert 700_000 < sizes[190] < 1_400_000
+
+
+def _recipe_faults(recipe: dict[str, Any]) -> list[str]:
+    with pytest.raises(SpecificationError) as caught:
+        Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    return list(caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (
+            {"imbalance": ["none", "smote"], "augmentation": ["shift 1", "mixup 0.2"]},
+            ["recipe.augmentation", "'smote'", "'mixup 0.2'", "of no class", "[recipe.smote] augmentation"],
+        ),
+        (
+            {"imbalance": "borderline_smote", "augmentation": "shift 1, cutmix"},
+            ["recipe.augmentation", "'borderline_smote'", "cutmix"],
+        ),
+        (
+            {"imbalance": ["none", "balanced_sampling"], "loss": ["focal", "balanced_softmax"]},
+            ["recipe.loss", "'balanced_sampling'", "'balanced_softmax'", "twice", "[recipe.balanced_sampling] loss"],
+        ),
+        ({"imbalance": "reweighting", "loss": "ldam"}, ["recipe.loss", "'reweighting'", "'ldam'", "twice"]),
+        ({"loss": "all_class", "all_class": {"label_smoothing": 0.1}}, ["recipe.all_class.label_smoothing", "above 0"]),
+        ({"balanced_sampling": {"beta": 0.99}}, ["recipe.balanced_sampling.beta", "twice"]),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(recipe: dict[str, Any], said: list[str]) -> None:
+    (fault,) = _recipe_faults(recipe)
+    assert all(part in fault for part in said), fault
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"imbalance": ["none", "smote"], "augmentation": ["shift 1", "mixup"], "smote": {"augmentation": "shift 1"}},
+        {
+            "imbalance": ["none", "balanced_sampling"],
+            "loss": ["focal", "ldam"],
+            "balanced_sampling": {"loss": "focal"},
+        },
+    ],
+)
+def test_a_sub_table_keeps_them_apart(recipe: dict[str, Any]) -> None:
+    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    genomes = {space.sample(RandomSuggester(seed)).key for seed in range(60)}
+    assert len(genomes) == space.size().discrete == 3
+
+
+def test_what_is_not_always_drawn_is_noted_with_its_reason() -> None:
+    def notes(recipe: dict[str, Any]) -> list[str]:
+        return Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe}).notes()
+
+    assert notes({"loss": ["cross_entropy", "all_class"], "label_smoothing": [0.0, 0.1], "beta": 0.99}) == [
+        "recipe.label_smoothing: not drawn with loss all_class (it drives wrong classes to probability 0, which "
+        "smoothing keeps above 0)",
+        "recipe.beta: never drawn, for no imbalance here takes it",
+    ]
+    (note,) = notes({"imbalance": ["reweighting", "balanced_sampling"], "beta": [0.9, 0.99], "batch_size": 32})
+    assert note.startswith("recipe.beta: not drawn with imbalance balanced_sampling (rare classes are drawn more often")
+    # That only focal has a gamma surprises nobody.
+    assert notes({"loss": ["focal", "cross_entropy"], "gamma": [1.0, 2.0]}) == []
+
+
+def test_a_file_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "a.toml").write_text(
+        '[architecture]\nfamily = ["vgg", "resnet"]\nwidth = { low = 8, high = 64 }\n'
+        "[architecture.vgg]\ndepth = [1, 2]\n"
+    )
+    (tmp_path / "b.toml").write_text(
+        'extends = "base/a.toml"\n[architecture]\nwidth = { low = 16, high = 32 }\n[recipe]\nbatch_size = 64\n'
+    )
+    (tmp_path / "c.toml").write_text('extends = "b.toml"\n[architecture]\nfamily = "vgg"\n')
+    assert Space.load(tmp_path / "c.toml").tables == {
+        "architecture": {"family": "vgg", "width": {"low": 16, "high": 32}, "vgg": {"depth": [1, 2]}},
+        "recipe": {"batch_size": 64},
+    }
+
+
+@pytest.mark.parametrize(
+    ("extends", "fault"),
+    [
+        ("3", "extends: must be the path"),
+        ('"a.toml"', "extends: a.toml extends this file"),
+        ('"x.toml"', "cannot be read"),
+    ],
+)
+def test_what_cannot_be_extended_is_said(tmp_path: Path, extends: str, fault: str) -> None:
+    (tmp_path / "a.toml").write_text(f"extends = {extends}\n")
+    with pytest.raises(SpecificationError) as caught:
+        Space.load(tmp_path / "a.toml")
+    assert caught.value.faults[0].startswith(fault)
+
+
+def test_photos_may_be_mirrored_and_are_else_searched_like_the_default() -> None:
+    photos = Space.load(ROOT / "search_spaces" / "small_photos.toml")
+    assert any(flips(policy) for policy in photos.augmentations())
+    assert photos.architecture == SMALL_CNN.architecture

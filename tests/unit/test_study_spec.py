@@ -161,3 +161,26 @@ def test_every_fault_of_the_data_table_is_reported_beside_the_others(tmp_path: P
     faulty = STUDY.replace('source = "digits"', 'source = "digits"\npath = "x"\nimage_size = 32\nseed = "a"')
     names = [fault.partition(":")[0] for fault in _faults(_write(tmp_path, faulty))]
     assert names == ["data.seed", "data.path", "data.image_size"]
+
+
+@pytest.mark.parametrize(("source", "refused"), [("digits", True), ("mnist", True), ("cifar10", False)])
+def test_characters_are_never_mirrored(tmp_path: Path, source: str, refused: bool) -> None:
+    space = SPACE + '[recipe]\naugmentation = ["none", "shift 1, flip"]\n'
+    path = _write(tmp_path, STUDY.replace("digits", source), space)
+    if not refused:
+        assert StudySpec.load(path).space.augmentations() == {"none", "shift 1, flip"}
+        return
+    (fault,) = _faults(path)
+    assert fault.startswith("search_space: recipe.augmentation may be 'shift 1, flip', but a mirrored character")
+
+
+def test_patience_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
+    space = SPACE + (
+        '[recipe]\nschedule = "reduce_on_plateau"\nplateau_patience = { low = 1, high = 4 }\n'
+        "early_stopping_patience = [0, 2]\n"
+    )
+    spec = StudySpec.load(_write(tmp_path, STUDY.replace("epochs = 2", "epochs = 4"), space))
+    assert spec.notes() == ["recipe.plateau_patience: 4 epochs of patience cannot lower any learning rate in 4 epochs"]
+    spec = StudySpec.load(_write(tmp_path, STUDY, space))
+    assert len(spec.notes()) == 2
+    assert StudySpec.load(_write(tmp_path)).notes() == []

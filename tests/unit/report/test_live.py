@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.outcome import Cost, EpochRecord, Failed, Infeasible, Outcome
 from nas.report import live
 from nas.report.live import FrontPoint, Progress
-from nas.worker.events import EpochEnded, Notice, TrialEnded, TrialStarted
+from nas.worker.events import EpochEnded, Notice, Preparing, TrialEnded, TrialStarted
 from tests.unit.search.examples import completed
 
 COST = Cost(1500, 10)
@@ -79,6 +79,16 @@ def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io
     ]
 
 
+def test_preparations_are_told_like_epochs(progress: Progress, output: io.StringIO, clock: _Clock) -> None:
+    progress(_started())
+    for done in range(1, 9):
+        clock.now += 4
+        progress(Preparing(1, "finding neighbours", done, 8))
+    lines = [line for line in output.getvalue().splitlines() if "neighbours" in line]
+    assert lines == [f"  0:{seconds}  [2/9] trial 5 (vgg) finding neighbours: {share}"
+                     for share, seconds in (("38%", 12), ("75%", 24))]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("event", "done", "text"),
     [
@@ -102,6 +112,8 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: _Clock) -> None:
         progress(_started(worker=1, number=5))
         progress(_epoch(3))
         progress(_started(worker=2, number=6, family="densenet"))
+        progress(_started(worker=4, number=7, family="resnet"))
+        progress(Preparing(4, "finding neighbours", 30, 40))
         progress(_ended(completed(0.3), number=3, cost=Cost(20_000, 1)))
         progress(_started(worker=1, number=5))
         progress(_epoch(3))
@@ -115,6 +127,7 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: _Clock) -> None:
     assert cells == [
         ["1", "5", "vgg", "1,500", "3/8", "0.3000", "1,234"],
         ["2", "6", "densenet", "1,500", "-", "-", "-"],
+        ["4", "7", "resnet", "1,500", "finding", "neighbours", "━━━━━━━╸", "75%", "-", "-"],
     ]
     cells = [line.replace("│", " ").split() for line in front.splitlines() if "│" in line]
     assert cells == [["4", "mobilenet", "0.5000", "1,500"]]  # It dominates the first.

@@ -24,7 +24,7 @@ def completed(macro_f1: float = 0.5) -> Completed:
         (ClassScores("a", 0.1, 0.2, 0.3, 40), ClassScores("[b]", 0.0, 0.0, 0.0, 0)), ("[b]",),
     )  # fmt: skip
     curve = tuple(EpochRecord(n, 1 / n, 2 / n, macro_f1, 0.61, 1234.0, 1.5 * n) for n in (1, 2))
-    return Completed(scores, curve, 3.5, "cpu, float32")
+    return Completed(scores, curve, 3.5, "cpu, float32", {"orthogonality_defect": 1.5})
 
 
 def record(number: int, macro_f1: float | None = None, params: int = 1000, **changes: Any) -> TrialRecord:

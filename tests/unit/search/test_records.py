@@ -36,6 +36,7 @@ def test_a_result_is_read_as_it_was_written(study: optuna.Study) -> None:
     assert (read.number, read.state, read.objectives, read.macro_f1) == (1, "COMPLETE", objectives, 0.5)
     assert read.metrics == result.scores.summary
     assert (read.per_class, read.curve) == (result.scores.per_class, result.curve)
+    assert read.figures == {"orthogonality_defect": 1.5}
     assert (read.train_seconds, read.device, read.family) == (3.5, "cpu, float32", "vgg")
     assert read.started is not None
     assert read.ended is not None
