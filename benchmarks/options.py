@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="show the table of such a file and train nothing")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
     parser.add_argument("--largest", type=int, default=400, help="training images of the largest class")
     arguments = parser.parse_args()
     if arguments.table is not None:
@@ -83,8 +84,8 @@ def main() -> None:
     task = load_task(arguments.data, arguments.largest)
     print(f"{len(task.train):,} training images, {len(task.validation):,} for validation")
     for seed in arguments.seeds:
-        for name, option in OPTIONS.items():
-            result = measure(task, option, Plan(arguments.epochs, seed))
+        for name in arguments.options:
+            result = measure(task, OPTIONS[name], Plan(arguments.epochs, seed))
             print(f"{seed} {name}: {result}", flush=True)
             with arguments.out.open("a") as file:
                 file.write(json.dumps({"option": name, "seed": seed, **result}) + "\n")

@@ -92,7 +92,7 @@ class Loss(Choice):
         "focal": {"gamma": 2.0},
         "balanced_softmax": {"label_smoothing": 0.0},
         "logit_adjustment": {"tau": 1.0, "label_smoothing": 0.0},
-        "ldam": {"max_margin": 1.0, "deferral": 0.8, "deferred_beta": 0.9999},
+        "ldam": {"max_margin": 1.0, "deferral": 0.5, "deferred_beta": 0.9999},
     }
     REASONS: ClassVar[Reasons] = {
         ("all_class", "label_smoothing"): "it drives wrong classes to probability 0, which smoothing keeps above 0",

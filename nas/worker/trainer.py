@@ -147,7 +147,7 @@ class Trainer:
             return Failed("diverged", str(error))
         except torch.OutOfMemoryError as error:
             return Failed("out_of_memory", str(error).splitlines()[0])
-        except (BrokenPipeError, ConnectionResetError):
+        except (NasError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
