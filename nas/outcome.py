@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -102,6 +103,11 @@ class Completed:
     device: str
     figures: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether its objective is a number."""
+        return math.isfinite(self.scores.f1_macro)
+
 
 @dataclass(frozen=True)
 class Infeasible:
@@ -111,7 +117,7 @@ class Infeasible:
     max_params: int
 
 
-FailureReason = Literal["diverged", "out_of_memory", "crashed", "preempted"]
+FailureReason = Literal["diverged", "out_of_memory", "crashed", "timed_out"]
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,13 @@ class TrainingSpec(Value):
     Attributes:
         seed: Of weights, shuffling and augmentation.
         precision: Arithmetic of training; `auto` is bfloat16 where the device computes in it.
+        deterministic: The same weights to the bit from every run on the CPU, with one thread for each trial; on a GPU
+            as far as its libraries allow.
     """
 
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    deterministic: bool = False
 
 
 class BaselineSpec(Value):

@@ -5,6 +5,7 @@ Tensor dimensions: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,15 @@ class Augmented:
     labels: Tensor
     other_labels: Tensor | None = None
     weight: Tensor | None = None
+
+    def split(self, count: int) -> Iterator[tuple[Augmented, float]]:
+        """So many parts, and each one's share of the images; fewer where a part would have less than two."""
+        num_images = len(self.labels)
+        parts = max(1, min(count, num_images // 2))
+        for place in range(parts):
+            part = slice(place * num_images // parts, (place + 1) * num_images // parts)
+            mixed = (None if tensor is None else tensor[part] for tensor in (self.other_labels, self.weight))
+            yield Augmented(self.images[part], self.labels[part], *mixed), (part.stop - part.start) / num_images
 
 
 class Augmentation:

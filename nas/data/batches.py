@@ -48,7 +48,7 @@ class Batches:
         """Batches of an epoch, for schedules that count steps."""
         return len(self._starts())
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch.
 
         Batch normalisation over one image of one pixel has no variance and raises an error. So a last
@@ -57,13 +57,14 @@ class Batches:
 
         Args:
             number: Of the epoch, from 0.
+            first: The batch to begin with, from 0.
         """
         draws = self._sampler.draws(number)
         device = self._split.labels.device
         first_D = draws.first.to(device)
         second_D = None if draws.second is None else draws.second.to(device)
         gap_D = None if draws.gap is None else draws.gap.to(device)
-        for start in self._starts():
+        for start in self._starts()[first:]:
             chosen = slice(start, start + self._batch_size)
             batch = self._split.select(first_D[chosen])
             if second_D is None or gap_D is None:

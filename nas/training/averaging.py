@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nas.training.state import State
+
 
 class WeightAverage:
     """An exponential moving average of a network's weights and running statistics.
@@ -39,6 +41,17 @@ class WeightAverage:
     def put_in(self) -> None:
         """Give the network the averaged weights for good."""
         torch._foreach_copy_(self._live, self._average)
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        return State({str(place): tensor for place, tensor in enumerate(self._average)}, {"updates": self._num_updates})
+
+    @torch.no_grad()
+    def load(self, state: State) -> None:
+        """Put back what `state` gave."""
+        for place, tensor in enumerate(self._average):
+            tensor.copy_(state.tensors[str(place)])
+        self._num_updates = state.values["updates"]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -75,6 +88,16 @@ class BestWeights:
             self.epochs_without_gain = 0
         else:
             self.epochs_without_gain += 1
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        return State(dict(self._weights), {"score": self._best_score, "epochs": self.epochs_without_gain})
+
+    def load(self, state: State) -> None:
+        """Put back what `state` gave."""
+        device = next(self._network.parameters()).device
+        self._weights = {name: tensor.to(device) for name, tensor in state.tensors.items()}
+        self._best_score, self.epochs_without_gain = state.values["score"], state.values["epochs"]
 
     def restore(self) -> None:
         """Give the network the best epoch's weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -43,6 +44,18 @@ class Compute:
         """For the record: the device's name and the precision."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return f"{name}, {str(self.precision).removeprefix('torch.')}"
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Have this process compute the same from the same: one thread, and no algorithm whose order is left to chance.
+
+    Args:
+        device: On a GPU, operations that have no such algorithm warn.
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # Read by the library when it is first used.
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:

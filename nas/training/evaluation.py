@@ -18,18 +18,22 @@ from nas.outcome import Scores
 from nas.training.device import Compute
 from nas.training.metrics import confusion_matrix, scores_of
 from nas.training.task import Task
+from nas.training.watch import Unwatched, Watch
 
 EVALUATION_BATCH = 512
+_UNWATCHED = Unwatched()
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, split: Split, task: Task, compute: Compute) -> tuple[Scores, float]:
+def evaluate(
+    network: nn.Module, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED
+) -> tuple[Scores, float]:
     """Scores of a split, and its mean cross entropy."""
     network.eval()
     num_classes = len(task.classes)
     confusion_KK = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=compute.device)
     total_loss = torch.zeros((), device=compute.device)
-    for inputs_NCHW, labels_N in _inputs(split, task, compute):
+    for inputs_NCHW, labels_N in _inputs(split, task, watch):
         with compute.autocast():
             logits_NK = network(inputs_NCHW)
         total_loss += functional.cross_entropy(logits_NK.float(), labels_N, reduction="sum")
@@ -38,16 +42,17 @@ def evaluate(network: nn.Module, split: Split, task: Task, compute: Compute) -> 
 
 
 @torch.no_grad()
-def extract_features(network: Network, split: Split, task: Task, compute: Compute) -> Tensor:
+def extract_features(network: Network, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED) -> Tensor:
     """The classifier's input for each image of a split, not augmented: float32 [N, D], on the device."""
     network.eval()
     features = []
-    for inputs_NCHW, _ in _inputs(split, task, compute):
+    for inputs_NCHW, _ in _inputs(split, task, watch):
         with compute.autocast():
             features.append(network.features(inputs_NCHW).float())
     return torch.cat(features)
 
 
-def _inputs(split: Split, task: Task, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
+def _inputs(split: Split, task: Task, watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
     for images_NCHW, labels_N in in_order(split, EVALUATION_BATCH):
+        watch.alive()
         yield task.normalization(images_NCHW).contiguous(memory_format=torch.channels_last), labels_N

@@ -32,7 +32,13 @@ from nas.training.evaluation import evaluate, extract_features
 from nas.training.loop import Training
 from nas.training.losses import log_frequencies
 from nas.training.orthogonality import mean_defect
+from nas.training.state import State
 from nas.training.task import Plan, Task
+from nas.training.watch import Paused, Unwatched, Watch
+
+_UNWATCHED = Unwatched()
+# A support vector machine on all features of a large set is one call, which cannot tell how far it is.
+_CLASSIFIER_PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ def fit(
     cache: Path,
     on_epoch: Callable[[EpochRecord], None],
     progress: Progress | None = None,
+    start: State | None = None,
+    watch: Watch = _UNWATCHED,
 ) -> Fitted:
     """Train a network in place, as its recipe says.
 
@@ -69,18 +77,44 @@ def fit(
         cache: Folder of neighbour tables.
         on_epoch: Told after each epoch; what it raises ends the training.
         progress: Told while neighbours are searched for.
+        start: The state of an earlier call that was paused, to go on from.
 
     Raises:
         Diverged: A loss is not finite.
+        Interruption: The watch paused the training; it has the state to go on from.
     """
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache, progress=progress)
-    started = time.perf_counter()
-    trained = Training(network, recipe, task, plan, sampler, compute).run(on_epoch)
-    figures = {"kept_epoch": float(trained.kept_epoch), "orthogonality_defect": mean_defect(network)}
-    if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
-        figures |= _finish_classifier(network, recipe, task, plan, compute)
-    scores, _ = evaluate(network, task.validation, task, compute)
-    return Fitted(scores, trained.curve, time.perf_counter() - started, figures)
+    training = Training(network, recipe, task, plan, sampler, compute, watch)
+    if start is not None:
+        training.load(start)
+    try:
+        trained = training.run(on_epoch)
+        started = time.perf_counter()
+        figures = {"kept_epoch": float(trained.kept_epoch), "orthogonality_defect": mean_defect(network)}
+        if plan.micro_batches > 1:
+            figures["micro_batches"] = float(plan.micro_batches)
+        if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
+            figures |= _finish_classifier(network, recipe, task, plan, compute, watch)
+        scores, _ = evaluate(network, task.validation, task, compute, watch)
+    except Paused as paused:
+        raise Interruption(training) from paused
+    return Fitted(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
+
+
+class Interruption(Exception):  # noqa: N818 - it names what happened
+    """A training was paused.
+
+    Attributes:
+        state: What `fit` goes on from.
+        num_steps: How far it is.
+        epochs_done: Likewise, in whole epochs.
+    """
+
+    def __init__(self, training: Training) -> None:
+        super().__init__(f"paused after {training.num_steps} steps")
+        self.state = training.state()
+        self.num_steps = training.num_steps
+        self.epochs_done = training.epochs_done
 
 
 def make_sampler(
@@ -106,16 +140,19 @@ def make_sampler(
             return SmoteSampler(table, labels_N, plan.seed)
 
 
-def _finish_classifier(network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute) -> dict[str, float]:
+def _finish_classifier(
+    network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute, watch: Watch
+) -> dict[str, float]:
     """Replace and adjust the classifier on features computed once; returns what was chosen."""
     figures: dict[str, float] = {}
-    validation_ND = extract_features(network, task.validation, task, compute)
+    validation_ND = extract_features(network, task.validation, task, compute, watch)
     labels_N = task.validation.labels
     if recipe.classifier.name == "tau_normalized":
         figures["tau"] = best_tau(network.classifier, validation_ND, labels_N)
         network.classifier = normalize_classifier(network.classifier, figures["tau"])
     elif recipe.classifier.name != "joint":
-        train_ND = extract_features(network, task.train, task, compute)
+        train_ND = extract_features(network, task.train, task, compute, watch)
+        watch.alive(_CLASSIFIER_PATIENCE_SECONDS)
         network.classifier = _new_classifier(recipe, train_ND, task, plan)
     if recipe.posthoc_adjustment:
         log_prior_K = log_frequencies(task.counts_K).float()

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLR
 
 from nas.recipe import Recipe
 from nas.recipe import Schedule as ScheduleChoice
+from nas.training.state import State
 
 _MOMENTUM = 0.9
 
@@ -53,6 +54,18 @@ class Schedule:
             )
         else:
             self._by_step = LambdaLR(optimizer, _share_of_peak(schedule, total_steps))
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        scheduler = self._by_step if self._by_epoch is None else self._by_epoch
+        assert scheduler is not None
+        return State(values=scheduler.state_dict())
+
+    def load(self, state: State) -> None:
+        """Put back what `state` gave."""
+        scheduler = self._by_step if self._by_epoch is None else self._by_epoch
+        assert scheduler is not None
+        scheduler.load_state_dict(state.values)
 
     def after_step(self) -> None:
         """The optimiser has taken a step."""

@@ -36,7 +36,9 @@ class Plan:
     Attributes:
         epochs: Passes over as many images as the training split has; schedules are laid out for all of them.
         seed: Of sampling, augmentation, dropout and noise.
+        micro_batches: Into how many parts a batch is cut to need less memory; their gradients are added up.
     """
 
     epochs: int
     seed: int
+    micro_batches: int = 1

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nas.data.sampling import EachOnce
 from nas.outcome import EpochRecord
@@ -76,23 +78,33 @@ def test_an_absurd_learning_rate_diverges() -> None:
 def test_clipping_bounds_a_steps_gradient() -> None:
     norms = []
 
-    class Watched(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = small_network()
+    def note(optimizer: optim.Optimizer, arguments: Any, options: Any) -> None:
+        gradients = [parameter.grad.flatten() for group in optimizer.param_groups for parameter in group["params"]]
+        norms.append(float(torch.linalg.vector_norm(torch.cat(gradients))))
 
-        def forward(self, images_NCHW: Tensor) -> Tensor:
-            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-            if self.training and gradients:
-                norms.append(float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))))
-            logits_NK: Tensor = self.network(images_NCHW)
-            return logits_NK
-
+    watched = register_optimizer_step_pre_hook(note)
     for clip in (0.0, 0.05):
         norms.clear()
-        _train(Watched(), digits_task(200), recipe=Recipe(batch_size=20, gradient_clip=clip))
-        assert len(norms) >= 9
+        _train(small_network(), digits_task(200), recipe=Recipe(batch_size=20, gradient_clip=clip))
+        assert len(norms) == 10
         assert (max(norms) <= 0.05 * 1.001) == (clip > 0)
+    watched.remove()
+
+
+@pytest.mark.parametrize("augmentation", ["none", "mixup 1"])
+def test_micro_batches_add_up_to_the_batchs_gradient(augmentation: str) -> None:
+    """Without normalisation, whose statistics would be those of the parts; 67 images leave parts of unequal size."""
+    plain = VGG.model_copy(update={"normalization": "none", "dropout_head": 0.0, "noise_std": 0.0})
+    weights = []
+    for parts in (1, 2, 3):
+        task, network = digits_task(67), small_network(plain)
+        recipe = Recipe(
+            batch_size=32, augmentation=augmentation, optimizer="sgd", learning_rate=0.1, orthogonality="kernel"
+        )
+        Training(network, recipe, task, Plan(2, 0, parts), EachOnce(67, 0), CPU).run(lambda record: None)
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=1e-3, atol=1e-5)
 
 
 class _Spoiled(nn.Module):

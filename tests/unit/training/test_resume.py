@@ -1,0 +1,117 @@
+"""A training that is paused anywhere and goes on elsewhere ends as if nothing had happened, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas.outcome import EpochRecord
+from nas.recipe import Recipe
+from nas.training.checkpoint import read_checkpoint, write_checkpoint
+from nas.training.fit import Fitted, Interruption, fit
+from nas.training.state import State
+from nas.training.task import Plan
+from nas.training.watch import Paused
+from tests.unit.training.examples import CPU, digits_task, small_network
+
+EPOCHS = 4
+NUM_STEPS = EPOCHS * 7
+
+RECIPES: list[dict[str, Any]] = [
+    {},
+    {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "cosine", "augmentation": "shift 2, cutmix"},
+    {"schedule": "reduce_on_plateau", "ema_decay": 0.9, "imbalance": "smote"},
+    {"schedule": {"name": "step", "decay_every": 0.3}, "early_stopping_patience": 1, "loss": "ldam"},
+    {"schedule": "constant", "classifier": "retrained", "posthoc_adjustment": True, "ema_decay": 0.5},
+    {"early_stopping_patience": 2, "ema_decay": 0.8, "orthogonality": "convolution", "optimizer": "sgd"},
+]
+
+
+class _PausesAt:
+    """Pauses after a step, or in the evaluation that follows it."""
+
+    def __init__(self, num_steps: int, *, in_evaluation: bool) -> None:
+        self._num_steps, self._in_evaluation = num_steps, in_evaluation
+        self._is_reached = False
+
+    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
+        self._is_reached = num_steps >= self._num_steps
+        if self._is_reached and not self._in_evaluation:
+            raise Paused
+
+    def alive(self, patience_seconds: float = 0.0) -> None:
+        if self._is_reached:
+            raise Paused
+
+
+def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[Fitted, list[Tensor], list[EpochRecord]]:
+    network, told = small_network(), []
+    fitted = fit(
+        network, Recipe.model_validate({"batch_size": 16, **recipe}), digits_task(101, 60), Plan(EPOCHS, 1),
+        compute=CPU, cache=cache, on_epoch=told.append, **arguments,
+    )  # fmt: skip
+    return fitted, [tensor.clone() for tensor in network.state_dict().values()], told
+
+
+@pytest.mark.parametrize("in_evaluation", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_paused_twice_it_ends_like_an_undisturbed_training(
+    tmp_path: Path, recipe: dict[str, Any], in_evaluation: bool
+) -> None:
+    expected, weights, curve = _fit(recipe, tmp_path)
+    start: State | None = None
+    told: list[EpochRecord] = []
+    for pause in (3, 9 if not in_evaluation else 14):
+        with pytest.raises(Interruption) as interruption:
+            _fit(recipe, tmp_path, start=start, watch=_PausesAt(pause, in_evaluation=in_evaluation))
+        assert interruption.value.num_steps >= pause
+        write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
+        torch.manual_seed(99)  # Another process has drawn other numbers.
+        start = read_checkpoint(tmp_path / "checkpoint")
+    resumed, same, told = _fit(recipe, tmp_path, start=start)
+    assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
+    assert resumed.scores == expected.scores
+    assert resumed.figures == expected.figures
+    assert (
+        [r.train_loss for r in resumed.curve] == [r.train_loss for r in expected.curve] == [r.train_loss for r in curve]
+    )
+    assert [record.epoch for record in resumed.curve] == list(range(1, len(curve) + 1))
+    assert told == list(resumed.curve)[-len(told) :]
+    assert len(told) < len(curve)
+
+
+def test_paused_while_the_classifier_is_finished_it_goes_on_there(tmp_path: Path) -> None:
+    recipe = RECIPES[4]
+    expected, weights, _ = _fit(recipe, tmp_path)
+
+    class AtTheEnd(_PausesAt):
+        calls = 0
+
+        def alive(self, patience_seconds: float = 0.0) -> None:
+            # One batch an evaluation, one an epoch; the next is of the features.
+            self.calls += 1
+            if self.calls > EPOCHS:
+                raise Paused
+
+    with pytest.raises(Interruption) as interruption:
+        _fit(recipe, tmp_path, watch=AtTheEnd(10_000, in_evaluation=True))
+    assert interruption.value.num_steps == NUM_STEPS
+    resumed, same, told = _fit(recipe, tmp_path, start=interruption.value.state)
+    assert told == []
+    assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
+    assert resumed.scores == expected.scores
+
+
+def test_the_seconds_of_all_parts_count(tmp_path: Path) -> None:
+    with pytest.raises(Interruption) as interruption:
+        _fit({}, tmp_path, watch=_PausesAt(20, in_evaluation=False))
+    before = interruption.value.state.part("progress").values["seconds"]
+    assert before > 0
+    resumed, _, _ = _fit({}, tmp_path, start=interruption.value.state)
+    assert resumed.seconds > before
+    assert resumed.curve[-1].seconds > before
