@@ -23,6 +23,7 @@ from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.settings import Settings
 from nas.study_spec import StudySpec
+from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild
 from nas.worker.messages import OpenData, Progressed
 
@@ -104,6 +105,10 @@ class Application:
         """The budget of a study."""
         return Slots(self.engine, name)
 
+    def checkpoints(self, name: str) -> TrialCheckpoints:
+        """Where the trials of a study keep their checkpoints."""
+        return TrialCheckpoints(self.settings.artifacts_folder, name)
+
     def child(
         self,
         spec: StudySpec,
@@ -118,7 +123,9 @@ class Application:
         Args:
             facts: What the data must still be; None before a study knows.
         """
-        data = OpenData(spec.data, self.settings.data_folder.absolute(), spec.training.precision)
+        data = OpenData(
+            spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic
+        )
         return TrainerChild(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
         )

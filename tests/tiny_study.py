@@ -9,7 +9,7 @@ from nas.facts import DataFacts
 from nas.genome import Architecture, Genome, ReferenceArchitecture
 from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores
 from nas.study_spec import StudySpec
-from nas.worker.messages import Train
+from nas.worker.messages import Paused, Report, Train
 
 FACTS = DataFacts("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
 BASELINE_PARAMS = 11_000_000
@@ -63,10 +63,12 @@ class ScriptedTrainer:
 
     def __init__(
         self,
-        train: Callable[[Genome], Completed | Failed] = lambda genome: completed(),
+        train: Callable[[Genome], Completed | Failed | Paused] = lambda genome: completed(),
         params: Callable[[Architecture], int] = lambda architecture: 1_000,
     ) -> None:
         self.trained: list[Genome] = []
+        self.requests: list[Train] = []
+        self.num_closed = 0
         self._script = train
         self._params = params
 
@@ -78,13 +80,16 @@ class ScriptedTrainer:
             return Cost(BASELINE_PARAMS, 34_000_000)
         return Cost(self._params(architecture), 2_000)
 
-    def train(self, request: Train, on_epoch: Callable[[EpochRecord], None]) -> Completed | Failed:
+    def train(
+        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool]
+    ) -> Completed | Failed | Paused:
         self.trained.append(request.genome)
+        self.requests.append(request)
         outcome = self._script(request.genome)
         if isinstance(outcome, Completed):
-            on_epoch(outcome.curve[0])
+            on_report(outcome.curve[0])
             request.weights.write_bytes(request.genome.canonical_json.encode())
         return outcome
 
     def close(self) -> None:
-        pass
+        self.num_closed += 1

@@ -20,6 +20,15 @@ Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
+def name_of(study: str) -> str:
+    """The name of a study that is given by its name or its file.
+
+    Raises:
+        NasError: The file has faults.
+    """
+    return StudySpec.load(Path(study)).name if study.endswith(".toml") else study
+
+
 def load_spec(file: Path, data: Path | None, name: str | None, trials: int | None) -> StudySpec:
     """Read a study file with the command line's replacements.
 

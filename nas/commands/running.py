@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
-from typing import Annotated
+import os
+import sys
+from typing import Annotated, NoReturn
 
 import typer
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument, StudyName, Trials, load_spec
-from nas.facts import DataFacts
+from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
+from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, load_spec, name_of
+from nas.errors import StudyError
 from nas.report.dashboard import write_note
-from nas.report.live import FrontPoint, Progress
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
-from nas.search.slots import Slots
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
-from nas.worker.crew import Controls, Post, run_crew
 from nas.worker.messages import Preview
-
-_SECONDS_TO_ATTACH = 5.0
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: one per GPU or core.")]
 Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")
+]
 
 
 def search(
@@ -42,18 +41,20 @@ def search(
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials)
-    controls = Controls()
-    count = workers or application.num_slots
-    child = _child(application, spec, 0, count, controls)
+    orders = new_orders()
+    plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
+    child = plan.child(application, spec, 0, orders)
     try:
         study = _create(application, spec, child)
         if not json:
             application.console.print(facts_table(study.facts))
-        _run(application, study, controls, count, timeout, ready=child, quiet=json)
+        all_ended = run_trials(application, study, orders, plan, ready=child)
     finally:
         child.close()
+    if not all_ended:
+        _leave(130)
     _conclude(application, study, json=json)
-    if controls.stop.is_set():
+    if orders.stop.is_set():
         raise typer.Exit(130)
 
 
@@ -63,15 +64,25 @@ def create(
     trials: Trials = None,
     data: DataPath = None,
     name: StudyName = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Check a study and create it, for workers to join; trains nothing."""
+    """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials)
-    child = application.child(spec, device=application.devices[0])
+    orders = new_orders(baseline_only=baseline)
+    plan = CrewPlan(1, log_format=log_format)
+    child = plan.child(application, spec, 0, orders)
     try:
         study = _create(application, spec, child)
+        if baseline and not run_trials(application, study, orders, plan, ready=child):
+            _leave(130)
     finally:
         child.close()
+    if orders.stop.is_set():
+        raise typer.Exit(130)
+    if baseline:
+        _require_baseline(study)
     status = status_of(study, application.slots(study.name))
     application.say(
         f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
@@ -79,15 +90,27 @@ def create(
     )
 
 
-def worker(context: typer.Context, name: NameArgument, timeout: Timeout = None) -> None:
-    """Train trials of a study until its budget is spent; any number may join."""
+def worker(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its file.")],
+    timeout: Timeout = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Train trials of a study until its budget is spent; any number may join and leave, on any machine."""
     application: Application = context.obj
-    controls = Controls()
-    study = application.open_study(name)
-    _run(application, study, controls, application.num_slots, timeout)
-    application.say(summarize_front(study).verdict)
-    if controls.stop.is_set():
-        raise typer.Exit(130)
+    orders = new_orders()
+    study = application.open_study(name_of(name))
+    plan = CrewPlan(application.num_slots, timeout, log_format)
+    if not run_trials(application, study, orders, plan):
+        _leave(0)
+    if log_format is LogFormat.TEXT and not orders.stop.is_set():
+        application.say(summarize_front(study).verdict)
+
+
+def _leave(code: int) -> NoReturn:
+    """End although supervisors still wait for an absent database: their leases expire by themselves."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _create(application: Application, spec: StudySpec, child: TrainerChild) -> SearchStudy:
@@ -107,76 +130,13 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild) -> S
     return study
 
 
-def _child(
-    application: Application,
-    spec: StudySpec,
-    index: int,
-    count: int,
-    controls: Controls,
-    facts: DataFacts | None = None,
-) -> TrainerChild:
-    """The trainer child of one of `count` supervisors, with its share of devices and cores."""
-    return application.child(
-        spec,
-        facts=facts,
-        device=application.devices[index % len(application.devices)],
-        threads=max(1, application.num_cores // count),
-        stopped=controls.stop.is_set,
-    )
-
-
-def _run(
-    application: Application,
-    study: SearchStudy,
-    controls: Controls,
-    count: int,
-    minutes: float | None,
-    *,
-    ready: TrainerChild | None = None,
-    quiet: bool = False,
-) -> None:
-    """Run supervisors with live progress until the budget is spent or they are stopped.
-
-    Args:
-        ready: A child that has the data open already, for the first supervisor.
-        quiet: Whether standard output is to be left alone.
-    """
-    slots = application.slots(study.name)
-
-    def post(index: int) -> Post:
-        if ready is not None and index == 0:
-            child = ready
-        else:
-            child = _child(application, study.spec, index, count, controls, study.facts)
-        return Post(application.open_study(study.name), slots, child)
-
-    progress = Progress(
-        application.errors if quiet else application.console,
-        budget=study.spec.budget.trials,
-        done=status_of(study, slots).done,
-        front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
-    )
-    if slots.seconds_until_claimable() is not None:
-        # Otherwise the budget is spent: starting trainers to find that out would take seconds.
-        with progress:
-            run_crew(
-                [partial(post, index) for index in range(count)],
-                controls,
-                progress,
-                timeout_seconds=None if minutes is None else 60 * minutes,
-            )
-    _fail_lost_trials(study, slots)
-
-
-def _fail_lost_trials(study: SearchStudy, slots: Slots) -> None:
-    """Fail the trials that run according to the study but that no slot counts on: their workers were killed.
-
-    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet.
-    """
-    suspects = study.unowned(slots.owned_trial_ids())
-    if suspects:
-        time.sleep(_SECONDS_TO_ATTACH)
-        study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
+def _require_baseline(study: SearchStudy) -> None:
+    summary = summarize_front(study)
+    if summary.baseline is None:
+        raise StudyError(
+            f"the baseline of study {study.name!r} gave no result ({summary.baseline_failure or 'not trained'}); "
+            "the same command tries again"
+        )
 
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:

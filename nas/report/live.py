@@ -14,9 +14,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from typing_extensions import assert_never
 
-from nas.outcome import Completed, EpochRecord, Failed, Infeasible
+from nas.outcome import Completed, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
-from nas.worker.events import EpochEnded, Event, Notice, Preparing, TrialEnded, TrialReused, TrialStarted
+from nas.worker.events import (
+    EpochEnded,
+    Event,
+    Notice,
+    Preparing,
+    Subject,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialReused,
+    TrialStarted,
+)
 
 _SECONDS_BETWEEN_EPOCHS = 10.0
 
@@ -67,33 +78,40 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Show an event; called from the supervisors' threads."""
         with self._lock:
-            match event:
-                case TrialStarted():
-                    self._running[event.worker] = (event, None)
-                    self._last_lines[event.worker] = time.monotonic()
-                    self._line(f"{_title(event)} started: {event.cost.params:,} parameters")
-                case Preparing():
-                    trial = self._running[event.worker][0]
-                    self._running[event.worker] = (trial, event)
-                    if self._live is None and self._is_due(event.worker):
-                        self._line(f"{_title(trial)} {event.what}: {event.done / event.total:.0%}")
-                case EpochEnded():
-                    self._running[event.worker] = (self._running[event.worker][0], event)
-                    if self._live is None and self._is_due(event.worker):
-                        self._line(f"{_title(self._running[event.worker][0])} {_epoch(event.record, event.epochs)}")
-                case TrialEnded():
-                    self._running.pop(event.worker, None)
-                    self._note_ended(event)
-                case TrialReused():
-                    self._done += 1
-                    self._line(f"trial {event.number} is trial {event.twin} again: result reused")
-                case Notice():
-                    self._running.pop(event.worker, None)
-                    self._line(event.text)
-                case _:
-                    assert_never(event)
+            self._show(event)
             if self._live is not None:
                 self._live.update(self._view())
+
+    def _show(self, event: Event) -> None:
+        worker, number = event.place.worker, event.place.number
+        match event:
+            case TrialStarted():
+                self._running[worker] = (event, None)
+                self._last_lines[worker] = time.monotonic()
+                self._line(f"{_title(event.subject, number)} started: {event.subject.cost.params:,} parameters")
+            case Preparing() | EpochEnded():
+                started = self._running[worker][0]
+                self._running[worker] = (started, event)
+                if self._live is None and self._is_due(worker):
+                    self._line(f"{_title(started.subject, number)} {_news_line(event)}")
+            case TrialResumed():
+                self._line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
+            case TrialPaused():
+                self._running.pop(worker, None)
+                where = "" if event.epoch is None else f" in epoch {event.epoch}"
+                self._line(f"trial {number} paused{where} and given back")
+            case TrialEnded():
+                self._running.pop(worker, None)
+                self._note_ended(event)
+            case TrialReused():
+                self._done += 1
+                self._line(f"trial {number} is trial {event.twin} again: result reused")
+            case Notice():
+                if event.is_end:
+                    self._running.pop(worker, None)
+                self._line(f"trial {number}: {event.text}")
+            case _:
+                assert_never(event)
 
     def _is_due(self, worker: int) -> bool:
         """Whether a worker's epoch is worth a line: at most one in ten seconds, or a log would be all epochs."""
@@ -104,21 +122,24 @@ class Progress:
         return True
 
     def _note_ended(self, event: TrialEnded) -> None:
-        if not event.is_baseline and not (isinstance(event.outcome, Failed) and event.outcome.reason == "preempted"):
-            self._done += 1
+        subject, number = event.subject, event.place.number
+        title, params = _title(subject, number), subject.cost.params
+        self._done += not subject.is_baseline
         match event.outcome:
             case Completed(scores=scores):
                 self._line(
-                    f"{_title(event)} completed: macro-F1 {scores.f1_macro:.4f}, {event.cost.params:,} parameters, "
+                    f"{title} completed: macro-F1 {scores.f1_macro:.4f}, {params:,} parameters, "
                     f"{event.outcome.seconds:.0f} s{', on the front' if event.on_front else ''}"
                 )
-                if not event.is_baseline:
-                    point = FrontPoint(event.number, event.family, scores.f1_macro, event.cost.params)
+                if not subject.is_baseline:
+                    point = FrontPoint(number, subject.family, scores.f1_macro, params)
                     self._front = pareto_front([*self._front, point], FrontPoint.objectives)
-            case Infeasible(params=params, max_params=max_params):
-                self._line(f"{_title(event)} not trained: {params:,} parameters, {max_params:,} allowed")
+            case Infeasible():
+                self._line(
+                    f"{title} not trained: {event.outcome.params:,} parameters, {event.outcome.max_params:,} allowed"
+                )
             case Failed(reason=reason, detail=detail):
-                self._line(f"{_title(event)} failed ({reason}): {detail}")
+                self._line(f"{title} failed ({reason}): {detail}")
             case _:
                 assert_never(event.outcome)
 
@@ -135,7 +156,8 @@ class Progress:
             running.add_column(name, justify="left" if name == "family" else "right")
         for worker, (trial, news) in sorted(self._running.items()):
             running.add_row(
-                str(worker), str(trial.number), trial.family, f"{trial.cost.params:,}", *_news(news)
+                str(worker), str(trial.place.number), trial.subject.family, f"{trial.subject.cost.params:,}",
+                *_news(news),
             )  # fmt: skip
         front = Table(title="Front so far", title_justify="left")
         for name in ("trial", "family", "macro-F1", "parameters"):
@@ -145,8 +167,8 @@ class Progress:
         return Group(running, front)
 
 
-def _title(event: TrialStarted | TrialEnded) -> str:
-    return f"baseline ({event.family})" if event.is_baseline else f"trial {event.number} ({event.family})"
+def _title(subject: Subject, number: int) -> str:
+    return f"baseline ({subject.family})" if subject.is_baseline else f"trial {number} ({subject.family})"
 
 
 def _news(news: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
@@ -164,8 +186,11 @@ def _news(news: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str
             return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"
 
 
-def _epoch(record: EpochRecord, epochs: int) -> str:
+def _news_line(news: Preparing | EpochEnded) -> str:
+    if isinstance(news, Preparing):
+        return f"{news.what}: {news.done / news.total:.0%}"
+    record = news.record
     return (
-        f"epoch {record.epoch}/{epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
+        f"epoch {record.epoch}/{news.epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
         f"{record.images_per_second:,.0f} images/s"
     )

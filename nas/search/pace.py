@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Slots
 from nas.search.study import SearchStudy
-from nas.search.summary import states_of, summarize_front
+from nas.search.summary import summarize_front
 
 _WINDOW = timedelta(hours=1)
 
@@ -21,7 +22,8 @@ class Status:
         done: Slots of the budget that are used up, the baseline's not counted.
         baseline_done: Whether the baseline's slot is used up.
         baseline_failure: Why it gave no result, if so.
-        states: Trials by optuna's state, the baseline not counted.
+        states: Trials by optuna's state, the baseline not counted; PAUSED are those that run for optuna while
+            no worker has them.
         workers: Who holds a lease now.
         trials_per_hour: Over the last hour in which trials ended; None before the first.
         seconds_left: Until the budget is spent at that pace; None when nobody works.
@@ -54,11 +56,22 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
         done=counts.done - baseline_done,
         baseline_done=baseline_done,
         baseline_failure=summary.baseline_failure,
-        states=dict(states_of(study)),
+        states=_states(study, {owner.trial_id for owner in owners}),
         workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
         trials_per_hour=pace,
         seconds_left=0.0 if to_go == 0 else 3600 * to_go / pace if pace and owners else None,
         best_macro_f1=summary.best.macro_f1 if summary.best else None,
+    )
+
+
+def _states(study: SearchStudy, held: set[int | None]) -> dict[str, int]:
+    """How many trials are in each state; `held` are the identifiers of those that a worker has."""
+    records = (record for record in study.records() if not record.is_baseline)
+    return dict(
+        Counter(
+            "PAUSED" if record.state == "RUNNING" and record.trial_id not in held else record.state
+            for record in records
+        )
     )
 
 

@@ -33,6 +33,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -49,6 +50,7 @@ _slots = Table(
     Column("slot", Integer, primary_key=True, autoincrement=False),
     Column("trial_id", Integer),
     Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("crashes", Integer, nullable=False, server_default="0"),
     Column("owner", Text),
     Column("until", DateTime(timezone=True)),
     Column("state", Text, nullable=False, server_default="open"),
@@ -66,6 +68,7 @@ class Lease:
 
     Args:
         trial_id: Optuna's id of the trial that an earlier attempt began, to be taken up again; else None.
+        crashes: How often that trial has ended its trainer already.
     """
 
     study: str
@@ -73,6 +76,7 @@ class Lease:
     attempt: int
     owner: str
     trial_id: int | None
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class Slots:
         statement = missing.returning(_slots.c.slot)
         return len(self._run(lambda connection: connection.execute(statement).all()))
 
-    def claim(self, owner: str, lease_seconds: float) -> Lease | None:
+    def claim(self, owner: str, lease_seconds: float, *, baseline_only: bool = False) -> Lease | None:
         """Take the first slot that is free or whose lease expired; None when there is none now.
 
         When the connection breaks after the commit, the repeated call takes another slot and the first stays leased
@@ -144,11 +148,12 @@ class Slots:
 
         Args:
             owner: Unique among everything that claims at the same time, such as host, process and slot of it.
+            baseline_only: Take no other slot than the baseline's.
         """
         # Rows that other claims are taking are skipped rather than waited for.
         claimable = (
             select(_slots.c.slot)
-            .where(self._mine(), _claimable())
+            .where(self._mine(), _claimable(), _slots.c.slot == BASELINE_SLOT if baseline_only else true())
             .order_by(_slots.c.slot)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -158,14 +163,18 @@ class Slots:
             update(_slots)
             .where(self._mine(), _slots.c.slot == claimable.c.slot)
             .values(owner=owner, until=_after(lease_seconds), attempt=_slots.c.attempt + 1)
-            .returning(_slots.c.slot, _slots.c.attempt, _slots.c.trial_id)
+            .returning(_slots.c.slot, _slots.c.attempt, _slots.c.trial_id, _slots.c.crashes)
         )
         row = self._run(lambda connection: connection.execute(statement).one_or_none())
-        return None if row is None else Lease(self._study, row.slot, row.attempt, owner, row.trial_id)
+        return None if row is None else Lease(self._study, row.slot, row.attempt, owner, row.trial_id, row.crashes)
 
     def attach(self, lease: Lease, trial_id: int) -> bool:
         """Note the trial that works on the slot, for whoever may have to take it up again; False: lease lost."""
         return self._change(lease, _still_open(), trial_id=trial_id)
+
+    def note_crashes(self, lease: Lease, crashes: int) -> bool:
+        """Note how often the slot's trial has ended its trainer, for whoever takes it up again; False: lease lost."""
+        return self._change(lease, _still_open(), crashes=crashes)
 
     def renew(self, lease: Lease, lease_seconds: float) -> bool:
         """Prolong the lease from now on; False: lease lost, drop the work.
@@ -183,14 +192,9 @@ class Slots:
         mine_already = and_(_slots.c.state == "done", _slots.c.reason == reason)
         return self._change(lease, or_(_still_open(), mine_already), state="done", reason=reason, until=None)
 
-    def release(self, lease: Lease, *, keep_trial: bool) -> bool:
-        """Give the slot back at once; False: lease lost already.
-
-        Args:
-            keep_trial: The next owner takes up the same trial; otherwise it asks for a new one.
-        """
-        trial_id = _slots.c.trial_id if keep_trial else None
-        return self._change(lease, _still_open(), owner=None, until=None, trial_id=trial_id)
+    def release(self, lease: Lease) -> bool:
+        """Give the slot back at once, with its trial, which the next owner takes up; False: lease lost already."""
+        return self._change(lease, _still_open(), owner=None, until=None)
 
     def remaining(self) -> SlotCounts:
         """How many slots are claimable, leased and done."""
@@ -206,7 +210,7 @@ class Slots:
         statement = (
             update(_slots)
             .where(self._mine(), _slots.c.slot == BASELINE_SLOT, _slots.c.state == "done")
-            .values(state="open", owner=None, until=None, trial_id=None, reason=None)
+            .values(state="open", owner=None, until=None, trial_id=None, crashes=0, reason=None)
         )
         self._run(lambda connection: connection.execute(statement))
 
@@ -231,10 +235,15 @@ class Slots:
         statement = select(_slots.c.trial_id).where(self._mine(), _still_open(), _slots.c.trial_id.is_not(None))
         return set(self._run(lambda connection: connection.scalars(statement).all()))
 
-    def seconds_until_claimable(self) -> float | None:
-        """0 when a slot can be claimed now, else until the first lease expires; None when all slots are done."""
+    def seconds_until_claimable(self, *, baseline_only: bool = False) -> float | None:
+        """0 when a slot can be claimed now, else until the first lease expires; None when all slots are done.
+
+        Args:
+            baseline_only: Look at no other slot than the baseline's.
+        """
         wait = func.extract("epoch", func.coalesce(_slots.c.until, func.clock_timestamp()) - func.clock_timestamp())
-        statement = select(func.min(wait)).where(self._mine(), _still_open())
+        wanted = _slots.c.slot == BASELINE_SLOT if baseline_only else true()
+        statement = select(func.min(wait)).where(self._mine(), _still_open(), wanted)
         seconds = self._run(lambda connection: connection.scalar(statement))
         return None if seconds is None else max(0.0, float(seconds))
 

@@ -180,11 +180,11 @@ class SearchStudy:
         return OpenTrial(trial, self.spec.space.sample(trial))
 
     @_through_outages
-    def used_up(self, trial_id: int) -> bool:
-        """Whether a trial has ended in a way that counts: with anything but an interruption."""
+    def has_ended(self, trial_id: int) -> bool:
+        """Whether a trial has ended."""
         trials = self._study.get_trials(deepcopy=False)
         stored = next((trial for trial in trials if trial._trial_id == trial_id), None)
-        return stored is not None and stored.state.is_finished() and stored.user_attrs.get("reason") != "preempted"
+        return stored is not None and stored.state.is_finished()
 
     @_through_outages
     def twin(self, genome: Genome) -> TrialRecord | None:
@@ -236,7 +236,7 @@ class SearchStudy:
 
     @_through_outages
     def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
-        """Record why a trial gave no result; one that was interrupted is put up to be tried again."""
+        """Record why a trial gave no result."""
         self._tell_failed(opened.trial, failed)
 
     @_through_outages
@@ -288,9 +288,6 @@ class SearchStudy:
         trial.set_user_attr("reason", failed.reason)
         trial.set_user_attr("detail", failed.detail)
         self._tell(trial, state=TrialState.FAIL)
-        # Last: repeated after an outage, it would be queued twice.
-        if failed.reason == "preempted" and trial.params:
-            self._study.enqueue_trial(trial.params)
 
 
 def _has_ended(trial: Trial) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,9 +102,7 @@ def summarize_records(study: str, records: Sequence[TrialRecord]) -> FrontSummar
     """The front and baseline of a study's trials."""
     complete = [record for record in records if record.objectives is not None]
     failures = [
-        f"{record.reason}: {record.detail}"
-        for record in records
-        if record.is_baseline and record.state == "FAIL" and record.reason != "preempted"
+        f"{record.reason}: {record.detail}" for record in records if record.is_baseline and record.state == "FAIL"
     ]
     baseline = next((record for record in complete if record.is_baseline), None)
     searched = [record for record in complete if not record.is_baseline]
@@ -138,11 +135,6 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "reused_from": record.reused_from,
         "genome": record.genome.model_dump(mode="json", exclude_none=True) if record.genome else None,
     }
-
-
-def states_of(study: SearchStudy) -> Counter[str]:
-    """How many trials are in each state, the baseline not counted."""
-    return Counter(record.state for record in study.records() if not record.is_baseline)
 
 
 def _ratio_in_words(times_smaller: float) -> str:

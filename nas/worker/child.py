@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.facts import DataFacts
 from nas.genome import Architecture
 from nas.outcome import Completed, Cost, EpochRecord, Failed
 from nas.worker.messages import (
+    Alive,
     Fault,
     Measure,
     OpenData,
+    Pause,
+    Paused,
     Preview,
     Progressed,
+    Remark,
     Reply,
     Report,
     Request,
+    Resumed,
     SpacePreview,
     Train,
 )
+from nas.worker.patience import SHORTEST_SECONDS, Patience
 
 ReplyT = TypeVar("ReplyT")
 
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
+_PAUSE_SECONDS = 7.0
 
 
 class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
@@ -47,7 +55,8 @@ class TrainerChild:
         expected: What the data must be, each time they are loaded; None for anything.
         device: As in `NAS_DEVICE`.
         threads: Of the child's operations on the CPU.
-        stopped: Asked several times a second; once it says yes, the request under way is given up.
+        stopped: Asked several times a second; once it says yes, a training is paused, and any other request given up.
+        shortest_patience: Seconds of silence that a training is always granted.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class TrainerChild:
         threads: int,
         stopped: Callable[[], bool] = lambda: False,
         on_progress: Callable[[Progressed], None] = lambda progressed: None,
+        shortest_patience: float = SHORTEST_SECONDS,
     ) -> None:
         self._data = data
         self._expected = expected
@@ -66,6 +76,7 @@ class TrainerChild:
         self._threads = threads
         self._stopped = stopped
         self._on_progress = on_progress
+        self._shortest_patience = shortest_patience
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self._facts: DataFacts | None = None
@@ -113,14 +124,60 @@ class TrainerChild:
         """A search space in numbers; raises as `open_data` does."""
         return self._ask(request, SpacePreview)
 
-    def train(self, request: Train, on_report: Callable[[Report], None]) -> Completed | Failed:
-        """Train a genome; a lost child or an interruption is told as a failure."""
+    def train(
+        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool] = lambda: False
+    ) -> Completed | Failed | Paused:
+        """Train a genome; that the child is lost, or hangs and is killed, is told as a failure.
+
+        Args:
+            given_up: Asked several times a second; once it says yes, the training ends and keeps no checkpoint.
+        """
         try:
-            return cast("Completed | Failed", self._ask(request, (Completed, Failed), on_report))
+            return self._train(self._sent(request), on_report, given_up)
+        except (EOFError, ConnectionError):
+            return Failed("crashed", self._buried())
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
-        except Interrupted as interrupted:
-            return Failed("preempted", str(interrupted))
+        except Interrupted:
+            return Paused(None)
+
+    def _train(
+        self, connection: Connection, on_report: Callable[[Report], None], given_up: Callable[[], bool]
+    ) -> Completed | Failed | Paused:
+        patience, pause_until = Patience(self._shortest_patience), None
+        while True:
+            if pause_until is None and (self._stopped() or given_up()):
+                connection.send(Pause(keep=not given_up()))
+                pause_until = time.monotonic() + _PAUSE_SECONDS
+            if connection.poll(_POLL_SECONDS):
+                reply: Reply = connection.recv()
+                patience.heard(reply.patience_seconds if isinstance(reply, Alive) else None)
+                match reply:
+                    case EpochRecord() | Progressed() | Resumed() | Remark() | Alive():
+                        on_report(reply)
+                    case Completed() | Failed() | Paused():
+                        if pause_until is not None and not isinstance(reply, Paused):
+                            self._swallow_answer_to_pause(connection)
+                        return reply
+                    case Fault(message):
+                        raise NasError(message)
+                    case _:
+                        raise WorkerError(f"the trainer answered a training with {type(reply).__name__}")
+            elif pause_until is not None and time.monotonic() > pause_until:
+                self.close()
+                return Paused(None)
+            elif patience.is_over:
+                self.close()
+                return Failed("timed_out", f"no step in {patience.granted_seconds:.0f} s")
+
+    def _swallow_answer_to_pause(self, connection: Connection) -> None:
+        """The training ended before it heard of the pause, which is answered next."""
+        try:
+            if connection.poll(_LEAVE_SECONDS) and isinstance(connection.recv(), Paused):
+                return
+        except (EOFError, ConnectionError):
+            pass  # It has ended, after it gave its answer.
+        self.close()
 
     def close(self) -> None:
         """End the child at once; what it was doing is lost."""
@@ -134,25 +191,15 @@ class TrainerChild:
                 self._process.join()
         self._process = self._connection = self._facts = None
 
-    def _ask(
-        self,
-        request: Request,
-        wanted: type[ReplyT] | tuple[type[ReplyT], ...],
-        on_report: Callable[[Report], None] | None = None,
-    ) -> ReplyT:
-        """Send a request and wait for its answer; reports on the way are passed on."""
-        if self._connection is None:
-            self.open_data()
-        assert self._connection is not None
+    def _ask(self, request: Request, wanted: type[ReplyT]) -> ReplyT:
+        """Send a request and wait for its answer; progress on the way is passed on."""
         try:
-            self._connection.send(request)
+            connection = self._sent(request)
             while True:
-                reply = self._receive(self._connection)
+                reply = self._receive(connection)
                 if isinstance(reply, wanted):
                     return reply
                 match reply:
-                    case EpochRecord() | Progressed() if on_report is not None:
-                        on_report(reply)
                     case Progressed():
                         self._on_progress(reply)
                     case Fault(message):
@@ -160,14 +207,26 @@ class TrainerChild:
                     case _:
                         raise WorkerError(f"the trainer answered {type(request).__name__} with {type(reply).__name__}")
         except (EOFError, ConnectionError) as error:
-            assert self._process is not None
-            self._process.join(_LEAVE_SECONDS)
-            code = self._process.exitcode
-            self.close()
-            raise TrainerLost(f"the trainer process ended ({_exit_text(code)})") from error
+            raise TrainerLost(self._buried()) from error
         except Interrupted:
             self.close()
             raise
+
+    def _sent(self, request: Request) -> Connection:
+        """The connection to the child, which is started if need be, with a request under way."""
+        if self._connection is None:
+            self.open_data()
+        assert self._connection is not None
+        self._connection.send(request)
+        return self._connection
+
+    def _buried(self) -> str:
+        """Clear away a child that has ended, and say how it did."""
+        assert self._process is not None
+        self._process.join(_LEAVE_SECONDS)
+        code = self._process.exitcode
+        self.close()
+        return f"the trainer process ended ({_exit_text(code)})"
 
     def _receive(self, connection: Connection) -> Reply:
         # Asked first: a training whose epochs are shorter than the wait always has one to report.

@@ -6,47 +6,28 @@ import os
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import FrameType
 
 from nas.errors import NasError, WorkerError
-from nas.search.slots import Slots
-from nas.search.study import SearchStudy
-from nas.worker.child import TrainerChild
 from nas.worker.events import Listener
-from nas.worker.supervisor import Supervisor
+from nas.worker.supervisor import Orders, Post, Supervisor
 
-
-@dataclass(frozen=True)
-class Controls:
-    """How supervisors are told to end.
-
-    Attributes:
-        stop: End now; trials under way are put back.
-        deadline: Start no new trial.
-    """
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    deadline: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True)
-class Post:
-    """What one supervisor works with; a study instance is not shared between threads."""
-
-    study: SearchStudy
-    slots: Slots
-    child: TrainerChild
+_LEAVE_SECONDS = 9.0
 
 
 def run_crew(
-    posts: list[Callable[[], Post]], controls: Controls, listener: Listener, *, timeout_seconds: float | None
-) -> None:
+    posts: list[Callable[[], Post]], orders: Orders, listener: Listener, *, timeout_seconds: float | None = None
+) -> bool:
     """Run one supervisor a post, each in a thread, until the budget is spent, the time is up or a signal comes.
 
-    SIGINT and SIGTERM end the trials under way, which are put back for the next run; a second signal kills.
+    SIGINT and SIGTERM pause the trials under way, which are given back with their checkpoints; a second signal kills.
+
+    Returns:
+        Whether all supervisors ended. After a signal they have some seconds; who waits longer, for a database that is
+        away, is left, and its leases expire by themselves.
 
     Raises:
         NasError: Of the first supervisor that could not work.
@@ -54,22 +35,19 @@ def run_crew(
     faults: list[BaseException] = []
     threads = [
         threading.Thread(
-            target=_supervise, args=(number, post, controls, listener, faults), name=f"supervisor-{number}"
+            target=_supervise, args=(number, post, orders, listener, faults), name=f"supervisor-{number}", daemon=True
         )
         for number, post in enumerate(posts, 1)
     ]
-    timer = threading.Timer(timeout_seconds, controls.deadline.set) if timeout_seconds is not None else None
-    handlers = {one: signal.signal(one, _stopper(controls)) for one in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(timeout_seconds, orders.deadline.set) if timeout_seconds is not None else None
+    handlers = {one: signal.signal(one, _stopper(orders)) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         if timer is not None:
             timer.daemon = True
             timer.start()
         for thread in threads:
             thread.start()
-        for thread in threads:
-            # In short waits, for a blocked main thread would not see a signal.
-            while thread.is_alive():
-                thread.join(0.2)
+        all_ended = _wait(threads, orders)
     finally:
         if timer is not None:
             timer.cancel()
@@ -78,34 +56,39 @@ def run_crew(
     if faults:
         first = faults[0]
         raise first if isinstance(first, NasError) else WorkerError(f"a worker failed: {first!r}") from first
+    return all_ended
 
 
-def _stopper(controls: Controls) -> Callable[[int, FrameType | None], None]:
+def _wait(threads: list[threading.Thread], orders: Orders) -> bool:
+    """Wait for all threads, or some seconds from the signal on."""
+    leave_at: float | None = None
+    while any(thread.is_alive() for thread in threads):
+        # In short waits, for a blocked main thread would not see a signal.
+        next(thread for thread in threads if thread.is_alive()).join(0.1)
+        if orders.stop.is_set():
+            leave_at = leave_at or time.monotonic() + _LEAVE_SECONDS
+            if time.monotonic() > leave_at:
+                return False
+    return True
+
+
+def _stopper(orders: Orders) -> Callable[[int, FrameType | None], None]:
     def stop(number: int, frame: FrameType | None) -> None:
-        if controls.stop.is_set():
+        if orders.stop.is_set():
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        controls.stop.set()
+        orders.stop.set()
 
     return stop
 
 
 def _supervise(
-    number: int, post: Callable[[], Post], controls: Controls, listener: Listener, faults: list[BaseException]
+    number: int, post: Callable[[], Post], orders: Orders, listener: Listener, faults: list[BaseException]
 ) -> None:
+    owner = f"{socket.gethostname()}:{os.getpid()}:{number}:{uuid.uuid4().hex[:6]}"
     try:
-        made = post()
-        Supervisor(
-            made.study,
-            made.slots,
-            made.child,
-            number=number,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{number}:{uuid.uuid4().hex[:6]}",
-            listener=listener,
-            stop=controls.stop,
-            deadline=controls.deadline,
-        ).run()
+        Supervisor(post(), orders, number=number, owner=owner, listener=listener).run()
     except BaseException as fault:  # the thread's boundary: handed to the main thread
         faults.append(fault)
         # What stops one stops all: they share the data and the database.
-        controls.stop.set()
+        orders.stop.set()

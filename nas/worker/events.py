@@ -9,22 +9,50 @@ from nas.outcome import Cost, EpochRecord, Outcome
 
 
 @dataclass(frozen=True)
-class TrialStarted:
-    """A genome is being trained. `worker` counts the supervisors of this process from 1."""
+class Place:
+    """Where something happens.
+
+    Attributes:
+        worker: Counts the supervisors of this process from 1.
+        slot: Of the study's budget.
+        number: The trial's.
+    """
 
     worker: int
+    slot: int
     number: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained there."""
+
     is_baseline: bool
     family: str
     cost: Cost
 
 
 @dataclass(frozen=True)
+class TrialStarted:
+    """A genome is being trained."""
+
+    place: Place
+    subject: Subject
+
+
+@dataclass(frozen=True)
+class TrialResumed:
+    """A training goes on from a checkpoint, after so many whole epochs."""
+
+    place: Place
+    epochs_done: int
+
+
+@dataclass(frozen=True)
 class EpochEnded:
     """One epoch of a trial is done."""
 
-    worker: int
-    number: int
+    place: Place
     epochs: int
     record: EpochRecord
 
@@ -33,21 +61,30 @@ class EpochEnded:
 class Preparing:
     """A trial's training waits for something that takes long: of `total` steps, `done` are done."""
 
-    worker: int
+    place: Place
     what: str
     done: int
     total: int
 
 
 @dataclass(frozen=True)
+class TrialPaused:
+    """A trial was given back, to be taken up again by whoever is next.
+
+    Attributes:
+        epoch: The one under way, from 1; None where no checkpoint could be kept at the end.
+    """
+
+    place: Place
+    epoch: int | None
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial was told. `on_front` is for completed ones."""
 
-    worker: int
-    number: int
-    is_baseline: bool
-    family: str
-    cost: Cost
+    place: Place
+    subject: Subject
     outcome: Outcome
     on_front: bool = False
 
@@ -56,18 +93,22 @@ class TrialEnded:
 class TrialReused:
     """A trial took over the result of an earlier one of the same genome."""
 
-    worker: int
-    number: int
+    place: Place
     twin: int
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something worth a line: a resumed trial, a lost lease."""
+    """Something about a trial that is worth a line: a lost lease, a crash, a checkpoint refused.
 
-    worker: int
+    Attributes:
+        is_end: Whether this supervisor has no more to do with the trial.
+    """
+
+    place: Place
     text: str
+    is_end: bool = False
 
 
-Event = TrialStarted | Preparing | EpochEnded | TrialEnded | TrialReused | Notice
+Event = TrialStarted | TrialResumed | Preparing | EpochEnded | TrialPaused | TrialEnded | TrialReused | Notice
 Listener = Callable[[Event], None]

@@ -19,11 +19,13 @@ class OpenData:
     Attributes:
         folder: Downloads and caches.
         precision: As in `TrainingSpec`.
+        deterministic: Likewise.
     """
 
     spec: DataSpec
     folder: Path
     precision: str
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,76 @@ class Preview:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a genome on the open data. Answered by an `EpochRecord` each epoch, then `Completed` or `Failed`.
+    """Train a genome on the open data, from its last checkpoint if there is one.
+
+    Reported on by `Resumed`, `Progressed`, `Alive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`
+    or `Paused`.
 
     Attributes:
         weights: Where to write the weights file of a completed training.
+        checkpoints: The trial's own folder of checkpoints.
+        attempt: Of the slot's lease; see `nas.training.checkpoint`.
+        micro_batches: As in `nas.training.task.Plan`.
+        checkpoint_seconds: Between two checkpoints.
     """
 
     genome: Genome
     epochs: int
     seed: int
     weights: Path
+    checkpoints: Path
+    attempt: int = 1
+    micro_batches: int = 1
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Sent while a training runs: finish the step and answer `Paused`.
+
+    Attributes:
+        keep: Whether to keep a checkpoint first; without it the training is somebody else's by now.
+    """
+
+    keep: bool = True
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A training ended where it can go on.
+
+    Attributes:
+        epoch: The one under way, from 1; None where no checkpoint says.
+    """
+
+    epoch: int | None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A training goes on from a checkpoint.
+
+    Attributes:
+        epochs_done: None where every checkpoint was refused, so that it begins again.
+        refused: Why checkpoints were not taken, one line each.
+    """
+
+    epochs_done: int | None
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A training goes on; silence of so many seconds, or of a minute, means nothing."""
+
+    patience_seconds: float
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A training goes on in spite of something that a person should know."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -95,8 +157,8 @@ class SpacePreview:
     share_within_budget: float
 
 
-Report = EpochRecord | Progressed
+Report = EpochRecord | Progressed | Resumed | Remark | Alive
 """Sent on the way to an answer."""
 
-Request = OpenData | Measure | Preview | Train
-Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Fault | Report
+Request = OpenData | Measure | Preview | Train | Pause
+Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Paused | Fault | Report

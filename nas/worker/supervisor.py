@@ -7,17 +7,45 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.outcome import Completed, Cost, Failed, FailureReason, Infeasible
+from nas.outcome import Completed, Failed, Infeasible, Outcome
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, Slots
 from nas.search.study import OpenTrial, SearchStudy
+from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import Interrupted, TrainerChild, TrainerLost
-from nas.worker.events import EpochEnded, Listener, Notice, Preparing, TrialEnded, TrialReused, TrialStarted
+from nas.worker.events import Listener, Notice, Place, Subject, TrialEnded, TrialPaused, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
-from nas.worker.messages import Progressed, Report, Train
+from nas.worker.messages import Paused
+from nas.worker.tries import Tries
 
 LEASE_SECONDS = 60.0
 _IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Post:
+    """What one supervisor works with; a study instance is not shared between threads."""
+
+    study: SearchStudy
+    slots: Slots
+    child: TrainerChild
+    checkpoints: TrialCheckpoints
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a supervisor is to do.
+
+    Attributes:
+        stop: Set to end: the trial under way is paused and given back.
+        deadline: Set when no new trial is to be started.
+        baseline_only: Take no other slot than the baseline's.
+    """
+
+    stop: threading.Event
+    deadline: threading.Event
+    baseline_only: bool = False
+    lease_seconds: float = LEASE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -26,15 +54,8 @@ class Attempt:
 
     lease: Lease
     trial: OpenTrial
-    cost: Cost
-
-    @property
-    def family(self) -> str:
-        return self.trial.genome.architecture.family
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.lease.slot == BASELINE_SLOT
+    place: Place
+    subject: Subject
 
 
 class Supervisor:
@@ -43,32 +64,15 @@ class Supervisor:
     Args:
         number: Of this supervisor in its process, from 1.
         owner: Who holds the leases, for people to read.
-        stop: Set to end: the trial under way is put back.
-        deadline: Set when no new trial is to be started.
     """
 
-    def __init__(
-        self,
-        study: SearchStudy,
-        slots: Slots,
-        child: TrainerChild,
-        *,
-        number: int,
-        owner: str,
-        listener: Listener,
-        stop: threading.Event,
-        deadline: threading.Event,
-        lease_seconds: float = LEASE_SECONDS,
-    ) -> None:
-        self._study = study
-        self._slots = slots
-        self._child = child
+    def __init__(self, post: Post, orders: Orders, *, number: int, owner: str, listener: Listener) -> None:
+        self._study, self._slots, self._child = post.study, post.slots, post.child
+        self._checkpoints = post.checkpoints
+        self._orders = orders
         self._number = number
         self._owner = owner
         self._listener = listener
-        self._stop = stop
-        self._deadline = deadline
-        self._lease_seconds = lease_seconds
 
     def run(self) -> None:
         """Work until every slot of the study is done.
@@ -76,17 +80,18 @@ class Supervisor:
         Raises:
             NasError: The data cannot be loaded, or the database stays away.
         """
+        orders = self._orders
         try:
             self._child.open_data()
-            while not (self._stop.is_set() or self._deadline.is_set()):
-                lease = self._slots.claim(self._owner, self._lease_seconds)
+            while not (orders.stop.is_set() or orders.deadline.is_set()):
+                lease = self._slots.claim(self._owner, orders.lease_seconds, baseline_only=orders.baseline_only)
                 if lease is not None:
                     self._hold(lease)
-                elif self._slots.seconds_until_claimable() is None:
+                elif self._slots.seconds_until_claimable(baseline_only=orders.baseline_only) is None:
                     return
                 else:
                     # The others are training the last trials; should one be lost, its slot comes free.
-                    self._stop.wait(_IDLE_SECONDS)
+                    orders.stop.wait(_IDLE_SECONDS)
         except Interrupted:
             return
         finally:
@@ -94,84 +99,96 @@ class Supervisor:
 
     def _hold(self, lease: Lease) -> None:
         """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
-        if lease.trial_id is not None and self._study.used_up(lease.trial_id):
+        if lease.trial_id is not None and self._study.has_ended(lease.trial_id):
             # Its worker was lost after it told the trial and before it closed the slot.
-            self._close(lease, "told by a worker that was lost")
+            self._slots.finish(lease, "told by a worker that was lost")
             return
-        with Heartbeat(self._slots, lease, self._lease_seconds) as heartbeat:
+        with Heartbeat(self._slots, lease, self._orders.lease_seconds) as heartbeat:
             trial = self._begin(lease)
-            try:
-                cost = self._child.measure(trial.genome.architecture)
-            except (Interrupted, TrainerLost) as ended:
-                reason: FailureReason = "preempted" if isinstance(ended, Interrupted) else "crashed"
-                if self._keeps(lease, heartbeat, trial):
-                    self._study.tell_failed(trial, Failed(reason, f"before its training began: {ended}"))
-                    self._close(lease, reason)
+            if trial is None:
                 return
-            attempt = Attempt(lease, trial, cost)
-            self._study.note_genome(trial, cost)
+            place = Place(self._number, lease.slot, trial.number)
+            attempt = self._measure(lease, trial, place, heartbeat)
+            if attempt is None:
+                return
             twin = self._study.twin(trial.genome)
             if twin is not None:
-                if self._keeps(lease, heartbeat, trial):
+                if self._keeps(lease, heartbeat, place):
                     self._tell_twin(attempt, twin)
             elif self._over_budget(attempt):
-                if self._keeps(lease, heartbeat, trial):
+                if self._keeps(lease, heartbeat, place):
                     self._tell_infeasible(attempt)
             else:
                 self._train(attempt, heartbeat)
 
-    def _begin(self, lease: Lease) -> OpenTrial:
-        """The slot's own unfinished trial, or a new one."""
+    def _begin(self, lease: Lease) -> OpenTrial | None:
+        """The slot's own unfinished trial, or a new one; None if the lease was lost on the way."""
         resumed = self._study.resume(lease.trial_id) if lease.trial_id is not None else None
         if resumed is not None:
-            self._listener(Notice(self._number, f"trial {resumed.number} lost its worker and is taken up again"))
             return resumed
-        trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
-        self._slots.attach(lease, trial.trial_id)
-        return trial
+        while True:
+            trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
+            if not self._slots.attach(lease, trial.trial_id):
+                return None
+            # While no slot named it, the trial may have been failed as one whose worker was lost.
+            if not self._study.has_ended(trial.trial_id):
+                return trial
 
-    def _keeps(self, lease: Lease, heartbeat: Heartbeat, trial: OpenTrial) -> bool:
+    def _measure(self, lease: Lease, trial: OpenTrial, place: Place, heartbeat: Heartbeat) -> Attempt | None:
+        """Count a network's parameters and note what the trial is; None if that could not be done."""
+        try:
+            cost = self._child.measure(trial.genome.architecture)
+        except Interrupted:
+            self._pause(lease, place, Paused(None))
+            return None
+        except TrainerLost as lost:
+            if self._keeps(lease, heartbeat, place):
+                self._study.tell_failed(trial, Failed("crashed", f"before its training began: {lost}"))
+                self._slots.finish(lease, "crashed")
+            return None
+        self._study.note_genome(trial, cost)
+        subject = Subject(lease.slot == BASELINE_SLOT, trial.genome.architecture.family, cost)
+        return Attempt(lease, trial, place, subject)
+
+    def _keeps(self, lease: Lease, heartbeat: Heartbeat, place: Place) -> bool:
         """Whether the slot is still this supervisor's, asked before each tell; the result is dropped otherwise."""
-        if not heartbeat.lost and self._slots.renew(lease, self._lease_seconds):
+        if not heartbeat.lost and self._slots.renew(lease, self._orders.lease_seconds):
             return True
-        self._listener(Notice(self._number, f"trial {trial.number}: the lease was lost; its result is dropped"))
+        self._listener(Notice(place, "the lease was lost; its result is dropped", is_end=True))
         return False
-
-    def _close(self, lease: Lease, reason: str) -> None:
-        """Use the slot up, or give it back if its trial was only interrupted."""
-        if reason == "preempted":
-            self._slots.release(lease, keep_trial=False)
-        else:
-            self._slots.finish(lease, reason)
 
     def _over_budget(self, attempt: Attempt) -> bool:
         max_params = self._study.spec.budget.max_params
-        return max_params is not None and attempt.cost.params > max_params and not attempt.is_baseline
+        return max_params is not None and attempt.subject.cost.params > max_params and not attempt.subject.is_baseline
 
     def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
-        spec, trial = self._study.spec, attempt.trial
-        self._listener(TrialStarted(self._number, trial.number, attempt.is_baseline, attempt.family, attempt.cost))
-
-        def report(news: Report) -> None:
-            if isinstance(news, Progressed):
-                self._listener(Preparing(self._number, news.what, news.done, news.total))
-            else:
-                self._listener(EpochEnded(self._number, trial.number, spec.budget.epochs, news))
-
+        self._listener(TrialStarted(attempt.place, attempt.subject))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            weights = Path(folder) / f"trial-{trial.number}.safetensors"
-            request = Train(trial.genome, spec.budget.epochs, spec.training.seed, weights)
-            outcome = self._child.train(request, report)
-            if not self._keeps(attempt.lease, heartbeat, trial):
+            weights = Path(folder) / f"trial-{attempt.trial.number}.safetensors"
+            tries = Tries(
+                self._child, self._slots, attempt.lease, self._study.spec, self._listener, lambda: heartbeat.lost
+            )
+            outcome = tries.run(
+                attempt.place, attempt.trial.genome, weights, self._checkpoints.of(attempt.trial.number)
+            )
+            if not self._keeps(attempt.lease, heartbeat, attempt.place):
                 return
-            if isinstance(outcome, Completed):
-                self._tell_completed(attempt, outcome, weights)
-            else:
-                self._tell_failed(attempt, outcome)
+            match outcome:
+                case Completed():
+                    self._tell_completed(attempt, outcome, weights)
+                case Failed():
+                    self._tell_failed(attempt, outcome)
+                case Paused():
+                    self._pause(attempt.lease, attempt.place, outcome)
+
+    def _pause(self, lease: Lease, place: Place, paused: Paused) -> None:
+        """Give the slot back with its trial, for any worker to take up."""
+        self._slots.release(lease)
+        self._listener(TrialPaused(place, paused.epoch))
 
     def _tell_completed(self, attempt: Attempt, outcome: Completed, weights: Path) -> None:
-        on_front = self._study.tell_completed(attempt.trial, outcome, attempt.cost, weights)
-        self._close(attempt.lease, "completed")
+        on_front = self._study.tell_completed(attempt.trial, outcome, attempt.subject.cost, weights)
+        self._close(attempt, "completed")
         self._ended(attempt, outcome, on_front=on_front)
 
     def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
@@ -179,24 +196,25 @@ class Supervisor:
             self._tell_failed(attempt, Failed("diverged", f"as trial {twin.number} of the same genome did"))
             return
         self._study.tell_twin(attempt.trial, twin)
-        self._close(attempt.lease, "reused")
-        self._listener(TrialReused(self._number, attempt.trial.number, twin.number))
+        self._close(attempt, "reused")
+        self._listener(TrialReused(attempt.place, twin.number))
 
     def _tell_infeasible(self, attempt: Attempt) -> None:
         assert self._study.spec.budget.max_params is not None
-        outcome = Infeasible(attempt.cost.params, self._study.spec.budget.max_params)
-        self._study.tell_infeasible(attempt.trial, attempt.cost, outcome)
-        self._close(attempt.lease, "over_budget")
+        outcome = Infeasible(attempt.subject.cost.params, self._study.spec.budget.max_params)
+        self._study.tell_infeasible(attempt.trial, attempt.subject.cost, outcome)
+        self._close(attempt, "over_budget")
         self._ended(attempt, outcome)
 
     def _tell_failed(self, attempt: Attempt, outcome: Failed) -> None:
         self._study.tell_failed(attempt.trial, outcome)
-        self._close(attempt.lease, outcome.reason)
+        self._close(attempt, outcome.reason)
         self._ended(attempt, outcome)
 
-    def _ended(self, attempt: Attempt, outcome: Completed | Infeasible | Failed, *, on_front: bool = False) -> None:
-        self._listener(
-            TrialEnded(
-                self._number, attempt.trial.number, attempt.is_baseline, attempt.family, attempt.cost, outcome, on_front
-            )
-        )
+    def _close(self, attempt: Attempt, reason: str) -> None:
+        """Use the slot up; its trial needs its checkpoints no more."""
+        self._slots.finish(attempt.lease, reason)
+        self._checkpoints.drop(attempt.trial.number)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome, *, on_front: bool = False) -> None:
+        self._listener(TrialEnded(attempt.place, attempt.subject, outcome, on_front))

@@ -5,6 +5,7 @@ It never touches the database. It ends when its supervisor closes the pipe.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import traceback
 from multiprocessing.connection import Connection
@@ -22,13 +23,29 @@ from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.outcome import Completed, Cost, Failed
 from nas.space import Space
-from nas.training.device import Compute
-from nas.training.fit import fit
+from nas.training.checkpoint import CheckpointFolder
+from nas.training.device import Compute, make_deterministic
+from nas.training.fit import Interruption, fit
 from nas.training.loop import Diverged
+from nas.training.state import State
 from nas.training.task import Plan, Task
 from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
-from nas.worker.messages import Fault, Measure, OpenData, Preview, Progressed, Reply, Request, SpacePreview, Train
+from nas.worker.messages import (
+    Fault,
+    Measure,
+    OpenData,
+    Pause,
+    Paused,
+    Preview,
+    Progressed,
+    Reply,
+    Request,
+    Resumed,
+    SpacePreview,
+    Train,
+)
 from nas.worker.preview import preview_space
+from nas.worker.watcher import Watcher
 
 
 def serve(connection: Connection, device: str, threads: int) -> None:
@@ -39,6 +56,9 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     """
     # Ctrl-C reaches the whole process group; the supervisor decides what becomes of its child.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        # Where memory runs out, the kernel is to end this process and not its supervisor.
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     torch.set_num_threads(threads)
     trainer = Trainer(connection, device)
     while True:
@@ -48,7 +68,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
             return
         try:
             connection.send(_answered(trainer, request))
-        except (BrokenPipeError, ConnectionResetError):
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             # The supervisor is gone, and with it whoever would read an answer.
             return
 
@@ -59,7 +79,7 @@ def _answered(trainer: Trainer, request: Request) -> Reply:
         return trainer.answer(request)
     except NasError as error:
         return Fault(str(error))
-    except (BrokenPipeError, ConnectionResetError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
         return Fault(f"the trainer could not answer {type(request).__name__}: {_in_one_line(error)}")
@@ -97,11 +117,16 @@ class Trainer:
                 return self._preview(request)
             case Train():
                 return self._train(request)
+            case Pause():
+                # It came when the training had just ended; its answer is on the way.
+                return Paused(None)
             case _:
                 assert_never(request)
 
     def _open(self, request: OpenData) -> DataFacts:
         self._compute = Compute.choose(self._device, request.precision)
+        if request.deterministic:
+            make_deterministic(self._compute.device)
         self._folder = request.folder
         data = load_data(request.spec, request.folder, self._report)
         normalization = Normalization.of(data.train.images)
@@ -127,31 +152,48 @@ class Trainer:
         facts, _, _ = self._opened()
         return preview_space(Space.parse(request.tables), facts, request.max_params, request.num_samples)
 
-    def _train(self, request: Train) -> Completed | Failed:
+    def _train(self, request: Train) -> Completed | Failed | Paused:
         facts, task, compute = self._opened()
+        checkpoints = CheckpointFolder(
+            request.checkpoints, f"{request.attempt:06d}", f"{request.genome.key} {request.epochs} {request.seed}"
+        )
+        watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
         try:
+            start = self._resumed(checkpoints)
             torch.manual_seed(request.seed)
             network = build_network(request.genome.architecture, facts.channels, len(facts.classes))
             network = network.to(compute.device)
             fitted = fit(
-                network, request.genome.recipe, task, Plan(request.epochs, request.seed),
+                network, request.genome.recipe, task, Plan(request.epochs, request.seed, request.micro_batches),
                 compute=compute, cache=self._folder / "neighbors", on_epoch=self._connection.send,
-                progress=self._report,
+                progress=self._report, start=start, watch=watcher,
             )  # fmt: skip
             save_weights(
                 request.weights, network, Blueprint(request.genome, facts, fitted.scores.summary),
                 task.validation.images[:SAMPLE_IMAGES],
             )  # fmt: skip
             return Completed(fitted.scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
+        except Interruption as interruption:
+            if watcher.keeps:
+                watcher.save(interruption.state, interruption.num_steps)
+            return Paused(interruption.epochs_done + 1)
         except Diverged as error:
             return Failed("diverged", str(error))
         except torch.OutOfMemoryError as error:
             return Failed("out_of_memory", str(error).splitlines()[0])
-        except (NasError, BrokenPipeError, ConnectionResetError):
+        except (NasError, EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
             return Failed("crashed", _in_one_line(error))
+
+    def _resumed(self, checkpoints: CheckpointFolder) -> State | None:
+        """The state to go on from, which is told; None for a beginning."""
+        state, refused = checkpoints.latest()
+        if state is not None or refused:
+            epochs_done = None if state is None else len(state.part("progress").values["curve"])
+            self._connection.send(Resumed(epochs_done, tuple(refused)))
+        return state
 
 
 def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:

@@ -141,8 +141,9 @@ def test_an_interrupted_search_goes_on_and_spends_its_budget_exactly(terminal: T
     terminal.run(*search)
     after = terminal.json("status", "interrupted")
     assert (after["done"], after["baseline_done"]) == (8, True)
-    # Interrupted trials are in the record as FAIL, and their genomes were tried again within the budget.
-    assert after["states"]["COMPLETE"] + after["states"].get("PRUNED", 0) == 8
+    # The paused trials were taken up again: nothing failed, and nothing was lost.
+    assert after["states"].keys() <= {"COMPLETE", "PRUNED"}
+    assert sum(after["states"].values()) == 8
 
 
 def test_no_trial_is_started_after_the_timeout(terminal: Terminal) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+import torch
 from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
@@ -21,10 +25,12 @@ from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.training.weights import load_weights
+from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild, TrainerLost
-from nas.worker.crew import Controls, Post, run_crew
+from nas.worker.crew import run_crew
 from nas.worker.events import EpochEnded, Event, TrialEnded
-from nas.worker.messages import OpenData, Progressed, Report, Train
+from nas.worker.messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Train
+from nas.worker.supervisor import Orders, Post
 from tests.tiny_study import tiny_spec
 
 SMALL = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))
@@ -34,8 +40,11 @@ def genome(learning_rate: float = 0.01) -> Genome:
     return Genome(architecture=SMALL, recipe=Recipe(learning_rate=learning_rate, batch_size=32))
 
 
-def new_child(folder: Path, stopped: Callable[[], bool] = lambda: False) -> TrainerChild:
-    return TrainerChild(OpenData(tiny_spec().data, folder, "float32"), device="cpu", threads=1, stopped=stopped)
+def new_child(
+    folder: Path, stopped: Callable[[], bool] = lambda: False, *, deterministic: bool = False, **arguments: Any
+) -> TrainerChild:
+    data = OpenData(tiny_spec().data, folder, "float32", deterministic)
+    return TrainerChild(data, device="cpu", threads=1, stopped=stopped, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +67,21 @@ def pid_of(child: TrainerChild) -> int:
     return process.pid
 
 
-def quiet(record: EpochRecord) -> None:
+def quiet(report: Report) -> None:
     pass
+
+
+def request(genome: Genome, epochs: int, folder: Path, **changes: Any) -> Train:
+    folder.mkdir(exist_ok=True)
+    return Train(genome, epochs, 0, folder / "w", folder / "checkpoints", **changes)
 
 
 def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChild, tmp_path: Path) -> None:
     pid = pid_of(child)
-    records: list[EpochRecord] = []
-    outcome = child.train(Train(genome(), 2, 0, tmp_path / "w"), records.append)
+    reports: list[Report] = []
+    outcome = child.train(request(genome(), 2, tmp_path), reports.append)
     assert isinstance(outcome, Completed)
+    records = [report for report in reports if isinstance(report, EpochRecord)]
     assert outcome.curve == tuple(records)
     assert [record.epoch for record in records] == [1, 2]
     blueprint = load_weights(tmp_path / "w").blueprint
@@ -78,7 +93,7 @@ def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChi
 def test_a_search_for_neighbours_is_told_on_the_way(child: TrainerChild, tmp_path: Path) -> None:
     smote = Genome(architecture=SMALL, recipe=Recipe(imbalance=Imbalance(name="smote"), batch_size=32))
     reports: list[Report] = []
-    outcome = child.train(Train(smote, 1, 0, tmp_path / "w"), reports.append)
+    outcome = child.train(request(smote, 1, tmp_path), reports.append)
     assert isinstance(outcome, Completed)
     *searched, last = reports
     assert all(isinstance(report, Progressed) and report.what == "finding neighbours" for report in searched)
@@ -104,7 +119,7 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
             schedule=Schedule(name="cosine"),
         ),
     )
-    outcome = child.train(Train(diverging, 1, 0, tmp_path / "w"), quiet)
+    outcome = child.train(request(diverging, 1, tmp_path), quiet)
     assert outcome == Failed("diverged", f"the {which} loss of epoch 1 is nan")
     assert not (tmp_path / "w").exists()
 
@@ -125,21 +140,108 @@ def test_killed_while_training_it_is_replaced(folder: Path, tmp_path: Path) -> N
     try:
         child.open_data()
         first = pid_of(child)
-        outcome = child.train(Train(genome(), 1000, 0, tmp_path / "w"), lambda record: os.kill(first, signal.SIGKILL))
+        outcome = child.train(request(genome(), 1000, tmp_path), lambda report: os.kill(first, signal.SIGKILL))
         assert outcome == Failed("crashed", "the trainer process ended (signal 9)")
-        assert isinstance(child.train(Train(genome(), 1, 0, tmp_path / "w"), quiet), Completed)
+        assert isinstance(child.train(request(genome(), 1, tmp_path), quiet), Completed)
         assert pid_of(child) != first
     finally:
         child.close()
 
 
-def test_a_stop_ends_the_training_within_a_second(folder: Path, tmp_path: Path) -> None:
-    stop = threading.Event()
-    child = new_child(folder, stop.is_set)
+def stop_after(epochs: int, stop: threading.Event) -> Callable[[Report], None]:
+    def heard(report: Report) -> None:
+        if isinstance(report, EpochRecord) and report.epoch == epochs:
+            stop.set()
+
+    return heard
+
+
+def test_a_stop_pauses_the_training_and_another_process_goes_on_to_the_same_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    stop, reports = threading.Event(), list[Report]()
+    first, second = (new_child(folder, asked, deterministic=True) for asked in (stop.is_set, lambda: False))
+    try:
+        first.open_data()
+        paused = first.train(request(genome(), 60, tmp_path), stop_after(20, stop))
+        assert isinstance(paused, Paused)
+        assert paused.epoch is not None
+        assert 20 < paused.epoch < 60
+        outcome = second.train(request(genome(), 60, tmp_path, attempt=2), reports.append)
+        assert reports[0] == Resumed(paused.epoch - 1, ())
+        assert isinstance(outcome, Completed)
+        assert [record.epoch for record in outcome.curve] == list(range(1, 61))
+        undisturbed = second.train(request(genome(), 60, tmp_path / "undisturbed"), quiet)
+        assert isinstance(undisturbed, Completed)
+    finally:
+        first.close(), second.close()
+    resumed, whole = (load_weights(path / "w").state for path in (tmp_path, tmp_path / "undisturbed"))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
+    assert outcome.scores == undisturbed.scores
+
+
+def test_a_training_that_is_somebody_elses_by_now_ends_without_a_checkpoint(
+    child: TrainerChild, tmp_path: Path
+) -> None:
+    lost, pid = threading.Event(), pid_of(child)
+    outcome = child.train(request(genome(), 100_000, tmp_path), stop_after(3, lost), lost.is_set)
+    assert outcome == Paused(outcome.epoch if isinstance(outcome, Paused) else None)
+    assert not (tmp_path / "checkpoints").exists()
+    assert pid_of(child) == pid
+    assert isinstance(child.train(request(genome(), 1, tmp_path), quiet), Completed)
+
+
+def test_a_pause_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerChild, tmp_path: Path) -> None:
+    for epochs in (1, 2, 3) * 5:
+        lost = threading.Event()
+        outcome = child.train(request(genome(), epochs, tmp_path / str(epochs)), stop_after(epochs, lost), lost.is_set)
+        assert isinstance(outcome, Completed | Paused)
+        assert child.measure(SMALL).params == 1362
+
+
+def test_checkpoints_are_kept_as_it_trains_and_a_damaged_one_is_said(folder: Path, tmp_path: Path) -> None:
+    child = new_child(folder)
+    reports: list[Report] = []
     try:
         child.open_data()
-        outcome = child.train(Train(genome(), 100_000, 0, tmp_path / "w"), lambda record: stop.set())
-        assert outcome == Failed("preempted", "the worker was asked to stop")
+
+        def kill(report: Report) -> None:
+            if isinstance(report, EpochRecord) and report.epoch == 30:
+                os.kill(pid_of(child), signal.SIGKILL)
+
+        assert isinstance(child.train(request(genome(), 90, tmp_path, checkpoint_seconds=0.01), kill), Failed)
+        older, newest = sorted(path for path in (tmp_path / "checkpoints").iterdir() if path.name[0] != ".")
+        newest.write_bytes(newest.read_bytes()[:-1] + b"?")
+        outcome = child.train(request(genome(), 31, tmp_path), reports.append)
+        assert isinstance(outcome, Completed)
+    finally:
+        child.close()
+    assert reports[0] == Resumed(None, (f"{newest}: damaged (its SHA-256 is another)", f"{older}: of another training"))
+
+
+def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").touch()
+    reports: list[Report] = []
+    outcome = child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append)
+    assert isinstance(outcome, Completed)
+    assert Remark("no checkpoint could be kept (File exists)") in reports
+
+
+def test_a_child_that_hangs_is_killed(folder: Path, tmp_path: Path) -> None:
+    child = new_child(folder, shortest_patience=1.0)
+    try:
+        child.open_data()
+        pid = pid_of(child)
+
+        def stop_it(report: Report) -> None:
+            if isinstance(report, EpochRecord) and report.epoch == 5:
+                os.kill(pid, signal.SIGSTOP)
+
+        started = time.monotonic()
+        outcome = child.train(request(genome(), 100_000, tmp_path), stop_it)
+        assert outcome == Failed("timed_out", "no step in 1 s")
+        assert time.monotonic() - started < 30
+        assert not psutil.pid_exists(pid)
     finally:
         child.close()
 
@@ -172,22 +274,24 @@ def test_a_crew_outlives_a_killed_trainer_and_spends_the_budget(
 
     def listen(event: Event) -> None:
         events.append(event)
-        if isinstance(event, EpochEnded) and not killed and event.worker == 1:
+        if isinstance(event, EpochEnded) and not killed and event.place.worker == 1:
             # One epoch is the whole training: the next request is the one that finds the trainer gone.
-            killed.append(event.number)
+            killed.append(event.place.number)
             os.kill(pid_of(children[0]), signal.SIGKILL)
 
-    run_crew(
-        [lambda c=c: Post(SearchStudy.open(connect(), spec.name), slots, c) for c in children],  # type: ignore[misc]
-        Controls(),
+    checkpoints = TrialCheckpoints(tmp_path, spec.name)
+    assert run_crew(
+        [
+            lambda c=c: Post(SearchStudy.open(connect(), spec.name), slots, c, checkpoints)  # type: ignore[misc]
+            for c in children
+        ],
+        Orders(threading.Event(), threading.Event()),
         listen,
-        timeout_seconds=None,
     )
     assert killed
     ended = [event for event in events if isinstance(event, TrialEnded)]
     assert len(ended) == 5
-    for event in ended:
-        assert isinstance(event.outcome, Completed) or event.number in killed
+    assert all(isinstance(event.outcome, Completed) for event in ended)
     remaining = slots.remaining()
     assert (remaining.open, remaining.leased, remaining.done) == (0, 0, 5)
     summary = summarize_front(study)

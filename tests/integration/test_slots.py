@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from nas import database
 from nas.errors import DatabaseError
-from nas.search.slots import Lease, Owner, SlotCounts, Slots, create_table
+from nas.search.slots import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots, create_table
 
 LONG = 60.0
 SHORT = 0.15
@@ -102,8 +102,9 @@ def test_a_late_owner_changes_nothing(slots: Slots, engine: Engine) -> None:
     before = rows(engine)
     assert not slots.renew(late, LONG)
     assert not slots.attach(late, 7)
+    assert not slots.note_crashes(late, 1)
     assert not slots.finish(late, "completed")
-    assert not slots.release(late, keep_trial=False)
+    assert not slots.release(late)
     assert rows(engine) == before
     assert slots.finish(current, "completed")
     after = rows(engine)
@@ -152,14 +153,30 @@ def test_times_are_the_clocks_not_the_transactions(slots: Slots, engine: Engine)
         assert 0.1 < inside.owners()[0].seconds_left < 0.3
 
 
-@pytest.mark.parametrize(("keep_trial", "trial_id"), [(True, 5), (False, None)])
-def test_a_released_slot_is_free_at_once(slots: Slots, keep_trial: bool, trial_id: int | None) -> None:
+def test_a_released_slot_is_free_at_once_with_its_trial(slots: Slots) -> None:
     slots.open_slots(0)
     lease = claimed(slots)
     slots.attach(lease, 5)
-    assert slots.release(lease, keep_trial=keep_trial)
+    assert slots.note_crashes(lease, 2)
+    assert slots.release(lease)
     assert not slots.renew(lease, LONG), "the lease ends with its release, before anyone else claims the slot"
-    assert claimed(slots, "b").trial_id == trial_id
+    again = claimed(slots, "b")
+    assert (again.trial_id, again.crashes) == (5, 2)
+
+
+def test_the_baseline_alone_can_be_claimed(slots: Slots) -> None:
+    slots.open_slots(2)
+    lease = slots.claim("a", LONG, baseline_only=True)
+    assert lease is not None
+    assert lease.slot == BASELINE_SLOT
+    assert slots.claim("b", LONG, baseline_only=True) is None
+    wait = slots.seconds_until_claimable(baseline_only=True)
+    assert wait is not None
+    assert 0 < wait <= LONG
+    assert slots.finish(lease, "completed")
+    assert slots.seconds_until_claimable(baseline_only=True) is None
+    assert slots.seconds_until_claimable() == 0
+    assert claimed(slots, "b").slot == 1
 
 
 def test_a_finished_slot_is_never_claimed_and_never_changes(slots: Slots, engine: Engine) -> None:
@@ -172,7 +189,7 @@ def test_a_finished_slot_is_never_claimed_and_never_changes(slots: Slots, engine
     assert slots.finish(lease, "completed"), "repeated since the first answer was lost"
     assert not slots.finish(lease, "failed")
     assert not slots.renew(lease, LONG)
-    assert not slots.release(lease, keep_trial=True)
+    assert not slots.release(lease)
     assert rows(engine) == before
     assert slots.seconds_until_claimable() is None
 

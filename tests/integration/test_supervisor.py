@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,18 @@ from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
-from nas.worker.events import Event, Notice, TrialEnded, TrialReused
+from nas.worker.checkpoints import TrialCheckpoints
+from nas.worker.events import Event, Notice, TrialEnded, TrialPaused, TrialReused
 from nas.worker.heartbeat import Heartbeat
-from nas.worker.supervisor import Supervisor
+from nas.worker.messages import Paused
+from nas.worker.supervisor import Orders, Post, Supervisor
 from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 
 class Rig:
     """A study with its slots, and supervisors for it."""
 
-    def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec) -> None:
+    def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec, folder: Path) -> None:
         create_table(engine)
         self.engine = engine
         self.slots = Slots(engine, spec.name)
@@ -38,23 +40,21 @@ class Rig:
         self.slots.open_slots(spec.budget.trials)
         self.events: list[Event] = []
         self.stop = threading.Event()
+        self.checkpoints = TrialCheckpoints(folder, spec.name)
         self._connect = connect
 
-    def supervisor(self, trainer: ScriptedTrainer, *, number: int = 1, lease_seconds: float = 30.0) -> Supervisor:
+    def supervisor(self, trainer: ScriptedTrainer, *, number: int = 1, baseline_only: bool = False) -> Supervisor:
+        study = SearchStudy.open(self._connect(), self.study.name)
         return Supervisor(
-            SearchStudy.open(self._connect(), self.study.name),
-            self.slots,
-            trainer,  # type: ignore[arg-type]
+            Post(study, self.slots, trainer, self.checkpoints),  # type: ignore[arg-type]
+            Orders(self.stop, threading.Event(), baseline_only, lease_seconds=30.0),
             number=number,
             owner=f"owner-{number}",
             listener=self.events.append,
-            stop=self.stop,
-            deadline=threading.Event(),
-            lease_seconds=lease_seconds,
         )
 
-    def run(self, trainer: ScriptedTrainer) -> None:
-        self.supervisor(trainer).run()
+    def run(self, trainer: ScriptedTrainer, *, baseline_only: bool = False) -> None:
+        self.supervisor(trainer, baseline_only=baseline_only).run()
 
     def records(self) -> list[TrialRecord]:
         """All but the baseline."""
@@ -73,8 +73,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(connect: Callable[[], Storage], engine: Engine) -> Callable[[StudySpec], Rig]:
-    return lambda spec: Rig(connect, engine, spec)
+def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Rig]:
+    return lambda spec: Rig(connect, engine, spec, tmp_path)
 
 
 MakeRig = Callable[[StudySpec], Rig]
@@ -160,8 +160,10 @@ def test_a_genome_over_the_budget_is_never_trained(rig: MakeRig) -> None:
     assert baseline.params == BASELINE_PARAMS
 
 
-@pytest.mark.parametrize("reason", ["diverged", "out_of_memory", "crashed"])
-def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(rig: MakeRig, reason: Any) -> None:
+@pytest.mark.parametrize(
+    ("reason", "detail"), [("diverged", "why"), ("out_of_memory", "why"), ("crashed", "why, in 3 tries")]
+)
+def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(rig: MakeRig, reason: Any, detail: str) -> None:
     def train(genome: Genome) -> Completed | Failed:
         return Failed(reason, "why") if genome.architecture.family == "resnet" else completed()
 
@@ -169,7 +171,7 @@ def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(rig: MakeRig, r
     made.run(ScriptedTrainer(train))
     failed = [record for record in made.records() if record.family == "resnet"]
     assert [(r.state, r.reason, r.detail, r.objectives, r.weights) for r in failed] == [
-        ("FAIL", reason, "why", None, None)
+        ("FAIL", reason, detail, None, None)
     ]
     assert failed[0].number not in {record.number for record in summarize_front(made.study).front}
     assert len([record for record in made.records() if record.state == "COMPLETE"]) == 3
@@ -194,7 +196,7 @@ def test_who_lost_the_lease_drops_the_result_and_the_new_owner_has_the_trial(rig
     assert lease.trial_id == started.trial_id
     assert (started.state, started.objectives, started.weights) == ("RUNNING", None, None)
     assert [event.text for event in made.events if isinstance(event, Notice)] == [
-        f"trial {started.number}: the lease was lost; its result is dropped"
+        "the lease was lost; its result is dropped"
     ]
     assert not any(isinstance(event, TrialEnded) for event in made.events)
     assert [owner.name for owner in made.slots.owners()] == ["thief"]
@@ -232,23 +234,114 @@ def test_a_trial_told_before_its_slot_was_closed_is_not_run_again(rig: MakeRig) 
     assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=2)
 
 
-def test_an_interrupted_trial_is_tried_again_with_the_same_genome(rig: MakeRig) -> None:
+def test_a_paused_trial_is_taken_up_by_the_next_worker(rig: MakeRig) -> None:
     made = rig(tiny_spec(trials=4))
     made.baseline_done()
 
-    def train(genome: Genome) -> Completed | Failed:
+    def train(genome: Genome) -> Paused:
         made.stop.set()
-        return Failed("preempted", "the worker was asked to stop")
+        made.checkpoints.of(0).mkdir(parents=True)
+        return Paused(3)
 
     first = ScriptedTrainer(train)
     made.run(first)
-    assert [record.state for record in made.records() if record.state not in ("WAITING", "FAIL")] == []
+    (paused,) = [record for record in made.records() if record.state == "RUNNING"]
     assert made.slots.remaining() == SlotCounts(open=4, leased=0, done=1)
+    assert [event.epoch for event in made.events if isinstance(event, TrialPaused)] == [3]
     made.stop.clear()
     second = ScriptedTrainer()
     made.run(second)
-    assert first.trained[0] in second.trained
-    assert len([record for record in made.records() if record.state == "COMPLETE"]) == 4
+    assert first.trained[0] == second.trained[0] == made.study.record(paused.number).genome
+    assert [record.state for record in made.records()] == ["COMPLETE"] * 4
+    assert first.requests[0].checkpoints == second.requests[0].checkpoints == made.checkpoints.of(paused.number)
+    assert (first.requests[0].attempt, second.requests[0].attempt) == (1, 2)
+    assert not made.checkpoints.of(0).exists()
+
+
+@pytest.mark.parametrize("reason", ["crashed", "timed_out"])
+def test_a_genome_that_always_crashes_is_tried_three_times_and_the_others_finish(rig: MakeRig, reason: Any) -> None:
+    made = rig(tiny_spec(trials=6))
+
+    def train(genome: Genome) -> Completed | Failed:
+        return Failed(reason, "why") if genome.architecture.family == "resnet" else completed()
+
+    trainer = ScriptedTrainer(train)
+    made.run(trainer)
+    failed = [record for record in made.records() if record.state == "FAIL"]
+    assert {(record.family, record.reason, record.detail) for record in failed} == {
+        ("resnet", reason, "why, in 3 tries")
+    }
+    for record in failed:
+        assert [genome.key for genome in trainer.trained].count(record.genome.key) == 3  # type: ignore[union-attr]
+    assert len(made.records()) == 6
+
+
+def test_tries_are_counted_over_all_workers_and_a_pause_is_none(rig: MakeRig) -> None:
+    made = rig(tiny_spec(ONE_GENOME, trials=1))
+    made.baseline_done()
+    outcomes: Iterator[Failed | Paused] = iter([Failed("crashed", "one"), Paused(1), Paused(1), Failed("crashed", "2")])
+
+    def train(genome: Genome) -> Failed | Paused:
+        outcome = next(outcomes, None) or Failed("crashed", "last")
+        if isinstance(outcome, Paused):
+            made.stop.set()
+        return outcome
+
+    for _ in range(3):
+        made.stop.clear()
+        made.run(ScriptedTrainer(train))
+    (record,) = made.records()
+    assert (record.state, record.detail) == ("FAIL", "last, in 3 tries")
+
+
+def test_out_of_memory_is_tried_once_more_in_parts_and_recorded(rig: MakeRig) -> None:
+    made = rig(tiny_spec(ONE_GENOME, trials=1))
+    made.baseline_done()
+    outcomes = iter([Failed("out_of_memory", "16 GiB"), completed()])
+    trainer = ScriptedTrainer(lambda genome: next(outcomes))
+    made.run(trainer)
+    assert [request.micro_batches for request in trainer.requests] == [1, 2]
+    assert [record.state for record in made.records()] == ["COMPLETE"]
+    assert trainer.num_closed == 2  # For the second try, and at the end.
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_a_failure(rig: MakeRig, score: float) -> None:
+    made = rig(tiny_spec(ONE_GENOME, trials=1))
+    made.baseline_done()
+    made.run(ScriptedTrainer(lambda genome: completed(score)))
+    (record,) = made.records()
+    assert (record.state, record.reason, record.detail) == ("FAIL", "diverged", f"macro-F1 is {score}")
+    assert summarize_front(made.study).front == ()
+
+
+def test_the_baseline_can_be_trained_alone(rig: MakeRig) -> None:
+    made = rig(tiny_spec(trials=2))
+    trainer = ScriptedTrainer()
+    made.run(trainer, baseline_only=True)
+    assert [is_baseline(genome) for genome in trainer.trained] == [True]
+    assert made.slots.remaining() == SlotCounts(open=2, leased=0, done=1)
+
+
+def test_a_trial_that_was_given_up_before_its_slot_named_it_is_replaced(rig: MakeRig) -> None:
+    """A worker may sleep between asking and naming, and wake after its trial was failed as a lost one."""
+    made = rig(tiny_spec(trials=1))
+    made.baseline_done()
+
+    class Sleepy(Slots):
+        woken = 0
+
+        def attach(self, lease: Lease, trial_id: int) -> bool:
+            self.woken += 1
+            if self.woken == 1:
+                made.study.fail_lost({trial_id})
+            return super().attach(lease, trial_id)
+
+    made.slots = Sleepy(made.engine, "tiny")
+    made.run(ScriptedTrainer())
+    assert [r.state for r in sorted(made.records(), key=lambda r: r.number) if r.state != "WAITING"] == [
+        "FAIL", "COMPLETE",
+    ]  # fmt: skip
 
 
 def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig, tmp_path: Path) -> None:
@@ -286,7 +379,7 @@ def test_weights_are_kept_of_the_front_and_the_baseline_alone(rig: MakeRig, tmp_
         assert record.genome is not None
         assert (tmp_path / str(record.number)).read_text() == record.genome.canonical_json
     ended = [event for event in made.events if isinstance(event, TrialEnded)]
-    assert {event.number for event in ended if event.on_front} == {summary.front[0].number}
+    assert {event.place.number for event in ended if event.on_front} == {summary.front[0].number}
     dropped = next(record for record in made.records() if not record.weights)
     with pytest.raises(StudyError, match="kept no weights"):
         made.study.download_weights(dropped, tmp_path / "weights")
@@ -359,7 +452,7 @@ def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
     assert made.study.tell_completed(trial, completed(0.8), cost(trial.genome.architecture), weights)
     before = made.study.record(trial.number)
     assert not made.study.tell_completed(trial, completed(0.3), cost(trial.genome.architecture), weights)
-    made.study.tell_failed(trial, Failed("preempted", "late"))
+    made.study.tell_failed(trial, Failed("crashed", "late"))
     assert made.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
 
@@ -368,8 +461,8 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
     made = rig(tiny_spec(trials=1))
     made.run(ScriptedTrainer(lambda genome: Failed("crashed", "no luck") if is_baseline(genome) else completed(0.9)))
     summary = summarize_front(made.study)
-    assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck")
-    assert "The baseline failed (crashed: no luck)" in summary.verdict
+    assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck, in 3 tries")
+    assert "The baseline failed (crashed: no luck, in 3 tries)" in summary.verdict
     made.slots.reopen_baseline()
     made.run(ScriptedTrainer())
     summary = summarize_front(made.study)
@@ -380,7 +473,7 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
 def test_a_weights_folder_that_cannot_be_written_is_one_line(database_url: str, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     storage = Storage.connect(database_url, tmp_path / "file" / "w", create_tables=True)
-    made = Rig(lambda: storage, engine, tiny_spec())
+    made = Rig(lambda: storage, engine, tiny_spec(), tmp_path)
     with pytest.raises(SettingsError, match=r"weights cannot be kept in .*set NAS_ARTIFACTS"):
         made.run(ScriptedTrainer())
     storage.close()

@@ -9,7 +9,18 @@ from rich.console import Console
 from nas.outcome import Cost, EpochRecord, Failed, Infeasible, Outcome
 from nas.report import live
 from nas.report.live import FrontPoint, Progress
-from nas.worker.events import EpochEnded, Notice, Preparing, TrialEnded, TrialStarted
+from nas.worker.events import (
+    EpochEnded,
+    Notice,
+    Place,
+    Preparing,
+    Subject,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialReused,
+    TrialStarted,
+)
 from tests.unit.search.examples import completed
 
 COST = Cost(1500, 10)
@@ -41,17 +52,22 @@ def progress(clock: _Clock, output: io.StringIO) -> Progress:
     return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
 
 
-def _started(**changes: Any) -> TrialStarted:
-    return TrialStarted(**{"worker": 1, "number": 5, "is_baseline": False, "family": "vgg", "cost": COST, **changes})
+PLACE = Place(1, 2, 5)
 
 
-def _ended(outcome: Outcome, **changes: Any) -> TrialEnded:
-    values = {"worker": 1, "number": 5, "is_baseline": False, "family": "vgg", "cost": COST, "outcome": outcome}
-    return TrialEnded(**{**values, **changes})
+def _started(place: Place = PLACE, family: str = "vgg") -> TrialStarted:
+    return TrialStarted(place, Subject(False, family, COST))
+
+
+def _ended(
+    outcome: Outcome, place: Place = PLACE, *, family: str = "vgg", is_baseline: bool = False, cost: Cost = COST,
+    on_front: bool = False,
+) -> TrialEnded:  # fmt: skip
+    return TrialEnded(place, Subject(is_baseline, family, cost), outcome, on_front)
 
 
 def _epoch(number: int) -> EpochEnded:
-    return EpochEnded(1, 5, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
+    return EpochEnded(PLACE, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
 
 
 def test_a_completed_trial_is_a_line_each_for_start_and_end(
@@ -83,7 +99,7 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
     progress(_started())
     for done in range(1, 9):
         clock.now += 4
-        progress(Preparing(1, "finding neighbours", done, 8))
+        progress(Preparing(PLACE, "finding neighbours", done, 8))
     lines = [line for line in output.getvalue().splitlines() if "neighbours" in line]
     assert lines == [f"  0:{seconds}  [2/9] trial 5 (vgg) finding neighbours: {share}"
                      for share, seconds in (("38%", 12), ("75%", 24))]  # fmt: skip
@@ -94,9 +110,12 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
     [
         (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
         (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),
-        (_ended(Failed("preempted", "stopped")), 2, "trial 5 (vgg) failed (preempted): stopped"),
         (_ended(Failed("crashed", "x"), is_baseline=True), 2, "baseline (vgg) failed (crashed): x"),
-        (Notice(1, "a lease was lost"), 2, "a lease was lost"),
+        (Notice(PLACE, "the lease was lost", is_end=True), 2, "trial 5: the lease was lost"),
+        (TrialPaused(PLACE, 3), 2, "trial 5 paused in epoch 3 and given back"),
+        (TrialPaused(PLACE, None), 2, "trial 5 paused and given back"),
+        (TrialResumed(PLACE, 2), 2, "trial 5 goes on from a checkpoint, 2 epochs done"),
+        (TrialReused(PLACE, 4), 3, "trial 5 is trial 4 again: result reused"),
     ],
 )
 def test_other_events(progress: Progress, output: io.StringIO, event: Any, done: int, text: str) -> None:
@@ -109,16 +128,17 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: _Clock) -> None:
     console = Console(file=output, width=100, force_terminal=True, force_interactive=True, color_system=None)
     progress = Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
     with progress:
-        progress(_started(worker=1, number=5))
+        progress(_started())
         progress(_epoch(3))
-        progress(_started(worker=2, number=6, family="densenet"))
-        progress(_started(worker=4, number=7, family="resnet"))
-        progress(Preparing(4, "finding neighbours", 30, 40))
-        progress(_ended(completed(0.3), number=3, cost=Cost(20_000, 1)))
-        progress(_started(worker=1, number=5))
+        progress(_started(Place(2, 3, 6), "densenet"))
+        progress(_started(Place(4, 4, 7), "resnet"))
+        progress(Preparing(Place(4, 4, 7), "finding neighbours", 30, 40))
+        progress(_ended(completed(0.3), Place(1, 1, 3), cost=Cost(20_000, 1)))
+        progress(_started())
         progress(_epoch(3))
-        progress(_ended(completed(0.5), worker=3, number=4, family="mobilenet"))
-        progress(_ended(completed(0.99), worker=3, number=0, is_baseline=True))
+        progress(Notice(PLACE, "crashed: signal 9; try 2 of 3"))
+        progress(_ended(completed(0.5), Place(3, 5, 4), family="mobilenet"))
+        progress(_ended(completed(0.99), Place(3, 0, 0), is_baseline=True))
         plain = Console(file=(shown := io.StringIO()), width=100)
         plain.print(progress._view())
     running, front = shown.getvalue().split("Front so far")

@@ -82,3 +82,9 @@ def test_nothing_left_takes_no_time_and_without_workers_nobody_knows() -> None:
     records = [baseline(0.8), *(_trial(n, 0, 10) for n in range(1, 4))]
     assert _status(records, SlotCounts(0, 0, 6), []).seconds_left == 0.0
     assert _status(records, SlotCounts(2, 0, 4), []).seconds_left is None
+
+
+def test_a_trial_that_runs_while_no_worker_has_it_is_paused() -> None:
+    records = [_trial(1, 0, None, state="RUNNING"), _trial(2, 0, None, state="RUNNING"), record(3)]
+    status = _status(records, SlotCounts(open=1, leased=1, done=1), [Owner("host", 1, 101, 20.0)])
+    assert status.states == {"RUNNING": 1, "PAUSED": 1, "FAIL": 1}

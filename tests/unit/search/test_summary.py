@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas.search.records import TrialRecord
-from nas.search.summary import FrontSummary, record_json, states_of, summarize_front
+from nas.search.summary import FrontSummary, record_json, summarize_front
 from tests.unit.search.examples import VGG, baseline, record
 
 
@@ -84,7 +84,3 @@ def test_json_has_what_the_documentation_promises() -> None:
 def test_json_of_a_trial_without_a_result() -> None:
     entry = record_json(record(5, genome=None))
     assert (entry["macro_f1"], entry["genome"], entry["family"], entry["reason"]) == (None, None, "?", "crashed")
-
-
-def test_states_leave_the_baseline_out() -> None:
-    assert states_of(_study(SMALL, MIDDLE, FAILED, baseline(0.8))) == {"COMPLETE": 2, "FAIL": 1}

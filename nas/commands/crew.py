@@ -1,0 +1,144 @@
+"""Putting a crew together for the commands that train, with its display."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from nas.application import Application
+from nas.facts import DataFacts
+from nas.report.json_log import JsonLog
+from nas.report.live import FrontPoint, Progress
+from nas.search.pace import status_of
+from nas.search.slots import Slots
+from nas.search.study import SearchStudy
+from nas.search.summary import summarize_front
+from nas.study_spec import StudySpec
+from nas.worker.child import TrainerChild
+from nas.worker.crew import run_crew
+from nas.worker.events import Listener
+from nas.worker.supervisor import Orders, Post
+
+_SECONDS_TO_ATTACH = 5.0
+
+
+class LogFormat(str, Enum):
+    """Whom progress is for."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class CrewPlan:
+    """How trials are run and shown.
+
+    Attributes:
+        count: Trials at once.
+        minutes: No new trial is started after them.
+        quiet: Whether standard output is to be left alone.
+    """
+
+    count: int
+    minutes: float | None = None
+    log_format: LogFormat = LogFormat.TEXT
+    quiet: bool = False
+
+    def child(
+        self, application: Application, spec: StudySpec, index: int, orders: Orders, facts: DataFacts | None = None
+    ) -> TrainerChild:
+        """The trainer child of one of the supervisors, with its share of devices and cores."""
+        return application.child(
+            spec,
+            facts=facts,
+            device=application.devices[index % len(application.devices)],
+            threads=max(1, application.num_cores // self.count),
+            stopped=orders.stop.is_set,
+        )
+
+
+def new_orders(*, baseline_only: bool = False) -> Orders:
+    """Orders that have not been given yet."""
+    return Orders(threading.Event(), threading.Event(), baseline_only)
+
+
+def run_trials(
+    application: Application,
+    study: SearchStudy,
+    orders: Orders,
+    plan: CrewPlan,
+    *,
+    ready: TrainerChild | None = None,
+) -> bool:
+    """Run supervisors with live progress until the budget is spent or they are stopped.
+
+    Args:
+        ready: A child that has the data open already, for the first supervisor.
+
+    Returns:
+        Whether all supervisors ended; see `run_crew`.
+    """
+    slots = application.slots(study.name)
+
+    def post(index: int) -> Post:
+        child = ready if index == 0 else None
+        return Post(
+            application.open_study(study.name),
+            slots,
+            child or plan.child(application, study.spec, index, orders, study.facts),
+            application.checkpoints(study.name),
+        )
+
+    all_ended = True
+    if slots.seconds_until_claimable(baseline_only=orders.baseline_only) is not None:
+        # Otherwise the budget is spent: starting trainers to find that out would take seconds.
+        with _listening(application, study, slots, plan) as listener:
+            all_ended = run_crew(
+                [partial(post, index) for index in range(plan.count)],
+                orders,
+                listener,
+                timeout_seconds=None if plan.minutes is None else 60 * plan.minutes,
+            )
+    if all_ended:
+        _clear_away(application, study, slots, orders)
+    return all_ended
+
+
+@contextmanager
+def _listening(application: Application, study: SearchStudy, slots: Slots, plan: CrewPlan) -> Iterator[Listener]:
+    """Whoever is told what the supervisors do."""
+    if plan.log_format is LogFormat.JSON:
+        log = JsonLog(study.name, sys.stdout)
+        log.note("worker_started", trials_at_once=plan.count)
+        try:
+            yield log
+        finally:
+            log.note("worker_ended")
+        return
+    with Progress(
+        application.errors if plan.quiet else application.console,
+        budget=study.spec.budget.trials,
+        done=status_of(study, slots).done,
+        front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
+    ) as progress:
+        yield progress
+
+
+def _clear_away(application: Application, study: SearchStudy, slots: Slots, orders: Orders) -> None:
+    """Fail the trials that run according to the study but that no slot counts on: their workers were killed.
+
+    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet. A worker that was
+    asked to leave has no time for that and leaves it to others.
+    """
+    suspects = set() if orders.stop.is_set() else study.unowned(slots.owned_trial_ids())
+    if suspects:
+        time.sleep(_SECONDS_TO_ATTACH)
+        study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
+    unfinished = {record.number for record in study.records() if record.state in ("RUNNING", "WAITING")}
+    application.checkpoints(study.name).drop_all_but(unfinished)

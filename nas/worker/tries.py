@@ -1,0 +1,97 @@
+"""Training a trial's genome until there is an outcome: again after a crash, with smaller steps where memory ran out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from typing_extensions import assert_never
+
+from nas.genome import Genome
+from nas.outcome import Completed, EpochRecord, Failed
+from nas.search.slots import Lease, Slots
+from nas.study_spec import StudySpec
+from nas.worker.child import TrainerChild
+from nas.worker.events import EpochEnded, Listener, Notice, Place, Preparing, TrialResumed
+from nas.worker.messages import Alive, Paused, Progressed, Remark, Report, Resumed, Train
+
+MAX_TRIES = 3
+_MOST_MICRO_BATCHES = 2
+
+
+class Tries:
+    """The tries at one trial, by whichever workers have held its slot.
+
+    Args:
+        given_up: Whether the lease is lost.
+    """
+
+    def __init__(
+        self,
+        child: TrainerChild,
+        slots: Slots,
+        lease: Lease,
+        spec: StudySpec,
+        listener: Listener,
+        given_up: Callable[[], bool],
+    ) -> None:
+        self._child, self._slots, self._lease, self._spec = child, slots, lease, spec
+        self._listener, self._given_up = listener, given_up
+
+    def run(self, place: Place, genome: Genome, weights: Path, checkpoints: Path) -> Completed | Failed | Paused:
+        """Train until the outcome holds; each try goes on from the last checkpoint of the one before.
+
+        Args:
+            weights: Where to write those of a completed training.
+        """
+        crashes, micro_batches = self._lease.crashes, 1
+        if crashes >= MAX_TRIES:
+            return Failed("crashed", f"in {crashes} tries, after the last of which its worker was lost")
+        while True:
+            request = Train(
+                genome, self._spec.budget.epochs, self._spec.training.seed, weights, checkpoints,
+                self._lease.attempt, micro_batches,
+            )  # fmt: skip
+            outcome = _finite(self._child.train(request, self._reporter(place), self._given_up))
+            if not isinstance(outcome, Failed):
+                return outcome
+            if outcome.reason == "out_of_memory" and micro_batches < _MOST_MICRO_BATCHES:
+                micro_batches = _MOST_MICRO_BATCHES
+                # A new process: memory that is in pieces stays so.
+                self._child.close()
+                self._listener(Notice(place, f"out of memory; once more with batches in {micro_batches} parts"))
+            elif outcome.reason in ("crashed", "timed_out"):
+                crashes += 1
+                if not self._slots.note_crashes(self._lease, crashes) or crashes >= MAX_TRIES:
+                    return Failed(outcome.reason, f"{outcome.detail}, in {crashes} tries")
+                self._listener(Notice(place, f"{outcome.reason}: {outcome.detail}; try {crashes + 1} of {MAX_TRIES}"))
+            else:
+                return outcome
+
+    def _reporter(self, place: Place) -> Callable[[Report], None]:
+        def report(news: Report) -> None:
+            match news:
+                case EpochRecord():
+                    self._listener(EpochEnded(place, self._spec.budget.epochs, news))
+                case Progressed():
+                    self._listener(Preparing(place, news.what, news.done, news.total))
+                case Resumed():
+                    for reason in news.refused:
+                        self._listener(Notice(place, f"checkpoint refused: {reason}"))
+                    if news.epochs_done is not None:
+                        self._listener(TrialResumed(place, news.epochs_done))
+                case Remark():
+                    self._listener(Notice(place, news.text))
+                case Alive():
+                    pass
+                case _:
+                    assert_never(news)
+
+        return report
+
+
+def _finite(outcome: Completed | Failed | Paused) -> Completed | Failed | Paused:
+    """A score that is no number is no result; Optuna would keep infinity and leave NaN running."""
+    if isinstance(outcome, Completed) and not outcome.is_finite:
+        return Failed("diverged", f"macro-F1 is {outcome.scores.f1_macro}")
+    return outcome
