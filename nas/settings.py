@@ -22,6 +22,8 @@ class Settings(BaseSettings):
         data: Where torchvision's downloads and decoded image folders are kept; default: a folder in `home`.
         device: `cpu`, `cuda`, `cuda:1` …; default: a GPU where there is one.
         slots: Trials at once; default: one per GPU, or one per core.
+        lease_seconds: After so long without a sign of its worker, a trial is anybody's to take up.
+        checkpoint_seconds: Between two checkpoints of a training.
     """
 
     model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -33,6 +35,8 @@ class Settings(BaseSettings):
     data: Path | None = None
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     slots: Annotated[int, Field(ge=1)] | None = None
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
 
     @property
     def artifacts_folder(self) -> Path:

@@ -23,7 +23,7 @@ from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.crew import run_crew
 from nas.worker.events import Listener
-from nas.worker.supervisor import Orders, Post
+from nas.worker.post import Orders, Post
 
 _SECONDS_TO_ATTACH = 5.0
 
@@ -63,9 +63,12 @@ class CrewPlan:
         )
 
 
-def new_orders(*, baseline_only: bool = False) -> Orders:
-    """Orders that have not been given yet."""
-    return Orders(threading.Event(), threading.Event(), baseline_only)
+def new_orders(application: Application, *, baseline_only: bool = False) -> Orders:
+    """Orders to work until the budget is spent."""
+    settings = application.settings
+    return Orders(
+        threading.Event(), threading.Event(), baseline_only, settings.lease_seconds, settings.checkpoint_seconds
+    )
 
 
 def run_trials(

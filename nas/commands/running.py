@@ -41,7 +41,7 @@ def search(
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials)
-    orders = new_orders()
+    orders = new_orders(application)
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     child = plan.child(application, spec, 0, orders)
     try:
@@ -70,7 +70,7 @@ def create(
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials)
-    orders = new_orders(baseline_only=baseline)
+    orders = new_orders(application, baseline_only=baseline)
     plan = CrewPlan(1, log_format=log_format)
     child = plan.child(application, spec, 0, orders)
     try:
@@ -98,7 +98,7 @@ def worker(
 ) -> None:
     """Train trials of a study until its budget is spent; any number may join and leave, on any machine."""
     application: Application = context.obj
-    orders = new_orders()
+    orders = new_orders(application)
     study = application.open_study(name_of(name))
     plan = CrewPlan(application.num_slots, timeout, log_format)
     if not run_trials(application, study, orders, plan):

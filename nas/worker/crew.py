@@ -13,7 +13,8 @@ from types import FrameType
 
 from nas.errors import NasError, WorkerError
 from nas.worker.events import Listener
-from nas.worker.supervisor import Orders, Post, Supervisor
+from nas.worker.post import Orders, Post
+from nas.worker.supervisor import Supervisor
 
 _LEAVE_SECONDS = 9.0
 

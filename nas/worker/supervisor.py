@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.outcome import Completed, Failed, Infeasible, Outcome
 from nas.search.records import TrialRecord
-from nas.search.slots import BASELINE_SLOT, Lease, Slots
-from nas.search.study import OpenTrial, SearchStudy
-from nas.worker.checkpoints import TrialCheckpoints
-from nas.worker.child import Interrupted, TrainerChild, TrainerLost
+from nas.search.slots import BASELINE_SLOT, Lease
+from nas.search.study import OpenTrial
+from nas.worker.child import Interrupted, TrainerLost
 from nas.worker.events import Listener, Notice, Place, Subject, TrialEnded, TrialPaused, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Paused
+from nas.worker.post import Orders, Post
 from nas.worker.tries import Tries
 
-LEASE_SECONDS = 60.0
 _IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Post:
-    """What one supervisor works with; a study instance is not shared between threads."""
-
-    study: SearchStudy
-    slots: Slots
-    child: TrainerChild
-    checkpoints: TrialCheckpoints
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What a supervisor is to do.
-
-    Attributes:
-        stop: Set to end: the trial under way is paused and given back.
-        deadline: Set when no new trial is to be started.
-        baseline_only: Take no other slot than the baseline's.
-    """
-
-    stop: threading.Event
-    deadline: threading.Event
-    baseline_only: bool = False
-    lease_seconds: float = LEASE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -67,8 +39,8 @@ class Supervisor:
     """
 
     def __init__(self, post: Post, orders: Orders, *, number: int, owner: str, listener: Listener) -> None:
+        self._post = post
         self._study, self._slots, self._child = post.study, post.slots, post.child
-        self._checkpoints = post.checkpoints
         self._orders = orders
         self._number = number
         self._owner = owner
@@ -165,12 +137,8 @@ class Supervisor:
         self._listener(TrialStarted(attempt.place, attempt.subject))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             weights = Path(folder) / f"trial-{attempt.trial.number}.safetensors"
-            tries = Tries(
-                self._child, self._slots, attempt.lease, self._study.spec, self._listener, lambda: heartbeat.lost
-            )
-            outcome = tries.run(
-                attempt.place, attempt.trial.genome, weights, self._checkpoints.of(attempt.trial.number)
-            )
+            tries = Tries(self._post, self._orders, attempt.lease, self._listener, lambda: heartbeat.lost)
+            outcome = tries.run(attempt.place, attempt.trial.genome, weights)
             if not self._keeps(attempt.lease, heartbeat, attempt.place):
                 return
             match outcome:
@@ -214,7 +182,7 @@ class Supervisor:
     def _close(self, attempt: Attempt, reason: str) -> None:
         """Use the slot up; its trial needs its checkpoints no more."""
         self._slots.finish(attempt.lease, reason)
-        self._checkpoints.drop(attempt.trial.number)
+        self._post.checkpoints.drop(attempt.trial.number)
 
     def _ended(self, attempt: Attempt, outcome: Outcome, *, on_front: bool = False) -> None:
         self._listener(TrialEnded(attempt.place, attempt.subject, outcome, on_front))

@@ -9,11 +9,10 @@ from typing_extensions import assert_never
 
 from nas.genome import Genome
 from nas.outcome import Completed, EpochRecord, Failed
-from nas.search.slots import Lease, Slots
-from nas.study_spec import StudySpec
-from nas.worker.child import TrainerChild
+from nas.search.slots import Lease
 from nas.worker.events import EpochEnded, Listener, Notice, Place, Preparing, TrialResumed
 from nas.worker.messages import Alive, Paused, Progressed, Remark, Report, Resumed, Train
+from nas.worker.post import Orders, Post
 
 MAX_TRIES = 3
 _MOST_MICRO_BATCHES = 2
@@ -27,18 +26,14 @@ class Tries:
     """
 
     def __init__(
-        self,
-        child: TrainerChild,
-        slots: Slots,
-        lease: Lease,
-        spec: StudySpec,
-        listener: Listener,
-        given_up: Callable[[], bool],
+        self, post: Post, orders: Orders, lease: Lease, listener: Listener, given_up: Callable[[], bool]
     ) -> None:
-        self._child, self._slots, self._lease, self._spec = child, slots, lease, spec
-        self._listener, self._given_up = listener, given_up
+        self._child, self._slots, self._checkpoints = post.child, post.slots, post.checkpoints
+        self._spec = post.study.spec
+        self._checkpoint_seconds = orders.checkpoint_seconds
+        self._lease, self._listener, self._given_up = lease, listener, given_up
 
-    def run(self, place: Place, genome: Genome, weights: Path, checkpoints: Path) -> Completed | Failed | Paused:
+    def run(self, place: Place, genome: Genome, weights: Path) -> Completed | Failed | Paused:
         """Train until the outcome holds; each try goes on from the last checkpoint of the one before.
 
         Args:
@@ -49,8 +44,8 @@ class Tries:
             return Failed("crashed", f"in {crashes} tries, after the last of which its worker was lost")
         while True:
             request = Train(
-                genome, self._spec.budget.epochs, self._spec.training.seed, weights, checkpoints,
-                self._lease.attempt, micro_batches,
+                genome, self._spec.budget.epochs, self._spec.training.seed, weights,
+                self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
             )  # fmt: skip
             outcome = _finite(self._child.train(request, self._reporter(place), self._given_up))
             if not isinstance(outcome, Failed):

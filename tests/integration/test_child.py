@@ -30,7 +30,7 @@ from nas.worker.child import TrainerChild, TrainerLost
 from nas.worker.crew import run_crew
 from nas.worker.events import EpochEnded, Event, TrialEnded
 from nas.worker.messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Train
-from nas.worker.supervisor import Orders, Post
+from nas.worker.post import Orders, Post
 from tests.tiny_study import tiny_spec
 
 SMALL = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))

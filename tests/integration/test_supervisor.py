@@ -25,7 +25,8 @@ from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.events import Event, Notice, TrialEnded, TrialPaused, TrialReused
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Paused
-from nas.worker.supervisor import Orders, Post, Supervisor
+from nas.worker.post import Orders, Post
+from nas.worker.supervisor import Supervisor
 from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 

@@ -1,0 +1,40 @@
+"""What a supervisor works with, and what it is told."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from nas.search.slots import Slots
+from nas.search.study import SearchStudy
+from nas.worker.checkpoints import TrialCheckpoints
+from nas.worker.child import TrainerChild
+
+
+@dataclass(frozen=True)
+class Post:
+    """What one supervisor works with; a study instance is not shared between threads."""
+
+    study: SearchStudy
+    slots: Slots
+    child: TrainerChild
+    checkpoints: TrialCheckpoints
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What supervisors are to do.
+
+    Attributes:
+        stop: Set to end: the trial under way is paused and given back.
+        deadline: Set when no new trial is to be started.
+        baseline_only: Take no other slot than the baseline's.
+        lease_seconds: After so long without a sign of its worker a trial is anybody's.
+        checkpoint_seconds: Between two checkpoints of a training.
+    """
+
+    stop: threading.Event
+    deadline: threading.Event
+    baseline_only: bool = False
+    lease_seconds: float = 60.0
+    checkpoint_seconds: float = 60.0
