@@ -57,7 +57,7 @@ class Application:
     def engine(self) -> Engine:
         return create_engine(self.database_url)
 
-    def connect(self, *, create_tables: bool = False) -> Storage:
+    def connect(self, *, create_tables: bool = False, window: int | None = None) -> Storage:
         """The database as optuna sees it; a new connection pool each time, as threads need their own.
 
         Raises:
@@ -66,17 +66,22 @@ class Application:
         """
         if create_tables:
             create_table(self.engine)
-        storage = Storage.connect(self.database_url, self.settings.artifacts_folder, create_tables=create_tables)
+        storage = Storage.connect(
+            self.database_url, self.settings.artifacts_folder, create_tables=create_tables, window=window
+        )
         self._storages.append(storage)
         return storage
 
-    def open_study(self, name: str) -> SearchStudy:
+    def open_study(self, name: str, *, window: int | None = None) -> SearchStudy:
         """An existing study, with a connection of its own.
+
+        Args:
+            window: For a worker; see `Storage.connect`.
 
         Raises:
             StudyError: There is none of that name.
         """
-        return SearchStudy.open(self.connect(), name)
+        return SearchStudy.open(self.connect(window=window), name)
 
     def open_studies(self) -> list[SearchStudy]:
         """Every study that this version can read; the others are named on standard error."""

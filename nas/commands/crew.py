@@ -19,6 +19,7 @@ from nas.search.pace import status_of
 from nas.search.slots import Slots
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
+from nas.search.window import WINDOW_TRIALS
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.crew import run_crew
@@ -92,7 +93,7 @@ def run_trials(
     def post(index: int) -> Post:
         child = ready if index == 0 else None
         return Post(
-            application.open_study(study.name),
+            application.open_study(study.name, window=WINDOW_TRIALS),
             slots,
             child or plan.child(application, study.spec, index, orders, study.facts),
             application.checkpoints(study.name),

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Engine,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -51,11 +52,15 @@ _slots = Table(
     Column("trial_id", Integer),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("crashes", Integer, nullable=False, server_default="0"),
+    Column("genome_key", Text),
     Column("owner", Text),
     Column("until", DateTime(timezone=True)),
     Column("state", Text, nullable=False, server_default="open"),
     Column("reason", Text),
+    Index("nas_slots_open", "study", "slot", postgresql_where=text("state = 'open'")),
+    Index("nas_slots_genomes", "study", "genome_key"),
 )
+_RESULTS_THAT_HOLD = ("completed", "reused", "diverged")
 # Any number that nothing else in the database locks; spells "nas_slot".
 _CREATION_LOCK = int.from_bytes(b"nas_slot", "big")
 
@@ -168,9 +173,19 @@ class Slots:
         row = self._run(lambda connection: connection.execute(statement).one_or_none())
         return None if row is None else Lease(self._study, row.slot, row.attempt, owner, row.trial_id, row.crashes)
 
-    def attach(self, lease: Lease, trial_id: int) -> bool:
+    def attach(self, lease: Lease, trial_id: int, genome_key: str) -> bool:
         """Note the trial that works on the slot, for whoever may have to take it up again; False: lease lost."""
-        return self._change(lease, _still_open(), trial_id=trial_id)
+        return self._change(lease, _still_open(), trial_id=trial_id, genome_key=genome_key)
+
+    def twin(self, genome_key: str) -> int | None:
+        """The first trial of a genome whose result holds for every other one of it: it completed, or diverged."""
+        statement = (
+            select(_slots.c.trial_id)
+            .where(self._mine(), _slots.c.genome_key == genome_key, _slots.c.reason.in_(_RESULTS_THAT_HOLD))
+            .order_by(_slots.c.slot)
+            .limit(1)
+        )
+        return self._run(lambda connection: connection.scalar(statement))
 
     def note_crashes(self, lease: Lease, crashes: int) -> bool:
         """Note how often the slot's trial has ended its trainer, for whoever takes it up again; False: lease lost."""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
@@ -16,6 +17,7 @@ from sqlalchemy import func, inspect, select
 from nas.database import create_engine, engine_options, masked
 from nas.errors import DatabaseError, SettingsError, StudyError
 from nas.search.outage import explained
+from nas.search.window import WindowedStorage
 
 # Any number that nothing else in the database locks; spells "nas_stud".
 _CREATION_LOCK = int.from_bytes(b"nas_stud", "big")
@@ -29,12 +31,13 @@ class Storage:
     weights: Path
 
     @classmethod
-    def connect(cls, url: str, weights: Path, *, create_tables: bool = False) -> Storage:
+    def connect(cls, url: str, weights: Path, *, create_tables: bool = False, window: int | None = None) -> Storage:
         """Connect to a database that was checked to be reachable.
 
         Args:
             weights: The folder for weights; made when the first are kept.
             create_tables: Make optuna's tables where they are missing; processes that do so at once take turns.
+            window: For proposing and telling trials of a long study; see `nas.search.window`. None for all trials.
 
         Raises:
             StudyError: The tables are missing and are not to be made.
@@ -45,7 +48,11 @@ class Storage:
                 _require_tables(url)
             with _one_creator(url) if create_tables else contextlib.nullcontext():
                 try:
-                    rdb = RDBStorage(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
+                    arguments: dict[str, Any] = {
+                        "engine_kwargs": engine_options(url),
+                        "skip_table_creation": not create_tables,
+                    }
+                    rdb = RDBStorage(url, **arguments) if window is None else WindowedStorage(url, window, **arguments)
                 except RuntimeError as error:
                     raise DatabaseError(f"the database {masked(url)}: {error}") from error
         return cls(rdb, weights)

@@ -25,6 +25,7 @@ from nas.search.outage import ride_out
 from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
 from nas.search.samplers import make_sampler
 from nas.search.storage import Storage
+from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
@@ -72,6 +73,7 @@ class SearchStudy:
         self.spec = spec
         self.facts = facts
         self._study = study
+        self._ended: dict[int, TrialRecord] = {}
 
     @classmethod
     def create(cls, storage: Storage, spec: StudySpec, facts: DataFacts) -> SearchStudy:
@@ -139,8 +141,13 @@ class SearchStudy:
 
     @_through_outages
     def records(self) -> list[TrialRecord]:
-        """Every trial, in the order of their numbers."""
-        return [read_record(trial) for trial in self._study.get_trials(deepcopy=False)]
+        """Every trial, in the order of their numbers; of a windowed storage those that it shows."""
+        trials = self._study.get_trials(deepcopy=False)
+        for trial in trials:
+            # A trial that has ended never changes, and a long study has thousands.
+            if trial._trial_id not in self._ended and trial.state.is_finished():
+                self._ended[trial._trial_id] = read_record(trial)
+        return [self._ended.get(trial._trial_id) or read_record(trial) for trial in trials]
 
     def record(self, number: int) -> TrialRecord:
         """One trial.
@@ -156,8 +163,16 @@ class SearchStudy:
     @_through_outages
     def ask(self) -> OpenTrial:
         """Start a new trial."""
-        trial = self._study.ask()
-        return OpenTrial(trial, self.spec.space.sample(trial))
+        rdb = self.storage.rdb
+        if not isinstance(rdb, WindowedStorage):
+            trial = self._study.ask()
+            return OpenTrial(trial, self.spec.space.sample(trial))
+        if len(self._study.get_trials(deepcopy=False)) > 2 * rdb.window:
+            # A worker that goes on for long has seen more than a window by now.
+            self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec.sampler))
+        with rdb.read_once():
+            trial = self._study.ask()
+            return OpenTrial(trial, self.spec.space.sample(trial))
 
     @_through_outages
     def start_baseline(self) -> OpenTrial:
@@ -181,19 +196,20 @@ class SearchStudy:
 
     @_through_outages
     def has_ended(self, trial_id: int) -> bool:
-        """Whether a trial has ended."""
-        trials = self._study.get_trials(deepcopy=False)
-        stored = next((trial for trial in trials if trial._trial_id == trial_id), None)
-        return stored is not None and stored.state.is_finished()
+        """Whether a trial has ended; one that is not there has."""
+        try:
+            return self._study._storage.get_trial(trial_id).state.is_finished()
+        except KeyError:
+            return True
 
     @_through_outages
-    def twin(self, genome: Genome) -> TrialRecord | None:
-        """An ended trial of the same genome whose result holds for this one too: it completed, or diverged."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)):
-            holds = trial.state == TrialState.COMPLETE or trial.user_attrs.get("reason") == "diverged"
-            if holds and trial.user_attrs.get("genome_key") == genome.key:
-                return read_record(trial)
-        return None
+    def ended(self, trial_id: int) -> TrialRecord | None:
+        """A trial that has ended, by optuna's identifier; None if it has not, or is not there."""
+        try:
+            stored = self._study._storage.get_trial(trial_id)
+        except KeyError:
+            return None
+        return read_record(stored) if stored.state.is_finished() else None
 
     @_through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
@@ -275,7 +291,8 @@ class SearchStudy:
         )
 
     def _would_be_on_front(self, objectives: Objectives) -> bool:
-        known = [record.objectives for record in self.records() if record.objectives and not record.is_baseline]
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = [Objectives(*trial.values) for trial in complete if not trial.user_attrs.get("baseline")]
         # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
         return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 

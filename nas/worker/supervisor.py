@@ -83,7 +83,7 @@ class Supervisor:
             attempt = self._measure(lease, trial, place, heartbeat)
             if attempt is None:
                 return
-            twin = self._study.twin(trial.genome)
+            twin = self._twin(trial)
             if twin is not None:
                 if self._keeps(lease, heartbeat, place):
                     self._tell_twin(attempt, twin)
@@ -100,7 +100,7 @@ class Supervisor:
             return resumed
         while True:
             trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
-            if not self._slots.attach(lease, trial.trial_id):
+            if not self._slots.attach(lease, trial.trial_id, trial.genome.key):
                 return None
             # While no slot named it, the trial may have been failed as one whose worker was lost.
             if not self._study.has_ended(trial.trial_id):
@@ -121,6 +121,11 @@ class Supervisor:
         self._study.note_genome(trial, cost)
         subject = Subject(lease.slot == BASELINE_SLOT, trial.genome.architecture.family, cost)
         return Attempt(lease, trial, place, subject)
+
+    def _twin(self, trial: OpenTrial) -> TrialRecord | None:
+        """An ended trial of the same genome whose result holds for this one too."""
+        twin = self._slots.twin(trial.genome.key)
+        return None if twin is None else self._study.ended(twin)
 
     def _keeps(self, lease: Lease, heartbeat: Heartbeat, place: Place) -> bool:
         """Whether the slot is still this supervisor's, asked before each tell; the result is dropped otherwise."""

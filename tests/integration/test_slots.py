@@ -84,7 +84,7 @@ def test_an_expired_lease_is_reclaimed_once_with_its_trial(slots: Slots) -> None
     slots.open_slots(0)
     first = claimed(slots, "early", SHORT)
     assert first == Lease("flowers", slot=0, attempt=1, owner="early", trial_id=None)
-    assert slots.attach(first, 41)
+    assert slots.attach(first, 41, "g")
     assert slots.claim("impatient", LONG) is None
     expire()
     with ThreadPoolExecutor(4) as pool:
@@ -101,7 +101,7 @@ def test_a_late_owner_changes_nothing(slots: Slots, engine: Engine) -> None:
     current = claimed(slots, "a")
     before = rows(engine)
     assert not slots.renew(late, LONG)
-    assert not slots.attach(late, 7)
+    assert not slots.attach(late, 7, "g")
     assert not slots.note_crashes(late, 1)
     assert not slots.finish(late, "completed")
     assert not slots.release(late)
@@ -156,7 +156,7 @@ def test_times_are_the_clocks_not_the_transactions(slots: Slots, engine: Engine)
 def test_a_released_slot_is_free_at_once_with_its_trial(slots: Slots) -> None:
     slots.open_slots(0)
     lease = claimed(slots)
-    slots.attach(lease, 5)
+    slots.attach(lease, 5, "g")
     assert slots.note_crashes(lease, 2)
     assert slots.release(lease)
     assert not slots.renew(lease, LONG), "the lease ends with its release, before anyone else claims the slot"
@@ -202,7 +202,7 @@ def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
     assert slots.seconds_until_claimable() == 0.0
     done, expired, held = claimed(slots), claimed(slots, "slow", SHORT), claimed(slots, "b", LONG)
     for trial_id, lease in enumerate((done, expired, held), start=10):
-        slots.attach(lease, trial_id)
+        slots.attach(lease, trial_id, "g")
     slots.finish(done, "completed")
     expire()
     assert slots.remaining() == SlotCounts(open=2, leased=1, done=1)

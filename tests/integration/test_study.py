@@ -7,11 +7,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import event
 
 from nas.errors import StudyError
+from nas.outcome import Cost
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
-from tests.tiny_study import FACTS, tiny_spec
+from tests.tiny_study import FACTS, completed, tiny_spec
 
 
 def _create_at_once(url: str, artifacts: Path, ready: Barrier, results: multiprocessing.Queue[str]) -> None:
@@ -127,3 +129,65 @@ def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) ->
     study.fail_lost({orphan.trial_id})  # told already, by another process that looked at the same time
     assert study.record(kept.number).state == "RUNNING"
     assert (study.record(orphan.number).state, study.record(orphan.number).reason) == ("FAIL", "crashed")
+
+
+def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
+    connect: Callable[[], Storage], database_url: str, tmp_path: Path
+) -> None:
+    whole = SearchStudy.create(connect(), tiny_spec(trials=40), FACTS)
+    weights = tmp_path / "w"
+    weights.touch()
+    baseline = whole.start_baseline()
+    running = whole.ask()
+    told = []
+    for number in range(20):
+        trial = whole.ask()
+        whole.note_genome(trial, Cost(1_000 * (number + 1), 1))
+        # The first is best, and none of the others is smaller.
+        whole.tell_completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), weights)
+        told.append(trial.number)
+    windowed = Storage.connect(database_url, tmp_path, window=5)
+    study = SearchStudy.open(windowed, "tiny")
+    shown = [record.number for record in study.records() if record.state == "COMPLETE"]
+    assert shown == [told[0], *told[-5:]]
+    assert {r.number for r in study.records() if r.state == "RUNNING"} == {baseline.number, running.number}
+    # It tells and proposes as the whole study does, and sees what others do from now on.
+    worse = study.ask()
+    study.note_genome(worse, Cost(2_000, 1))
+    assert not study.tell_completed(worse, completed(0.8), Cost(2_000, 1), weights)
+    others = whole.ask()
+    assert others.number in {record.number for record in study.records()}
+    for _ in range(6):
+        trial = study.ask()
+        study.note_genome(trial, Cost(50_000, 1))
+        study.tell_completed(trial, completed(0.1), Cost(50_000, 1), weights)
+    study.ask()
+    # After twice a window it read anew.
+    assert len([r for r in study.records() if r.state == "COMPLETE"]) <= 12
+    assert told[0] in {record.number for record in study.records()}
+    windowed.close()
+
+
+def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
+    connect: Callable[[], Storage], database_url: str, tmp_path: Path
+) -> None:
+    SearchStudy.create(connect(), tiny_spec(trials=40), FACTS)
+    windowed = Storage.connect(database_url, tmp_path, window=10)
+    study = SearchStudy.open(windowed, "tiny")
+    weights = tmp_path / "w"
+    weights.touch()
+    statements: list[str] = []
+    event.listen(windowed.rdb.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    counts, asked = [], []
+    for number in range(14):
+        statements.clear()
+        trial = study.ask()
+        # Each gene is a statement or two of its own, and families have different ones.
+        counts.append(len([s for s in statements if "trial_params" not in s]) - len(trial.trial.params))
+        asked.append(trial)
+        if number % 2:
+            study.note_genome(trial, Cost(1_000, 1))
+            study.tell_completed(trial, completed(0.5), Cost(1_000, 1), weights)
+    print("statements of an ask:", counts)
+    assert max(counts[8:]) <= max(counts[:8]) + 2
+    windowed.close()

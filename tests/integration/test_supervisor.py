@@ -209,7 +209,7 @@ def test_an_expired_slot_is_taken_up_under_the_same_number_and_genome(rig: MakeR
     lease = made.slots.claim("lost", 30.0)
     assert lease is not None
     begun = made.study.ask()
-    assert made.slots.attach(lease, begun.trial_id)
+    assert made.slots.attach(lease, begun.trial_id, begun.genome.key)
     made.expire()
     trainer = ScriptedTrainer()
     made.run(trainer)
@@ -225,7 +225,7 @@ def test_a_trial_told_before_its_slot_was_closed_is_not_run_again(rig: MakeRig) 
     lease = made.slots.claim("lost", 30.0)
     assert lease is not None
     trial = made.study.ask()
-    made.slots.attach(lease, trial.trial_id)
+    made.slots.attach(lease, trial.trial_id, trial.genome.key)
     made.study.tell_failed(trial, Failed("diverged", "why"))
     made.expire()
     trainer = ScriptedTrainer()
@@ -332,11 +332,11 @@ def test_a_trial_that_was_given_up_before_its_slot_named_it_is_replaced(rig: Mak
     class Sleepy(Slots):
         woken = 0
 
-        def attach(self, lease: Lease, trial_id: int) -> bool:
+        def attach(self, lease: Lease, trial_id: int, genome_key: str) -> bool:
             self.woken += 1
             if self.woken == 1:
                 made.study.fail_lost({trial_id})
-            return super().attach(lease, trial_id)
+            return super().attach(lease, trial_id, genome_key)
 
     made.slots = Sleepy(made.engine, "tiny")
     made.run(ScriptedTrainer())
