@@ -5,12 +5,13 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults check clean
+.PHONY: help install demo test test-faults test-browser check clean
 
 help:
 	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
 	@echo "make test    the whole test suite"
 	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
+	@echo "make test-browser  the dashboard in Chromium, and behind nginx; both must be installed"
 	@echo "make check   ruff, mypy and import-linter"
 	@echo "make clean   remove the virtual environment and the caches; studies stay in .nas"
 
@@ -31,6 +32,15 @@ test: $(STAMP)
 
 test-faults: $(STAMP)
 	$(RUN)/python -m pytest -m faults -s $(PYTEST_ARGS)
+
+test-browser: $(STAMP)
+	@for program in chromium chromedriver nginx; do \
+		PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || \
+		{ echo "make test-browser needs $$program; on Debian: apt install chromium chromium-driver nginx" >&2; exit 1; }; \
+	done
+	@$(RUN)/python -c 'import selenium' 2>/dev/null || PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	$(RUN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff check .

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
 from nas.facts import DataFacts
+from nas.report.refresher import Refresher
 from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -96,6 +97,10 @@ class Application:
             except StudyError as error:
                 self.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return studies
+
+    def refreshed(self, *names: str) -> Refresher:
+        """Keeps the dashboard's figures and notes of these studies, or of all, current while it is entered."""
+        return Refresher(self.connect, names, complain=lambda text: self.errors.print(text, markup=False))
 
     def close(self) -> None:
         """Give the terminal back as it was, and close the connections to the database."""

@@ -12,7 +12,6 @@ from nas.application import Application, require_budget_met
 from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
 from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, load_spec, name_of
 from nas.errors import StudyError
-from nas.report.dashboard import write_note
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
 from nas.search.study import SearchStudy
@@ -141,7 +140,6 @@ def _require_baseline(study: SearchStudy) -> None:
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:
     summary = summarize_front(study)
-    write_note(study, summary)
     if json:
         application.print_json(summary.as_json())
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -9,8 +10,7 @@ import typer
 from nas import database as embedded
 from nas.application import Application
 from nas.errors import DatabaseError
-from nas.report.dashboard import serve, write_note
-from nas.search.summary import summarize_front
+from nas.report.dashboard import serve
 
 database = typer.Typer(
     help="Start, stop or show the embedded PostgreSQL server.", no_args_is_help=True, rich_markup_mode=None
@@ -19,18 +19,24 @@ database = typer.Typer(
 
 def dashboard(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine could change studies.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Whoever reaches it needs no password to read everything, to delete studies "
+            "(but with --read-only), and to upload HTML that is then served from it."
+        ),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Write nothing; a database role that may only read is enough.")
+    ] = False,
 ) -> None:
     """Browse the studies in optuna-dashboard."""
     application: Application = context.obj
-    storage = application.connect(create_tables=True)
-    for study in application.open_studies():
-        write_note(study, summarize_front(study))
+    storage = application.connect(create_tables=not read_only)
     application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
-    serve(storage, host, port)
+    with nullcontext() if read_only else application.refreshed():
+        serve(storage, host, port, read_only=read_only)
 
 
 @database.command()

@@ -1,31 +1,52 @@
-"""optuna-dashboard: serving it, and the note that it shows beside a study."""
+"""optuna-dashboard: serving it, and what it shows of a study beside its own charts: figures and a note."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from nas.errors import DatabaseError
+from nas.search.records import TrialRecord
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
-from nas.search.summary import FrontSummary
+from nas.search.summary import FrontSummary, summarize_records
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def serve(storage: Storage, host: str, port: int) -> None:
+def serve(storage: Storage, host: str, port: int, *, read_only: bool = False) -> None:
     """Serve the dashboard until the process is interrupted.
+
+    Args:
+        read_only: Refuse every request that could change something, whatever the database would allow.
 
     Raises:
         DatabaseError: The address cannot be listened on.
     """
     import optuna_dashboard  # here, since it brings pandas and scikit-learn, a second for every other command
 
-    application = optuna_dashboard.wsgi(storage.rdb, artifact_store=storage.artifacts)
+    application: WSGIApplication = optuna_dashboard.wsgi(storage.rdb, artifact_store=storage.artifacts)
+    if read_only:
+        application = _reading_only(application)
     try:
         server = make_server(host, port, application, _ThreadingServer, _QuietHandler)
     except OSError as error:
         raise DatabaseError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from error
     with server:
         server.serve_forever()
+
+
+def _reading_only(application: WSGIApplication) -> WSGIApplication:
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [b'{"reason": "this dashboard is read-only"}']
+
+    return guarded
 
 
 class _ThreadingServer(ThreadingMixIn, WSGIServer):
@@ -39,11 +60,15 @@ class _QuietHandler(WSGIRequestHandler):
         """A line a request would hide what matters."""
 
 
-def write_note(study: SearchStudy, summary: FrontSummary) -> None:
-    """Put what the study searches, its baseline and its verdict into the dashboard's note."""
+def write_report(study: SearchStudy, records: Sequence[TrialRecord]) -> None:
+    """Put a study's figures and note into the dashboard, in the place of earlier ones."""
     import optuna_dashboard
 
-    optuna_dashboard.save_note(study.optuna_study, note(study, summary))
+    from nas.report.figures import study_figures
+
+    for identifier, figure in study_figures(study.name, records).items():
+        optuna_dashboard.save_plotly_graph_object(study.optuna_study, figure, graph_object_id=identifier)
+    optuna_dashboard.save_note(study.optuna_study, note(study, summarize_records(study.name, records)))
 
 
 def note(study: SearchStudy, summary: FrontSummary) -> str:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     Engine,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     and_,
@@ -40,13 +39,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.outage import DEFAULT_PATIENCE_SECONDS, ride_out
+from nas.search.tables import metadata
 
 BASELINE_SLOT = 0
 
-_metadata = MetaData()
 _slots = Table(
     "nas_slots",
-    _metadata,
+    metadata,
     Column("study", Text, primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
     Column("trial_id", Integer),
@@ -104,7 +103,7 @@ class Owner:
 
 
 def create_table(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
-    """Make the table unless it is there.
+    """Make the table unless it is there, and the program's others.
 
     Raises:
         DatabaseError: The database stayed away, or this user may not create tables.
@@ -114,7 +113,7 @@ def create_table(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_S
         with engine.begin() as connection:
             # Two sessions that both see no table would both create it, also with IF NOT EXISTS, and one would fail.
             connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            _metadata.create_all(connection)
+            metadata.create_all(connection)
 
     ride_out(create, url=_url(engine), patience_seconds=patience_seconds)
 

@@ -29,6 +29,7 @@ from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _METRIC_NAMES = ("macro_f1", "log10_params")
 
 
@@ -92,7 +93,8 @@ class SearchStudy:
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
                 study.set_metric_names(list(_METRIC_NAMES))
                 study.set_user_attr("facts", json.dumps(asdict(facts)))
-                study.set_user_attr("spec", spec.model_dump_json())
+                # In lines, for the dashboard's page would else be as wide as the whole specification.
+                study.set_user_attr("spec", spec.model_dump_json(indent=1))
                 for family in spec.space.families:
                     study.enqueue_trial({"family": family})
         opened = cls.open(storage, spec.name)
@@ -103,7 +105,7 @@ class SearchStudy:
                 f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{listed}"
             )
         if opened.spec.budget.trials < spec.budget.trials:
-            opened._study.set_user_attr("spec", spec.model_dump_json())
+            opened._study.set_user_attr("spec", spec.model_dump_json(indent=1))
             opened.spec = spec
         return opened
 
@@ -135,6 +137,11 @@ class SearchStudy:
         return self.spec.name
 
     @property
+    def study_id(self) -> int:
+        """Optuna's identifier: another one for a study of the same name that was made anew."""
+        return self._study._study_id
+
+    @property
     def optuna_study(self) -> optuna.Study:
         """The study underneath, for optuna's own tools."""
         return self._study
@@ -159,6 +166,10 @@ class SearchStudy:
         if not 0 <= number < len(records):
             raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
         return records[number]
+
+    def count_finished(self) -> int:
+        """How many trials have ended, asked of the database; not repeated through an outage."""
+        return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
     @_through_outages
     def ask(self) -> OpenTrial:
