@@ -98,9 +98,15 @@ class Application:
                 self.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return studies
 
-    def refreshed(self, *names: str) -> Refresher:
-        """Keeps the dashboard's figures and notes of these studies, or of all, current while it is entered."""
-        return Refresher(self.connect, names, complain=lambda text: self.errors.print(text, markup=False))
+    def refreshed(self, *names: str, in_haste: Callable[[], bool] = lambda: False) -> Refresher:
+        """Keeps the dashboard's figures and notes of these studies, or of all, current while it is entered.
+
+        Args:
+            in_haste: Whether there is no time for a last report when it is left.
+        """
+        return Refresher(
+            self.connect, names, complain=lambda text: self.errors.print(text, markup=False), in_haste=in_haste
+        )
 
     def close(self) -> None:
         """Give the terminal back as it was, and close the connections to the database."""

@@ -102,7 +102,10 @@ def run_trials(
     all_ended = True
     if slots.seconds_until_claimable(baseline_only=orders.baseline_only) is not None:
         # Otherwise the budget is spent: starting trainers to find that out would take seconds.
-        with _listening(application, study, slots, plan) as listener, application.refreshed(study.name):
+        with (
+            _listening(application, study, slots, plan) as listener,
+            application.refreshed(study.name, in_haste=orders.stop.is_set),
+        ):
             all_ended = run_crew(
                 [partial(post, index) for index in range(plan.count)],
                 orders,

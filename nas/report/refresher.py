@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy.exc import SQLAlchemyError
 
 import nas
 from nas.errors import NasError
 from nas.report.dashboard import write_report
-from nas.search.reports import Reports
+from nas.search.reports import Claim, Reports
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 
@@ -36,6 +37,7 @@ class Refresher:
         connect: Opens the connections; called in the thread.
         names: Studies to look after; none given means all that there are.
         complain: Called with one line when it gives up, which no failure of the database makes it do.
+        in_haste: Asked when it is left: whether there is no time for a last report.
     """
 
     def __init__(
@@ -44,11 +46,14 @@ class Refresher:
         names: Sequence[str] = (),
         *,
         complain: Callable[[str], None],
+        in_haste: Callable[[], bool] = lambda: False,
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._connect = connect
         self._names = names
         self._complain = complain
+        self._in_haste = in_haste
+        self._last: dict[str, Claim] = {}
         self._interval_seconds = interval_seconds
         self._storage: Storage | None = None
         self._studies: dict[str, SearchStudy] = {}
@@ -64,7 +69,7 @@ class Refresher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(_LAST_SECONDS)
+        self._thread.join(0.0 if self._in_haste() else _LAST_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -72,7 +77,8 @@ class Refresher:
                 self._look(final=False)
                 # Oftener than reports are written, for the turn may be another's that has died.
                 self._stop.wait(self._interval_seconds / 3)
-            self._look(final=True)
+            if not self._in_haste():
+                self._look(final=True)
         except Exception as fault:  # the thread's boundary: figures are not worth a search
             self._complain(f"the dashboard's figures are no longer refreshed: {fault!r}")
         finally:
@@ -84,19 +90,16 @@ class Refresher:
             if self._storage is None:
                 self._storage = self._connect()
             names = self._names or self._storage.study_names()
-        except _PASSING:
+        except (*_PASSING, KeyError) as error:
+            _require_passing(error)
             return
         for name in names:
             try:
                 self._refresh(self._storage, name, final=final)
-            except _PASSING:
+            except (*_PASSING, KeyError) as error:
+                _require_passing(error)
                 # It may have been deleted and made anew.
                 self._studies.pop(name, None)
-            except KeyError:
-                self._studies.pop(name, None)
-                # Optuna's answer too for a study that was deleted under our hands.
-                if name in self._storage.study_names():
-                    raise
 
     def _refresh(self, storage: Storage, name: str, *, final: bool) -> None:
         """Rewrite the report of one study if it is out of date and this process's turn."""
@@ -106,14 +109,21 @@ class Refresher:
         reports = Reports(storage.rdb.engine)
         deadline = time.monotonic() + _LAST_SECONDS
         while reports.shown(name) != (state := _state(study)):
-            claim = reports.claim(name, self._interval_seconds, final=final)
+            claim = reports.claim(name, state, self._interval_seconds, last=self._last.get(name), final=final)
             if claim is not None:
+                self._last[name] = claim
                 write_report(study, study.records())
                 reports.finish(claim, state)
                 return
             if not final or time.monotonic() > deadline:
                 return
             time.sleep(_BETWEEN_TRIES_SECONDS)
+
+
+def _require_passing(error: Exception) -> None:
+    """Raise what is a fault; a KeyError is none where it is optuna's answer for a study that was just deleted."""
+    if isinstance(error, KeyError) and error.args[0] != NOT_FOUND_MSG:
+        raise error
 
 
 def _state(study: SearchStudy) -> str:

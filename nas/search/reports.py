@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, case, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Engine, and_, case, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.tables import reports
@@ -41,21 +41,35 @@ class Reports:
         with self._engine.connect() as connection:
             return connection.scalar(select(reports.c.shown).where(reports.c.study == study))
 
-    def claim(self, study: str, interval_seconds: float, *, final: bool = False) -> Claim | None:
-        """Take the right to write; None while another writes, or wrote less than an interval ago.
+    def claim(
+        self, study: str, state: str, interval_seconds: float, *, last: Claim | None = None, final: bool = False
+    ) -> Claim | None:
+        """Take the right to write; None while another writes, or wrote this state, or less than an interval ago.
+
+        Whoever wrote last has an interval's lead over the others: it has read the study's trials, and in a long
+        study each further process that reads them all spends half a minute and much memory on it.
 
         Args:
+            state: Of the study, which the report is to show.
+            last: What this process was granted last.
             final: Write however short ago the last one was; another who is writing is not disturbed.
         """
         until = func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=interval_seconds)
-        is_over: ColumnElement[bool] = reports.c.until < func.clock_timestamp()
+        lead = text("make_interval(secs => :lead)").bindparams(lead=interval_seconds)
+        is_over: ColumnElement[bool] = reports.c.until < func.clock_timestamp() - lead
+        if last is not None:
+            is_over = or_(is_over, and_(reports.c.until == last.until, reports.c.until < func.clock_timestamp()))
         statement = (
             insert(reports)
             .values(study=study, until=until, writing=True)
             .on_conflict_do_update(
                 index_elements=[reports.c.study],
                 set_={"until": until, "writing": True},
-                where=or_(is_over, reports.c.writing == false()) if final else is_over,
+                # Asked here and not before, or of two who saw an old report both would write the new one.
+                where=and_(
+                    reports.c.shown.is_distinct_from(state),
+                    or_(is_over, reports.c.writing == false()) if final else is_over,
+                ),
             )
             .returning(reports.c.until)
         )

@@ -33,7 +33,7 @@ def reports(engine: Engine) -> Reports:
 
 
 def claimed(reports: Reports, interval_seconds: float = LONG) -> Claim:
-    claim = reports.claim("flowers", interval_seconds)
+    claim = reports.claim("flowers", "a new state", interval_seconds)
     assert claim is not None
     return claim
 
@@ -43,7 +43,7 @@ def test_of_many_threads_one_may_write_also_the_first_time(reports: Reports) -> 
 
     def work(_: int) -> Claim | None:
         ready.wait()
-        return reports.claim("flowers", LONG)
+        return reports.claim("flowers", "a new state", LONG)
 
     for _round in range(2):
         with ThreadPoolExecutor(12) as pool:
@@ -57,23 +57,36 @@ def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: Repor
         now = connection.scalar(text("SELECT clock_timestamp()"))
     assert 25 < (claim.until - now).total_seconds() <= 30
     reports.finish(claim, "seven trials")
-    assert reports.claim("flowers", 30.0) is None
-    assert reports.claim("other", 30.0) is not None
+    assert reports.claim("flowers", "a new state", 30.0) is None
+    assert reports.claim("other", "a new state", 30.0) is not None
 
 
 def test_after_the_interval_another_may_write_also_if_the_last_one_died(reports: Reports) -> None:
     claimed(reports, SHORT)
-    assert reports.claim("flowers", LONG) is None
-    time.sleep(SHORT + 0.05)
-    assert claimed(reports).study == "flowers"
+    assert reports.claim("flowers", "a new state", SHORT) is None
+    time.sleep(2 * SHORT + 0.05)
+    assert claimed(reports, SHORT).study == "flowers"
+
+
+def test_the_last_writer_has_an_intervals_lead(reports: Reports) -> None:
+    last = claimed(reports, SHORT)
+    time.sleep(SHORT + 0.02)
+    assert reports.claim("flowers", "a new state", LONG) is None
+    assert reports.claim("flowers", "a new state", LONG, last=last) is not None
+
+
+def test_a_state_that_is_shown_is_not_written_again(reports: Reports) -> None:
+    reports.finish(claimed(reports, SHORT), "seven trials")
+    assert reports.claim("flowers", "seven trials", LONG, final=True) is None
+    assert reports.claim("flowers", "eight trials", LONG, final=True) is not None
 
 
 def test_a_final_report_waits_for_a_writer_and_for_nothing_else(reports: Reports) -> None:
     writing = claimed(reports)
-    assert reports.claim("flowers", LONG, final=True) is None
+    assert reports.claim("flowers", "a new state", LONG, final=True) is None
     reports.finish(writing, "seven trials")
-    assert reports.claim("flowers", LONG) is None
-    assert reports.claim("flowers", LONG, final=True) is not None
+    assert reports.claim("flowers", "a new state", LONG) is None
+    assert reports.claim("flowers", "a new state", LONG, final=True) is not None
 
 
 def test_what_is_shown_is_known_once_it_is_whole(reports: Reports) -> None:
@@ -86,8 +99,8 @@ def test_what_is_shown_is_known_once_it_is_whole(reports: Reports) -> None:
 
 def test_a_writer_that_was_overtaken_leaves_no_report_that_passes_for_whole(reports: Reports) -> None:
     slow = claimed(reports, SHORT)
-    time.sleep(SHORT + 0.05)
-    fast = claimed(reports)
+    time.sleep(2 * SHORT + 0.05)
+    fast = claimed(reports, SHORT)
     reports.finish(fast, "eight trials")
     reports.finish(slow, "seven trials")
     assert reports.shown("flowers") is None
