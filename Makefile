@@ -5,12 +5,13 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults check clean
+.PHONY: help install demo test test-faults test-compose check clean
 
 help:
 	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
 	@echo "make test    the whole test suite"
 	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
+	@echo "make test-compose  docker-compose.yml with workers killed, scaled and stopped; needs Docker"
 	@echo "make check   ruff, mypy and import-linter"
 	@echo "make clean   remove the virtual environment and the caches; studies stay in .nas"
 
@@ -31,6 +32,9 @@ test: $(STAMP)
 
 test-faults: $(STAMP)
 	$(RUN)/python -m pytest -m faults -s $(PYTEST_ARGS)
+
+test-compose: $(STAMP)
+	$(RUN)/python -m pytest tests/compose -s $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff check .
