@@ -48,7 +48,7 @@ def test_a_pod_is_confined(document: dict[str, Any]):
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
         # By file alone: an environment is seen by whoever may describe the pod.
-        assert {variable["name"] for variable in container["env"]} == {"NAS_STORAGE_FILE"}
+        assert {variable["name"] for variable in container["env"]} == {"NAS_STORAGE_FILE", "NAS_THREADS"}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
