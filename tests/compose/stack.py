@@ -1,4 +1,4 @@
-"""docker-compose.yml under a project name, a port and secrets of its own, on a study of a minute."""
+"""docker-compose.yml under a project name, a port and secrets of its own, on a study of minutes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ name = "{STUDY}"
 search_space = "space.toml"
 [data]
 source = "digits"
+max_train_images = 400
 [budget]
 trials = {TRIALS}
-epochs = 2
+epochs = 16
 [sampler]
 startup_trials = 6
 """
@@ -40,7 +41,7 @@ width = { low = 8, high = 32 }
 growth_rate = [4, 8]
 [recipe]
 learning_rate = { low = 1e-3, high = 1e-2, log = true }
-batch_size = 32
+batch_size = 4
 """
 # The study's folder takes the place of studies/; a lost worker is missed sooner than by default.
 _MOUNTS = """
@@ -126,6 +127,10 @@ class Stack:
     def done(self) -> int:
         """Slots that are closed for good."""
         return self.number("SELECT count(*) FROM nas_slots WHERE state = 'done'")
+
+    def events(self, container: str) -> list[dict[str, Any]]:
+        """What a worker has written on standard output."""
+        return [json.loads(line) for line in run(["docker", "logs", container]).splitlines()]
 
     def front(self) -> dict[str, Any]:
         """`nas front --json`, in a container of its own."""
