@@ -5,13 +5,14 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults test-browser check clean
+.PHONY: help install demo test test-faults test-browser test-compose check clean
 
 help:
 	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
 	@echo "make test    the whole test suite"
 	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
 	@echo "make test-browser  the dashboard in Chromium, and behind nginx; both must be installed"
+	@echo "make test-compose  docker-compose.yml with workers killed, scaled and stopped; needs Docker"
 	@echo "make check   ruff, mypy and import-linter"
 	@echo "make clean   remove the virtual environment and the caches; studies stay in .nas"
 
@@ -41,6 +42,9 @@ test-browser: $(STAMP)
 	@$(RUN)/python -c 'import selenium' 2>/dev/null || PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	$(RUN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+test-compose: $(STAMP)
+	$(RUN)/python -m pytest tests/compose -s $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff check .

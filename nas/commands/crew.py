@@ -59,7 +59,7 @@ class CrewPlan:
             spec,
             facts=facts,
             device=application.devices[index % len(application.devices)],
-            threads=max(1, application.num_cores // self.count),
+            threads=application.settings.threads or max(1, application.num_cores // self.count),
             stopped=orders.stop.is_set,
         )
 

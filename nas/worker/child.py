@@ -95,9 +95,9 @@ class TrainerChild:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(theirs, self._device, self._threads), daemon=True)
-        # Ctrl-C reaches the whole process group, and a child that still imports its modules would die of it with a
-        # traceback; what is blocked here stays blocked in the child.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a child that
+        # died of it could write no checkpoint. What is blocked here stays blocked in the child.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self._process.start()
         finally:
@@ -184,11 +184,8 @@ class TrainerChild:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
-            self._process.terminate()
-            self._process.join(_LEAVE_SECONDS)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+            self._process.kill()
+            self._process.join()
         self._process = self._connection = self._facts = None
 
     def _ask(self, request: Request, wanted: type[ReplyT]) -> ReplyT:

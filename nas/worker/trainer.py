@@ -54,8 +54,9 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     Args:
         threads: For torch's operations on the CPU.
     """
-    # Ctrl-C reaches the whole process group; the supervisor decides what becomes of its child.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Both reach the whole process group; the supervisor decides what becomes of its child.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         # Where memory runs out, the kernel is to end this process and not its supervisor.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

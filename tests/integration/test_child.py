@@ -90,6 +90,18 @@ def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChi
     assert pid_of(child) == pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_it(child: TrainerChild, tmp_path: Path, number: int) -> None:
+    """A terminal's Ctrl-C, and the SIGTERM of Slurm or systemd: the supervisor gets it too, and decides."""
+    pid = pid_of(child)
+
+    def interrupt(report: Report) -> None:
+        os.kill(pid, number)
+
+    assert isinstance(child.train(request(genome(), 3, tmp_path), interrupt), Completed)
+    assert pid_of(child) == pid
+
+
 def test_a_search_for_neighbours_is_told_on_the_way(child: TrainerChild, tmp_path: Path) -> None:
     smote = Genome(architecture=SMALL, recipe=Recipe(imbalance=Imbalance(name="smote"), batch_size=32))
     reports: list[Report] = []

@@ -26,12 +26,14 @@ def test_defaults() -> None:
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "HOME": "/h", "STORAGE": "postgresql://x/y", "ARTIFACTS": "/a", "DATA": "/d", "DEVICE": "cuda:1", "SLOTS": "3",
+        "THREADS": "2",
     }  # fmt: skip
     for name, value in values.items():
         monkeypatch.setenv(f"NAS_{name}", value)
     settings = read_settings()
     assert (settings.home, settings.artifacts_folder, settings.data_folder) == (Path("/h"), Path("/a"), Path("/d"))
-    assert (settings.storage_url, settings.device, settings.slots) == ("postgresql://x/y", "cuda:1", 3)
+    assert (settings.storage_url, settings.device) == ("postgresql://x/y", "cuda:1")
+    assert (settings.slots, settings.threads) == (3, 2)
 
 
 def test_folders_follow_home(monkeypatch: pytest.MonkeyPatch) -> None:

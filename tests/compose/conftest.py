@@ -1,0 +1,27 @@
+"""The stack that the tests of this folder share; it goes when they end, however they end."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    made = Stack(Path(tempfile.mkdtemp(prefix="nas-compose-")) / "stack")
+    made.prepare()
+    try:
+        made.compose("build", timeout=1800)
+        try:
+            made.compose("up", "--detach", "--scale", "worker=3")
+        except AssertionError:
+            print(made.compose("logs", "--no-color", "--tail=20"))
+            raise
+        yield made
+    finally:
+        made.remove()
