@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -12,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.artifacts import download_artifact
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
@@ -47,6 +49,10 @@ def _through_outages(
         return ride_out(lambda: method(study, *args, **kwargs), url=study.storage.rdb.url)
 
     return repeated
+
+
+# A worker that had lost its lease unawares may tell a trial at any moment: that result then stands.
+_unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,8 @@ class SearchStudy:
     @_through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
-        write_genome(opened.trial, opened.genome, cost)
+        with _unless_just_told:
+            write_genome(opened.trial, opened.genome, cost)
 
     @_through_outages
     def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
@@ -235,11 +242,13 @@ class SearchStudy:
         trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = self._would_be_on_front(objectives)
         is_baseline = bool(trial.user_attrs.get("baseline"))
-        if on_front or is_baseline:
-            trial.set_user_attr("weights", self.storage.keep_weights(weights, trial))
-        write_completed(trial, completed)
-        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
-        return on_front and not is_baseline
+        with _unless_just_told:
+            if on_front or is_baseline:
+                trial.set_user_attr("weights", self.storage.keep_weights(weights, trial))
+            write_completed(trial, completed)
+            self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
+            return on_front and not is_baseline
+        return False
 
     @_through_outages
     def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
@@ -247,8 +256,9 @@ class SearchStudy:
         assert twin.objectives is not None
         if _has_ended(opened.trial):
             return
-        copy_result(opened.trial, twin)
-        self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+        with _unless_just_told:
+            copy_result(opened.trial, twin)
+            self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
 
     @_through_outages
     def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
@@ -256,10 +266,11 @@ class SearchStudy:
         trial = opened.trial
         if _has_ended(trial):
             return
-        trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
-        trial.set_user_attr("reason", "over_budget")
-        trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
-        self._tell(trial, state=TrialState.PRUNED)
+        with _unless_just_told:
+            trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
+            trial.set_user_attr("reason", "over_budget")
+            trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
+            self._tell(trial, state=TrialState.PRUNED)
 
     @_through_outages
     def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
@@ -313,9 +324,10 @@ class SearchStudy:
     def _tell_failed(self, trial: Trial, failed: Failed) -> None:
         if _has_ended(trial):
             return
-        trial.set_user_attr("reason", failed.reason)
-        trial.set_user_attr("detail", failed.detail)
-        self._tell(trial, state=TrialState.FAIL)
+        with _unless_just_told:
+            trial.set_user_attr("reason", failed.reason)
+            trial.set_user_attr("detail", failed.detail)
+            self._tell(trial, state=TrialState.FAIL)
 
 
 def _has_ended(trial: Trial) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from nas.errors import DatabaseError, SettingsError, StudyError
 from nas.genome import Architecture, Genome
-from nas.outcome import Completed, Failed
+from nas.outcome import Completed, Cost, Failed
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots, create_table
 from nas.search.storage import Storage
@@ -457,6 +457,31 @@ def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
     made.study.tell_failed(trial, Failed("crashed", "late"))
     assert made.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
+
+
+def test_a_trial_that_its_former_owner_tells_at_the_last_moment_stops_nobody(rig: MakeRig, tmp_path: Path) -> None:
+    """Its tell rode out an outage in which its lease expired, and lands while the new owner measures."""
+    made = rig(tiny_spec(trials=1))
+    made.baseline_done()
+    lease = made.slots.claim("former", 30.0)
+    assert lease is not None
+    begun = made.study.ask()
+    made.slots.attach(lease, begun.trial_id, begun.genome.key)
+    made.expire()
+    weights = tmp_path / "w"
+    weights.write_bytes(b"weights")
+
+    class Overtaken(ScriptedTrainer):
+        def measure(self, architecture: Architecture) -> Cost:
+            cost = super().measure(architecture)
+            made.study.tell_completed(begun, completed(0.8), cost, weights)
+            return cost
+
+    made.run(Overtaken(lambda genome: completed(0.3)))
+    record = made.study.record(begun.number)
+    assert record.objectives is not None
+    assert (record.state, record.objectives.macro_f1) == ("COMPLETE", 0.8)
+    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=2)
 
 
 def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
