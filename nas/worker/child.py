@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import signal
 import time
@@ -92,6 +93,8 @@ class TrainerChild:
         if self._facts is not None:
             return self._facts
         self.close()
+        # The child heeds no SIGTERM, by which multiprocessing would end it at exit, and then wait for it for ever.
+        atexit.register(self.close)
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(theirs, self._device, self._threads), daemon=True)
@@ -134,8 +137,6 @@ class TrainerChild:
         """
         try:
             return self._train(self._sent(request), on_report, given_up)
-        except (EOFError, ConnectionError):
-            return Failed("crashed", self._buried())
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
         except Interrupted:
@@ -147,10 +148,10 @@ class TrainerChild:
         patience, pause_until = Patience(self._shortest_patience), None
         while True:
             if pause_until is None and (self._stopped() or given_up()):
-                connection.send(Pause(keep=not given_up()))
+                self._send(connection, Pause(keep=not given_up()))
                 pause_until = time.monotonic() + _PAUSE_SECONDS
             if connection.poll(_POLL_SECONDS):
-                reply: Reply = connection.recv()
+                reply = self._heard(connection)
                 patience.heard(reply.patience_seconds if isinstance(reply, Alive) else None)
                 match reply:
                     case EpochRecord() | Progressed() | Resumed() | Remark() | Alive():
@@ -173,14 +174,15 @@ class TrainerChild:
     def _swallow_answer_to_pause(self, connection: Connection) -> None:
         """The training ended before it heard of the pause, which is answered next."""
         try:
-            if connection.poll(_LEAVE_SECONDS) and isinstance(connection.recv(), Paused):
+            if connection.poll(_LEAVE_SECONDS) and isinstance(self._heard(connection), Paused):
                 return
-        except (EOFError, ConnectionError):
-            pass  # It has ended, after it gave its answer.
+        except TrainerLost:
+            return  # It has ended, after it gave its answer.
         self.close()
 
     def close(self) -> None:
         """End the child at once; what it was doing is lost."""
+        atexit.unregister(self.close)
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
@@ -203,8 +205,6 @@ class TrainerChild:
                         raise NasError(message)
                     case _:
                         raise WorkerError(f"the trainer answered {type(request).__name__} with {type(reply).__name__}")
-        except (EOFError, ConnectionError) as error:
-            raise TrainerLost(self._buried()) from error
         except Interrupted:
             self.close()
             raise
@@ -214,8 +214,23 @@ class TrainerChild:
         if self._connection is None:
             self.open_data()
         assert self._connection is not None
-        self._connection.send(request)
+        self._send(self._connection, request)
         return self._connection
+
+    # Caught here and nowhere else: what listens to reports writes to pipes too, and those may break as well.
+
+    def _send(self, connection: Connection, request: Request) -> None:
+        try:
+            connection.send(request)
+        except OSError as error:
+            raise TrainerLost(self._buried()) from error
+
+    def _heard(self, connection: Connection) -> Reply:
+        try:
+            reply: Reply = connection.recv()
+        except (EOFError, OSError) as error:  # The latter where it ended in the middle of a message.
+            raise TrainerLost(self._buried()) from error
+        return reply
 
     def _buried(self) -> str:
         """Clear away a child that has ended, and say how it did."""
@@ -229,8 +244,7 @@ class TrainerChild:
         # Asked first: a training whose epochs are shorter than the wait always has one to report.
         while not self._stopped():
             if connection.poll(_POLL_SECONDS):
-                reply: Reply = connection.recv()
-                return reply
+                return self._heard(connection)
         raise Interrupted("the worker was asked to stop")
 
 

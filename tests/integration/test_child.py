@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -257,6 +259,35 @@ def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, t
     outcome = child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append)
     assert isinstance(outcome, Completed)
     assert Remark("no checkpoint could be kept (File exists)") in reports
+
+
+def test_a_broken_pipe_of_who_listens_is_not_taken_for_the_childs(child: TrainerChild, tmp_path: Path) -> None:
+    def closed(report: Report) -> None:
+        raise BrokenPipeError("standard output")
+
+    with pytest.raises(BrokenPipeError, match="standard output"):
+        child.train(request(genome(), 1, tmp_path), closed)
+    child.close()
+    child.open_data()
+
+
+def test_a_process_that_is_left_by_its_main_thread_ends_with_its_child(folder: Path) -> None:
+    """As when one supervisor has failed and another still waits for the database."""
+    script = (
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from tests.integration.test_child import new_child\n"
+        "ready = threading.Event()\n"
+        "def supervise():\n"
+        "    child = new_child(Path(sys.argv[1]))\n"
+        "    child.open_data()\n"
+        "    ready.set()\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Thread(target=supervise, daemon=True).start()\n"
+        "    ready.wait()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, timeout=300)
 
 
 def test_a_child_that_hangs_is_killed(folder: Path, tmp_path: Path) -> None:
