@@ -45,6 +45,10 @@ class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
     """The child ended without an answer."""
 
 
+class Unmeasurable(WorkerError):  # noqa: N818 - it names what happened
+    """A network could not be built, or not run once."""
+
+
 class Interrupted(Exception):  # noqa: N818 - it names what happened
     """The child was ended because its supervisor was asked to stop."""
 
@@ -116,7 +120,7 @@ class TrainerChild:
         return facts
 
     def measure(self, architecture: Architecture) -> Cost:
-        """Parameters and FLOPs of a network; raises as `open_data` does."""
+        """Parameters and FLOPs of a network; raises as `open_data` does, and Unmeasurable."""
         try:
             return self._ask(Measure(architecture), Cost)
         except TrainerLost:
@@ -201,6 +205,8 @@ class TrainerChild:
                 match reply:
                     case Progressed():
                         self._on_progress(reply)
+                    case Failed(detail=detail):
+                        raise Unmeasurable(detail)
                     case Fault(message):
                         raise NasError(message)
                     case _:

@@ -30,7 +30,7 @@ class OpenData:
 
 @dataclass(frozen=True)
 class Measure:
-    """Count a network's parameters and FLOPs for the open data. Answered by `Cost`."""
+    """Count a network's parameters and FLOPs for the open data. Answered by `Cost` or `Failed`."""
 
     architecture: Architecture
 

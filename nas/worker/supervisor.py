@@ -10,7 +10,7 @@ from nas.outcome import Completed, Failed, Infeasible, Outcome
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease
 from nas.search.study import OpenTrial
-from nas.worker.child import Interrupted, TrainerLost
+from nas.worker.child import Interrupted, TrainerLost, Unmeasurable
 from nas.worker.events import Listener, Notice, Place, Subject, TrialEnded, TrialPaused, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Paused
@@ -113,10 +113,12 @@ class Supervisor:
         except Interrupted:
             self._pause(lease, place, Paused(None))
             return None
-        except TrainerLost as lost:
+        except (TrainerLost, Unmeasurable) as error:
             if self._keeps(lease, heartbeat, place):
-                self._study.tell_failed(trial, Failed("crashed", f"before its training began: {lost}"))
-                self._slots.finish(lease, "crashed")
+                failed = Failed("crashed", f"before its training began: {error}")
+                self._study.tell_failed(trial, failed)
+                self._slots.finish(lease, failed.reason)
+                self._listener(Notice(place, f"{failed.reason} {failed.detail}", is_end=True))
             return None
         self._study.note_genome(trial, cost)
         subject = Subject(lease.slot == BASELINE_SLOT, trial.genome.architecture.family, cost)

@@ -145,9 +145,13 @@ class Trainer:
         assert self._compute is not None
         return self._facts, self._task, self._compute
 
-    def _measure(self, request: Measure) -> Cost:
+    def _measure(self, request: Measure) -> Cost | Failed:
         facts, _, _ = self._opened()
-        return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+        try:
+            return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+        except Exception as error:
+            # As in training: a network too large for this machine's memory must not end the worker, and then the next.
+            return Failed("crashed", _in_one_line(error))
 
     def _preview(self, request: Preview) -> SpacePreview:
         facts, _, _ = self._opened()

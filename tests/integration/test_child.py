@@ -28,7 +28,7 @@ from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.training.weights import load_weights
 from nas.worker.checkpoints import TrialCheckpoints
-from nas.worker.child import TrainerChild, TrainerLost
+from nas.worker.child import TrainerChild, TrainerLost, Unmeasurable
 from nas.worker.crew import run_crew
 from nas.worker.events import EpochEnded, Event, TrialEnded
 from nas.worker.messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Train
@@ -259,6 +259,15 @@ def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, t
     outcome = child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append)
     assert isinstance(outcome, Completed)
     assert Remark("no checkpoint could be kept (File exists)") in reports
+
+
+def test_a_network_that_cannot_be_measured_is_said_and_the_child_lives_on(child: TrainerChild) -> None:
+    pid = pid_of(child)
+    huge = SMALL.model_copy(update={"widths": (2**25, 2**25)})
+    with pytest.raises(Unmeasurable, match="memory"):
+        child.measure(huge)
+    assert child.measure(SMALL).params == 1362
+    assert pid_of(child) == pid
 
 
 def test_a_broken_pipe_of_who_listens_is_not_taken_for_the_childs(child: TrainerChild, tmp_path: Path) -> None:

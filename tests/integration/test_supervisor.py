@@ -22,6 +22,7 @@ from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
+from nas.worker.child import Unmeasurable
 from nas.worker.events import Event, Notice, TrialEnded, TrialPaused, TrialReused
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Paused
@@ -457,6 +458,22 @@ def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
     made.study.tell_failed(trial, Failed("crashed", "late"))
     assert made.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
+
+
+def test_a_network_that_cannot_be_measured_fails_and_the_others_finish(rig: MakeRig) -> None:
+    def params(architecture: Architecture) -> int:
+        if architecture.family == "resnet":
+            raise Unmeasurable("no memory")
+        return 1_000
+
+    made = rig(tiny_spec(trials=4))
+    made.run(ScriptedTrainer(params=params))
+    failed = [record for record in made.records() if record.state != "COMPLETE"]
+    assert {(r.state, r.reason, r.detail) for r in failed} == {
+        ("FAIL", "crashed", "before its training began: no memory")
+    }
+    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=5)
+    assert len([event for event in made.events if isinstance(event, Notice) and event.is_end]) == len(failed)
 
 
 def test_a_trial_that_its_former_owner_tells_at_the_last_moment_stops_nobody(rig: MakeRig, tmp_path: Path) -> None:
