@@ -39,6 +39,7 @@ ReplyT = TypeVar("ReplyT")
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
 _PAUSE_SECONDS = 7.0
+_STARTS = 3
 
 
 class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
@@ -218,10 +219,25 @@ class TrainerChild:
     def _sent(self, request: Request) -> Connection:
         """The connection to the child, which is started if need be, with a request under way."""
         if self._connection is None:
-            self.open_data()
+            self._open_again()
         assert self._connection is not None
         self._send(self._connection, request)
         return self._connection
+
+    def _open_again(self) -> None:
+        """Replace a child that was lost.
+
+        Raises:
+            WorkerError: It is lost each time before it has the data, which is no genome's doing: to fail the trial,
+                and then the next, would use up the budget.
+        """
+        for starts_left in reversed(range(_STARTS)):
+            try:
+                self.open_data()
+                return
+            except TrainerLost as lost:
+                if starts_left == 0:
+                    raise WorkerError(f"{lost} each time that it loaded the data") from lost
 
     # Caught here and nowhere else: what listens to reports writes to pipes too, and those may break as well.
 

@@ -270,6 +270,24 @@ def test_a_network_that_cannot_be_measured_is_said_and_the_child_lives_on(child:
     assert pid_of(child) == pid
 
 
+def test_a_child_that_can_no_longer_load_the_data_fails_no_trial(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, starts = new_child(folder), []
+
+    def lost() -> None:
+        starts.append(1)
+        raise TrainerLost("the trainer process ended (signal 9)")
+
+    monkeypatch.setattr(child, "open_data", lost)
+    for ask in (lambda: child.measure(SMALL), lambda: child.train(request(genome(), 1, tmp_path), quiet)):
+        starts.clear()
+        with pytest.raises(WorkerError, match=r"\(signal 9\) each time that it loaded the data") as error:
+            ask()
+        assert not isinstance(error.value, TrainerLost), "which would be told as the genome's crash"
+        assert len(starts) == 3
+
+
 def test_a_broken_pipe_of_who_listens_is_not_taken_for_the_childs(child: TrainerChild, tmp_path: Path) -> None:
     def closed(report: Report) -> None:
         raise BrokenPipeError("standard output")
