@@ -112,8 +112,9 @@ def run_trials(
                 listener,
                 timeout_seconds=None if plan.minutes is None else 60 * plan.minutes,
             )
-    if all_ended:
-        _clear_away(application, study, slots, orders)
+    if not orders.stop.is_set():
+        # Who was asked to leave has no time for it, and leaves it to others.
+        _clear_away(application, study, slots)
     return all_ended
 
 
@@ -137,15 +138,14 @@ def _listening(application: Application, study: SearchStudy, slots: Slots, plan:
         yield progress
 
 
-def _clear_away(application: Application, study: SearchStudy, slots: Slots, orders: Orders) -> None:
+def _clear_away(application: Application, study: SearchStudy, slots: Slots) -> None:
     """Fail the trials that run according to the study but that no slot counts on: their workers were killed.
 
-    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet. A worker that was
-    asked to leave has no time for that and leaves it to others.
+    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet.
     """
-    suspects = set() if orders.stop.is_set() else study.unowned(slots.owned_trial_ids())
+    suspects = study.unowned(slots.owned_trial_ids())
     if suspects:
         time.sleep(_SECONDS_TO_ATTACH)
         study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
-    unfinished = {record.number for record in study.records() if record.state in ("RUNNING", "WAITING")}
-    application.checkpoints(study.name).drop_all_but(unfinished)
+    ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
+    application.checkpoints(study.name).drop_leftovers(ended)
