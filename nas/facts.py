@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -48,6 +49,11 @@ class DataFacts:
             for field in fields(self)
             if getattr(self, field.name) != getattr(other, field.name)
         ]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same images, however often they are loaded."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
     @property
     def num_train(self) -> int:

@@ -82,6 +82,7 @@ class CheckpointFolder:
         self._folder = folder
         self._writer = writer
         self._training = training
+        self._refused: set[Path] = set()
 
     def save(self, state: State, num_steps: int) -> None:
         """Keep a state.
@@ -94,22 +95,29 @@ class CheckpointFolder:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         labelled = State(state.tensors, {**state.values, "training": self._training})
-        write_checkpoint(self._folder / f"{num_steps:09d}-{self._writer}", labelled)
-        for path in self._paths()[_KEPT:]:
+        written = self._folder / f"{num_steps:09d}-{self._writer}"
+        write_checkpoint(written, labelled)
+        # By their names the refused ones may be further on, and would outlast every one of this training.
+        refused = self._refused - {written}
+        self._refused = set()
+        for path in (*refused, *[path for path in self._paths() if path not in refused][_KEPT:]):
             path.unlink(missing_ok=True)
 
     def latest(self) -> tuple[State | None, list[str]]:
-        """The state of the checkpoint that is furthest on and whole, and why those before it were refused."""
+        """The state of the checkpoint that is furthest on and whole, and why those before it were refused.
+
+        The refused ones are removed as soon as there is a new one.
+        """
         refused: list[str] = []
         for path in self._paths():
             try:
                 state = read_checkpoint(path)
+                if state.values.get("training") == self._training:
+                    return state, refused
+                refused.append(f"{path}: of another training")
             except CheckpointError as error:
                 refused.append(str(error))
-                continue
-            if state.values.get("training") == self._training:
-                return state, refused
-            refused.append(f"{path}: of another training")
+            self._refused.add(path)
         return None, refused
 
     def _paths(self) -> list[Path]:

@@ -87,6 +87,7 @@ def fit(
     training = Training(network, recipe, task, plan, sampler, compute, watch)
     if start is not None:
         training.load(start)
+    classifier = network.classifier
     try:
         trained = training.run(on_epoch)
         started = time.perf_counter()
@@ -97,6 +98,8 @@ def fit(
             figures |= _finish_classifier(network, recipe, task, plan, compute, watch)
         scores, _ = evaluate(network, task.validation, task, compute, watch)
     except Paused as paused:
+        # What becomes of the classifier is found anew; done to what it was done to already, it would be another.
+        network.classifier = classifier
         raise Interruption(training) from paused
     return Fitted(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
 

@@ -156,8 +156,9 @@ class Trainer:
     def _train(self, request: Train) -> Completed | Failed | Paused:
         facts, task, compute = self._opened()
         checkpoints = CheckpointFolder(
-            request.checkpoints, f"{request.attempt:06d}", f"{request.genome.key} {request.epochs} {request.seed}"
-        )
+            request.checkpoints, f"{request.attempt:06d}",
+            f"{request.genome.key} {request.epochs} {request.seed} {facts.fingerprint}",
+        )  # fmt: skip
         watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
         try:
             start = self._resumed(checkpoints)

@@ -50,10 +50,12 @@ class Tries:
             outcome = _finite(self._child.train(request, self._reporter(place), self._given_up))
             if not isinstance(outcome, Failed):
                 return outcome
+            if outcome.reason != "diverged":
+                # The next training gets a new process: memory that is in pieces stays so, and after an error on a GPU
+                # whatever the same process does there fails too, which would use up trial after trial.
+                self._child.close()
             if outcome.reason == "out_of_memory" and micro_batches < _MOST_MICRO_BATCHES:
                 micro_batches = _MOST_MICRO_BATCHES
-                # A new process: memory that is in pieces stays so.
-                self._child.close()
                 self._listener(Notice(place, f"out of memory; once more with batches in {micro_batches} parts"))
             elif outcome.reason in ("crashed", "timed_out"):
                 crashes += 1

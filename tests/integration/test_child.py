@@ -231,6 +231,26 @@ def test_checkpoints_are_kept_as_it_trains_and_a_damaged_one_is_said(folder: Pat
     assert reports[0] == Resumed(None, (f"{newest}: damaged (its SHA-256 is another)", f"{older}: of another training"))
 
 
+def test_a_checkpoint_of_other_images_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As after a study was deleted and made anew, under its name, for other data: its baseline has the same genome."""
+    reports: list[Report] = []
+    children = []
+    try:
+        for limit in (100, 90):
+            spec = tiny_spec().data.model_copy(update={"max_train_images": limit})
+            child = TrainerChild(OpenData(spec, folder, "float32"), device="cpu", threads=1)
+            children.append(child)
+            assert isinstance(
+                child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append), Completed
+            )
+    finally:
+        for child in children:
+            child.close()
+    (resumed,) = [report for report in reports if isinstance(report, Resumed)]
+    assert resumed.epochs_done is None
+    assert [reason.rpartition(": ")[2] for reason in resumed.refused] == ["of another training"] * 2
+
+
 def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
     reports: list[Report] = []

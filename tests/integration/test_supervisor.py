@@ -275,6 +275,7 @@ def test_a_genome_that_always_crashes_is_tried_three_times_and_the_others_finish
     for record in failed:
         assert [genome.key for genome in trainer.trained].count(record.genome.key) == 3  # type: ignore[union-attr]
     assert len(made.records()) == 6
+    assert trainer.num_closed == 3 * len(failed) + 1, "a process that has failed trains nothing more"
 
 
 def test_tries_are_counted_over_all_workers_and_a_pause_is_none(rig: MakeRig) -> None:

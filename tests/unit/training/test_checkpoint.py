@@ -96,6 +96,19 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_refused_checkpoints_that_are_further_on_do_not_outlast_the_new_ones(tmp_path: Path) -> None:
+    other = CheckpointFolder(tmp_path, "1", "another")
+    for step in (50, 900):
+        other.save(_state(), step)
+    folder = CheckpointFolder(tmp_path, "1", "g")
+    assert folder.latest()[0] is None
+    for step in (50, 60):
+        folder.save(_state(step), step)
+        found, refused = CheckpointFolder(tmp_path, "2", "g").latest()
+        assert found is not None
+        assert (found.values["seed"], refused) == (step, [])
+
+
 def test_two_writers_never_share_a_file(tmp_path: Path) -> None:
     late, current = CheckpointFolder(tmp_path, "1", "g"), CheckpointFolder(tmp_path, "2", "g")
     current.save(_state(1), 50)

@@ -107,6 +107,31 @@ def test_paused_while_the_classifier_is_finished_it_goes_on_there(tmp_path: Path
     assert resumed.scores == expected.scores
 
 
+@pytest.mark.parametrize("recipe", [{"classifier": "tau_normalized"}, {"posthoc_adjustment": True}])
+def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
+    tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    recipe = {"loss": "ldam", "schedule": "constant", "learning_rate": 0.01, **recipe}
+    expected, weights, _ = _fit(recipe, tmp_path)
+    assert expected.figures.get("tau") or expected.figures.get("posthoc_strength"), "something to do twice"
+
+    class InTheLast(_PausesAt):
+        calls = 0
+
+        def alive(self, patience_seconds: float = 0.0) -> None:
+            # One batch an evaluation, one an epoch, and one of the features.
+            self.calls += 1
+            if self.calls > EPOCHS + 1:
+                raise Paused
+
+    with pytest.raises(Interruption) as interruption:
+        _fit(recipe, tmp_path, watch=InTheLast(10_000, in_evaluation=True))
+    resumed, same, _ = _fit(recipe, tmp_path, start=interruption.value.state)
+    assert resumed.figures == expected.figures
+    assert resumed.scores == expected.scores
+    assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
+
+
 def test_the_seconds_of_all_parts_count(tmp_path: Path) -> None:
     with pytest.raises(Interruption) as interruption:
         _fit({}, tmp_path, watch=_PausesAt(20, in_evaluation=False))
