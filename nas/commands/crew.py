@@ -112,8 +112,8 @@ def run_trials(
                 listener,
                 timeout_seconds=None if plan.minutes is None else 60 * plan.minutes,
             )
-    if all_ended and not orders.stop.is_set():
-        # Who was asked to leave has no time for it: the database may be away, and a long study takes a while to read.
+    if not orders.stop.is_set():
+        # Who was asked to leave has no time for it, and leaves it to others.
         _clear_away(application, study, slots)
     return all_ended
 
@@ -147,5 +147,5 @@ def _clear_away(application: Application, study: SearchStudy, slots: Slots) -> N
     if suspects:
         time.sleep(_SECONDS_TO_ATTACH)
         study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
-    unfinished = {record.number for record in study.records() if record.state in ("RUNNING", "WAITING")}
-    application.checkpoints(study.name).drop_all_but(unfinished)
+    ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
+    application.checkpoints(study.name).drop_leftovers(ended)

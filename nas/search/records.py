@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.genome import Genome
 from nas.outcome import METRIC_NAMES, ClassScores, Completed, Cost, EpochRecord
@@ -99,40 +99,46 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def write_genome(trial: Trial, genome: Genome, cost: Cost) -> None:
-    """Note what the trial is, before it is trained."""
-    trial.set_user_attr("genome", genome.canonical_json)
-    trial.set_user_attr("genome_key", genome.key)
-    trial.set_user_attr("family", genome.architecture.family)
-    trial.set_user_attr("params", cost.params)
-    trial.set_user_attr("flops", cost.flops)
+def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
+    """What the trial is, to be noted before it is trained."""
+    return {
+        "genome": genome.canonical_json,
+        "genome_key": genome.key,
+        "family": genome.architecture.family,
+        "params": cost.params,
+        "flops": cost.flops,
+    }
 
 
-def write_completed(trial: Trial, completed: Completed) -> None:
-    """Note the result; to be called before the trial is told, for a finished trial takes no attributes."""
+def result_attributes(completed: Completed) -> dict[str, Any]:
+    """The result, to be noted before the trial is told, for a finished trial takes no attributes."""
     scores = completed.scores
-    _write_result(trial, scores.summary, completed.figures, scores.per_class, completed.curve, completed.device)
-    trial.set_user_attr("train_seconds", completed.seconds)
+    return {
+        **_result(scores.summary, completed.figures, scores.per_class, completed.curve, completed.device),
+        "train_seconds": completed.seconds,
+    }
 
 
-def copy_result(trial: Trial, source: TrialRecord) -> None:
-    """Take over the result of a trial of the same genome."""
-    _write_result(trial, source.metrics, source.figures, source.per_class, source.curve, source.device)
-    trial.set_user_attr("weights", source.weights)
-    trial.set_user_attr("reused_from", source.number if source.reused_from is None else source.reused_from)
+def copied_attributes(source: TrialRecord) -> dict[str, Any]:
+    """The result of a trial of the same genome, for the trial that takes it over."""
+    return {
+        **_result(source.metrics, source.figures, source.per_class, source.curve, source.device),
+        "weights": source.weights,
+        "reused_from": source.number if source.reused_from is None else source.reused_from,
+    }
 
 
-def _write_result(
-    trial: Trial,
+def _result(
     metrics: dict[str, float],
     figures: dict[str, float],
     per_class: tuple[ClassScores, ...],
     curve: tuple[EpochRecord, ...],
     device: str | None,
-) -> None:
-    trial.set_user_attr("figures", json.dumps(figures))
-    for name, value in metrics.items():
-        trial.set_user_attr(name, value)
-    trial.set_user_attr("per_class", json.dumps([asdict(scores) for scores in per_class]))
-    trial.set_user_attr("curve", json.dumps([asdict(point) for point in curve]))
-    trial.set_user_attr("device", device)
+) -> dict[str, Any]:
+    return {
+        "figures": json.dumps(figures),
+        **metrics,
+        "per_class": json.dumps([asdict(scores) for scores in per_class]),
+        "curve": json.dumps([asdict(point) for point in curve]),
+        "device": device,
+    }

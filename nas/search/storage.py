@@ -6,16 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
-from optuna.storages import RDBStorage
 from optuna.trial import Trial
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Engine, func, inspect, select
 
-from nas.database import create_engine, engine_options, masked
+from nas.database import create_engine, masked
 from nas.errors import DatabaseError, SettingsError, StudyError
+from nas.search.lean_storage import LeanStorage
 from nas.search.outage import explained
 from nas.search.window import WindowedStorage
 
@@ -27,17 +26,27 @@ _CREATION_LOCK = int.from_bytes(b"nas_stud", "big")
 class Storage:
     """Optuna's storage in PostgreSQL, and the folder of weights."""
 
-    rdb: RDBStorage
+    rdb: LeanStorage
     weights: Path
+    owns_engine: bool = True
 
     @classmethod
-    def connect(cls, url: str, weights: Path, *, create_tables: bool = False, window: int | None = None) -> Storage:
+    def connect(
+        cls,
+        url: str,
+        weights: Path,
+        *,
+        create_tables: bool = False,
+        window: int | None = None,
+        engine: Engine | None = None,
+    ) -> Storage:
         """Connect to a database that was checked to be reachable.
 
         Args:
             weights: The folder for weights; made when the first are kept.
             create_tables: Make optuna's tables where they are missing; processes that do so at once take turns.
             window: For proposing and telling trials of a long study; see `nas.search.window`. None for all trials.
+            engine: Whose connections to share; it stays its owner's to dispose of. None for an engine of its own.
 
         Raises:
             StudyError: The tables are missing and are not to be made.
@@ -48,14 +57,14 @@ class Storage:
                 _require_tables(url)
             with _one_creator(url) if create_tables else contextlib.nullcontext():
                 try:
-                    arguments: dict[str, Any] = {
-                        "engine_kwargs": engine_options(url),
-                        "skip_table_creation": not create_tables,
-                    }
-                    rdb = RDBStorage(url, **arguments) if window is None else WindowedStorage(url, window, **arguments)
+                    rdb = (
+                        LeanStorage(url, engine=engine, create_tables=create_tables)
+                        if window is None
+                        else WindowedStorage(url, window, engine=engine, create_tables=create_tables)
+                    )
                 except RuntimeError as error:
                     raise DatabaseError(f"the database {masked(url)}: {error}") from error
-        return cls(rdb, weights)
+        return cls(rdb, weights, owns_engine=engine is None)
 
     @property
     def artifacts(self) -> FileSystemArtifactStore:
@@ -85,9 +94,10 @@ class Storage:
         return _one_creator(self.rdb.url)
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Close the connections to the database, unless they are shared."""
         self.rdb.remove_session()
-        self.rdb.engine.dispose()
+        if self.owns_engine:
+            self.rdb.engine.dispose()
 
     def study_names(self) -> list[str]:
         """Names of this program's studies, oldest first."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.artifacts import download_artifact
@@ -24,7 +24,14 @@ from nas.genome import Genome, ReferenceArchitecture
 from nas.outcome import Completed, Cost, Failed, Infeasible
 from nas.search.front import Objectives, pareto_front
 from nas.search.outage import ride_out
-from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
+from nas.search.records import (
+    TrialRecord,
+    copied_attributes,
+    genome_attributes,
+    objectives_of,
+    read_record,
+    result_attributes,
+)
 from nas.search.samplers import make_sampler
 from nas.search.storage import Storage
 from nas.search.window import WindowedStorage
@@ -51,7 +58,7 @@ def _through_outages(
     return repeated
 
 
-# A worker that had lost its lease unawares may tell a trial at any moment: that result then stands.
+# Who had lost a trial's lease unawares may tell it at any moment: that result then stands.
 _unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
 
 
@@ -215,7 +222,7 @@ class SearchStudy:
     def has_ended(self, trial_id: int) -> bool:
         """Whether a trial has ended; one that is not there has."""
         try:
-            return self._study._storage.get_trial(trial_id).state.is_finished()
+            return self.storage.rdb.state_of(trial_id).is_finished()
         except KeyError:
             return True
 
@@ -231,46 +238,43 @@ class SearchStudy:
     @_through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
-        with _unless_just_told:
-            write_genome(opened.trial, opened.genome, cost)
+        self._note(opened.trial, genome_attributes(opened.genome, cost))
 
     @_through_outages
     def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
         """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
-        if _has_ended(opened.trial):
+        if self._has_ended(opened.trial):
             return False
         trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = self._would_be_on_front(objectives)
         is_baseline = bool(trial.user_attrs.get("baseline"))
-        with _unless_just_told:
-            if on_front or is_baseline:
-                trial.set_user_attr("weights", self.storage.keep_weights(weights, trial))
-            write_completed(trial, completed)
-            self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
-            return on_front and not is_baseline
-        return False
+        attributes = result_attributes(completed)
+        if on_front or is_baseline:
+            attributes["weights"] = self.storage.keep_weights(weights, trial)
+        self._note(trial, attributes)
+        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
+        return on_front and not is_baseline
 
     @_through_outages
     def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
         """Record the result of an earlier trial of the same genome."""
         assert twin.objectives is not None
-        if _has_ended(opened.trial):
+        if self._has_ended(opened.trial):
             return
-        with _unless_just_told:
-            copy_result(opened.trial, twin)
-            self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+        self._note(opened.trial, copied_attributes(twin))
+        self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
 
     @_through_outages
     def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
         """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
         trial = opened.trial
-        if _has_ended(trial):
+        if self._has_ended(trial):
             return
         with _unless_just_told:
             trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
-            trial.set_user_attr("reason", "over_budget")
-            trial.set_user_attr("detail", f"{cost.params:,} parameters, {outcome.max_params:,} allowed")
-            self._tell(trial, state=TrialState.PRUNED)
+        detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
+        self._note(trial, {"reason": "over_budget", "detail": detail})
+        self._tell(trial, state=TrialState.PRUNED)
 
     @_through_outages
     def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
@@ -318,18 +322,21 @@ class SearchStudy:
         # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
         return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 
+    def _has_ended(self, trial: Trial) -> bool:
+        """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
+        return self.storage.rdb.state_of(trial._trial_id).is_finished()
+
+    def _note(self, trial: Trial, attributes: dict[str, Any]) -> None:
+        """Set attributes at once: optuna's own way is a transaction for each of them."""
+        with _unless_just_told:
+            self.storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
+
     def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
-        self._study.tell(trial, values=values, state=state, skip_if_finished=True)
+        with _unless_just_told:
+            self._study.tell(trial, values=values, state=state, skip_if_finished=True)
 
     def _tell_failed(self, trial: Trial, failed: Failed) -> None:
-        if _has_ended(trial):
+        if self._has_ended(trial):
             return
-        with _unless_just_told:
-            trial.set_user_attr("reason", failed.reason)
-            trial.set_user_attr("detail", failed.detail)
-            self._tell(trial, state=TrialState.FAIL)
-
-
-def _has_ended(trial: Trial) -> bool:
-    """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this worker."""
-    return trial.storage.get_trial(trial._trial_id).state.is_finished()
+        self._note(trial, {"reason": failed.reason, "detail": failed.detail})
+        self._tell(trial, state=TrialState.FAIL)

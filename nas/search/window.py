@@ -6,11 +6,11 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from nas.search.front import Objectives, pareto_front
+from nas.search.lean_storage import LeanStorage
 
 WINDOW_TRIALS = 500
 
@@ -30,7 +30,7 @@ _FIRST_OF_NEWEST = text(
 )
 
 
-class WindowedStorage(RDBStorage):
+class WindowedStorage(LeanStorage):
     """Optuna's storage, of which a first reading gives the newest trials, those on the front, and those not ended.
 
     Reading all of 10,000 trials takes a new worker half a minute, and each proposal from all of them seconds. A sampler
@@ -41,8 +41,8 @@ class WindowedStorage(RDBStorage):
         window: How many of the newest trials.
     """
 
-    def __init__(self, url: str, window: int, **arguments: Any) -> None:
-        super().__init__(url, **arguments)
+    def __init__(self, url: str, window: int, *, engine: Engine | None = None, create_tables: bool = False) -> None:
+        super().__init__(url, engine=engine, create_tables=create_tables)
         self.window = window
         self._reads_left: int | None = None
 

@@ -24,9 +24,9 @@ class TrialCheckpoints:
         """Remove the checkpoints of a trial that has ended."""
         shutil.rmtree(self.of(number), ignore_errors=True)
 
-    def drop_all_but(self, numbers: set[int]) -> None:
-        """Remove what is left of ended trials, such as a late write of a worker that had lost its lease."""
+    def drop_leftovers(self, ended: set[int]) -> None:
+        """Remove what ended trials have left, such as a late write of a worker that had lost its lease."""
         if self._folder.is_dir():
             for folder in self._folder.iterdir():
-                if folder.name.isdecimal() and int(folder.name) not in numbers:
+                if folder.name.isdecimal() and int(folder.name) in ended:
                     self.drop(int(folder.name))

@@ -24,10 +24,10 @@ name = "{STUDY}"
 search_space = "space.toml"
 [data]
 source = "digits"
-max_train_images = 400
+max_train_images = 300
 [budget]
 trials = {TRIALS}
-epochs = 16
+epochs = 12
 [sampler]
 startup_trials = 6
 """
@@ -47,7 +47,7 @@ batch_size = 4
 _MOUNTS = """
 x-test: &test
   volumes: ["FOLDER:/srv/nas/studies:ro"]
-  environment: { NAS_LEASE_SECONDS: 20, NAS_CHECKPOINT_SECONDS: 0 }
+  environment: { NAS_LEASE_SECONDS: 20, NAS_CHECKPOINT_SECONDS: 0, NAS_THREADS: 1 }
 services:
   study: *test
   worker: *test

@@ -36,7 +36,7 @@ def test_a_killed_container_s_trial_goes_on_elsewhere(stack: Stack):
 
     def is_in_the_middle_of_a_trial() -> bool:
         last[:] = stack.events(victim)[-1:]
-        return last[0]["event"] == "epoch_ended" and 2 <= last[0]["epoch"] <= 15
+        return last[0]["event"] == "epoch_ended" and 2 <= last[0]["epoch"] <= 8
 
     wait_until(is_in_the_middle_of_a_trial, "a trial under way")
     run(["docker", "kill", victim])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import optuna
 import pytest
@@ -8,13 +9,25 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from nas.outcome import Cost
 from nas.search.front import Objectives
-from nas.search.records import TrialRecord, copy_result, objectives_of, read_record, write_completed, write_genome
+from nas.search.records import (
+    TrialRecord,
+    copied_attributes,
+    genome_attributes,
+    objectives_of,
+    read_record,
+    result_attributes,
+)
 from tests.unit.search.examples import VGG, completed, record
 
 
 @pytest.fixture
 def study() -> optuna.Study:
     return optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def _note(trial: Trial, attributes: dict[str, Any]) -> None:
+    for key, value in attributes.items():
+        trial.set_user_attr(key, value)
 
 
 def _read(study: optuna.Study, trial: Trial) -> TrialRecord:
@@ -24,11 +37,11 @@ def _read(study: optuna.Study, trial: Trial) -> TrialRecord:
 def test_a_result_is_read_as_it_was_written(study: optuna.Study) -> None:
     study.ask()
     trial, result = study.ask(), completed()
-    write_genome(trial, VGG, Cost(1000, 2000))
+    _note(trial, genome_attributes(VGG, Cost(1000, 2000)))
     running = _read(study, trial)
     assert (running.state, running.genome, running.params, running.flops) == ("RUNNING", VGG, 1000, 2000)
     assert (running.objectives, running.metrics, running.curve, running.ended) == (None, {}, (), None)
-    write_completed(trial, result)
+    _note(trial, result_attributes(result))
     objectives = objectives_of(result, Cost(1000, 2000))
     assert objectives == Objectives(0.5, pytest.approx(3.0))
     study.tell(trial, (objectives.macro_f1, objectives.log10_params))
@@ -77,7 +90,7 @@ def test_a_copied_result_names_the_trial_that_was_trained(
 ) -> None:
     source = record(7, 0.4, weights="artifact", reused_from=reused_from)
     trial = study.ask()
-    copy_result(trial, source)
+    _note(trial, copied_attributes(source))
     study.tell(trial, (0.4, 3.0))
     read = _read(study, trial)
     assert (read.metrics, read.per_class, read.curve) == (source.metrics, source.per_class, source.curve)

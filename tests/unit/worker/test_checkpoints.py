@@ -7,7 +7,7 @@ from nas.worker.checkpoints import TrialCheckpoints
 
 def test_each_trial_has_a_folder_until_it_has_ended(tmp_path: Path) -> None:
     mine, others = TrialCheckpoints(tmp_path, "s"), TrialCheckpoints(tmp_path, "t")
-    mine.drop_all_but(set())
+    mine.drop_leftovers({1})
     for number in (1, 2, 30):
         mine.of(number).mkdir(parents=True)
         (mine.of(number) / "file").touch()
@@ -15,6 +15,6 @@ def test_each_trial_has_a_folder_until_it_has_ended(tmp_path: Path) -> None:
     mine.drop(2)
     mine.drop(2)
     assert [mine.of(number).exists() for number in (1, 2, 30)] == [True, False, True]
-    mine.drop_all_but({30})
+    mine.drop_leftovers({1, 4})
     assert [mine.of(number).exists() for number in (1, 30)] == [False, True]
     assert others.of(1).exists()

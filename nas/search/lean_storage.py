@@ -1,0 +1,186 @@
+"""Optuna's storage with plain rows in place of mapped objects: as optuna's own, but sparing of time and memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from nas.database import engine_options
+
+_Trial = models.TrialModel
+
+
+class LeanStorage(RDBStorage):
+    """Reads many trials at once without an object for each of their genes, and writes many attributes at once.
+
+    Of 10,000 trials optuna's own reading makes half a million mapped objects and a distribution for each gene of each
+    trial. Here all trials share the distributions, which nobody changes.
+
+    Args:
+        engine: Whose connections to use; None for an engine of its own.
+        create_tables: Make optuna's tables where they are missing.
+    """
+
+    def __init__(self, url: str, *, engine: Engine | None = None, create_tables: bool = False) -> None:
+        super().__init__(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
+        self._distributions: dict[str, BaseDistribution] = {}
+        if engine is not None:
+            # Optuna makes an engine in any case; the one that it checked the tables with is not needed any more.
+            self.engine.dispose()
+            self.engine = engine
+            self.scoped_session = scoped_session(sessionmaker(bind=engine))
+
+    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of a trial, all of them or none, in one transaction.
+
+        Raises:
+            KeyError: There is no such trial.
+            UpdateFinishedTrialError: It has ended.
+        """
+        rows = [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()
+        ]
+        statement = insert(models.TrialUserAttributeModel).values(rows)
+        replaced = statement.on_conflict_do_update(
+            index_elements=["trial_id", "key"], set_={"value_json": statement.excluded.value_json}
+        )
+        with self.engine.begin() as connection:
+            # Locked, so that it does not end in between.
+            state = _state_of(connection, trial_id, select(_Trial.state).with_for_update(read=True))
+            self.check_trial_is_updatable(trial_id, state)
+            connection.execute(replaced)
+
+    def state_of(self, trial_id: int) -> TrialState:
+        """The state alone, without what the trial holds.
+
+        Raises:
+            KeyError: There is no such trial.
+        """
+        with self.engine.connect() as connection:
+            return _state_of(connection, trial_id, select(_Trial.state))
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        wanted: ColumnElement[bool] = _Trial.trial_id > trial_id_greater_than
+        included = [trial_id for trial_id in included_trial_ids if trial_id <= trial_id_greater_than]
+        if included:
+            wanted = or_(wanted, _Trial.trial_id.in_(included))
+        wanted = wanted & (_Trial.study_id == study_id)
+        if states is not None:
+            wanted = wanted & _Trial.state.in_([state for state in TrialState if state in states])
+        with self.engine.connect() as connection:
+            # The states first, and the rest after them: what a trial holds is all there once it has ended.
+            rows = connection.execute(_trials(wanted)).all()
+            if not rows:
+                _require_study(connection, study_id)
+                return []
+            of = _Parts(connection, select(_Trial.trial_id).where(wanted))
+        return [self._frozen(row, of) for row in rows]
+
+    def _frozen(self, row: Row[Any], of: _Parts) -> FrozenTrial:
+        params, distributions = {}, {}
+        for name, value, stored in of.params[row.trial_id]:
+            distribution = self._distribution(stored)
+            params[name] = distribution.to_external_repr(value)
+            distributions[name] = distribution
+        return FrozenTrial(
+            number=row.number,
+            state=row.state,
+            value=None,
+            values=of.values.get(row.trial_id),
+            datetime_start=_local(row.datetime_start),
+            datetime_complete=_local(row.datetime_complete),
+            params=params,
+            distributions=distributions,
+            user_attrs=of.user_attrs[row.trial_id],
+            system_attrs=of.system_attrs[row.trial_id],
+            intermediate_values=of.intermediate_values[row.trial_id],
+            trial_id=row.trial_id,
+        )
+
+    def _distribution(self, stored: str) -> BaseDistribution:
+        if stored not in self._distributions:
+            self._distributions[stored] = json_to_distribution(stored)
+        return self._distributions[stored]
+
+
+class _Parts:
+    """What trials hold, by their identifiers."""
+
+    def __init__(self, connection: Connection, trial_ids: Select[Any]) -> None:
+        self._connection = connection
+        self._trial_ids = trial_ids
+        value, step = models.TrialValueModel, models.TrialIntermediateValueModel
+        param = models.TrialParamModel
+        self.params: defaultdict[int, list[tuple[str, float, str]]] = defaultdict(list)
+        rows = self._rows(param, (param.param_name, param.param_value, param.distribution_json), param.param_id)
+        for trial_id, name, number, stored in rows:
+            self.params[trial_id].append((sys.intern(name), number, sys.intern(stored)))
+        self.values: dict[int, list[float]] = {}
+        for trial_id, number, kind in self._rows(value, (value.value, value.value_type), value.objective):
+            self.values.setdefault(trial_id, []).append(value.stored_repr_to_value(number, kind))
+        self.intermediate_values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        columns = (step.step, step.intermediate_value, step.intermediate_value_type)
+        for trial_id, number, stored, kind in self._rows(step, columns, step.step):
+            self.intermediate_values[trial_id][number] = step.stored_repr_to_intermediate_value(stored, kind)
+        self.user_attrs = self._attributes(models.TrialUserAttributeModel)
+        self.system_attrs = self._attributes(models.TrialSystemAttributeModel)
+
+    def _attributes(self, model: Any) -> defaultdict[int, dict[str, Any]]:
+        attributes: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+        for trial_id, key, stored in self._rows(model, (model.key, model.value_json)):
+            attributes[trial_id][sys.intern(key)] = json.loads(stored)
+        return attributes
+
+    def _rows(self, model: Any, columns: tuple[Any, ...], *order: Any) -> Iterable[Any]:
+        statement = select(model.trial_id, *columns).where(model.trial_id.in_(self._trial_ids)).order_by(*order)
+        return self._connection.execute(statement)
+
+
+def _state_of(connection: Connection, trial_id: int, states: Select[Any]) -> TrialState:
+    state: TrialState | None = connection.scalar(states.where(_Trial.trial_id == trial_id))
+    if state is None:
+        raise KeyError(models.NOT_FOUND_MSG)
+    return state
+
+
+def _trials(wanted: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(
+            _Trial.trial_id,
+            _Trial.number,
+            _Trial.state,
+            _Trial._datetime_start_utc.label("datetime_start"),
+            _Trial._datetime_complete_utc.label("datetime_complete"),
+        )
+        .where(wanted)
+        .order_by(_Trial.trial_id)
+    )
+
+
+def _require_study(connection: Connection, study_id: int) -> None:
+    """No trials are an answer only for a study that is there."""
+    if connection.scalar(select(models.StudyModel.study_id).where(models.StudyModel.study_id == study_id)) is None:
+        raise KeyError(models.NOT_FOUND_MSG)
+
+
+def _local(stored: datetime | None) -> datetime | None:
+    """Optuna stores naive UTC and shows naive local time."""
+    return None if stored is None else stored.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)
