@@ -89,11 +89,13 @@ def run_trials(
         Whether all supervisors ended; see `run_crew`.
     """
     slots = application.slots(study.name)
+    # NSGA-II has parents among all trials.
+    window = None if study.spec.sampler.name == "nsga2" else WINDOW_TRIALS
 
     def post(index: int) -> Post:
         child = ready if index == 0 else None
         return Post(
-            application.open_study(study.name, window=WINDOW_TRIALS),
+            application.open_study(study.name, window=window),
             slots,
             child or plan.child(application, study.spec, index, orders, study.facts),
             application.checkpoints(study.name),

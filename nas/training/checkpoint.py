@@ -120,6 +120,10 @@ class CheckpointFolder:
             self._refused.add(path)
         return None, refused
 
+    def refuse_all(self) -> None:
+        """None of the files is of use, though whole: remove them as soon as there is a new one."""
+        self._refused = set(self._paths())
+
     def _paths(self) -> list[Path]:
         """Furthest first."""
         if not self._folder.is_dir():

@@ -82,6 +82,7 @@ def fit(
     Raises:
         Diverged: A loss is not finite.
         Interruption: The watch paused the training; it has the state to go on from.
+        CheckpointError: `start` does not fit.
     """
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache, progress=progress)
     training = Training(network, recipe, task, plan, sampler, compute, watch)
@@ -92,8 +93,8 @@ def fit(
         trained = training.run(on_epoch)
         started = time.perf_counter()
         figures = {"kept_epoch": float(trained.kept_epoch), "orthogonality_defect": mean_defect(network)}
-        if plan.micro_batches > 1:
-            figures["micro_batches"] = float(plan.micro_batches)
+        if training.micro_batches > 1:
+            figures["micro_batches"] = float(training.micro_batches)
         if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
             figures |= _finish_classifier(network, recipe, task, plan, compute, watch)
         scores, _ = evaluate(network, task.validation, task, compute, watch)

@@ -21,6 +21,7 @@ from nas.data.sampling import Sampler
 from nas.outcome import EpochRecord
 from nas.recipe import Recipe
 from nas.training.averaging import BestWeights, WeightAverage
+from nas.training.checkpoint import CheckpointError
 from nas.training.device import Compute
 from nas.training.evaluation import evaluate
 from nas.training.losses import LossFunction, bind_loss
@@ -78,7 +79,12 @@ class Training:
         self._average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0.0 else None
         self._best = BestWeights(network) if recipe.early_stopping_patience > 0 else None
         self._counts_K = task.counts_K
-        self._progress = _Progress()
+        self._progress = _Progress(micro_batches=plan.micro_batches)
+
+    @property
+    def micro_batches(self) -> int:
+        """Into how many parts batches were cut, in this process or an earlier one that was paused."""
+        return self._progress.micro_batches
 
     @property
     def num_steps(self) -> int:
@@ -105,12 +111,22 @@ class Training:
         return state
 
     def load(self, state: State) -> None:
-        """Go on from what `state` gave, of a training of the same network, recipe and plan."""
+        """Go on from what `state` gave, of a training of the same network, recipe and plan.
+
+        Raises:
+            CheckpointError: It does not fit, as after an upgrade of torch or of this program.
+        """
+        try:
+            self._load(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"a checkpoint that does not fit ({error!r:.200})") from error
+
+    def _load(self, state: State) -> None:
         self._network.load_state_dict(state.part("network").tensors)
         restore_optimizer(self._optimizer, state.part("optimizer"))
         self._schedule.load(state.part("schedule"))
         restore_random(self._compute.device, self._generator, state.part("random"))
-        self._progress = _Progress.of(state.part("progress"), self._compute.device)
+        self._progress = _Progress.of(state.part("progress"), self._compute.device, self._plan.micro_batches)
         if self._average is not None:
             self._average.load(state.part("average"))
         if self._best is not None:
@@ -218,11 +234,13 @@ class _Progress:
     Attributes:
         losses: Of the steps of the epoch under way.
         seconds: Spent so far, as of the last time that it was looked at.
+        micro_batches: The most into which a batch was cut so far.
     """
 
     curve: list[EpochRecord] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     seconds: float = 0.0
+    micro_batches: int = 1
     _since: float | None = None
 
     @contextmanager
@@ -241,14 +259,15 @@ class _Progress:
         """Taken within the epoch under way, or after it."""
         self._count()
         losses = {"losses": torch.stack(self.losses)} if self.losses else {}
-        return State(losses, {"curve": [asdict(record) for record in self.curve], "seconds": self.seconds})
+        curve = [asdict(record) for record in self.curve]
+        return State(losses, {"curve": curve, "seconds": self.seconds, "micro_batches": self.micro_batches})
 
     @classmethod
-    def of(cls, state: State, device: torch.device) -> _Progress:
-        """What `state` gave."""
+    def of(cls, state: State, device: torch.device, micro_batches: int) -> _Progress:
+        """What `state` gave, in a training that cuts its batches into so many parts now."""
         losses = list(state.tensors["losses"].to(device)) if "losses" in state.tensors else []
         curve = [EpochRecord(**record) for record in state.values["curve"]]
-        return cls(curve, losses, state.values["seconds"])
+        return cls(curve, losses, state.values["seconds"], max(micro_batches, state.values["micro_batches"]))
 
     def _count(self) -> None:
         if self._since is not None:

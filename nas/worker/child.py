@@ -39,6 +39,9 @@ ReplyT = TypeVar("ReplyT")
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
 _PAUSE_SECONDS = 7.0
+_ANSWER_SECONDS = 1.0
+# Downloads and the decoding of large files report their progress, but not each second of it.
+_LOADING_SECONDS = 1800.0
 _STARTS = 3
 
 
@@ -179,7 +182,7 @@ class TrainerChild:
     def _swallow_answer_to_pause(self, connection: Connection) -> None:
         """The training ended before it heard of the pause, which is answered next."""
         try:
-            if connection.poll(_LEAVE_SECONDS) and isinstance(self._heard(connection), Paused):
+            if connection.poll(_ANSWER_SECONDS) and isinstance(self._heard(connection), Paused):
                 return
         except TrainerLost:
             return  # It has ended, after it gave its answer.
@@ -192,15 +195,17 @@ class TrainerChild:
             self._connection.close()
         if self._process is not None:
             self._process.kill()
-            self._process.join()
+            # With a limit: a process that is stuck in the kernel, in a driver, heeds nothing.
+            self._process.join(_LEAVE_SECONDS)
         self._process = self._connection = self._facts = None
 
     def _ask(self, request: Request, wanted: type[ReplyT]) -> ReplyT:
         """Send a request and wait for its answer; progress on the way is passed on."""
         try:
             connection = self._sent(request)
+            patience = Patience(max(_LOADING_SECONDS if wanted is DataFacts else 0.0, self._shortest_patience))
             while True:
-                reply = self._receive(connection)
+                reply = self._receive(connection, patience)
                 if isinstance(reply, wanted):
                     return reply
                 match reply:
@@ -262,11 +267,15 @@ class TrainerChild:
         self.close()
         return f"the trainer process ended ({_exit_text(code)})"
 
-    def _receive(self, connection: Connection) -> Reply:
+    def _receive(self, connection: Connection, patience: Patience) -> Reply:
         # Asked first: a training whose epochs are shorter than the wait always has one to report.
         while not self._stopped():
             if connection.poll(_POLL_SECONDS):
+                patience.heard()
                 return self._heard(connection)
+            if patience.is_over:
+                self.close()
+                raise TrainerLost(f"the trainer process said nothing for {patience.granted_seconds:.0f} s")
         raise Interrupted("the worker was asked to stop")
 
 

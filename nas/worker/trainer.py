@@ -21,11 +21,12 @@ from nas.errors import NasError
 from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
+from nas.networks.network import Network
 from nas.outcome import Completed, Cost, Failed
 from nas.space import Space
-from nas.training.checkpoint import CheckpointFolder
+from nas.training.checkpoint import CheckpointError, CheckpointFolder
 from nas.training.device import Compute, make_deterministic
-from nas.training.fit import Interruption, fit
+from nas.training.fit import Fitted, Interruption, fit
 from nas.training.loop import Diverged
 from nas.training.state import State
 from nas.training.task import Plan, Task
@@ -165,15 +166,12 @@ class Trainer:
         )  # fmt: skip
         watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
         try:
-            start = self._resumed(checkpoints)
-            torch.manual_seed(request.seed)
-            network = build_network(request.genome.architecture, facts.channels, len(facts.classes))
-            network = network.to(compute.device)
-            fitted = fit(
-                network, request.genome.recipe, task, Plan(request.epochs, request.seed, request.micro_batches),
-                compute=compute, cache=self._folder / "neighbors", on_epoch=self._connection.send,
-                progress=self._report, start=start, watch=watcher,
-            )  # fmt: skip
+            try:
+                network, fitted = self._fitted(request, watcher, self._resumed(checkpoints))
+            except CheckpointError as error:
+                checkpoints.refuse_all()
+                self._connection.send(Resumed(None, (str(error),)))
+                network, fitted = self._fitted(request, watcher, None)
             save_weights(
                 request.weights, network, Blueprint(request.genome, facts, fitted.scores.summary),
                 task.validation.images[:SAMPLE_IMAGES],
@@ -192,6 +190,18 @@ class Trainer:
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
             return Failed("crashed", _in_one_line(error))
+
+    def _fitted(self, request: Train, watcher: Watcher, start: State | None) -> tuple[Network, Fitted]:
+        """A network, trained from a state or from the beginning."""
+        facts, task, compute = self._opened()
+        torch.manual_seed(request.seed)
+        network = build_network(request.genome.architecture, facts.channels, len(facts.classes)).to(compute.device)
+        fitted = fit(
+            network, request.genome.recipe, task, Plan(request.epochs, request.seed, request.micro_batches),
+            compute=compute, cache=self._folder / "neighbors", on_epoch=self._connection.send,
+            progress=self._report, start=start, watch=watcher,
+        )  # fmt: skip
+        return network, fitted
 
     def _resumed(self, checkpoints: CheckpointFolder) -> State | None:
         """The state to go on from, which is told; None for a beginning."""

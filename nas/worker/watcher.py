@@ -17,6 +17,8 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_SIGNS = 1.0
 _STEPS_OF_PATIENCE = 10
 _STEPS_REMEMBERED = 101
+# A shared disk may be slow.
+_CHECKPOINT_PATIENCE_SECONDS = 600.0
 
 
 class Watcher:
@@ -60,6 +62,7 @@ class Watcher:
 
     def save(self, state: State, num_steps: int) -> None:
         """Keep a checkpoint; where that fails, say so: a full disk is no reason to lose a training."""
+        self._connection.send(Alive(_CHECKPOINT_PATIENCE_SECONDS))
         try:
             self._checkpoints.save(state, num_steps)
         except OSError as error:

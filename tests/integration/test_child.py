@@ -26,6 +26,7 @@ from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
+from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.weights import load_weights
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild, TrainerLost, Unmeasurable
@@ -251,6 +252,26 @@ def test_a_checkpoint_of_other_images_is_refused(folder: Path, tmp_path: Path) -
     (resumed,) = [report for report in reports if isinstance(report, Resumed)]
     assert resumed.epochs_done is None
     assert [reason.rpartition(": ")[2] for reason in resumed.refused] == ["of another training"] * 2
+
+
+def test_a_checkpoint_that_is_whole_and_does_not_fit_begins_the_training_again(
+    child: TrainerChild, tmp_path: Path
+) -> None:
+    """As one written before an upgrade of torch."""
+    reports: list[Report] = []
+    folder = tmp_path / "checkpoints"
+    child.train(request(genome(), 5, tmp_path, checkpoint_seconds=0.0), quiet)
+    newest = max(folder.iterdir())
+    state = read_checkpoint(newest)
+    state.values["optimizer"]["groups"] = []
+    write_checkpoint(newest, state)
+    outcome = child.train(request(genome(), 5, tmp_path, checkpoint_seconds=0.0, attempt=2), reports.append)
+    assert isinstance(outcome, Completed)
+    assert len(outcome.curve) == 5
+    resumed = [report for report in reports if isinstance(report, Resumed)]
+    assert resumed[-1].epochs_done is None
+    assert "does not fit" in resumed[-1].refused[0]
+    assert newest not in folder.iterdir()
 
 
 def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, tmp_path: Path) -> None:
