@@ -13,15 +13,16 @@ from tests.compose.stack import Stack
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    made = Stack(Path(tempfile.mkdtemp(prefix="nas-compose-")) / "stack")
-    made.prepare()
-    try:
-        made.compose("build", timeout=1800)
+    with tempfile.TemporaryDirectory(prefix="nas-compose-") as folder:
+        made = Stack(Path(folder, "stack"))
+        made.prepare()
         try:
-            made.compose("up", "--detach", "--scale", "worker=3")
-        except AssertionError:
-            print(made.compose("logs", "--no-color", "--tail=20"))
-            raise
-        yield made
-    finally:
-        made.remove()
+            made.compose("build", timeout=1800)
+            try:
+                made.compose("up", "--detach", "--scale", "worker=3")
+            except AssertionError:
+                print(made.compose("logs", "--no-color", "--tail=20"))
+                raise
+            yield made
+        finally:
+            made.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -138,11 +137,6 @@ class Stack:
             self.compose("run", "--rm", "--no-deps", "-T", "worker", "front", STUDY, "--json")
         )
         return result
-
-    def remove(self) -> None:
-        """Take everything down, volumes and networks too."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
-        shutil.rmtree(self.folder)
 
 
 def run(command: Sequence[str | Path], *, timeout: float = 600, variables: dict[str, str] | None = None) -> str:

@@ -85,7 +85,7 @@ def test_a_stop_gives_every_trial_back_and_an_up_goes_on(stack: Stack):
     assert stack.containers(running=True) == []
     stack.compose("up", "--detach", "--scale", "worker=3")
     assert stack.done() >= before
-    wait_until(lambda: stack.containers("worker", running=True) == [], "the budget spent", 600)
+    wait_until(lambda: stack.containers("worker", running=True) == [], "the budget spent", 1200)
     print(f"\n{before} slots done before the stop, {stack.done()} at the end")
 
 
