@@ -1,12 +1,14 @@
 """What the service itself costs a trial: claim, ask, report and tell against PostgreSQL, by finished trials.
 
     python benchmarks/storage_load.py
-    python benchmarks/storage_load.py --workers 1 --finished 10000
+    python benchmarks/storage_load.py --workers 64 --processes 64 --finished 10000
 
-Simulated workers run real supervision (slots, asks, twins, tells, with the study of EMNIST's 62 classes and the default
-search space) around trials that only sleep. Finished trials are made by copying real rows, with curves of 20 epochs and
-scores of 62 classes. Without NAS_STORAGE it runs on an embedded server in a folder of its own. The first ask is that of
-a process that has just joined. Run it with nothing else on the machine; workers beyond its cores measure the queue.
+Simulated workers run real supervision (slots, asks, twins, tells, with the study of EMNIST's 62 classes and the
+default search space) around trials that only sleep, first one worker and then all. Finished trials are made by copying
+real rows, with curves of 20 epochs and scores of 62 classes. Without NAS_STORAGE it runs on an embedded server in a
+folder of its own. The first ask is that of a process that has just joined; the clock starts when all have. Connections
+are the workers', looked at five times a second. Run it with nothing else on the machine: one worker shows what a call
+costs, and workers beyond the machine's cores show the queue.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import multiprocessing
 import os
 import resource
+import shutil
 import statistics
 import tempfile
 import threading
@@ -23,18 +26,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import optuna
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 
 from nas import database
+from nas.application import Application
 from nas.facts import DataFacts
 from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Scores
 from nas.search.slots import Slots, create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.window import WINDOW_TRIALS
+from nas.settings import Settings
 from nas.study_spec import StudySpec
 
 REPOSITORY = Path(__file__).parents[1]
@@ -43,7 +50,8 @@ FACTS = DataFacts("emnist", CLASSES, 1, 28, 28, (100,) * 62, (10,) * 62, 100, (0
 NUM_ORIGINALS = 100
 TRIAL_SECONDS = 1.0
 LONG_TRIAL_SECONDS = 30.0
-STEPS = ("claim", "ask", "report", "tell")
+STEPS = ("claim", "ask", "report", "twin", "tell")
+APPLICATION = "nas-load"
 
 
 @dataclass
@@ -59,26 +67,44 @@ class Timings:
         self.samples[step].append(1e3 * (time.perf_counter() - started))
 
 
+@dataclass
+class Measured:
+    """What one crew showed: milliseconds by step, connections at each look, and its largest process."""
+
+    workers: int
+    processes: int
+    samples: dict[str, list[float]]
+    connections: list[int]
+    megabytes: float
+    load: float
+
+
 def main() -> None:
     """Measure and print a table for each number of finished trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--processes", type=int, default=4, help="over which the workers are spread, as threads")
+    parser.add_argument("--processes", type=int, default=8, help="over which the workers are spread, as threads")
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    crews = [(1, 1)] + ([(arguments.workers, min(arguments.processes, arguments.workers))] * (arguments.workers > 1))
     with tempfile.TemporaryDirectory(prefix="nas-load-") as folder:
         url = os.environ.get("NAS_STORAGE") or database.start(Path(folder) / "home")
         for finished in arguments.finished:
-            run(url, Path(folder), finished, arguments.workers, arguments.processes, arguments.seconds)
+            study, storage, engine = make_study(url, Path(folder), finished)
+            show(finished, [run(url, Path(folder), study.name, engine, *crew, arguments.seconds) for crew in crews])
+            storage.close()
+            engine.dispose()
         if "NAS_STORAGE" not in os.environ:
             database.stop(Path(folder) / "home")
+            if os.geteuid() == 0:  # whose data is not in the home
+                shutil.rmtree(database.data_directory(Path(folder) / "home").parent, ignore_errors=True)
 
 
-def run(url: str, folder: Path, finished: int, workers: int, processes: int, seconds: float) -> None:
-    """Fill a study and put the workers on it."""
-    name = f"load-{os.getpid()}-{finished}-{workers}"
+def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Storage, Engine]:
+    """A study with so many finished trials."""
+    name = f"load-{os.getpid()}-{finished}"
     engine = database.create_engine(url)
     create_table(engine)
     storage = Storage.connect(url, folder, create_tables=True)
@@ -91,25 +117,38 @@ def run(url: str, folder: Path, finished: int, workers: int, processes: int, sec
     assert lease is not None
     slots.finish(lease, "completed")
     fill(study, slots, engine, finished)
-    processes = min(processes, workers)
+    return study, storage, engine
+
+
+def run(url: str, folder: Path, name: str, engine: Engine, workers: int, processes: int, seconds: float) -> Measured:
+    """Put workers on a study."""
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[tuple[Timings, float]] = context.Queue()
+    ready = context.Barrier(processes + 1)
+    mine = make_url(url).update_query_dict({"application_name": APPLICATION}).render_as_string(hide_password=False)
+    shares = [workers // processes + (index < workers % processes) for index in range(processes)]
     started = [
-        context.Process(target=work, args=(url, folder, name, workers // processes, seconds, queue))
-        for _ in range(processes)
+        context.Process(target=work, args=(mine, folder, name, share, seconds, ready, queue)) for share in shares
     ]
     for process in started:
         process.start()
-    time.sleep(seconds)
-    with engine.connect() as connection:
-        count = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nas'")
-        connections = int(connection.scalar(count) or 0) - 2
+    ready.wait(timeout=600)
+    connections: list[int] = []
+    until = time.monotonic() + seconds
+    count = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        while time.monotonic() < until:
+            connections.append(int(connection.scalar(count, {"name": APPLICATION}) or 0))
+            time.sleep(0.2)
+    load = os.getloadavg()[0]
     results = [queue.get() for _ in started]
     for process in started:
         process.join()
-    storage.close()
-    engine.dispose()
-    show(results, finished, workers, connections)
+    merged: dict[str, list[float]] = defaultdict(list)
+    for timings, _ in results:
+        for step, samples in timings.samples.items():
+            merged[step] += samples
+    return Measured(workers, processes, merged, connections, max(peak for _, peak in results), load)
 
 
 def fill(study: SearchStudy, slots: Slots, engine: Engine, finished: int) -> None:
@@ -155,31 +194,43 @@ UPDATE nas_slots SET state = 'done', reason = 'completed', trial_id = new, genom
 
 
 def work(
-    url: str, folder: Path, name: str, threads: int, seconds: float, queue: multiprocessing.Queue[tuple[Timings, float]]
+    url: str,
+    folder: Path,
+    name: str,
+    threads: int,
+    seconds: float,
+    ready: Barrier,
+    queue: multiprocessing.Queue[tuple[Timings, float]],
 ) -> None:
-    """One process of workers."""
+    """One process of workers, put together as `nas worker` does."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    timings, until = Timings(), time.monotonic() + seconds
-    engine = database.create_engine(url)
+    timings, all_joined, begin = Timings(), threading.Barrier(threads + 1), threading.Event()
+    application = Application(Settings(storage=url, artifacts=folder))
+    application.engine.connect().close()  # made before the threads are
 
     def one_worker(place: int) -> None:
         with timings.of("join"):
-            storage = Storage.connect(url, folder, window=WINDOW_TRIALS)
-            study, slots = SearchStudy.open(storage, name), Slots(engine, name)
+            study, slots = application.open_study(name, window=WINDOW_TRIALS), application.slots(name)
         number, is_first = 1000 * place, True
+        all_joined.wait()
+        begin.wait()
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             with timings.of("claim"):
                 lease = slots.claim(f"{os.getpid()}-{place}", 60.0)
             assert lease is not None
             one_trial(study, slots, lease, timings, number, is_first=is_first)
             number, is_first = number + 1, False
-        storage.close()
 
     crew = [threading.Thread(target=one_worker, args=(place,)) for place in range(threads)]
     for thread in crew:
         thread.start()
+    all_joined.wait()
+    ready.wait(timeout=600)
+    begin.set()
     for thread in crew:
         thread.join()
+    application.close()
     queue.put((timings, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
@@ -200,8 +251,9 @@ def one_trial(
     cost = Cost(20_000 + 1_000 * (hash(trial.genome.key) % 900), 1_000_000)
     with timings.of("report"):
         study.note_genome(trial, cost)
-        slots.twin(trial.genome.key)
         slots.renew(lease, 60.0)
+    with timings.of("twin"):
+        slots.twin(trial.genome.key)
     if sleep:
         time.sleep(TRIAL_SECONDS)
     with timings.of("tell"):
@@ -225,26 +277,27 @@ def completed(macro_f1: float) -> Completed:
     return Completed(scores, curve, 200.0, "cpu, bfloat16", {"kept_epoch": 20.0, "orthogonality_defect": 104.0})
 
 
-def show(results: list[tuple[Timings, float]], finished: int, workers: int, connections: int) -> None:
-    """Print the steps' milliseconds, and their sum as a share of a trial of 30 s."""
-    merged: dict[str, list[float]] = defaultdict(list)
-    for timings, _ in results:
-        for step, samples in timings.samples.items():
-            merged[step] += samples
-    megabytes = max(peak for _, peak in results)
-    print(
-        f"\n{finished:,} finished trials, {workers} workers in {len(results)} processes, {connections} connections, "
-        f"at most {megabytes:.0f} MB a process, load {os.getloadavg()[0]:.1f}"
-    )
+def show(finished: int, crews: list[Measured]) -> None:
+    """Print the steps' milliseconds by crew, and their sum as a share of a trial of 30 s."""
+    print(f"\n{finished:,} finished trials; milliseconds, median and p95")
+    print(f"{'':>12}" + "".join(f"{f'{crew.workers} in {crew.processes} processes':>34}" for crew in crews))
     for step in ("join", "first ask", *STEPS):
-        if samples := sorted(merged[step]):
-            p95 = samples[min(len(samples) - 1, int(0.95 * len(samples)))]
-            print(f"{step:>10}: median {statistics.median(samples):8.1f} ms, p95 {p95:8.1f} ms, n = {len(samples)}")
-    own = sum(statistics.median(merged[step]) for step in STEPS if merged[step])
-    print(
-        f"  a trial's own: {own:.0f} ms, {own / (10 * LONG_TRIAL_SECONDS):.2f} % of {LONG_TRIAL_SECONDS:.0f} s",
-        flush=True,
-    )
+        print(f"{step:>12}" + "".join(f"{_spread(crew.samples[step]):>34}" for crew in crews))
+    owns = [sum(statistics.median(crew.samples[step]) for step in STEPS if crew.samples[step]) for crew in crews]
+    shares = [f"{own:.0f}, {own / (10 * LONG_TRIAL_SECONDS):.2f} % of {LONG_TRIAL_SECONDS:.0f} s" for own in owns]
+    print(f"{'in all':>12}" + "".join(f"{share:>34}" for share in shares))
+    held = [f"{statistics.median(crew.connections):.0f}, at most {max(crew.connections)}" for crew in crews]
+    print(f"{'connections':>12}" + "".join(f"{count:>34}" for count in held))
+    print(f"{'MB a process':>12}" + "".join(f"{f'at most {crew.megabytes:.0f}':>34}" for crew in crews))
+    print(f"{'load':>12}" + "".join(f"{crew.load:>34.1f}" for crew in crews), flush=True)
+
+
+def _spread(samples: list[float]) -> str:
+    if not samples:
+        return "none ended"
+    ordered = sorted(samples)
+    p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return f"{statistics.median(ordered):.1f}, {p95:.1f} (n = {len(ordered)})"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from nas.errors import DatabaseError
 
 _MAJOR_VERSION = "18"
 _PORT = 5432
+_MAX_CONNECTIONS = 300
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30
 _UNREADABLE_SECONDS = 5.0
@@ -201,7 +202,8 @@ class Cluster:
     def _launch(self) -> None:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         # pg_ctl makes the server the leader of a session of its own: a terminal's Ctrl-C does not reach it.
-        options = f"-h '' -p {_PORT} -k {shlex.quote(str(self.sockets))}"
+        # Three connections a worker: PostgreSQL's own limit of a hundred is soon reached.
+        options = f"-h '' -p {_PORT} -k {shlex.quote(str(self.sockets))} -c max_connections={_MAX_CONNECTIONS}"
         # Folders relative to the data, since pg_ctl puts them into a shell command where a `$` or a quote would count.
         self._command("pg_ctl", "-D", ".", "-w", "-t", "60", "-l", self.log.name, "-o", options, "start")
 
