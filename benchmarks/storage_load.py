@@ -37,9 +37,10 @@ from nas import database
 from nas.application import Application
 from nas.facts import DataFacts
 from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Scores
-from nas.search.slots import Slots, create_table
+from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.tables import make_tables
 from nas.search.window import WINDOW_TRIALS
 from nas.settings import Settings
 from nas.study_spec import StudySpec
@@ -106,7 +107,7 @@ def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Stor
     """A study with so many finished trials."""
     name = f"load-{os.getpid()}-{finished}"
     engine = database.create_engine(url)
-    create_table(engine)
+    make_tables(engine)
     storage = Storage.connect(url, folder, create_tables=True)
     spec = StudySpec.load(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
     budget = spec.budget.model_copy(update={"trials": finished + 100_000})

@@ -19,9 +19,10 @@ from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
 from nas.facts import DataFacts
 from nas.report.refresher import Refresher
-from nas.search.slots import Slots, create_table
+from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.tables import make_tables
 from nas.settings import Settings
 from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
@@ -67,7 +68,7 @@ class Application:
             StudyError: It has no studies yet, and tables are not to be created.
         """
         if create_tables:
-            create_table(self.engine)
+            make_tables(self.engine)
         storage = Storage.connect(
             self.database_url,
             self.settings.artifacts_folder,

@@ -18,15 +18,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
-    DateTime,
     Engine,
-    Index,
-    Integer,
-    Table,
-    Text,
     and_,
     func,
     literal,
@@ -39,29 +33,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.outage import DEFAULT_PATIENCE_SECONDS, ride_out
-from nas.search.tables import metadata
+from nas.search.tables import slots as _slots
 
 BASELINE_SLOT = 0
 
-_slots = Table(
-    "nas_slots",
-    metadata,
-    Column("study", Text, primary_key=True),
-    Column("slot", Integer, primary_key=True, autoincrement=False),
-    Column("trial_id", Integer),
-    Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("crashes", Integer, nullable=False, server_default="0"),
-    Column("genome_key", Text),
-    Column("owner", Text),
-    Column("until", DateTime(timezone=True)),
-    Column("state", Text, nullable=False, server_default="open"),
-    Column("reason", Text),
-    Index("nas_slots_open", "study", "slot", postgresql_where=text("state = 'open'")),
-    Index("nas_slots_genomes", "study", "genome_key"),
-)
 _RESULTS_THAT_HOLD = ("completed", "reused", "diverged")
-# Any number that nothing else in the database locks; spells "nas_slot".
-_CREATION_LOCK = int.from_bytes(b"nas_slot", "big")
 
 Result = TypeVar("Result")
 
@@ -100,22 +76,6 @@ class Owner:
     slot: int
     trial_id: int | None
     seconds_left: float
-
-
-def create_table(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
-    """Make the table unless it is there, and the program's others.
-
-    Raises:
-        DatabaseError: The database stayed away, or this user may not create tables.
-    """
-
-    def create() -> None:
-        with engine.begin() as connection:
-            # Two sessions that both see no table would both create it, also with IF NOT EXISTS, and one would fail.
-            connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            metadata.create_all(connection)
-
-    ride_out(create, url=_url(engine), patience_seconds=patience_seconds)
 
 
 class Slots:

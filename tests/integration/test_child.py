@@ -22,10 +22,11 @@ from nas.errors import DataError, NasError, WorkerError
 from nas.genome import Genome, VggArchitecture
 from nas.outcome import Completed, EpochRecord, Failed
 from nas.recipe import Imbalance, Recipe, Schedule
-from nas.search.slots import Slots, create_table
+from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
+from nas.search.tables import make_tables
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.weights import load_weights
 from nas.worker.checkpoints import TrialCheckpoints
@@ -375,7 +376,7 @@ def test_a_crew_outlives_a_killed_trainer_and_spends_the_budget(
     connect: Callable[[], Storage], engine: Engine, folder: Path, tmp_path: Path
 ) -> None:
     spec = tiny_spec(trials=4)
-    create_table(engine)
+    make_tables(engine)
     slots = Slots(engine, spec.name)
     children = [new_child(folder) for _ in range(2)]
     study = SearchStudy.create(connect(), spec, children[0].open_data())

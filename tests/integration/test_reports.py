@@ -17,9 +17,9 @@ from nas import database
 from nas.outcome import Cost
 from nas.report.refresher import Refresher
 from nas.search.reports import Claim, Reports
-from nas.search.slots import create_table
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.tables import make_tables
 from tests.tiny_study import FACTS, completed, tiny_spec
 
 LONG = 60.0
@@ -28,7 +28,7 @@ SHORT = 0.15
 
 @pytest.fixture
 def reports(engine: Engine) -> Reports:
-    create_table(engine)
+    make_tables(engine)
     return Reports(engine)
 
 
@@ -110,7 +110,7 @@ class Shown:
     """A study, and what the dashboard has of it."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
-        create_table(engine)
+        make_tables(engine)
         self._weights = folder / "weights"
         self._weights.write_bytes(b"w")
         self._connect = connect

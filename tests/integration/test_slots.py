@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from nas import database
 from nas.errors import DatabaseError
-from nas.search.slots import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots, create_table
+from nas.search.slots import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots
+from nas.search.tables import make_tables
 
 LONG = 60.0
 SHORT = 0.15
@@ -21,7 +22,7 @@ SHORT = 0.15
 
 @pytest.fixture
 def slots(engine: Engine) -> Slots:
-    create_table(engine)
+    make_tables(engine)
     return Slots(engine, "flowers")
 
 
@@ -225,9 +226,9 @@ def test_a_missing_table_is_explained_at_once(engine: Engine) -> None:
 
 def test_processes_create_the_table_at_once(database_url: str) -> None:
     program = (
-        "import sys; from nas.database import create_engine; from nas.search.slots import create_table\n"
+        "import sys; from nas.database import create_engine; from nas.search.tables import make_tables\n"
         "engine = create_engine(sys.argv[1]); engine.connect().close(); print('ready', flush=True); input()\n"
-        "create_table(engine)"
+        "make_tables(engine)"
     )
     command = [sys.executable, "-c", program, database_url]
     processes = [

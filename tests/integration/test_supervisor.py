@@ -16,10 +16,11 @@ from nas.errors import DatabaseError, SettingsError, StudyError
 from nas.genome import Architecture, Genome
 from nas.outcome import Completed, Cost, Failed
 from nas.search.records import TrialRecord
-from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots, create_table
+from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
+from nas.search.tables import make_tables
 from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import Unmeasurable
@@ -35,7 +36,7 @@ class Rig:
     """A study with its slots, and supervisors for it."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec, folder: Path) -> None:
-        create_table(engine)
+        make_tables(engine)
         self.engine = engine
         self.slots = Slots(engine, spec.name)
         self.study = SearchStudy.create(connect(), spec, FACTS)
@@ -403,7 +404,7 @@ class FlakySlots(Slots):
 
 
 def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
-    create_table(engine)
+    make_tables(engine)
     slots = FlakySlots(engine, "tiny")
     slots.open_slots(0)
     lease = slots.claim("me", 0.3)
@@ -418,7 +419,7 @@ def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
 
 
 def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
-    create_table(engine)
+    make_tables(engine)
     slots = Slots(engine, "tiny")
     slots.open_slots(0)
     lease = slots.claim("me", 0.01)
