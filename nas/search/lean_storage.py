@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool
 
 from nas.database import engine_options
 
@@ -34,10 +35,13 @@ class LeanStorage(RDBStorage):
     """
 
     def __init__(self, url: str, *, engine: Engine | None = None, create_tables: bool = False) -> None:
-        super().__init__(url, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
+        options = engine_options(url)
+        if engine is not None:
+            # Optuna makes an engine in any case and checks the tables with it; it need not hold connections for that.
+            options = {key: options[key] for key in ("hide_parameters", "connect_args")} | {"poolclass": NullPool}
+        super().__init__(url, engine_kwargs=options, skip_table_creation=not create_tables)
         self._distributions: dict[str, BaseDistribution] = {}
         if engine is not None:
-            # Optuna makes an engine in any case; the one that it checked the tables with is not needed any more.
             self.engine.dispose()
             self.engine = engine
             self.scoped_session = scoped_session(sessionmaker(bind=engine))

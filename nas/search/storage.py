@@ -54,7 +54,7 @@ class Storage:
         """
         with explained(url):
             if not create_tables:
-                _require_tables(url)
+                _require_tables(url, engine)
             with _one_creator(url) if create_tables else contextlib.nullcontext():
                 try:
                     rdb = (
@@ -117,10 +117,11 @@ def _one_creator(url: str) -> Iterator[None]:
         engine.dispose()
 
 
-def _require_tables(url: str) -> None:
-    engine = create_engine(url, pool_size=1, max_overflow=0)
+def _require_tables(url: str, shared: Engine | None) -> None:
+    engine = shared or create_engine(url, pool_size=1, max_overflow=0)
     try:
         if not inspect(engine).has_table("studies"):
             raise StudyError("the database has no studies yet; create one with: nas search FILE")
     finally:
-        engine.dispose()
+        if shared is None:
+            engine.dispose()

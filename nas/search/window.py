@@ -33,9 +33,9 @@ _FIRST_OF_NEWEST = text(
 class WindowedStorage(LeanStorage):
     """Optuna's storage, of which a first reading gives the newest trials, those on the front, and those not ended.
 
-    Reading all of 10,000 trials takes a new worker half a minute, and each proposal from all of them seconds. A sampler
-    models the best against the rest, and the front, which is the best, is always shown. What comes after the first
-    reading is all seen, so who works on for long reads anew from time to time.
+    Reading all of 10,000 trials takes a new worker two seconds and 400 MB, and a proposal from all of them seconds
+    more. A sampler models the best against the rest, and the front, which is the best, is always shown. What comes
+    after the first reading is all seen, so who works on for long reads anew from time to time.
 
     Args:
         window: How many of the newest trials.

@@ -1,0 +1,171 @@
+"""What it costs a search that its sampler sees a window of the trials and not all of them.
+
+    python benchmarks/sampler_window.py
+    python benchmarks/sampler_window.py --trials 3000 --windows 500 1000 --seeds 10
+
+TPE proposes genomes of a space with four families and genes of their own; a formula takes the place of training, so
+the hypervolume of the front can be had for many seeds. The window is chosen as `nas.search.window` chooses it: the
+newest trials and the front; who has come to see twice the window reads anew. In memory, one worker. Prints the
+hypervolume over seeds, mean and standard deviation, and its difference from all trials, paired by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.genome import Genome
+from nas.search.front import Objectives, hypervolume, pareto_front
+from nas.space import Space
+
+STARTUP_TRIALS = 30
+SPACE = Space.parse(
+    {
+        "architecture": {
+            "family": ["vgg", "resnet", "densenet", "mobilenet"],
+            "num_stages": 2,
+            "stem_width": {"low": 8, "high": 64, "step": 8},
+            "depth": {"low": 1, "high": 4},
+            "width": {"low": 16, "high": 256, "step": 8},
+            "kernel_size": [3, 5],
+            "dropout_head": {"low": 0.0, "high": 0.5},
+            "densenet": {"growth_rate": {"low": 4, "high": 32, "step": 4}},
+            "mobilenet": {"expansion": [2, 3, 4, 6]},
+        },
+        "recipe": {
+            "optimizer": ["sgd", "adamw"],
+            "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+            "batch_size": 64,
+        },
+    }
+)
+EFFICIENCY = {"vgg": 0.75, "resnet": 0.9, "densenet": 1.0, "mobilenet": 1.1}
+BEST_LEARNING_RATE = {"sgd": 3e-2, "adamw": 2e-3}
+
+
+class Window(InMemoryStorage):
+    """Shows a sampler what a windowed worker sees; `None` shows all."""
+
+    def __init__(self, window: int | None) -> None:
+        super().__init__()
+        self._window = window
+        self._shown: set[int] = set()
+        self._first = 0
+
+    def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
+        trials = super().get_all_trials(study_id, deepcopy, states)
+        if self._window is None:
+            return trials
+        return [trial for trial in trials if trial.number >= self._first or trial.number in self._shown]
+
+    def read_anew_if_long(self, study_id: int) -> None:
+        """As `SearchStudy.ask` does before each proposal."""
+        if self._window is None or len(self.get_all_trials(study_id, deepcopy=False)) <= 2 * self._window:
+            return
+        trials = super().get_all_trials(study_id, deepcopy=False)
+        self._first = len(trials) - self._window
+        older = [trial for trial in trials[: self._first] if trial.state == TrialState.COMPLETE]
+        self._shown = {trial.number for trial in pareto_front(older, lambda trial: Objectives(*trial.values))}
+
+
+def objectives(genome: Genome) -> Objectives:
+    """Stands for training: more parameters help ever less, and each family has settings that suit it."""
+    architecture: Any = genome.architecture
+    optimizer: Any = genome.recipe.optimizer
+    widths = getattr(architecture, "widths", None) or tuple(
+        architecture.growth_rate * (depth + 2) for depth in architecture.depths
+    )
+    expansion = getattr(architecture, "expansion", 1)
+    area = architecture.kernel_size**2 / (4 if architecture.family == "mobilenet" else 1)
+    layers = sum(depth * width * width for depth, width in zip(architecture.depths, widths, strict=True))
+    params = 500 + architecture.stem_width * 10 + layers * area * expansion**0.5
+    effective = params * EFFICIENCY[architecture.family] ** 4 * (1.2 if architecture.kernel_size == 3 else 1.0)
+    capacity = 1 - math.exp(-(effective**0.35) / 25)
+    misfit = math.log10(_learning_rate(genome) / BEST_LEARNING_RATE[_name(optimizer)]) ** 2
+    regularization = abs(architecture.dropout_head - 0.1 - 0.05 * math.log10(params))
+    growth = abs(math.log2(widths[1] / widths[0]) - 1)
+    return Objectives(capacity * math.exp(-0.3 * misfit - 0.5 * regularization - 0.1 * growth), math.log10(params))
+
+
+def _name(optimizer: Any) -> str:
+    return optimizer if isinstance(optimizer, str) else optimizer.name
+
+
+def _learning_rate(genome: Genome) -> float:
+    recipe: Any = genome.recipe
+    return float(getattr(recipe, "learning_rate", None) or recipe.optimizer.learning_rate)
+
+
+def search(window: int | None, seed: int, num_trials: int) -> tuple[list[float], float]:
+    """Hypervolume after a third, two thirds and all of the trials, and the seconds of the last hundred proposals."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = Window(window)
+    sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
+    study = optuna.create_study(storage=storage, sampler=sampler, directions=["maximize", "minimize"])
+    points: list[Objectives] = []
+    volumes: list[float] = []
+    late_seconds = 0.0
+    for number in range(num_trials):
+        storage.read_anew_if_long(study._study_id)
+        started = time.process_time()
+        trial = study.ask()
+        genome = SPACE.sample(trial)
+        if number >= num_trials - 100:
+            late_seconds += time.process_time() - started
+        points.append(objectives(genome))
+        study.tell(trial, [points[-1].macro_f1, points[-1].log10_params])
+        if (number + 1) % (num_trials // 3) == 0:
+            volumes.append(hypervolume(points))
+    return volumes, late_seconds
+
+
+def main() -> None:
+    """Search with each window and seed, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=1_500)
+    parser.add_argument("--windows", type=int, nargs="+", default=[500])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = parser.parse_args()
+    windows: Sequence[int | None] = [None, *arguments.windows]
+    jobs = [(window, seed) for seed in range(arguments.seeds) for window in windows]
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        futures = {job: pool.submit(search, *job, arguments.trials) for job in jobs}
+        results = {}
+        for job, future in futures.items():
+            results[job] = future.result()
+            volumes, seconds = results[job]
+            print(f"window {job[0]} seed {job[1]}: {[round(v, 5) for v in volumes]}, {10 * seconds:.0f} ms", flush=True)
+    for window in windows:
+        show(window, lambda seed, window=window: results[window, seed], lambda seed: results[None, seed], arguments)
+
+
+def show(
+    window: int | None,
+    of: Callable[[int], tuple[list[float], float]],
+    of_all: Callable[[int], tuple[list[float], float]],
+    arguments: argparse.Namespace,
+) -> None:
+    """One line a window."""
+    seeds = range(arguments.seeds)
+    volumes = [of(seed)[0][-1] for seed in seeds]
+    line = f"{'all trials' if window is None else f'newest {window}':>12}: hypervolume after {arguments.trials:,}: "
+    line += f"{statistics.mean(volumes):.4f} ± {statistics.stdev(volumes):.4f} (n = {len(volumes)})"
+    if window is not None:
+        differences = [of(seed)[0][-1] - of_all(seed)[0][-1] for seed in seeds]
+        mean, error = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
+        line += f", {mean:+.4f} ± {error:.4f} (standard error) against all"
+    print(f"{line}, {10 * statistics.mean(of(seed)[1] for seed in seeds):.0f} ms of processor a late proposal")
+
+
+if __name__ == "__main__":
+    main()
