@@ -47,7 +47,7 @@ class Reports:
         """Take the right to write; None while another writes, or wrote this state, or less than an interval ago.
 
         Whoever wrote last has an interval's lead over the others: it has read the study's trials, and in a long
-        study each further process that reads them all spends half a minute and much memory on it.
+        study each further process that reads them all spends seconds and much memory on it.
 
         Args:
             state: Of the study, which the report is to show.
