@@ -188,13 +188,11 @@ class SearchStudy:
     def ask(self) -> OpenTrial:
         """Start a new trial."""
         rdb = self.storage.rdb
-        if not isinstance(rdb, WindowedStorage):
-            trial = self._study.ask()
-            return OpenTrial(trial, self.spec.space.sample(trial))
-        if len(self._study.get_trials(deepcopy=False)) > 2 * rdb.window:
+        windowed = rdb if isinstance(rdb, WindowedStorage) else None
+        if windowed is not None and len(self._study.get_trials(deepcopy=False)) > 2 * windowed.window:
             # A worker that goes on for long has seen more than a window by now.
             self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec.sampler))
-        with rdb.read_once():
+        with windowed.read_once() if windowed is not None else contextlib.nullcontext():
             trial = self._study.ask()
             return OpenTrial(trial, self.spec.space.sample(trial))
 
