@@ -21,22 +21,15 @@ from nas.worker.events import (
     TrialReused,
     TrialStarted,
 )
+from tests.clock import Clock
 from tests.unit.search.examples import completed
 
 COST = Cost(1500, 10)
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    clock = _Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
     monkeypatch.setattr(live, "time", clock)
     return clock
 
@@ -47,7 +40,7 @@ def output() -> io.StringIO:
 
 
 @pytest.fixture
-def progress(clock: _Clock, output: io.StringIO) -> Progress:
+def progress(clock: Clock, output: io.StringIO) -> Progress:
     console = Console(file=output, width=60, force_terminal=False)
     return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
 
@@ -71,7 +64,7 @@ def _epoch(number: int) -> EpochEnded:
 
 
 def test_a_completed_trial_is_a_line_each_for_start_and_end(
-    progress: Progress, output: io.StringIO, clock: _Clock
+    progress: Progress, output: io.StringIO, clock: Clock
 ) -> None:
     with progress:
         progress(_started())
@@ -83,7 +76,7 @@ def test_a_completed_trial_is_a_line_each_for_start_and_end(
     ]
 
 
-def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io.StringIO, clock: _Clock) -> None:
+def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io.StringIO, clock: Clock) -> None:
     progress(_started())
     for number in range(1, 9):
         clock.now += 4
@@ -95,7 +88,7 @@ def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io
     ]
 
 
-def test_preparations_are_told_like_epochs(progress: Progress, output: io.StringIO, clock: _Clock) -> None:
+def test_preparations_are_told_like_epochs(progress: Progress, output: io.StringIO, clock: Clock) -> None:
     progress(_started())
     for done in range(1, 9):
         clock.now += 4
@@ -123,7 +116,7 @@ def test_other_events(progress: Progress, output: io.StringIO, event: Any, done:
     assert output.getvalue() == f"  0:00  [{done}/9] {text}\n"
 
 
-def test_the_live_view_shows_what_runs_and_the_front(clock: _Clock) -> None:
+def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, force_interactive=True, color_system=None)
     progress = Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])

@@ -13,18 +13,11 @@ from nas.training.watch import Paused
 from nas.worker import watcher
 from nas.worker.messages import Alive, Pause, Remark
 from nas.worker.watcher import Watcher
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 class _Rig:
-    def __init__(self, folder: Path, clock: _Clock, checkpoint_seconds: float) -> None:
+    def __init__(self, folder: Path, clock: Clock, checkpoint_seconds: float) -> None:
         self.supervisor, trainer = multiprocessing.Pipe()
         self.clock = clock
         self.folder = CheckpointFolder(folder / "c", "1", "g")
@@ -44,13 +37,13 @@ class _Rig:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    clock = _Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
     monkeypatch.setattr(watcher, "time", clock)
     return clock
 
 
-def test_it_says_once_a_second_that_it_lives_and_grants_ten_median_steps(tmp_path: Path, clock: _Clock) -> None:
+def test_it_says_once_a_second_that_it_lives_and_grants_ten_median_steps(tmp_path: Path, clock: Clock) -> None:
     rig = _Rig(tmp_path, clock, 1000.0)
     for _ in range(25):
         rig.step(0.1)
@@ -64,7 +57,7 @@ def test_it_says_once_a_second_that_it_lives_and_grants_ten_median_steps(tmp_pat
     assert rig.heard() == [Alive(pytest.approx(1.0))]
 
 
-def test_a_checkpoint_is_kept_every_so_many_seconds(tmp_path: Path, clock: _Clock) -> None:
+def test_a_checkpoint_is_kept_every_so_many_seconds(tmp_path: Path, clock: Clock) -> None:
     rig = _Rig(tmp_path, clock, 60.0)
     kept = []
     for _ in range(70):
@@ -74,7 +67,7 @@ def test_a_checkpoint_is_kept_every_so_many_seconds(tmp_path: Path, clock: _Cloc
     assert kept == [None] * 29 + [30] * 30 + [60] * 11
 
 
-def test_asked_to_pause_it_raises_after_the_step(tmp_path: Path, clock: _Clock) -> None:
+def test_asked_to_pause_it_raises_after_the_step(tmp_path: Path, clock: Clock) -> None:
     rig = _Rig(tmp_path, clock, 1000.0)
     rig.step(1.0)
     rig.supervisor.send(Pause(keep=False))
@@ -83,7 +76,7 @@ def test_asked_to_pause_it_raises_after_the_step(tmp_path: Path, clock: _Clock) 
     assert not rig.watcher.keeps
 
 
-def test_a_checkpoint_that_cannot_be_kept_is_said_and_ends_nothing(tmp_path: Path, clock: _Clock) -> None:
+def test_a_checkpoint_that_cannot_be_kept_is_said_and_ends_nothing(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "c").touch()
     rig = _Rig(tmp_path, clock, 1.0)
     rig.step(1.0)
