@@ -6,6 +6,7 @@ from torch import nn
 from typing_extensions import assert_never
 
 from nas.genome import Activation, Normalization
+from nas.networks.bfloat16 import GELU, BatchNorm, LeakyReLU, SiLU
 
 ACTIVATION_GAINS: dict[Activation, float] = {
     "relu": 1.41421,
@@ -28,11 +29,11 @@ def activation_layer(activation: Activation) -> nn.Module:
         case "relu":
             return nn.ReLU()
         case "leaky_relu":
-            return nn.LeakyReLU()
+            return LeakyReLU()
         case "silu":
-            return nn.SiLU()
+            return SiLU()
         case "gelu":
-            return nn.GELU()
+            return GELU()
         case _:
             assert_never(activation)
 
@@ -41,7 +42,7 @@ def normalization_layer(normalization: Normalization, width: int) -> nn.Module:
     """Batch normalisation of `width` channels, or nothing."""
     match normalization:
         case "batch":
-            return nn.BatchNorm2d(width)
+            return BatchNorm(width)
         case "none":
             return nn.Identity()
         case _:

@@ -18,7 +18,7 @@ from nas.networks.densenet import densenet_stages
 from nas.networks.head import create_head, create_linear
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
-from nas.networks.noise import add_noise
+from nas.networks.noise import add_noise_layers
 from nas.networks.reference import ReferenceResNet18
 from nas.networks.resnet import resnet_stages
 from nas.networks.stem import create_stem
@@ -42,7 +42,7 @@ def build_network(architecture: Architecture, channels: int, num_classes: int) -
     stages, stages_width = _create_stages(architecture)
     head, head_width = create_head(architecture, stages_width)
     network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
-    add_noise(network, architecture.noise_std)
+    add_noise_layers(network, architecture.noise_std)
     return network
 
 

@@ -12,27 +12,8 @@ from torch import Tensor, nn
 
 from nas.genome import ConvolutionalArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer, normalization_layer
-
-
-class Float32Depthwise(nn.Conv2d):
-    """A depthwise convolution that stays in float32 on the CPU.
-
-    oneDNN's backward pass of strided depthwise convolutions, and of those with kernels wider than 3, is 3 to 8 times
-    slower in bfloat16 than in float32, which would dominate a MobileNet's training: on one core with AVX-512, 64 images
-    of 96 channels and 28×28 pixels take 194 against 61 ms with 5×5 kernels, and 188 against 23 ms with a stride of 2.
-    """
-
-    def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, ⌈H / stride⌉, ⌈W / stride⌉]."""
-        if inputs_NCHW.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            with torch.autocast("cpu", enabled=False):
-                return super().forward(inputs_NCHW.float())
-        return super().forward(inputs_NCHW)
-
-
-def _convolution(kernel: tuple[int, int], stride: tuple[int, int], *, depthwise: bool) -> type[nn.Conv2d]:
-    """The class of a part of a convolution."""
-    return Float32Depthwise if depthwise and (kernel[1] > 3 or stride != (1, 1)) else nn.Conv2d
+from nas.networks.bfloat16 import BatchNorm
+from nas.networks.depthwise import DepthwiseConvolution
 
 
 class Convolution(nn.Sequential):
@@ -73,7 +54,7 @@ class Convolution(nn.Sequential):
 
         def part(width: int, to_width: int, kernel: tuple[int, int], step: tuple[int, int], *, bias: bool) -> nn.Conv2d:
             padding = (kernel[0] // 2, kernel[1] // 2)
-            kind = _convolution(kernel, step, depthwise=depthwise)
+            kind = DepthwiseConvolution if depthwise else nn.Conv2d
             return kind(width, to_width, kernel, step, padding, groups=groups, bias=bias)
 
         k = kernel_size
@@ -89,6 +70,16 @@ class Convolution(nn.Sequential):
     def parts(self) -> tuple[nn.Conv2d, ...]:
         """The one or two convolutions, in forward order."""
         return tuple(module for module in self if isinstance(module, nn.Conv2d))
+
+    def scaled(self, inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor) -> Tensor:
+        """The convolution with its output channels scaled and shifted, without noise: so much for evaluation."""
+        *before, last = self.parts
+        for part in before:
+            inputs_NCHW = part(inputs_NCHW)
+        weight = last.weight * scale_C[:, None, None, None]
+        bias_C = shift_C if last.bias is None else shift_C + last.bias * scale_C
+        outputs_NCHW: Tensor = last._conv_forward(inputs_NCHW, weight, bias_C)
+        return outputs_NCHW
 
     def initialize(self, gain: float) -> None:
         """Draw the weights from a normal distribution of standard deviation gain / √fan_in; zero the bias.
@@ -133,24 +124,64 @@ def create_convolution(
     return convolution
 
 
+class ConvNormAct(nn.Module):
+    """A convolution, its normalisation and, if there is one, its activation."""
+
+    def __init__(self, convolution: Convolution, normalization: nn.Module, activation: nn.Module | None) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.normalization = normalization
+        self.activation = activation
+
+    def forward(self, inputs_NCHW: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        if isinstance(self.normalization, BatchNorm) and not self.training and torch.is_inference_mode_enabled():
+            outputs_NCHW = self.convolution.scaled(inputs_NCHW, *self.normalization.scale_and_shift())
+            return outputs_NCHW if self.activation is None else self.activation(outputs_NCHW)
+        return _normalized(self.convolution(inputs_NCHW), self.normalization, self.activation)
+
+
+class NormActConv(nn.Module):
+    """Normalisation and activation of the input, then the convolution (pre-activation)."""
+
+    def __init__(self, normalization: nn.Module, activation: nn.Module, convolution: Convolution) -> None:
+        super().__init__()
+        self.normalization = normalization
+        self.activation = activation
+        self.convolution = convolution
+
+    def forward(self, inputs_NCHW: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        outputs_NCHW: Tensor = self.convolution(_normalized(inputs_NCHW, self.normalization, self.activation))
+        return outputs_NCHW
+
+
 def conv_norm_act(
     architecture: ConvolutionalArchitecture, convolution: Convolution, *, activated: bool = True
-) -> nn.Sequential:
-    """The convolution, its normalisation and, where `activated`, its activation."""
-    width = convolution.parts[-1].out_channels
-    block = nn.Sequential()
-    block.add_module("convolution", convolution)
-    block.add_module("normalization", normalization_layer(architecture.normalization, width))
-    if activated:
-        block.add_module("activation", activation_layer(architecture.activation))
-    return block
+) -> ConvNormAct:
+    """The convolution, its normalisation and, where `activated`, its activation, as the architecture has them."""
+    return ConvNormAct(
+        convolution,
+        normalization_layer(architecture.normalization, convolution.parts[-1].out_channels),
+        activation_layer(architecture.activation) if activated else None,
+    )
 
 
-def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolution) -> nn.Sequential:
-    """Normalisation and activation of the input, then the convolution (pre-activation)."""
-    width = convolution.parts[0].in_channels
-    block = nn.Sequential()
-    block.add_module("normalization", normalization_layer(architecture.normalization, width))
-    block.add_module("activation", activation_layer(architecture.activation))
-    block.add_module("convolution", convolution)
-    return block
+def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolution) -> NormActConv:
+    """Normalisation and activation of the input, then the convolution, as the architecture has them."""
+    return NormActConv(
+        normalization_layer(architecture.normalization, convolution.parts[0].in_channels),
+        activation_layer(architecture.activation),
+        convolution,
+    )
+
+
+def _normalized(inputs_NCHW: Tensor, normalization: nn.Module, activation: nn.Module | None) -> Tensor:
+    """Normalised and activated, in one where the normalisation can."""
+    if isinstance(normalization, BatchNorm):
+        normalized_NCHW: Tensor = normalization(inputs_NCHW, activation)
+        return normalized_NCHW
+    outputs_NCHW: Tensor = normalization(inputs_NCHW)
+    if activation is not None:
+        outputs_NCHW = activation(outputs_NCHW)
+    return outputs_NCHW

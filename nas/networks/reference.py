@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from nas.networks.bfloat16 import BatchNorm
 from nas.networks.network import Network
 
 
@@ -22,7 +23,7 @@ class ReferenceResNet18(Network):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.trunk: nn.Module = resnet18(weights=None)
+        self.trunk: nn.Module = resnet18(weights=None, norm_layer=BatchNorm)
         width: int = self.trunk.fc.in_features
         self.trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=3, padding=1, bias=False)
         nn.init.kaiming_normal_(self.trunk.conv1.weight, mode="fan_out", nonlinearity="relu")

@@ -9,6 +9,7 @@ from torch import nn
 
 from nas.genome import ConvolutionalArchitecture, DenseNetArchitecture
 from nas.networks.activation import ACTIVATION_GAINS
+from nas.networks.bfloat16 import Dropout
 from nas.networks.convolution import Convolution, conv_norm_act
 
 
@@ -25,7 +26,7 @@ def create_stem(architecture: ConvolutionalArchitecture, channels: int) -> nn.Se
         channels, architecture.stem_width, architecture.kernel_size, bias=architecture.normalization == "none"
     )
     convolution.initialize(1.0 if preactivated else ACTIVATION_GAINS[architecture.activation])
-    stem = nn.Sequential(convolution) if preactivated else conv_norm_act(architecture, convolution)
+    stem = nn.Sequential(convolution if preactivated else conv_norm_act(architecture, convolution))
     if architecture.dropout_first > 0.0:
-        stem.append(nn.Dropout(architecture.dropout_first))
+        stem.append(Dropout(architecture.dropout_first))
     return stem

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from typing_extensions import assert_never
 
+from nas.allocator import keep_memory
 from nas.data.images import ImageData
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
@@ -61,6 +62,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     with contextlib.suppress(OSError):
         # Where memory runs out, the kernel is to end this process and not its supervisor.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    keep_memory()
     torch.set_num_threads(threads)
     trainer = Trainer(connection, device)
     while True:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nas.networks.build import build_network
-from nas.networks.convolution import Convolution
+from nas.networks.convolution import ConvNormAct, Convolution
 from nas.networks.network import Network
 from nas.networks.noise import GaussianNoise
 from tests.unit.networks.examples import FAMILIES, architecture
@@ -45,7 +45,7 @@ def test_projection_counts_after_the_residual_branch() -> None:
     network = build_network(architecture("resnet", stem_width=8, widths=(16, 16), depths=(1, 1), noise_std=0.1), 1, 3)
     names = [name for name, module in network.named_modules() if isinstance(module, GaussianNoise)]
     assert names == [
-        "stem.convolution.noise",
+        "stem.0.convolution.noise",
         "stages.0.residual.0.convolution.noise",
         "stages.0.residual.1.convolution.noise",
         "stages.0.shortcut.convolution.noise",
@@ -85,7 +85,7 @@ def test_dropout_ends_the_stem_and_the_head(family: str) -> None:
     assert isinstance(stem[-1], nn.Dropout)
     assert stem[-1].p == 0.2
     assert isinstance(head[-1], nn.Dropout)
-    assert isinstance(stem[-2], Convolution if family == "densenet" else nn.ReLU)
+    assert isinstance(stem[-2], Convolution if family == "densenet" else ConvNormAct)
 
 
 @pytest.mark.parametrize("genes", [{"noise_std": 0.1}, {"dropout_first": 0.5}, {"dropout_head": 0.5}])

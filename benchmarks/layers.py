@@ -1,0 +1,108 @@
+"""The layers around the convolutions, and depthwise convolutions, against PyTorch's own, in bfloat16 on one thread.
+
+    python benchmarks/layers.py
+
+Forward and backward of 128 images, channels-last; each pair in turn, medians.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from nas.allocator import keep_memory
+from nas.networks.bfloat16 import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
+from nas.networks.depthwise import DepthwiseConvolution
+from nas.networks.noise import GaussianNoise
+
+IMAGES, ROUNDS = 128, 9
+
+
+class Normalized(nn.Module):
+    """Normalisation, then an activation."""
+
+    def __init__(self, normalization: nn.Module, activation: nn.Module | None) -> None:
+        super().__init__()
+        self.normalization, self.activation = normalization, activation
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if isinstance(self.normalization, BatchNorm):
+            return self.normalization(inputs, self.activation)
+        outputs = self.normalization(inputs)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+class PlainNoise(nn.Module):
+    """Noise as PyTorch draws it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + 0.05 * torch.randn_like(inputs)
+
+
+def pairs(channels: int) -> dict[str, tuple[nn.Module, nn.Module]]:
+    """This project's layer and PyTorch's."""
+
+    def depthwise(kind: type[nn.Conv2d], side: int, stride: int) -> nn.Module:
+        return kind(channels, channels, side, stride, side // 2, groups=channels, bias=False)
+
+    rows: dict[str, tuple[nn.Module, nn.Module]] = {}
+    for name, ours, theirs in (
+        ("batch norm", None, None), ("batch norm, ReLU", nn.ReLU(), nn.ReLU()),
+        ("batch norm, leaky ReLU", LeakyReLU(), nn.LeakyReLU()), ("batch norm, SiLU", SiLU(), nn.SiLU()),
+        ("batch norm, GELU", GELU(), nn.GELU()),
+    ):  # fmt: skip
+        rows[name] = Normalized(BatchNorm(channels), ours), Normalized(nn.BatchNorm2d(channels), theirs)
+    rows |= {
+        "SiLU": (SiLU(), nn.SiLU()),
+        "GELU": (GELU(), nn.GELU()),
+        "dropout": (Dropout(0.1), nn.Dropout(0.1)),
+        "noise": (GaussianNoise(0.05), PlainNoise()),
+    }
+    for side, stride in ((3, 1), (3, 2), (5, 1), (5, 2)):
+        rows[f"depthwise {side}×{side}, stride {stride}"] = (
+            depthwise(DepthwiseConvolution, side, stride), depthwise(nn.Conv2d, side, stride),
+        )  # fmt: skip
+    return rows
+
+
+def seconds(layer: nn.Module, inputs: Tensor) -> float:
+    """Of one forward and backward pass."""
+    inputs.grad = None
+    started = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = layer(inputs)
+    outputs.backward(torch.ones_like(outputs))
+    return time.perf_counter() - started
+
+
+def measure(run: Callable[[], float], other: Callable[[], float]) -> tuple[float, float]:
+    """Median milliseconds of both, taken in turn."""
+    run(), other()
+    times = [(run(), other()) for _ in range(ROUNDS)]
+    ours, theirs = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+    return ours, theirs
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    keep_memory()
+    table = Table("layer", "shape", "here, ms", "PyTorch, ms", "times faster")
+    for channels, side in ((48, 28), (96, 14)):
+        inputs = torch.randn(IMAGES, channels, side, side).bfloat16().contiguous(memory_format=torch.channels_last)
+        inputs.requires_grad_()
+        assert inputs.is_contiguous(memory_format=torch.channels_last)
+        for name, (ours, theirs) in pairs(channels).items():
+            fast, slow = measure(lambda: seconds(ours, inputs), lambda: seconds(theirs, inputs))  # noqa: B023
+            table.add_row(name, f"{channels}×{side}×{side}", f"{fast:.1f}", f"{slow:.1f}", f"{slow / fast:.1f}")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
