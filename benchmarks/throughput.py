@@ -1,0 +1,292 @@
+"""Trials per hour on a CPU: this project's training against a plain PyTorch program, over genomes of small_cnn.
+
+    python benchmarks/throughput.py data/emnist-byclass-116k.npz
+
+Networks are drawn from the search space, a few of each family, and ResNet-18 stands beside them. For each, in turn and
+in several rounds: the plain program (`naive_loop.py`) on all cores, this project's training as one trial a core, and as
+one trial alone on all cores. All train the same network on the same real images with the same batch size and
+augmentation. A trial is the study emnist-byclass's: 12,000 training and 4,000 validation images an epoch, 5 epochs.
+
+Nothing else should run meanwhile. The ratio of the mix is that of the hours for all of its networks, so slow networks
+count as much as they do in a study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from naive_loop import NaiveLoop
+from rich.console import Console
+from rich.table import Table
+
+from nas.allocator import keep_memory
+from nas.data.loading import load_data
+from nas.data.normalization import Normalization
+from nas.data.sampling import EachOnce
+from nas.domains import RandomSuggester
+from nas.genome import Architecture, ReferenceArchitecture
+from nas.networks.build import build_network
+from nas.networks.cost import measure_cost
+from nas.outcome import Cost, EpochRecord
+from nas.recipe import Recipe
+from nas.space import Space
+from nas.study_spec import DataSpec
+from nas.training.device import Compute
+from nas.training.loop import Training
+from nas.training.task import Plan, Task
+
+BATCH, SHIFT = 128, 1
+TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5
+VALIDATION_IMAGES = 1024
+SECONDS_A_MEASUREMENT = 3.0
+MOST_BATCHES = 24
+SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a process is to do: train one epoch of a network and evaluate it."""
+
+    architecture: Architecture
+    num_batches: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second in training and in evaluation."""
+
+    train: float
+    evaluation: float
+
+    def trial_hours(self) -> float:
+        """What a trial takes at this speed."""
+        return TRIAL_EPOCHS * (TRIAL_IMAGES / self.train + TRIAL_VALIDATION / self.evaluation) / 3600
+
+
+class Process:
+    """A program in a process of its own."""
+
+    def __init__(self, data: Path, threads: int, naive_workers: int | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        # Not a daemon: a DataLoader's workers are its children.
+        self._process = context.Process(target=serve, args=(theirs, data, threads, naive_workers))
+        self._process.start()
+
+    def begin(self, order: Order) -> None:
+        self._connection.send(order)
+
+    def speed(self) -> Speed:
+        result: Speed = self._connection.recv()
+        return result
+
+    def close(self) -> None:
+        self._connection.send(None)
+        self._process.join()
+
+
+def serve(connection: Connection, data: Path, threads: int, naive_workers: int | None) -> None:
+    """Measure whatever is ordered; `naive_workers` of the plain program, or None for this project's."""
+    torch.set_num_threads(threads)
+    if naive_workers is None:
+        keep_memory()
+    whole = load_task(data)
+    last: tuple[Order, NaiveLoop] | None = None
+    while (order := connection.recv()) is not None:
+        torch.manual_seed(0)
+        num_images = order.num_batches * BATCH
+        task = Task(whole.train.select(torch.arange(num_images)), whole.validation, whole.classes, whole.normalization)
+        if naive_workers is None:
+            connection.send(train_here(order.architecture, task))
+            continue
+        if last is None or last[0] != order:
+            network = build_network(order.architecture, 1, len(task.classes))
+            last = order, NaiveLoop(network, task, batch_size=BATCH, shift=SHIFT, workers=naive_workers)
+        timed = last[1].epoch()
+        connection.send(Speed(num_images / timed.train_seconds, VALIDATION_IMAGES / timed.evaluation_seconds))
+
+
+def train_here(architecture: Architecture, task: Task) -> Speed:
+    """An epoch as a worker's trainer process takes it."""
+    network = build_network(architecture, 1, len(task.classes))
+    recipe = Recipe(batch_size=BATCH, augmentation=f"shift {SHIFT}")
+    records: list[EpochRecord] = []
+    training = Training(
+        network, recipe, task, Plan(epochs=1, seed=0), EachOnce(len(task.train), 0), Compute.choose("cpu", "auto")
+    )
+    training.run(records.append)
+    (record,) = records
+    evaluation = record.seconds - len(task.train) / record.images_per_second
+    return Speed(record.images_per_second, len(task.validation) / evaluation)
+
+
+def load_task(path: Path) -> Task:
+    """Real images, as many as the longest measurement shows."""
+    spec = DataSpec(
+        source="npz", path=str(path), max_train_images=MOST_BATCHES * BATCH, max_validation_images=VALIDATION_IMAGES
+    )
+    data = load_data(spec, Path("/tmp"))
+    return Task(data.train, data.validation, data.classes, Normalization.of(data.train.images))
+
+
+def drawn(per_family: int, most_params: int = 1_000_000) -> list[Architecture]:
+    """The first networks of each family that random draws from the space give."""
+    space = Space.load(SPACE)
+    found: dict[str, list[Architecture]] = {family: [] for family in space.families}
+    seed = 0
+    while any(len(architectures) < per_family for architectures in found.values()):
+        architecture = space.sample(RandomSuggester(seed)).architecture
+        seed += 1
+        of_family = found[architecture.family]
+        if len(of_family) < per_family and cost_of(architecture).params <= most_params:
+            of_family.append(architecture)
+    return [architecture for architectures in found.values() for architecture in architectures]
+
+
+def cost_of(architecture: Architecture) -> Cost:
+    """At EMNIST's size."""
+    return measure_cost(architecture, 1, 62, 28, 28)
+
+
+def bfloat16_peak() -> float:
+    """FLOP/s of one thread in a large matrix product."""
+    torch.set_num_threads(1)
+    left, right = (torch.randn(1024, 1024).bfloat16() for _ in range(2))
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - started)
+    return 2 * 1024**3 / min(times)
+
+
+def measure(
+    architecture: Architecture, naive: Process, cores: list[Process], alone: Process, rounds: int
+) -> Iterator[tuple[Speed, Speed, Speed]]:
+    """Each round: the plain program, the trials side by side added up, and one alone."""
+    started = time.perf_counter()
+    naive.begin(Order(architecture, 2))
+    naive.speed()
+    # Long enough to measure, and no longer; at least three steps.
+    batches = 2 * SECONDS_A_MEASUREMENT / (time.perf_counter() - started)
+    order = Order(architecture, max(3, min(MOST_BATCHES, round(batches))))
+    for place in range(rounds + 1):
+        speeds = []
+        for group in ([naive], cores, [alone]):
+            for process in group:
+                process.begin(order)
+            one = [process.speed() for process in group]
+            speeds.append(Speed(sum(speed.train for speed in one), sum(speed.evaluation for speed in one)))
+        if place > 0:  # The first round compiles and fills caches.
+            yield speeds[0], speeds[1], speeds[2]
+
+
+def fastest_workers(data: Path, cores: int, architecture: Architecture) -> int:
+    """How many DataLoader workers suit the plain program here."""
+    speeds = {}
+    for workers in (0, 1, 2):
+        process = Process(data, cores, workers)
+        for _ in range(2):
+            process.begin(Order(architecture, 8))
+            speeds[workers] = process.speed().train
+        process.close()
+    return max(speeds, key=lambda workers: speeds[workers])
+
+
+def main() -> None:
+    """Measure, print, and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="an npz file of EMNIST ByClass")
+    parser.add_argument("--per-family", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write each round here")
+    arguments = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    architectures: list[Architecture] = [*drawn(arguments.per_family), ReferenceArchitecture()]
+    peak = bfloat16_peak()
+    workers = fastest_workers(arguments.data, cores, architectures[0])
+    print(
+        f"{cores} cores; plain program with {workers} DataLoader workers; {peak / 1e9:.0f} GFLOP/s a core in bfloat16"
+    )
+    naive = Process(arguments.data, cores, workers)
+    side_by_side = [Process(arguments.data, 1, None) for _ in range(cores)]
+    alone = Process(arguments.data, cores, None)
+    results = []
+    for architecture in architectures:
+        rounds = list(measure(architecture, naive, side_by_side, alone, arguments.rounds))
+        results.append((architecture, rounds))
+        if arguments.json:
+            line = {
+                "architecture": architecture.model_dump(mode="json"),
+                "rounds": [[asdict(s) for s in r] for r in rounds],
+            }
+            with arguments.json.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    for process in (naive, *side_by_side, alone):
+        process.close()
+    report(results, peak * cores)
+
+
+Results = list[tuple[Architecture, list[tuple[Speed, Speed, Speed]]]]
+
+
+def report(results: Results, peak: float) -> None:
+    """A row for each network, and the ratios of families and of the mix."""
+    table = Table(
+        "family", "parameters", "plain", "a trial a core", "alone", "times", "alone", "evaluation", "of the peak"
+    )
+    for architecture, rounds in results:
+        cost = cost_of(architecture)
+        plain, cored, alone = (median([one[place] for one in rounds]) for place in range(3))
+        # Forward and backward are three passes; a multiply-add is two operations.
+        share = cored.train * 6 * cost.flops / peak
+        table.add_row(
+            architecture.family, f"{cost.params:,}",
+            f"{plain.train:,.0f}", f"{cored.train:,.0f}", f"{alone.train:,.0f}",
+            f"{cored.train / plain.train:.1f}", f"{alone.train / plain.train:.1f}",
+            f"{cored.evaluation / plain.evaluation:.1f}", f"{share:.0%}",
+        )  # fmt: skip
+    console = Console(width=120)
+    console.print("Training images per second, and how many times the plain program's", table)
+    searched = [result for result in results if not isinstance(result[0], ReferenceArchitecture)]
+    families = {architecture.family: [] for architecture, _ in searched} | {"mix": searched}
+    for result in searched:
+        families[result[0].family].append(result)
+    for name, of_name in families.items():
+        rates = [ratio(of_name, place) for place in range(len(of_name[0][1]))]
+        console.print(
+            f"{name}: {spread([r[0] for r in rates])} times the plain program's trials per hour, "
+            f"{spread([r[1] for r in rates])} with one trial alone; evaluation {spread([r[2] for r in rates])}"
+        )
+
+
+def ratio(results: Results, place: int) -> tuple[float, float, float]:
+    """Of trials per hour in one round: a trial a core, one alone; and of the seconds spent in evaluation."""
+    rounds = [rounds[place] for _, rounds in results]
+    hours = [sum(one[program].trial_hours() for one in rounds) for program in range(3)]
+    evaluation = [sum(1 / one[program].evaluation for one in rounds) for program in range(2)]
+    return hours[0] / hours[1], hours[0] / hours[2], evaluation[0] / evaluation[1]
+
+
+def median(speeds: list[Speed]) -> Speed:
+    """Of the rounds."""
+    return Speed(statistics.median(s.train for s in speeds), statistics.median(s.evaluation for s in speeds))
+
+
+def spread(values: list[float]) -> str:
+    """Median and range over rounds."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+if __name__ == "__main__":
+    main()
