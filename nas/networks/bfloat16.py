@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from nas.networks import kernels
 
 _SHORTEST_ROW = 256
+_FEWEST = 2**18
 _KEYS = 2**32
 
 
@@ -40,10 +41,11 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, inputs_NCHW: Tensor, activation: nn.Module | None = None) -> Tensor:
         """[N, C, H, W] to the same shape."""
         is_batch = inputs_NCHW.shape[0] * inputs_NCHW.shape[2] * inputs_NCHW.shape[3] > 1
-        if suits(inputs_NCHW) and is_batch and (self.training or not torch.is_grad_enabled()):
-            name = _NAMES.get(type(activation))
-            if name is not None:
-                return self._activated(inputs_NCHW, name)
+        name = _NAMES.get(type(activation))
+        # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
+        is_worth_it = inputs_NCHW.numel() >= _FEWEST or name not in ("identity", "relu")
+        if name and is_worth_it and is_batch and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
+            return self._activated(inputs_NCHW, name)
         outputs_NCHW = super().forward(inputs_NCHW)
         return outputs_NCHW if activation is None else activation(outputs_NCHW)
 
@@ -56,21 +58,23 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _activated(self, inputs_NCHW: Tensor, name: str) -> Tensor:
         if not self.training:
-            scale_C, shift_C = self.scale_and_shift()
-            return _scaled(inputs_NCHW, scale_C, shift_C, name)
-        outputs, mean_C, variance_C = _NormalizeAndActivate.apply(inputs_NCHW, self.weight, self.bias, self.eps, name)
-        self._remember(mean_C, variance_C, inputs_NCHW.numel() // inputs_NCHW.shape[1])
-        return outputs  # type: ignore[no-any-return]
+            return _scaled(inputs_NCHW, *self.scale_and_shift(), name)
+        moments_2C = np.empty((2, self.num_features))
+        outputs_NCHW: Tensor = _NormalizeAndActivate.apply(
+            inputs_NCHW, self.weight, self.bias, self.eps, name, moments_2C
+        )
+        self._remember(moments_2C, inputs_NCHW.numel() // self.num_features)
+        return outputs_NCHW
 
-    @torch.no_grad()
-    def _remember(self, mean_C: Tensor, variance_C: Tensor, num_pixels: int) -> None:
+    def _remember(self, moments_2C: NDArray[np.float64], num_pixels: int) -> None:
         """Move the running statistics, of which the variance is the unbiased one."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        self.running_mean.lerp_(mean_C, self.momentum)
-        self.running_var.lerp_(variance_C * (num_pixels / (num_pixels - 1)), self.momentum)
+        mean_C, variance_C = self.running_mean.numpy(), self.running_var.numpy()
+        mean_C += self.momentum * (moments_2C[0] - mean_C)
+        variance_C += self.momentum * (moments_2C[1] * num_pixels / (num_pixels - 1) - variance_C)
         self.num_batches_tracked.add_(1)
 
 
@@ -121,73 +125,48 @@ def add_noise(inputs: Tensor, std: float) -> Tensor:
 
 
 class _NormalizeAndActivate(torch.autograd.Function):
-    """Batch statistics, normalisation and activation; also returns the mean and the (population) variance, [C] each."""
+    """Batch statistics, which are written to an array [2, C], normalisation and activation."""
 
     @staticmethod
     def forward(
-        ctx: Any, inputs_NCHW: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float, name: str
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, repeats = _rows(inputs_NCHW)
-        num_pixels = inputs_NCHW.numel() // len(weight_C)
-        sums, squares = (np.zeros(rows.shape[1], np.float32) for _ in range(2))
-        kernels.moments(rows, sums, squares)
-        mean_C = _per_channel(sums, repeats) / num_pixels
-        variance_C = (_per_channel(squares, repeats) / num_pixels - mean_C.square()).clamp_min(0.0)
-        inverse_std_C = torch.rsqrt(variance_C + eps)
-        scale_C = weight_C.double() * inverse_std_C
-        outputs_NCHW = _scaled(inputs_NCHW, scale_C, bias_C.double() - mean_C * scale_C, name)
-        mean_32, variance_32 = mean_C.float(), variance_C.float()
-        ctx.save_for_backward(inputs_NCHW, weight_C, bias_C, mean_C, inverse_std_C)
-        ctx.mark_non_differentiable(mean_32, variance_32)
-        ctx.name = name
-        return outputs_NCHW, mean_32, variance_32
+        ctx: Any, inputs_NCHW: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float, name: str,
+        moments_2C: NDArray[np.float64],
+    ) -> Tensor:  # fmt: skip
+        outputs_NCHW = torch.empty_like(inputs_NCHW)
+        kernels.normalize(
+            kernels.FUNCTIONS[name], _rows(inputs_NCHW), _array(weight_C), _array(bias_C), eps, _rows(outputs_NCHW),
+            moments_2C,
+        )  # fmt: skip
+        ctx.save_for_backward(inputs_NCHW, weight_C, bias_C)
+        ctx.moments_2C, ctx.eps, ctx.name = moments_2C, eps, name
+        return outputs_NCHW
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """With z the normalised inputs and g the gradient times f': scale · (g - mean(g) - z · mean(g · z))."""
-        inputs_NCHW, weight_C, bias_C, mean_C, inverse_std_C = ctx.saved_tensors
-        rows, repeats = _rows(inputs_NCHW)
-        gradient_NCHW = _suited(gradients[0])
-        gradient_rows, _ = _rows(gradient_NCHW)
-        scale_C = weight_C.double() * inverse_std_C
-        sums, products = (np.zeros(rows.shape[1], np.float32) for _ in range(2))
-        result_NCHW = torch.empty_like(inputs_NCHW)
-        result_rows, _ = _rows(result_NCHW)
-        if ctx.name == "identity":
-            kernels.products_of(gradient_rows, rows, sums, products)
-        else:
-            shift_C = bias_C.double() - mean_C * scale_C
-            kernels.backward(
-                kernels.SLOPES[ctx.name], gradient_rows, rows, _repeated(scale_C, repeats),
-                _repeated(shift_C, repeats), result_rows, sums, products,
-            )  # fmt: skip
-        of_bias_C, of_product_C = _per_channel(sums, repeats), _per_channel(products, repeats)
-        of_weight_C = (of_product_C - mean_C * of_bias_C) * inverse_std_C
-        num_pixels = inputs_NCHW.numel() // len(weight_C)
-        of_input_C = -scale_C * inverse_std_C * of_weight_C / num_pixels
-        constant_C = -scale_C * of_bias_C / num_pixels - of_input_C * mean_C
-        a, b, c = (_repeated(constant, repeats) for constant in (scale_C, of_input_C, constant_C))
-        if ctx.name == "identity":
-            kernels.combine(gradient_rows, rows, a, b, c, result_rows)
-        else:
-            kernels.combine_in_place(result_rows, rows, a, b, c)
-        return result_NCHW, of_weight_C.to(weight_C.dtype), of_bias_C.to(bias_C.dtype), None, None
+        inputs_NCHW, weight_C, bias_C = ctx.saved_tensors
+        results = torch.empty_like(inputs_NCHW), torch.empty_like(weight_C), torch.empty_like(bias_C)
+        kernels.normalize_backward(
+            kernels.SLOPES[ctx.name], _rows(_suited(gradients[0])), _rows(inputs_NCHW), _array(weight_C),
+            _array(bias_C), ctx.eps, ctx.moments_2C, _rows(results[0]), _array(results[1]), _array(results[2]),
+        )  # fmt: skip
+        return *results, None, None, None
 
 
 class _Activate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, name: str) -> Tensor:
+        outputs = torch.empty_like(inputs)
+        kernels.activate(kernels.FUNCTIONS[name], _flat(inputs), _flat(outputs))
         ctx.save_for_backward(inputs)
         ctx.name = name
-        channels = inputs.shape[1]
-        return _scaled(inputs, torch.ones(channels), torch.zeros(channels), name)
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (inputs,) = ctx.saved_tensors
-        result = torch.empty_like(inputs)
-        kernels.gradient(kernels.SLOPES[ctx.name], _rows(_suited(gradients[0]))[0], _rows(inputs)[0], _rows(result)[0])
-        return result, None
+        results = torch.empty_like(inputs)
+        kernels.activate_backward(kernels.SLOPES[ctx.name], _flat(_suited(gradients[0])), _flat(inputs), _flat(results))
+        return results, None
 
 
 class _Drop(torch.autograd.Function):
@@ -221,9 +200,7 @@ def _activated(inputs: Tensor, name: str) -> Tensor:
 
 def _scaled(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, name: str) -> Tensor:
     outputs_NCHW = torch.empty_like(inputs_NCHW)
-    rows, repeats = _rows(inputs_NCHW)
-    constants = _repeated(scale_C, repeats), _repeated(shift_C, repeats)
-    kernels.forward(kernels.FUNCTIONS[name], rows, *constants, _rows(outputs_NCHW)[0])
+    kernels.scale(kernels.FUNCTIONS[name], _rows(inputs_NCHW), _array(scale_C), _array(shift_C), _rows(outputs_NCHW))
     return outputs_NCHW
 
 
@@ -244,25 +221,22 @@ def _suited(gradient: Tensor) -> Tensor:
     return gradient.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
 
 
-def _rows(tensor_NCHW: Tensor) -> tuple[NDArray[np.uint16], int]:
-    """A view of the memory, [R, L], and how many whole pixels a row holds: enough of them for vectors to be filled."""
+def _rows(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
+    """A view of the memory, [R, L], each row as many whole pixels as fill the vectors of numbers."""
     channels = tensor_NCHW.shape[1]
     num_pixels = tensor_NCHW.numel() // channels
     repeats = 1
     while repeats * channels < _SHORTEST_ROW and num_pixels % (2 * repeats) == 0:
         repeats *= 2
-    return _flat(tensor_NCHW).reshape(-1, repeats * channels), repeats
+    return _flat(tensor_NCHW).reshape(-1, repeats * channels)
 
 
 def _flat(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
-    flat: NDArray[np.uint16] = tensor_NCHW.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
+    numbers = tensor_NCHW.detach().view(torch.uint16).numpy()
+    flat: NDArray[np.uint16] = numbers.transpose(0, 2, 3, 1).reshape(-1)
     return flat
 
 
-def _repeated(constant_C: Tensor, repeats: int) -> NDArray[np.float32]:
-    return np.tile(constant_C.detach().float().numpy(), repeats)
-
-
-def _per_channel(sums: NDArray[np.float32], repeats: int) -> Tensor:
-    """Sums along a row, gathered by channel: float64 [C]."""
-    return torch.from_numpy(sums.reshape(repeats, -1).sum(0, dtype=np.float64))
+def _array(parameter: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = parameter.detach().numpy()
+    return array

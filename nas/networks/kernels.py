@@ -70,6 +70,11 @@ def _identity(z: np.float32) -> Any:
 
 
 @_compiled
+def _identity_slope(z: np.float32) -> Any:
+    return _UNIT
+
+
+@_compiled
 def _relu(z: np.float32) -> Any:
     return _ZERO if z < _ZERO else z  # NaN stays NaN, as `max` would not keep it.
 
@@ -120,87 +125,118 @@ def _gelu_slope(z: np.float32) -> Any:
 
 
 FUNCTIONS = {"identity": _identity, "relu": _relu, "leaky_relu": _leaky_relu, "silu": _silu, "gelu": _gelu}
-SLOPES = {"relu": _relu_slope, "leaky_relu": _leaky_relu_slope, "silu": _silu_slope, "gelu": _gelu_slope}
+SLOPES = {
+    "identity": _identity_slope,
+    "relu": _relu_slope,
+    "leaky_relu": _leaky_relu_slope,
+    "silu": _silu_slope,
+    "gelu": _gelu_slope,
+}
 
 
 @_compiled
-def forward(function: Function, inputs: Numbers, scale: Constants, shift: Constants, outputs: Numbers) -> None:
-    """outputs = f(inputs · scale + shift)"""
+def activate(function: Function, inputs: Numbers, outputs: Numbers) -> None:
+    """outputs = f(inputs); both flat."""
+    for place in range(inputs.shape[0]):
+        outputs[place] = _narrow(function(_wide(inputs[place])))
+
+
+@_compiled
+def activate_backward(slope: Function, gradients: Numbers, inputs: Numbers, results: Numbers) -> None:
+    """results = gradients · f'(inputs); all flat."""
+    for place in range(inputs.shape[0]):
+        results[place] = _narrow(_wide(gradients[place]) * slope(_wide(inputs[place])))
+
+
+@_compiled
+def scale(function: Function, inputs: Numbers, scale_C: Constants, shift_C: Constants, outputs: Numbers) -> None:
+    """outputs = f(inputs · scale + shift); both [R, L]."""
+    factor, summand = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
     for row in range(inputs.shape[0]):
         for place in range(inputs.shape[1]):
-            outputs[row, place] = _narrow(function(_wide(inputs[row, place]) * scale[place] + shift[place]))
+            outputs[row, place] = _narrow(function(_wide(inputs[row, place]) * factor[place] + summand[place]))
 
 
 @_compiled
-def backward(
-    slope: Function, gradients: Numbers, inputs: Numbers, scale: Constants, shift: Constants, through: Numbers,
-    sums: Constants, products: Constants,
+def normalize(
+    function: Function, inputs: Numbers, weight_C: Constants, bias_C: Constants, eps: float, outputs: Numbers,
+    moments_2C: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """through = gradients · f'(inputs · scale + shift), with its sum, and that of its product with the inputs."""
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            number = _wide(inputs[row, place])
-            gradient = _wide(gradients[row, place]) * slope(number * scale[place] + shift[place])
-            sums[place] += gradient
-            products[place] += gradient * number
-            through[row, place] = _narrow(gradient)
+    """outputs = f(normalised inputs); both [R, L].
 
-
-@_compiled
-def gradient(slope: Function, gradients: Numbers, inputs: Numbers, through: Numbers) -> None:
-    """through = gradients · f'(inputs)"""
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            through[row, place] = _narrow(_wide(gradients[row, place]) * slope(_wide(inputs[row, place])))
-
-
-@_compiled
-def moments(inputs: Numbers, sums: Constants, squares: Constants) -> None:
-    """Sums of the numbers and of their squares."""
+    Args:
+        moments_2C: Mean and population variance are written here.
+    """
+    sums, squares = np.zeros(inputs.shape[1], np.float32), np.zeros(inputs.shape[1], np.float32)
     for row in range(inputs.shape[0]):
         for place in range(inputs.shape[1]):
             number = _wide(inputs[row, place])
             sums[place] += number
             squares[place] += number * number
+    channels = len(weight_C)
+    num_pixels = inputs.size / channels
+    scale_C, shift_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    for channel in range(channels):
+        mean = sums[channel::channels].astype(np.float64).sum() / num_pixels
+        mean_square = squares[channel::channels].astype(np.float64).sum() / num_pixels
+        variance = max(mean_square - mean * mean, 0.0)
+        moments_2C[0, channel], moments_2C[1, channel] = mean, variance
+        factor = weight_C[channel] / np.sqrt(variance + eps)
+        scale_C[channel], shift_C[channel] = factor, bias_C[channel] - mean * factor
+    scale(function, inputs, scale_C, shift_C, outputs)
 
 
 @_compiled
-def products_of(gradients: Numbers, inputs: Numbers, sums: Constants, products: Constants) -> None:
-    """Sums of the gradients and of their products with the inputs."""
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            number = _wide(gradients[row, place])
-            sums[place] += number
-            products[place] += number * _wide(inputs[row, place])
-
-
-@_compiled
-def combine(
-    gradients: Numbers, inputs: Numbers, of_gradient: Constants, of_input: Constants, constant: Constants,
-    outputs: Numbers,
+def normalize_backward(
+    slope: Function, gradients: Numbers, inputs: Numbers, weight_C: Constants, bias_C: Constants, eps: float,
+    moments_2C: NDArray[np.float64], results: Numbers, of_weight_C: Constants, of_bias_C: Constants,
 ) -> None:  # fmt: skip
-    """outputs = gradients · a + inputs · b + c"""
+    """Gradients of `normalize`; the arrays of numbers are [R, L].
+
+    With z the normalised inputs and g the gradients times f', the inputs' are scale · (g - mean(g) - z · mean(g · z)).
+    g is kept in the results until its means are known.
+    """
+    channels = len(weight_C)
+    scale_C, shift_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    for channel in range(channels):
+        factor = weight_C[channel] / np.sqrt(moments_2C[1, channel] + eps)
+        scale_C[channel], shift_C[channel] = factor, bias_C[channel] - moments_2C[0, channel] * factor
+    factor_L, summand_L = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
+    sums, products = np.zeros(inputs.shape[1], np.float32), np.zeros(inputs.shape[1], np.float32)
     for row in range(inputs.shape[0]):
         for place in range(inputs.shape[1]):
-            outputs[row, place] = _narrow(
-                _wide(gradients[row, place]) * of_gradient[place]
-                + _wide(inputs[row, place]) * of_input[place]
-                + constant[place]
+            number = _wide(inputs[row, place])
+            gradient = _wide(gradients[row, place]) * slope(number * factor_L[place] + summand_L[place])
+            sums[place] += gradient
+            products[place] += gradient * number
+            results[row, place] = _narrow(gradient)
+    num_pixels = inputs.size / channels
+    input_C, constant_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    for channel in range(channels):
+        mean, inverse_std = moments_2C[0, channel], 1.0 / np.sqrt(moments_2C[1, channel] + eps)
+        of_bias = sums[channel::channels].astype(np.float64).sum()
+        of_weight = (products[channel::channels].astype(np.float64).sum() - mean * of_bias) * inverse_std
+        of_bias_C[channel], of_weight_C[channel] = of_bias, of_weight
+        factor = weight_C[channel] * inverse_std
+        of_input = -factor * inverse_std * of_weight / num_pixels
+        input_C[channel], constant_C[channel] = of_input, -factor * of_bias / num_pixels - of_input * mean
+    input_L, constant_L = _repeated(input_C, inputs), _repeated(constant_C, inputs)
+    for row in range(inputs.shape[0]):
+        for place in range(inputs.shape[1]):
+            results[row, place] = _narrow(
+                _wide(results[row, place]) * factor_L[place]
+                + _wide(inputs[row, place]) * input_L[place]
+                + constant_L[place]
             )
 
 
 @_compiled
-def combine_in_place(
-    gradients: Numbers, inputs: Numbers, of_gradient: Constants, of_input: Constants, constant: Constants
-) -> None:
-    """gradients = gradients · a + inputs · b + c. Another loop: where arrays overlap, compilers use no vectors."""
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            gradients[row, place] = _narrow(
-                _wide(gradients[row, place]) * of_gradient[place]
-                + _wide(inputs[row, place]) * of_input[place]
-                + constant[place]
-            )
+def _repeated(constant_C: Constants, rows: Numbers) -> Constants:
+    """Constants of the channels for each place of a row."""
+    repeated = np.empty(rows.shape[1], np.float32)
+    for place in range(rows.shape[1]):
+        repeated[place] = constant_C[place % len(constant_C)]
+    return repeated
 
 
 @_compiled
