@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from nas.recipe import Recipe
 from nas.search.front import Objectives
+from nas.study_spec import StudySpec
 
 
 def rung_epochs(epochs: int, grace: int, reduction: int) -> tuple[int, ...]:
@@ -37,6 +38,14 @@ def rung_epochs(epochs: int, grace: int, reduction: int) -> tuple[int, ...]:
 def default_grace(epochs: int, reduction: int) -> int:
     """The first rung of a budget: a share 1/η² of it, rounded up, so that the next is at 1/η and there is no third."""
     return -(-epochs // reduction**2)
+
+
+def study_rungs(spec: StudySpec) -> tuple[int, ...]:
+    """The rungs of a study; none where early stopping is off."""
+    epochs, stopping = spec.budget.epochs, spec.early_stopping
+    if not stopping.enabled:
+        return ()
+    return rung_epochs(epochs, stopping.grace_epochs or default_grace(epochs, stopping.reduction), stopping.reduction)
 
 
 def comparable_group(recipe: Recipe) -> str:
