@@ -44,6 +44,13 @@ def record(number: int, macro_f1: float | None = None, params: int = 1000, **cha
     return TrialRecord(**{**values, **changes})
 
 
+def stopped(number: int, *scores: float, **changes: Any) -> TrialRecord:
+    """A trial that fell behind after epochs with these scores."""
+    curve = tuple(EpochRecord(n, 1.0, 1.0, f1, f1, 1234.0, 1.5 * n) for n, f1 in enumerate(scores, 1))
+    told = {"state": "PRUNED", "reason": "stopped", "detail": "why", "stopped_at": len(curve), "per_class": ()}
+    return record(number, **{**told, "curve": curve, **changes})
+
+
 def baseline(macro_f1: float, params: int = 11_000_000) -> TrialRecord:
     """A trained ResNet-18."""
     return record(0, macro_f1, params, is_baseline=True, genome=RESNET18)
