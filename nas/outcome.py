@@ -128,7 +128,7 @@ class Behind:
     def sentence(self) -> str:
         """For people, in one line."""
         return (
-            f"macro-F1 {self.macro_f1:.4f} after epoch {self.rung}, "
+            f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung}, "
             f"where trial {self.leader}, which is no larger, had {self.leader_macro_f1:.4f}"
         )
 

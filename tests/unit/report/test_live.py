@@ -105,7 +105,7 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
         (
             _ended(Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
             3,
-            "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 after epoch 1, where trial 7, which is no larger, "
+            "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 at epoch 1, where trial 7, which is no larger, "
             "had 0.5000",
         ),
         (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),

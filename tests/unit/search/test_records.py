@@ -95,7 +95,7 @@ def test_a_stopped_trial_and_its_twin_say_why_and_keep_the_curve(study: optuna.S
     study.tell(trial, state=TrialState.PRUNED)
     read = _read(study, trial)
     assert (read.state, read.reason, read.stopped_at, read.objectives) == ("PRUNED", "stopped", 2, None)
-    assert read.detail == "macro-F1 0.3100 after epoch 1, where trial 7, which is no larger, had 0.5000"
+    assert read.detail == "macro-F1 0.3100 at epoch 1, where trial 7, which is no larger, had 0.5000"
     assert (read.curve, read.train_seconds, read.device) == (outcome.curve, 2.5, "cpu")
     _note(twin, copied_attributes(read))
     study.tell(twin, state=TrialState.PRUNED)
