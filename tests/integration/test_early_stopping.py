@@ -62,9 +62,7 @@ def test_a_trial_that_falls_behind_is_stopped_and_keeps_its_curve(rig: MakeRig) 
     first, second, third, fourth = sorted(made.records(), key=lambda record: record.started or 0)
     assert [record.state for record in (first, second, third, fourth)] == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
     assert (third.reason, third.stopped_at, third.objectives, third.weights) == ("stopped", 1, None, None)
-    assert third.detail == (
-        f"macro-F1 0.2000 at epoch 1, where trial {second.number}, which is no larger, had 0.6000"
-    )
+    assert third.detail == f"macro-F1 0.2000 at epoch 1, where trial {second.number}, which is no larger, had 0.6000"
     assert [point.macro_f1 for point in third.curve] == [0.2]
     assert (third.train_seconds, third.device) == (pytest.approx(0.1), "scripted")
     (ended,) = [e for e in made.events if isinstance(e, TrialEnded) and isinstance(e.outcome, Stopped)]
