@@ -81,8 +81,7 @@ def falls_behind(own: Objectives, peers: Sequence[Objectives], reduction: int) -
         reduction: η.
     """
     no_larger = [peer for peer in peers if peer.log10_params <= own.log10_params]
-    if not any(dominates(peer, own) for peer in no_larger):
-        return False
     num_compared = 1 + len(no_larger)
+    # Each of those before it is no larger and better, so who is not first is dominated, and who is not dominated first.
     rank = 1 + sum(peer.macro_f1 > own.macro_f1 for peer in no_larger)
     return num_compared >= reduction and rank > -(-num_compared // reduction)
