@@ -82,6 +82,6 @@ def falls_behind(own: Objectives, peers: Sequence[Objectives], reduction: int) -
     """
     no_larger = [peer for peer in peers if peer.log10_params <= own.log10_params]
     num_compared = 1 + len(no_larger)
-    # Each of those before it is no larger and better, so who is not first is dominated, and who is not dominated first.
+    # Whoever is before it is no larger and better: a trial that nothing dominates is first.
     rank = 1 + sum(peer.macro_f1 > own.macro_f1 for peer in no_larger)
     return num_compared >= reduction and rank > -(-num_compared // reduction)
