@@ -259,7 +259,7 @@ def one_trial(
         time.sleep(TRIAL_SECONDS)
     with timings.of("tell"):
         slots.renew(lease, 60.0)
-        study.tell_completed(
+        study.tell.completed(
             trial, completed(0.3 + 0.4 * (hash((trial.genome.key, number)) % 1000) / 1000), cost, WEIGHTS
         )
         slots.finish(lease, "completed")

@@ -110,6 +110,51 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """Why a trial is stopped: where it stood at a rung, and the best of those that dominate it there.
+
+    Attributes:
+        rung: The epoch.
+        leader: Number of a trial of its size or smaller.
+        leader_macro_f1: After as many epochs.
+    """
+
+    rung: int
+    macro_f1: float
+    leader: int
+    leader_macro_f1: float
+
+    @property
+    def sentence(self) -> str:
+        """For people, in one line."""
+        return (
+            f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung}, "
+            f"where trial {self.leader}, which is no larger, had {self.leader_macro_f1:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Fell behind at a rung, and was trained no further.
+
+    Attributes:
+        curve: As far as it came, which may be further than the rung.
+        seconds: As in `Completed`.
+        device: Likewise.
+    """
+
+    behind: Behind
+    curve: tuple[EpochRecord, ...]
+    seconds: float
+    device: str
+
+    @property
+    def epoch(self) -> int:
+        """The last whole one."""
+        return len(self.curve)
+
+
+@dataclass(frozen=True)
 class Infeasible:
     """Has more parameters than the budget allows; it was not trained."""
 
@@ -132,4 +177,4 @@ class Failed:
     detail: str
 
 
-Outcome = Completed | Infeasible | Failed
+Outcome = Completed | Stopped | Infeasible | Failed

@@ -114,6 +114,20 @@ class SamplerSpec(Value):
     startup_trials: Annotated[int, Field(ge=0)] = 24
 
 
+class EarlyStoppingSpec(Value):
+    """Whether a trial is stopped that falls behind others of its size or smaller (`nas.search.rungs` says when).
+
+    Attributes:
+        reduction: η. A trial that is dominated goes on if its macro-F1 is among the best 1/η; also the factor between
+            one comparison's epoch and the next one's.
+        grace_epochs: The first comparison's epoch; default: 1/η² of the budget's epochs, rounded up.
+    """
+
+    enabled: bool = True
+    reduction: Annotated[int, Field(ge=2)] = 3
+    grace_epochs: PositiveInt | None = None
+
+
 class TrainingSpec(Value):
     """What all trainings of the study share.
 
@@ -148,6 +162,7 @@ class StudySpec(Value):
     data: DataSpec
     budget: BudgetSpec
     sampler: SamplerSpec = SamplerSpec()
+    early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
     baseline: BaselineSpec = BaselineSpec()
     search_space: dict[str, Any]
@@ -207,6 +222,9 @@ class StudySpec(Value):
             longest = max(_numbers(recipe.domain(gene)[1]), default=0)
             if gene in recipe.domains and longest >= epochs:
                 notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {does} in {epochs} epochs")
+        grace = self.early_stopping.grace_epochs or 0
+        if self.early_stopping.enabled and grace >= epochs:
+            notes.append(f"early_stopping.grace_epochs: after {grace} epochs of grace none of {epochs} is left to save")
         return notes
 
     def differences(self, other: StudySpec) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from nas.facts import DataFacts
 from nas.genome import Architecture, Genome, ReferenceArchitecture
-from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores
+from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores, Stopped
 from nas.study_spec import StudySpec
-from nas.worker.messages import Paused, Report, Train
+from nas.worker.messages import Paused, Report, Stop, Train
 
 FACTS = DataFacts("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
 BASELINE_PARAMS = 11_000_000
@@ -48,10 +48,13 @@ def tiny_spec(space: dict[str, Any] = SPACE, *, trials: int = 6, name: str = "ti
     )
 
 
-def completed(macro_f1: float = 0.5) -> Completed:
+def completed(macro_f1: float = 0.5, *later: float) -> Completed:
+    """A training with these scores after its epochs, the last of them its result."""
+    curve = tuple(EpochRecord(n, 0.9, 0.8, f1, 0.75, 100.0, 0.1 * n) for n, f1 in enumerate((macro_f1, *later), 1))
+    macro_f1 = curve[-1].macro_f1
     per_class = tuple(ClassScores(name, macro_f1, macro_f1, macro_f1, 2) for name in FACTS.classes)
     scores = Scores(0.75, 0.61, 0.62, macro_f1, 0.71, 0.72, 0.73, per_class, ())
-    return Completed(scores, (EpochRecord(1, 0.9, 0.8, macro_f1, 0.75, 100.0, 0.1),), 0.1, "scripted")
+    return Completed(scores, curve, 0.1, "scripted")
 
 
 def is_baseline(genome: Genome) -> bool:
@@ -81,13 +84,21 @@ class ScriptedTrainer:
         return Cost(self._params(architecture), 2_000)
 
     def train(
-        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool]
-    ) -> Completed | Failed | Paused:
+        self,
+        request: Train,
+        on_report: Callable[[Report], None],
+        given_up: Callable[[], bool],
+        stop: Callable[[], Stop | None],
+    ) -> Completed | Failed | Paused | Stopped:
         self.trained.append(request.genome)
         self.requests.append(request)
         outcome = self._script(request.genome)
         if isinstance(outcome, Completed):
-            on_report(outcome.curve[0])
+            for record in outcome.curve:
+                on_report(record)
+                order = stop()
+                if order is not None:
+                    return Stopped(order.behind, outcome.curve[: record.epoch], record.seconds, outcome.device)
             request.weights.write_bytes(request.genome.canonical_json.encode())
         return outcome
 

@@ -148,6 +148,6 @@ def _clear_away(application: Application, study: SearchStudy, slots: Slots) -> N
     suspects = study.unowned(slots.owned_trial_ids())
     if suspects:
         time.sleep(_SECONDS_TO_ATTACH)
-        study.fail_lost(suspects & study.unowned(slots.owned_trial_ids()))
+        study.tell.lost(suspects & study.unowned(slots.owned_trial_ids()))
     ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
     application.checkpoints(study.name).drop_leftovers(ended)

@@ -99,6 +99,8 @@ def _status_table(found: Status) -> Table:
     table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
     table.add_row("trials by state", states or "none")
+    if found.stopped:
+        table.add_row("stopped early", f"{found.stopped}, which saved {found.epochs_saved} epochs")
     table.add_row("workers alive", escape(", ".join(found.workers)) or "none")
     table.add_row("trials per hour", f"{found.trials_per_hour:.1f}" if found.trials_per_hour else "not known yet")
     table.add_row("time left", _duration(found.seconds_left))
@@ -170,6 +172,7 @@ def show(
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
             application.say(f"No validation images of: {', '.join(absent)}; their scores are 0.")
+    if record.curve:
         application.console.print(curve_table(record))
 
 

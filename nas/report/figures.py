@@ -26,10 +26,12 @@ from nas.search.summary import FrontSummary, summarize_records
 
 MAX_POINTS = 2000
 MAX_CURVES = 12
+MAX_STOPPED = 40
 MAX_EXPLAINED = 500
 """Trials that options are compared over: half a second of computing, which grows with the square of their number."""
 
 _FEW_POINTS = 200
+_END_SIZE = 6
 _NO_RESULT = "No trial has a result yet."
 
 
@@ -43,7 +45,7 @@ def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go
     return {
         "nas-front": front_figure(records, summary),
         "nas-hypervolume": hypervolume_figure(records),
-        "nas-curves": curves_figure(summary),
+        "nas-curves": curves_figure(summary, stopped_early(records)),
         "nas-options": options_figure(explain_options(with_own_result(records)[-MAX_EXPLAINED:], summary.front)),
     }
 
@@ -55,6 +57,11 @@ def with_own_result(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         for record in records
         if record.objectives is not None and not record.is_baseline and record.reused_from is None
     ]
+
+
+def stopped_early(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that were stopped because they fell behind, those that took this over from a twin left out."""
+    return [record for record in records if record.stopped_at and record.reused_from is None]
 
 
 def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:
@@ -176,17 +183,26 @@ def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
     return figure
 
 
-def curves_figure(summary: FrontSummary) -> go.Figure:
-    """Macro-F1 after each epoch, of the front's members from small (blue) to large (red) and of the baseline."""
+def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) -> go.Figure:
+    """Macro-F1 after each epoch, of the front's members from small (blue) to large (red) and of the baseline.
+
+    Args:
+        stopped: Trials that were stopped early; their curves are pale and lie behind.
+    """
     title = "Learning curves"
     members = [record for record in summary.front if record.curve]
     drawn = evenly(members, MAX_CURVES)
-    if not drawn and (summary.baseline is None or not summary.baseline.curve):
+    if not drawn and not stopped and (summary.baseline is None or not summary.baseline.curve):
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; the front's networks from small to large"
     if len(drawn) < len(members):
         note += f"; {len(drawn)} of {len(members)} are drawn"
+    pale = evenly(stopped, MAX_STOPPED)
+    if len(pale) < len(stopped):
+        note += f"; {len(pale)} of {len(stopped):,} stopped trials are drawn"
     figure = bare_figure(title, note)
+    if pale:
+        figure.add_trace(_stopped_curves(pale))
     for place, record in enumerate(drawn):
         line = {"color": shade(place / max(1, len(drawn) - 1)), "width": 2}
         figure.add_trace(_curve(record, f"{record.number} ({record.family})", line))
@@ -206,6 +222,31 @@ def _curve(record: TrialRecord, name: str, line: Mapping[str, Any]) -> go.Scatte
         name=ink(name),
         line=line,
         hovertemplate=f"{name}<br>epoch %{{x}}: macro-F1 %{{y:.4f}}<extra></extra>",
+    )
+
+
+def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
+    """All in one trace with gaps between: no colours of their own, and one entry in the legend."""
+    epochs: list[int | None] = []
+    scores: list[float | None] = []
+    numbers: list[int] = []
+    sizes: list[int] = []
+    for record in records:
+        epochs += [*(point.epoch for point in record.curve), None]
+        scores += [*(round(point.macro_f1, 4) for point in record.curve), None]
+        numbers += [record.number] * (len(record.curve) + 1)
+        # Where a curve ends is what it is about.
+        sizes += [0] * (len(record.curve) - 1) + [_END_SIZE, 0]
+    return go.Scatter(
+        x=epochs,
+        y=scores,
+        customdata=numbers,
+        mode="lines+markers",
+        name=ink("stopped early"),
+        opacity=0.7,
+        line={"color": GREY, "width": 1, "dash": "dot"},
+        marker={"symbol": "x-thin", "size": sizes, "line": {"color": GREY, "width": 1}},
+        hovertemplate="trial %{customdata}, stopped early<br>epoch %{x}: macro-F1 %{y:.4f}<extra></extra>",
     )
 
 

@@ -7,12 +7,13 @@ import os
 import socket
 import threading
 import time
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from typing_extensions import assert_never
 
-from nas.outcome import Completed, Failed, Infeasible, Outcome
+from nas.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.worker.events import (
     EpochEnded,
     Event,
@@ -106,6 +107,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Completed(scores=scores, seconds=seconds):
             return {"outcome": "completed", "macro_f1": scores.f1_macro, "seconds": round(seconds, 3)}
+        case Stopped(behind=behind, epoch=epoch, seconds=seconds):
+            return {"outcome": "stopped", "epoch": epoch, **asdict(behind), "seconds": round(seconds, 3)}
         case Infeasible(max_params=max_params):
             return {"outcome": "over_budget", "max_params": max_params}
         case Failed(reason=reason, detail=detail):

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from typing_extensions import assert_never
 
-from nas.outcome import Completed, Failed, Infeasible
+from nas.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.front import Objectives, pareto_front
 from nas.worker.events import (
     EpochEnded,
@@ -134,6 +134,8 @@ class Progress:
                 if not subject.is_baseline:
                     point = FrontPoint(number, subject.family, scores.f1_macro, params)
                     self._front = pareto_front([*self._front, point], FrontPoint.objectives)
+            case Stopped(behind=behind, epoch=epoch):
+                self._line(f"{title} stopped after epoch {epoch}: {behind.sentence}")
             case Infeasible():
                 self._line(
                     f"{title} not trained: {event.outcome.params:,} parameters, {event.outcome.max_params:,} allowed"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -19,7 +20,18 @@ DEFAULT_PATIENCE_SECONDS = 300.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 10.0
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+class OnDatabase(Protocol):
+    """Works on a database."""
+
+    @property
+    def database_url(self) -> str: ...
+
+
+OwnerT = TypeVar("OwnerT", bound=OnDatabase)
 
 
 def ride_out(
@@ -61,6 +73,18 @@ def ride_out(
                 ) from error
         sleep(min(left, ceiling * random.uniform(0.5, 1.0)))
         ceiling = min(2 * ceiling, _LONGEST_DELAY_SECONDS)
+
+
+def through_outages(
+    method: Callable[Concatenate[OwnerT, Arguments], Result],
+) -> Callable[Concatenate[OwnerT, Arguments], Result]:
+    """Call a method again until the database is back; a trial that was begun for nothing is failed in the end."""
+
+    @functools.wraps(method)
+    def repeated(owner: OwnerT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return ride_out(lambda: method(owner, *args, **kwargs), url=owner.database_url)
+
+    return repeated
 
 
 def _is_outage(error: Exception) -> bool:

@@ -24,6 +24,8 @@ class Status:
         baseline_failure: Why it gave no result, if so.
         states: Trials by optuna's state, the baseline not counted; PAUSED are those that run for optuna while
             no worker has them.
+        stopped: How many trials were stopped because they fell behind.
+        epochs_saved: Which they were not trained for.
         workers: Who holds a lease now.
         trials_per_hour: Over the last hour in which trials ended; None before the first.
         seconds_left: Until the budget is spent at that pace; None when nobody works.
@@ -36,6 +38,8 @@ class Status:
     baseline_done: bool
     baseline_failure: str | None
     states: dict[str, int]
+    stopped: int
+    epochs_saved: int
     workers: tuple[str, ...]
     trials_per_hour: float | None
     seconds_left: float | None
@@ -49,6 +53,8 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
     counts, baseline_done = slots.remaining(), slots.baseline_done()
     to_go = counts.open + counts.leased - (not baseline_done)
     pace = trials_per_hour(study.records())
+    # Who took over that a twin was stopped would not have been trained in any case.
+    stops = [r.stopped_at for r in study.records() if r.stopped_at is not None and r.reused_from is None]
     return Status(
         study=study.name,
         data=study.facts.name,
@@ -57,6 +63,8 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
         baseline_done=baseline_done,
         baseline_failure=summary.baseline_failure,
         states=_states(study, {owner.trial_id for owner in owners}),
+        stopped=len(stops),
+        epochs_saved=sum(study.spec.budget.epochs - epoch for epoch in stops),
         workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
         trials_per_hour=pace,
         seconds_left=0.0 if to_go == 0 else 3600 * to_go / pace if pace and owners else None,

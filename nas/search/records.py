@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.genome import Genome
-from nas.outcome import METRIC_NAMES, ClassScores, Completed, Cost, EpochRecord
+from nas.outcome import METRIC_NAMES, ClassScores, Completed, Cost, EpochRecord, Stopped
 from nas.search.front import Objectives
+
+STOPPED = "stopped"
+"""The reason of a trial that fell behind."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class TrialRecord:
         metrics: Averages by name; empty without a result.
         figures: What else its training measured, by name.
         weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
+        stopped_at: After how many epochs it was stopped, if it fell behind.
         reused_from: The trial of the same genome whose result this one took over.
     """
 
@@ -45,6 +50,7 @@ class TrialRecord:
     reason: str | None
     detail: str | None
     weights: str | None
+    stopped_at: int | None
     reused_from: int | None
     started: datetime | None
     ended: datetime | None
@@ -93,6 +99,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         reason=attributes.get("reason"),
         detail=attributes.get("detail"),
         weights=attributes.get("weights"),
+        stopped_at=attributes.get("stopped_at"),
         reused_from=attributes.get("reused_from"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
@@ -119,13 +126,33 @@ def result_attributes(completed: Completed) -> dict[str, Any]:
     }
 
 
+def stopped_attributes(stopped: Stopped) -> dict[str, Any]:
+    """How far a trial came, and why no further."""
+    return {
+        **_why_stopped(stopped.behind.sentence, stopped.epoch),
+        **curve_attributes(stopped.curve),
+        "train_seconds": stopped.seconds,
+        "device": stopped.device,
+    }
+
+
 def copied_attributes(source: TrialRecord) -> dict[str, Any]:
-    """The result of a trial of the same genome, for the trial that takes it over."""
+    """What became of a trial of the same genome, for the trial that takes it over."""
     return {
         **_result(source.metrics, source.figures, source.per_class, source.curve, source.device),
+        **({} if source.stopped_at is None else _why_stopped(source.detail, source.stopped_at)),
         "weights": source.weights,
         "reused_from": source.number if source.reused_from is None else source.reused_from,
     }
+
+
+def curve_attributes(curve: Sequence[EpochRecord]) -> dict[str, Any]:
+    """A learning curve as far as it goes."""
+    return {"curve": json.dumps([asdict(point) for point in curve])}
+
+
+def _why_stopped(sentence: str | None, epoch: int) -> dict[str, Any]:
+    return {"reason": STOPPED, "detail": sentence, "stopped_at": epoch}
 
 
 def _result(
@@ -139,6 +166,6 @@ def _result(
         "figures": json.dumps(figures),
         **metrics,
         "per_class": json.dumps([asdict(scores) for scores in per_class]),
-        "curve": json.dumps([asdict(point) for point in curve]),
+        **curve_attributes(curve),
         "device": device,
     }

@@ -37,7 +37,7 @@ from nas.search.tables import slots as _slots
 
 BASELINE_SLOT = 0
 
-_RESULTS_THAT_HOLD = ("completed", "reused", "diverged")
+_RESULTS_THAT_HOLD = ("completed", "reused", "diverged", "stopped")
 
 Result = TypeVar("Result")
 
@@ -137,11 +137,14 @@ class Slots:
         return self._change(lease, _still_open(), trial_id=trial_id, genome_key=genome_key)
 
     def twin(self, genome_key: str) -> int | None:
-        """The first trial of a genome whose result holds for every other one of it: it completed, or diverged."""
+        """The first trial of a genome whose end holds for every other one of it: it completed, diverged or was stopped.
+
+        Of two that were trained at the same time one may have been stopped and the other not; then that one's counts.
+        """
         statement = (
             select(_slots.c.trial_id)
             .where(self._mine(), _slots.c.genome_key == genome_key, _slots.c.reason.in_(_RESULTS_THAT_HOLD))
-            .order_by(_slots.c.slot)
+            .order_by(_slots.c.reason == "stopped", _slots.c.slot)
             .limit(1)
         )
         return self._run(lambda connection: connection.scalar(statement))

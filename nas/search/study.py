@@ -1,19 +1,15 @@
-"""A search study: what optuna stores of it, and asking for, resuming and telling its trials."""
+"""A search study: what optuna stores of it, and asking for and resuming its trials; `telling` tells them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.artifacts import download_artifact
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
@@ -21,19 +17,12 @@ from pydantic import ValidationError
 from nas.errors import StudyError
 from nas.facts import DataFacts
 from nas.genome import Genome, ReferenceArchitecture
-from nas.outcome import Completed, Cost, Failed, Infeasible
-from nas.search.front import Objectives, pareto_front
-from nas.search.outage import ride_out
-from nas.search.records import (
-    TrialRecord,
-    copied_attributes,
-    genome_attributes,
-    objectives_of,
-    read_record,
-    result_attributes,
-)
+from nas.outcome import Cost, EpochRecord
+from nas.search.outage import through_outages
+from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.samplers import make_sampler
 from nas.search.storage import Storage
+from nas.search.telling import OpenTrial, Telling, unless_just_told
 from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
@@ -42,45 +31,12 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _METRIC_NAMES = ("macro_f1", "log10_params")
 
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-
-
-def _through_outages(
-    method: Callable[Concatenate[SearchStudy, Arguments], Result],
-) -> Callable[Concatenate[SearchStudy, Arguments], Result]:
-    """Call a method again until the database is back; a trial that was begun for nothing is failed in the end."""
-
-    @functools.wraps(method)
-    def repeated(study: SearchStudy, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        return ride_out(lambda: method(study, *args, **kwargs), url=study.storage.rdb.url)
-
-    return repeated
-
-
-# Who had lost a trial's lease unawares may tell it at any moment: that result then stands.
-_unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
-
-
-@dataclass(frozen=True)
-class OpenTrial:
-    """A running trial, to be told how it ended."""
-
-    trial: Trial
-    genome: Genome
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
-
-    @property
-    def trial_id(self) -> int:
-        """Optuna's identifier, which is not the number."""
-        return self.trial._trial_id
-
-
 class SearchStudy:
-    """One study. Each thread that asks and tells needs an instance of its own."""
+    """One study. Each thread that asks and tells needs an instance of its own.
+
+    Attributes:
+        tell: Tells it how its trials ended.
+    """
 
     def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
         self.storage = storage
@@ -88,6 +44,7 @@ class SearchStudy:
         self.facts = facts
         self._study = study
         self._ended: dict[int, TrialRecord] = {}
+        self.tell = Telling(storage, lambda: self._study)
 
     @classmethod
     def create(cls, storage: Storage, spec: StudySpec, facts: DataFacts) -> SearchStudy:
@@ -150,6 +107,10 @@ class SearchStudy:
         return self.spec.name
 
     @property
+    def database_url(self) -> str:
+        return self.storage.rdb.url
+
+    @property
     def study_id(self) -> int:
         """Optuna's identifier: another one for a study of the same name that was made anew."""
         return self._study._study_id
@@ -159,7 +120,7 @@ class SearchStudy:
         """The study underneath, for optuna's own tools."""
         return self._study
 
-    @_through_outages
+    @through_outages
     def records(self) -> list[TrialRecord]:
         """Every trial, in the order of their numbers; of a windowed storage those that it shows."""
         trials = self._study.get_trials(deepcopy=False)
@@ -184,7 +145,7 @@ class SearchStudy:
         """How many trials have ended, asked of the database; not repeated through an outage."""
         return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
-    @_through_outages
+    @through_outages
     def ask(self) -> OpenTrial:
         """Start a new trial."""
         rdb = self.storage.rdb
@@ -196,7 +157,7 @@ class SearchStudy:
             trial = self._study.ask()
             return OpenTrial(trial, self.spec.space.sample(trial))
 
-    @_through_outages
+    @through_outages
     def start_baseline(self) -> OpenTrial:
         """Start the baseline's trial, which the sampler has no part in."""
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={"baseline": True}))
@@ -204,7 +165,7 @@ class SearchStudy:
         newest = max((trial for trial in running if trial.user_attrs.get("baseline")), key=lambda trial: trial.number)
         return OpenTrial(Trial(self._study, newest._trial_id), self._baseline_genome())
 
-    @_through_outages
+    @through_outages
     def resume(self, trial_id: int) -> OpenTrial | None:
         """Take up a trial whose worker was lost; None if it has ended in the meantime."""
         # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
@@ -216,7 +177,7 @@ class SearchStudy:
             return OpenTrial(trial, self._baseline_genome())
         return OpenTrial(trial, self.spec.space.sample(trial))
 
-    @_through_outages
+    @through_outages
     def has_ended(self, trial_id: int) -> bool:
         """Whether a trial has ended; one that is not there has."""
         try:
@@ -224,7 +185,7 @@ class SearchStudy:
         except KeyError:
             return True
 
-    @_through_outages
+    @through_outages
     def ended(self, trial_id: int) -> TrialRecord | None:
         """A trial that has ended, by optuna's identifier; None if it has not, or is not there."""
         try:
@@ -233,63 +194,26 @@ class SearchStudy:
             return None
         return read_record(stored) if stored.state.is_finished() else None
 
-    @_through_outages
+    @through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
-        self._note(opened.trial, genome_attributes(opened.genome, cost))
+        with unless_just_told:
+            self.storage.rdb.set_trial_user_attrs(opened.trial_id, genome_attributes(opened.genome, cost))
 
-    @_through_outages
-    def tell_completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
-        """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
-        if self._has_ended(opened.trial):
-            return False
-        trial, objectives = opened.trial, objectives_of(completed, cost)
-        on_front = self._would_be_on_front(objectives)
-        is_baseline = bool(trial.user_attrs.get("baseline"))
-        attributes = result_attributes(completed)
-        if on_front or is_baseline:
-            attributes["weights"] = self.storage.keep_weights(weights, trial)
-        self._note(trial, attributes)
-        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
-        return on_front and not is_baseline
+    def note_curve(self, opened: OpenTrial, curve: Sequence[EpochRecord]) -> None:
+        """Record how far a trial is, for those who look; not repeated through an outage, for it goes on anyway.
 
-    @_through_outages
-    def tell_twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
-        """Record the result of an earlier trial of the same genome."""
-        assert twin.objectives is not None
-        if self._has_ended(opened.trial):
-            return
-        self._note(opened.trial, copied_attributes(twin))
-        self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+        Raises:
+            DatabaseError: The database does not answer.
+        """
+        with self.storage.explained(), unless_just_told:
+            self.storage.rdb.set_trial_user_attrs(opened.trial_id, curve_attributes(curve))
 
-    @_through_outages
-    def tell_infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
-        """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
-        trial = opened.trial
-        if self._has_ended(trial):
-            return
-        with _unless_just_told:
-            trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
-        detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
-        self._note(trial, {"reason": "over_budget", "detail": detail})
-        self._tell(trial, state=TrialState.PRUNED)
-
-    @_through_outages
-    def tell_failed(self, opened: OpenTrial, failed: Failed) -> None:
-        """Record why a trial gave no result."""
-        self._tell_failed(opened.trial, failed)
-
-    @_through_outages
+    @through_outages
     def unowned(self, owned: set[int]) -> set[int]:
         """Identifiers of the trials that say they run while no slot counts on them."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return {trial._trial_id for trial in running} - owned
-
-    @_through_outages
-    def fail_lost(self, trial_ids: set[int]) -> None:
-        """Fail trials whose worker was lost."""
-        for trial_id in trial_ids:
-            self._tell_failed(Trial(self._study, trial_id), Failed("crashed", "its worker was lost"))
 
     def download_weights(self, record: TrialRecord, path: Path) -> None:
         """Fetch the weights of a trial.
@@ -313,28 +237,3 @@ class SearchStudy:
         return Genome(
             architecture=ReferenceArchitecture(family=self.spec.baseline.network), recipe=self.spec.baseline.recipe
         )
-
-    def _would_be_on_front(self, objectives: Objectives) -> bool:
-        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = [Objectives(*trial.values) for trial in complete if not trial.user_attrs.get("baseline")]
-        # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
-        return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
-
-    def _has_ended(self, trial: Trial) -> bool:
-        """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
-        return self.storage.rdb.state_of(trial._trial_id).is_finished()
-
-    def _note(self, trial: Trial, attributes: dict[str, Any]) -> None:
-        """Set attributes at once: optuna's own way is a transaction for each of them."""
-        with _unless_just_told:
-            self.storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
-
-    def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
-        with _unless_just_told:
-            self._study.tell(trial, values=values, state=state, skip_if_finished=True)
-
-    def _tell_failed(self, trial: Trial, failed: Failed) -> None:
-        if self._has_ended(trial):
-            return
-        self._note(trial, {"reason": failed.reason, "detail": failed.detail})
-        self._tell(trial, state=TrialState.FAIL)

@@ -132,6 +132,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "device": record.device,
         "reason": record.reason,
         "detail": record.detail,
+        "stopped_at": record.stopped_at,
         "reused_from": record.reused_from,
         "genome": record.genome.model_dump(mode="json", exclude_none=True) if record.genome else None,
     }

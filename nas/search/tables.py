@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Engine,
     Index,
     Integer,
@@ -47,6 +48,17 @@ reports = Table(
     Column("until", DateTime(timezone=True), nullable=False),
     Column("writing", Boolean, nullable=False),
     Column("shown", Text),
+)
+
+rungs = Table(
+    "nas_rungs",
+    _metadata,
+    Column("study", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("grouping", Text, nullable=False),
+    Column("macro_f1", Double, nullable=False),
+    Column("log10_params", Double, nullable=False),
 )
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import multiprocessing
-import signal
 import time
-import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.facts import DataFacts
 from nas.genome import Architecture
-from nas.outcome import Completed, Cost, EpochRecord, Failed
+from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
 from nas.worker.messages import (
     Alive,
     Fault,
@@ -30,11 +28,14 @@ from nas.worker.messages import (
     Request,
     Resumed,
     SpacePreview,
+    Stop,
     Train,
 )
 from nas.worker.patience import SHORTEST_SECONDS, Patience
+from nas.worker.process import exit_text, start_trainer
 
 ReplyT = TypeVar("ReplyT")
+Trained = Completed | Failed | Paused | Stopped
 
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
@@ -86,7 +87,7 @@ class TrainerChild:
         self._stopped = stopped
         self._on_progress = on_progress
         self._shortest_patience = shortest_patience
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._facts: DataFacts | None = None
 
@@ -103,18 +104,7 @@ class TrainerChild:
         self.close()
         # The child heeds no SIGTERM, by which multiprocessing would end it at exit, and then wait for it for ever.
         atexit.register(self.close)
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(theirs, self._device, self._threads), daemon=True)
-        # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a child that
-        # died of it could write no checkpoint. What is blocked here stays blocked in the child.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        # Only the child holds the other end now, so its death is an end of file here.
-        theirs.close()
+        self._process, self._connection = start_trainer(self._device, self._threads)
         facts = self._ask(self._data, DataFacts)
         changed = self._expected.differences(facts) if self._expected is not None else []
         if changed:
@@ -136,37 +126,51 @@ class TrainerChild:
         return self._ask(request, SpacePreview)
 
     def train(
-        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool] = lambda: False
-    ) -> Completed | Failed | Paused:
+        self,
+        request: Train,
+        on_report: Callable[[Report], None],
+        given_up: Callable[[], bool] = lambda: False,
+        stop: Callable[[], Stop | None] = lambda: None,
+    ) -> Trained:
         """Train a genome; that the child is lost, or hangs and is killed, is told as a failure.
 
         Args:
             given_up: Asked several times a second; once it says yes, the training ends and keeps no checkpoint.
+            stop: Likewise, for an order to pass on.
         """
         try:
-            return self._train(self._sent(request), on_report, given_up)
+            return self._train(self._sent(request), on_report, given_up, stop)
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
         except Interrupted:
             return Paused(None)
 
     def _train(
-        self, connection: Connection, on_report: Callable[[Report], None], given_up: Callable[[], bool]
-    ) -> Completed | Failed | Paused:
-        patience, pause_until = Patience(self._shortest_patience), None
+        self,
+        connection: Connection,
+        on_report: Callable[[Report], None],
+        given_up: Callable[[], bool],
+        stop: Callable[[], Stop | None],
+    ) -> Trained:
+        patience, pause_until, asked = Patience(self._shortest_patience), None, False
         while True:
+            # It ends by the first order that it hears; another one would be left for its next request.
             if pause_until is None and (self._stopped() or given_up()):
-                self._send(connection, Pause(keep=not given_up()))
-                pause_until = time.monotonic() + _PAUSE_SECONDS
+                if not asked:
+                    self._send(connection, Pause(keep=not given_up()))
+                pause_until, asked = time.monotonic() + _PAUSE_SECONDS, True
+            elif not asked and (order := stop()) is not None:
+                self._send(connection, order)
+                asked = True
             if connection.poll(_POLL_SECONDS):
                 reply = self._heard(connection)
                 patience.heard(reply.patience_seconds if isinstance(reply, Alive) else None)
                 match reply:
                     case EpochRecord() | Progressed() | Resumed() | Remark() | Alive():
                         on_report(reply)
-                    case Completed() | Failed() | Paused():
-                        if pause_until is not None and not isinstance(reply, Paused):
-                            self._swallow_answer_to_pause(connection)
+                    case Completed() | Failed() | Paused() | Stopped():
+                        if asked and not isinstance(reply, Paused | Stopped):
+                            self._swallow_answer_to_order(connection)
                         return reply
                     case Fault(message):
                         raise NasError(message)
@@ -179,8 +183,8 @@ class TrainerChild:
                 self.close()
                 return Failed("timed_out", f"no step in {patience.granted_seconds:.0f} s")
 
-    def _swallow_answer_to_pause(self, connection: Connection) -> None:
-        """The training ended before it heard of the pause, which is answered next."""
+    def _swallow_answer_to_order(self, connection: Connection) -> None:
+        """The training ended before it heard that it was to, which is answered next."""
         try:
             if connection.poll(_ANSWER_SECONDS) and isinstance(self._heard(connection), Paused):
                 return
@@ -265,7 +269,7 @@ class TrainerChild:
         self._process.join(_LEAVE_SECONDS)
         code = self._process.exitcode
         self.close()
-        return f"the trainer process ended ({_exit_text(code)})"
+        return f"the trainer process ended ({exit_text(code)})"
 
     def _receive(self, connection: Connection, patience: Patience) -> Reply:
         # Asked first: a training whose epochs are shorter than the wait always has one to report.
@@ -277,17 +281,3 @@ class TrainerChild:
                 self.close()
                 raise TrainerLost(f"the trainer process said nothing for {patience.granted_seconds:.0f} s")
         raise Interrupted("the worker was asked to stop")
-
-
-def _exit_text(code: int | None) -> str:
-    if code is None:
-        return "still running"
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _run(connection: Connection, device: str, threads: int) -> None:
-    """The child's first function. It imports torch here, so that the supervisor never does."""
-    warnings.simplefilter("ignore")
-    from nas.worker.trainer import serve
-
-    serve(connection, device, threads)

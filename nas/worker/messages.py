@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.facts import DataFacts
 from nas.genome import Architecture, Genome
-from nas.outcome import Completed, Cost, EpochRecord, Failed
+from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
 from nas.study_spec import DataSpec
 
 
@@ -48,8 +48,8 @@ class Preview:
 class Train:
     """Train a genome on the open data, from its last checkpoint if there is one.
 
-    Reported on by `Resumed`, `Progressed`, `Alive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`
-    or `Paused`.
+    Reported on by `Resumed`, `Progressed`, `Alive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`,
+    `Paused` or `Stopped`.
 
     Attributes:
         weights: Where to write the weights file of a completed training.
@@ -81,6 +81,13 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Sent while a training runs that fell behind: finish the step, keep nothing, and answer `Stopped`."""
+
+    behind: Behind
+
+
+@dataclass(frozen=True)
 class Paused:
     """A training ended where it can go on.
 
@@ -98,10 +105,12 @@ class Resumed:
     Attributes:
         epochs_done: None where every checkpoint was refused, so that it begins again.
         refused: Why checkpoints were not taken, one line each.
+        curve: Of the epochs that are done.
     """
 
     epochs_done: int | None
     refused: tuple[str, ...]
+    curve: tuple[EpochRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,5 +169,5 @@ class SpacePreview:
 Report = EpochRecord | Progressed | Resumed | Remark | Alive
 """Sent on the way to an answer."""
 
-Request = OpenData | Measure | Preview | Train | Pause
-Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Paused | Fault | Report
+Request = OpenData | Measure | Preview | Train | Pause | Stop
+Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Paused | Stopped | Fault | Report

@@ -6,15 +6,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.outcome import Completed, Failed, Infeasible, Outcome
-from nas.search.records import TrialRecord
+from typing_extensions import assert_never
+
+from nas.outcome import Completed, Failed, Infeasible, Outcome, Stopped
+from nas.search.records import STOPPED, TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease
-from nas.search.study import OpenTrial
+from nas.search.standings import Standings
+from nas.search.telling import OpenTrial
 from nas.worker.child import Interrupted, TrainerLost, Unmeasurable
 from nas.worker.events import Listener, Notice, Place, Subject, TrialEnded, TrialPaused, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
 from nas.worker.messages import Paused
 from nas.worker.post import Orders, Post
+from nas.worker.rung_watch import RungWatch
 from nas.worker.tries import Tries
 
 _IDLE_SECONDS = 1.0
@@ -41,6 +45,7 @@ class Supervisor:
     def __init__(self, post: Post, orders: Orders, *, number: int, owner: str, listener: Listener) -> None:
         self._post = post
         self._study, self._slots, self._child = post.study, post.slots, post.child
+        self._standings = Standings(post.study.storage.rdb.engine, post.study.name)
         self._orders = orders
         self._number = number
         self._owner = owner
@@ -116,7 +121,7 @@ class Supervisor:
         except (TrainerLost, Unmeasurable) as error:
             if self._keeps(lease, heartbeat, place):
                 failed = Failed("crashed", f"before its training began: {error}")
-                self._study.tell_failed(trial, failed)
+                self._study.tell.failed(trial, failed)
                 self._slots.finish(lease, failed.reason)
                 self._listener(Notice(place, f"{failed.reason} {failed.detail}", is_end=True))
             return None
@@ -144,17 +149,30 @@ class Supervisor:
         self._listener(TrialStarted(attempt.place, attempt.subject))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             weights = Path(folder) / f"trial-{attempt.trial.number}.safetensors"
-            tries = Tries(self._post, self._orders, attempt.lease, self._listener, lambda: heartbeat.lost)
+            tries = Tries(
+                self._post, self._orders, attempt.lease, self._listener, self._rungs(attempt), lambda: heartbeat.lost
+            )
             outcome = tries.run(attempt.place, attempt.trial.genome, weights)
             if not self._keeps(attempt.lease, heartbeat, attempt.place):
                 return
             match outcome:
                 case Completed():
                     self._tell_completed(attempt, outcome, weights)
+                case Stopped():
+                    self._tell_stopped(attempt, outcome)
                 case Failed():
                     self._tell_failed(attempt, outcome)
                 case Paused():
                     self._pause(attempt.lease, attempt.place, outcome)
+                case _:
+                    assert_never(outcome)
+
+    def _rungs(self, attempt: Attempt) -> RungWatch:
+        return RungWatch(
+            self._study, self._standings, attempt.trial, attempt.subject.cost,
+            is_baseline=attempt.subject.is_baseline,
+            complain=lambda text: self._listener(Notice(attempt.place, text)),
+        )  # fmt: skip
 
     def _pause(self, lease: Lease, place: Place, paused: Paused) -> None:
         """Give the slot back with its trial, for any worker to take up."""
@@ -162,27 +180,32 @@ class Supervisor:
         self._listener(TrialPaused(place, paused.epoch))
 
     def _tell_completed(self, attempt: Attempt, outcome: Completed, weights: Path) -> None:
-        on_front = self._study.tell_completed(attempt.trial, outcome, attempt.subject.cost, weights)
+        on_front = self._study.tell.completed(attempt.trial, outcome, attempt.subject.cost, weights)
         self._close(attempt, "completed")
         self._ended(attempt, outcome, on_front=on_front)
 
+    def _tell_stopped(self, attempt: Attempt, outcome: Stopped) -> None:
+        self._study.tell.stopped(attempt.trial, outcome)
+        self._close(attempt, STOPPED)
+        self._ended(attempt, outcome)
+
     def _tell_twin(self, attempt: Attempt, twin: TrialRecord) -> None:
-        if twin.objectives is None:
+        if twin.objectives is None and twin.reason != STOPPED:
             self._tell_failed(attempt, Failed("diverged", f"as trial {twin.number} of the same genome did"))
             return
-        self._study.tell_twin(attempt.trial, twin)
-        self._close(attempt, "reused")
+        self._study.tell.twin(attempt.trial, twin)
+        self._close(attempt, "reused" if twin.objectives is not None else STOPPED)
         self._listener(TrialReused(attempt.place, twin.number))
 
     def _tell_infeasible(self, attempt: Attempt) -> None:
         assert self._study.spec.budget.max_params is not None
         outcome = Infeasible(attempt.subject.cost.params, self._study.spec.budget.max_params)
-        self._study.tell_infeasible(attempt.trial, attempt.subject.cost, outcome)
+        self._study.tell.infeasible(attempt.trial, attempt.subject.cost, outcome)
         self._close(attempt, "over_budget")
         self._ended(attempt, outcome)
 
     def _tell_failed(self, attempt: Attempt, outcome: Failed) -> None:
-        self._study.tell_failed(attempt.trial, outcome)
+        self._study.tell.failed(attempt.trial, outcome)
         self._close(attempt, outcome.reason)
         self._ended(attempt, outcome)
 

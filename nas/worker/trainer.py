@@ -23,7 +23,7 @@ from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.networks.network import Network
-from nas.outcome import Completed, Cost, Failed
+from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
 from nas.space import Space
 from nas.training.checkpoint import CheckpointError, CheckpointFolder
 from nas.training.device import Compute, make_deterministic
@@ -44,6 +44,7 @@ from nas.worker.messages import (
     Request,
     Resumed,
     SpacePreview,
+    Stop,
     Train,
 )
 from nas.worker.preview import preview_space
@@ -121,7 +122,7 @@ class Trainer:
                 return self._preview(request)
             case Train():
                 return self._train(request)
-            case Pause():
+            case Pause() | Stop():
                 # It came when the training had just ended; its answer is on the way.
                 return Paused(None)
             case _:
@@ -160,7 +161,7 @@ class Trainer:
         facts, _, _ = self._opened()
         return preview_space(Space.parse(request.tables), facts, request.max_params, request.num_samples)
 
-    def _train(self, request: Train) -> Completed | Failed | Paused:
+    def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
         facts, task, compute = self._opened()
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
@@ -180,6 +181,9 @@ class Trainer:
             )  # fmt: skip
             return Completed(fitted.scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
         except Interruption as interruption:
+            if watcher.stop is not None:
+                seconds = interruption.state.part("progress").values["seconds"]
+                return Stopped(watcher.stop.behind, _curve(interruption.state), seconds, compute.describe())
             if watcher.keeps:
                 watcher.save(interruption.state, interruption.num_steps)
             return Paused(interruption.epochs_done + 1)
@@ -209,9 +213,13 @@ class Trainer:
         """The state to go on from, which is told; None for a beginning."""
         state, refused = checkpoints.latest()
         if state is not None or refused:
-            epochs_done = None if state is None else len(state.part("progress").values["curve"])
-            self._connection.send(Resumed(epochs_done, tuple(refused)))
+            curve = () if state is None else _curve(state)
+            self._connection.send(Resumed(None if state is None else len(curve), tuple(refused), curve))
         return state
+
+
+def _curve(state: State) -> tuple[EpochRecord, ...]:
+    return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
 
 
 def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:

@@ -10,9 +10,11 @@ from typing_extensions import assert_never
 from nas.genome import Genome
 from nas.outcome import Completed, EpochRecord, Failed
 from nas.search.slots import Lease
+from nas.worker.child import Trained
 from nas.worker.events import EpochEnded, Listener, Notice, Place, Preparing, TrialResumed
-from nas.worker.messages import Alive, Paused, Progressed, Remark, Report, Resumed, Train
+from nas.worker.messages import Alive, Progressed, Remark, Report, Resumed, Train
 from nas.worker.post import Orders, Post
+from nas.worker.rung_watch import RungWatch
 
 MAX_TRIES = 3
 _MOST_MICRO_BATCHES = 2
@@ -26,14 +28,20 @@ class Tries:
     """
 
     def __init__(
-        self, post: Post, orders: Orders, lease: Lease, listener: Listener, given_up: Callable[[], bool]
+        self,
+        post: Post,
+        orders: Orders,
+        lease: Lease,
+        listener: Listener,
+        rungs: RungWatch,
+        given_up: Callable[[], bool],
     ) -> None:
         self._child, self._slots, self._checkpoints = post.child, post.slots, post.checkpoints
         self._spec = post.study.spec
         self._checkpoint_seconds = orders.checkpoint_seconds
-        self._lease, self._listener, self._given_up = lease, listener, given_up
+        self._lease, self._listener, self._rungs, self._given_up = lease, listener, rungs, given_up
 
-    def run(self, place: Place, genome: Genome, weights: Path) -> Completed | Failed | Paused:
+    def run(self, place: Place, genome: Genome, weights: Path) -> Trained:
         """Train until the outcome holds; each try goes on from the last checkpoint of the one before.
 
         Args:
@@ -47,7 +55,10 @@ class Tries:
                 genome, self._spec.budget.epochs, self._spec.training.seed, weights,
                 self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
             )  # fmt: skip
-            outcome = _finite(self._child.train(request, self._reporter(place), self._given_up))
+            self._rungs.begin()
+            outcome = _finite(
+                self._child.train(request, self._reporter(place), self._given_up, lambda: self._rungs.stop)
+            )
             if not isinstance(outcome, Failed):
                 return outcome
             if outcome.reason != "diverged":
@@ -69,10 +80,12 @@ class Tries:
         def report(news: Report) -> None:
             match news:
                 case EpochRecord():
+                    self._rungs.note(news)
                     self._listener(EpochEnded(place, self._spec.budget.epochs, news))
                 case Progressed():
                     self._listener(Preparing(place, news.what, news.done, news.total))
                 case Resumed():
+                    self._rungs.begin(news.curve)
                     for reason in news.refused:
                         self._listener(Notice(place, f"checkpoint refused: {reason}"))
                     if news.epochs_done is not None:
@@ -87,7 +100,7 @@ class Tries:
         return report
 
 
-def _finite(outcome: Completed | Failed | Paused) -> Completed | Failed | Paused:
+def _finite(outcome: Trained) -> Trained:
     """A score that is no number is no result; Optuna would keep infinity and leave NaN running."""
     if isinstance(outcome, Completed) and not outcome.is_finite:
         return Failed("diverged", f"macro-F1 is {outcome.scores.f1_macro}")

@@ -1,4 +1,4 @@
-"""What a trainer does between two steps: it says that it lives, keeps checkpoints, and hears whether it is to pause."""
+"""What a trainer does between two steps: it says that it lives, keeps checkpoints, and hears whether it is to end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from nas.training.checkpoint import CheckpointFolder
 from nas.training.state import State
 from nas.training.watch import Paused
-from nas.worker.messages import Alive, Pause, Remark
+from nas.worker.messages import Alive, Pause, Remark, Stop
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_SIGNS = 1.0
@@ -29,9 +29,11 @@ class Watcher:
 
     Attributes:
         keeps: Whether a pause is to keep a checkpoint.
+        stop: The order by which the training ended, if it is not to go on another time.
     """
 
     keeps = True
+    stop: Stop | None = None
 
     def __init__(self, connection: Connection, checkpoints: CheckpointFolder, checkpoint_seconds: float) -> None:
         self._connection = connection
@@ -75,8 +77,13 @@ class Watcher:
         self._last_look = now
         if self._connection.poll():
             request = self._connection.recv()
-            assert isinstance(request, Pause), f"while it trains, a trainer is not asked for {type(request).__name__}"
-            self.keeps = request.keep
+            match request:
+                case Pause(keep=keep):
+                    self.keeps = keep
+                case Stop():
+                    self.stop = request
+                case _:
+                    raise AssertionError(f"while it trains, a trainer is not asked for {type(request).__name__}")
             raise Paused
 
     def _sign(self, now: float, patience_seconds: float = 0.0) -> None:

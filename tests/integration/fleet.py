@@ -51,6 +51,8 @@ epochs = {epochs}
 [training]
 deterministic = true
 precision = "float32"
+[early_stopping]
+enabled = {early_stopping}
 """
 
 
@@ -109,15 +111,27 @@ class Fleet:
         self.storages.append(Storage.connect(self.url, self.folder / "artifacts"))
         return SearchStudy.open(self.storages[-1], self.name)
 
-    def write_study(self, *, trials: int, epochs: int, learning_rate: str = "{ low = 1e-3, high = 1e-2 }") -> None:
+    def write_study(
+        self,
+        *,
+        trials: int,
+        epochs: int,
+        learning_rate: str = "{ low = 1e-3, high = 1e-2 }",
+        early_stopping: bool = False,
+    ) -> None:
         """The study's files."""
         (self.folder / f"{self.name}-space.toml").write_text(_SPACE.format(learning_rate=learning_rate))
         file = self.folder / f"{self.name}.toml"
-        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs))
+        stopping = str(early_stopping).lower()
+        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, early_stopping=stopping))
 
-    def create(self, *, trials: int, epochs: int, learning_rate: str = "{ low = 1e-3, high = 1e-2 }") -> None:
-        """Make the study, its baseline's slot closed: ResNet-18 is in no test's interest here."""
-        self.write_study(trials=trials, epochs=epochs, learning_rate=learning_rate)
+    def create(self, **study: Any) -> None:
+        """Make the study, its baseline's slot closed: ResNet-18 is in no test's interest here.
+
+        Args:
+            study: As in `write_study`.
+        """
+        self.write_study(**study)
         process, log = self.start("create", f"{self.name}.toml")
         assert process.wait(120) == 0, log.read_text()
         lease = self.slots.claim("the test", 60.0, baseline_only=True)

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.genome import Genome, VggArchitecture
-from nas.outcome import Completed, EpochRecord, Failed
+from nas.outcome import Behind, Completed, EpochRecord, Failed, Stopped
 from nas.recipe import Imbalance, Recipe, Schedule
 from nas.search.slots import Slots
 from nas.search.storage import Storage
@@ -33,7 +33,7 @@ from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild, TrainerLost, Unmeasurable
 from nas.worker.crew import run_crew
 from nas.worker.events import EpochEnded, Event, TrialEnded
-from nas.worker.messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Train
+from nas.worker.messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Stop, Train
 from nas.worker.post import Orders, Post
 from tests.tiny_study import tiny_spec
 
@@ -184,8 +184,8 @@ def test_a_stop_pauses_the_training_and_another_process_goes_on_to_the_same_weig
         assert paused.epoch is not None
         assert 20 < paused.epoch < 60
         outcome = second.train(request(genome(), 60, tmp_path, attempt=2), reports.append)
-        assert reports[0] == Resumed(paused.epoch - 1, ())
         assert isinstance(outcome, Completed)
+        assert reports[0] == Resumed(paused.epoch - 1, (), outcome.curve[: paused.epoch - 1])
         assert [record.epoch for record in outcome.curve] == list(range(1, 61))
         undisturbed = second.train(request(genome(), 60, tmp_path / "undisturbed"), quiet)
         assert isinstance(undisturbed, Completed)
@@ -213,6 +213,85 @@ def test_a_pause_that_comes_as_the_training_ends_leaves_no_answer_behind(child: 
         outcome = child.train(request(genome(), epochs, tmp_path / str(epochs)), stop_after(epochs, lost), lost.is_set)
         assert isinstance(outcome, Completed | Paused)
         assert child.measure(SMALL).params == 1362
+
+
+BEHIND = Behind(4, 0.1, 7, 0.5)
+
+
+def order_after(epochs: int) -> tuple[Callable[[Report], None], Callable[[], Stop | None]]:
+    """Hears reports, and orders a stop after so many epochs."""
+    orders: list[Stop] = []
+
+    def heard(report: Report) -> None:
+        if isinstance(report, EpochRecord) and report.epoch == epochs:
+            orders.append(Stop(BEHIND))
+
+    return heard, lambda: orders[0] if orders else None
+
+
+def what_was_learnt(record: EpochRecord) -> EpochRecord:
+    """Without the times, which no two trainings share."""
+    return replace(record, images_per_second=0.0, seconds=0.0)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_a_stopped_training_is_the_beginning_of_a_full_one(folder: Path, tmp_path: Path, schedule: str) -> None:
+    scheduled = Genome(architecture=SMALL, recipe=Recipe(schedule=Schedule(name=schedule), batch_size=32))
+    child = new_child(folder, deterministic=True)
+    try:
+        whole = child.train(request(scheduled, 40, tmp_path / "whole"), quiet)
+        heard, order = order_after(4)
+        stopped = child.train(request(scheduled, 40, tmp_path, checkpoint_seconds=1000.0), heard, stop=order)
+        pid = pid_of(child)
+        assert child.measure(SMALL).params == 1362
+        assert pid_of(child) == pid, "it goes on with the next trial"
+    finally:
+        child.close()
+    assert isinstance(whole, Completed)
+    assert isinstance(stopped, Stopped)
+    assert stopped.behind == BEHIND
+    assert 4 <= stopped.epoch < 40
+    assert [what_was_learnt(r) for r in stopped.curve] == [what_was_learnt(r) for r in whole.curve[: stopped.epoch]]
+    assert stopped.seconds >= stopped.curve[-1].seconds > 0.0
+    assert stopped.device == whole.device
+    assert not (tmp_path / "w").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_order_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerChild, tmp_path: Path) -> None:
+    ends = set()
+    for epochs in (1, 2, 3) * 5:
+        heard, order = order_after(epochs)
+        outcome = child.train(request(genome(), epochs, tmp_path / str(epochs)), heard, stop=order)
+        assert isinstance(outcome, Completed | Stopped)
+        ends.add(type(outcome))
+        assert child.measure(SMALL).params == 1362
+    assert Completed in ends
+
+
+def test_a_worker_that_is_to_leave_after_an_order_leaves_with_what_that_gave(folder: Path, tmp_path: Path) -> None:
+    """The second order is not sent: nobody would read what answers it."""
+    leave = threading.Event()
+    child = new_child(folder, leave.is_set)
+    try:
+        child.open_data()
+
+        def order() -> Stop | None:
+            if (tmp_path / "heard").exists():
+                leave.set()
+                return Stop(BEHIND)
+            return None
+
+        def heard(report: Report) -> None:
+            if isinstance(report, EpochRecord) and report.epoch == 2:
+                (tmp_path / "heard").touch()
+
+        outcome = child.train(request(genome(), 100_000, tmp_path), heard, stop=order)
+        assert isinstance(outcome, Stopped)
+        leave.clear()
+        assert child.measure(SMALL).params == 1362
+    finally:
+        child.close()
 
 
 def test_checkpoints_are_kept_as_it_trains_and_a_damaged_one_is_said(folder: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class Shown:
         opened = self.study.ask()
         cost = Cost(1_000 + opened.number, 2_000)
         self.study.note_genome(opened, cost)
-        assert self.study.tell_completed(opened, completed(macro_f1), cost, self._weights) is not None
+        assert self.study.tell.completed(opened, completed(macro_f1), cost, self._weights) is not None
 
     @property
     def attributes(self) -> dict[str, object]:

@@ -125,8 +125,8 @@ def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) ->
     study = SearchStudy.create(storage, tiny_spec(), FACTS)
     kept, orphan = study.ask(), study.ask()
     assert study.unowned({kept.trial_id}) == {orphan.trial_id}
-    study.fail_lost({orphan.trial_id})
-    study.fail_lost({orphan.trial_id})  # told already, by another process that looked at the same time
+    study.tell.lost({orphan.trial_id})
+    study.tell.lost({orphan.trial_id})  # told already, by another process that looked at the same time
     assert study.record(kept.number).state == "RUNNING"
     assert (study.record(orphan.number).state, study.record(orphan.number).reason) == ("FAIL", "crashed")
 
@@ -144,7 +144,7 @@ def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
         trial = whole.ask()
         whole.note_genome(trial, Cost(1_000 * (number + 1), 1))
         # The first is best, and none of the others is smaller.
-        whole.tell_completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), weights)
+        whole.tell.completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), weights)
         told.append(trial.number)
     windowed = Storage.connect(database_url, tmp_path, window=5)
     study = SearchStudy.open(windowed, "tiny")
@@ -154,13 +154,13 @@ def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
     # It tells and proposes as the whole study does, and sees what others do from now on.
     worse = study.ask()
     study.note_genome(worse, Cost(2_000, 1))
-    assert not study.tell_completed(worse, completed(0.8), Cost(2_000, 1), weights)
+    assert not study.tell.completed(worse, completed(0.8), Cost(2_000, 1), weights)
     others = whole.ask()
     assert others.number in {record.number for record in study.records()}
     for _ in range(6):
         trial = study.ask()
         study.note_genome(trial, Cost(50_000, 1))
-        study.tell_completed(trial, completed(0.1), Cost(50_000, 1), weights)
+        study.tell.completed(trial, completed(0.1), Cost(50_000, 1), weights)
     study.ask()
     # After twice a window it read anew.
     assert len([r for r in study.records() if r.state == "COMPLETE"]) <= 12
@@ -187,7 +187,7 @@ def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
         asked.append(trial)
         if number % 2:
             study.note_genome(trial, Cost(1_000, 1))
-            study.tell_completed(trial, completed(0.5), Cost(1_000, 1), weights)
+            study.tell.completed(trial, completed(0.5), Cost(1_000, 1), weights)
     print("statements of an ask:", counts)
     assert max(counts[8:]) <= max(counts[:8]) + 2
     windowed.close()

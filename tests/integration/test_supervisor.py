@@ -228,7 +228,7 @@ def test_a_trial_told_before_its_slot_was_closed_is_not_run_again(rig: MakeRig) 
     assert lease is not None
     trial = made.study.ask()
     made.slots.attach(lease, trial.trial_id, trial.genome.key)
-    made.study.tell_failed(trial, Failed("diverged", "why"))
+    made.study.tell.failed(trial, Failed("diverged", "why"))
     made.expire()
     trainer = ScriptedTrainer()
     made.run(trainer)
@@ -338,7 +338,7 @@ def test_a_trial_that_was_given_up_before_its_slot_named_it_is_replaced(rig: Mak
         def attach(self, lease: Lease, trial_id: int, genome_key: str) -> bool:
             self.woken += 1
             if self.woken == 1:
-                made.study.fail_lost({trial_id})
+                made.study.tell.lost({trial_id})
             return super().attach(lease, trial_id, genome_key)
 
     made.slots = Sleepy(made.engine, "tiny")
@@ -359,7 +359,7 @@ def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig, tmp_path
     for trial in (late, early):
         cost = trainer.measure(trial.genome.architecture)
         made.study.note_genome(trial, cost)
-        made.study.tell_completed(trial, completed(), cost, weights)
+        made.study.tell.completed(trial, completed(), cost, weights)
     (member,) = summarize_front(made.study).front
     assert member.number == early.number
     assert member.weights is not None
@@ -453,10 +453,10 @@ def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
     weights = tmp_path / "w"
     weights.write_bytes(b"weights")
     made.study.note_genome(trial, cost(trial.genome.architecture))
-    assert made.study.tell_completed(trial, completed(0.8), cost(trial.genome.architecture), weights)
+    assert made.study.tell.completed(trial, completed(0.8), cost(trial.genome.architecture), weights)
     before = made.study.record(trial.number)
-    assert not made.study.tell_completed(trial, completed(0.3), cost(trial.genome.architecture), weights)
-    made.study.tell_failed(trial, Failed("crashed", "late"))
+    assert not made.study.tell.completed(trial, completed(0.3), cost(trial.genome.architecture), weights)
+    made.study.tell.failed(trial, Failed("crashed", "late"))
     assert made.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
 
@@ -492,7 +492,7 @@ def test_a_trial_that_its_former_owner_tells_at_the_last_moment_stops_nobody(rig
     class Overtaken(ScriptedTrainer):
         def measure(self, architecture: Architecture) -> Cost:
             cost = super().measure(architecture)
-            made.study.tell_completed(begun, completed(0.8), cost, weights)
+            made.study.tell.completed(begun, completed(0.8), cost, weights)
             return cost
 
     made.run(Overtaken(lambda genome: completed(0.3)))

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from nas.outcome import ClassScores, Completed, Cost, Failed, Infeasible, Outcome, Scores
+from nas.outcome import Behind, ClassScores, Completed, Cost, Failed, Infeasible, Outcome, Scores, Stopped
 
 SCORES = Scores(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, (ClassScores("a", 1.0, 0.5, 2 / 3, 2),), ("b",))
 
@@ -17,12 +17,19 @@ def test_the_summary_holds_every_average_under_its_own_name() -> None:
     assert list(SCORES.summary.values()) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 
 
-def test_an_outcome_is_one_of_three() -> None:
-    assert get_args(Outcome) == (Completed, Infeasible, Failed)
+def test_an_outcome_is_one_of_four() -> None:
+    assert get_args(Outcome) == (Completed, Stopped, Infeasible, Failed)
 
 
 @pytest.mark.parametrize(
-    "value", [Completed(SCORES, (), 1.0, "cpu"), Infeasible(5, 4), Failed("diverged", "nan"), Cost(1, 2)]
+    "value",
+    [
+        Completed(SCORES, (), 1.0, "cpu"),
+        Stopped(Behind(4, 0.3, 7, 0.5), (), 1.0, "cpu"),
+        Infeasible(5, 4),
+        Failed("diverged", "nan"),
+        Cost(1, 2),
+    ],
 )
 def test_values_are_frozen_and_travel_between_processes(value: object) -> None:
     assert pickle.loads(pickle.dumps(value)) == value

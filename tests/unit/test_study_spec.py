@@ -53,6 +53,8 @@ def test_defaults(tmp_path: Path) -> None:
     spec = StudySpec.load(_write(tmp_path))
     assert (spec.sampler.name, spec.training.precision, spec.baseline.network) == ("tpe", "auto", "resnet18")
     assert (spec.data.validation_fraction, spec.budget.max_params) == (0.15, None)
+    stopping = spec.early_stopping
+    assert (stopping.enabled, stopping.reduction, stopping.grace_epochs) == (True, 3, None)
 
 
 def test_a_name_takes_the_place_of_the_files(tmp_path: Path) -> None:
@@ -91,6 +93,10 @@ def test_the_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
         ('"digits"', '"digits"\nlong_tail = 1.0', "data.long_tail: input should be greater than 1"),
         ('"digits"', '"digits"\nvalidation_fraction = 1.0', "data.validation_fraction: input should be less than 1"),
         ("epochs = 2", 'epochs = "2"', "budget.epochs: input should be a valid integer (given: '2')"),
+        ("epochs = 2", "epochs = 2\n[early_stopping]\nreduction = 1", "early_stopping.reduction: input should be gr"),
+        ("epochs = 2", "epochs = 2\n[early_stopping]\ngrace_epochs = 0", "early_stopping.grace_epochs: input should"),
+        ("epochs = 2", "epochs = 2\n[early_stopping]\nenabled = 1", "early_stopping.enabled: input should be a valid"),
+        ("epochs = 2", "epochs = 2\n[early_stopping]\nrungs = [1]", "early_stopping.rungs: "),
         (
             "epochs = 2",
             "epochs = 2\n[baseline]\nrecipe = {loss = {gamma = 2.0}}",
@@ -150,6 +156,22 @@ def test_differences_name_both_values_and_leave_the_trials_out(tmp_path: Path) -
     ]
     raised = StudySpec.load(_write(tmp_path, STUDY.replace("trials = 3", "trials = 9")))
     assert stored.differences(raised) == []
+
+
+def test_a_study_of_an_earlier_version_has_the_defaults_of_this_one(tmp_path: Path) -> None:
+    spec = StudySpec.load(_write(tmp_path))
+    stored = StudySpec.model_validate_json(spec.model_dump_json(exclude={"early_stopping"}))
+    assert stored.differences(spec) == []
+    off = StudySpec.load(_write(tmp_path, STUDY + "[early_stopping]\nenabled = false\n"))
+    assert stored.differences(off) == ["early_stopping.enabled: True there, False here"]
+
+
+def test_grace_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
+    table = "[early_stopping]\ngrace_epochs = 2\n"
+    assert StudySpec.load(_write(tmp_path, STUDY + table)).notes() == [
+        "early_stopping.grace_epochs: after 2 epochs of grace none of 2 is left to save"
+    ]
+    assert StudySpec.load(_write(tmp_path, STUDY + table + "enabled = false\n")).notes() == []
 
 
 def test_a_study_is_frozen(tmp_path: Path) -> None:

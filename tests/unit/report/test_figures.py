@@ -16,6 +16,7 @@ from nas.report.figure_style import look_of, params_axis
 from nas.report.figures import (
     MAX_CURVES,
     MAX_POINTS,
+    MAX_STOPPED,
     curves_figure,
     evenly,
     front_figure,
@@ -26,7 +27,7 @@ from nas.report.option_figure import options_figure
 from nas.search.explanation import Explanation, explain_options
 from nas.search.records import TrialRecord
 from nas.search.summary import summarize_records
-from tests.unit.search.examples import baseline, focal_trials, record
+from tests.unit.search.examples import baseline, focal_trials, record, stopped
 
 DENSENET = Genome(architecture=DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4))
 
@@ -159,6 +160,27 @@ def test_of_a_long_front_some_curves_are_drawn_and_the_figure_says_so() -> None:
     assert len(figure.data) == MAX_CURVES
     assert [plain(figure.data[place].name) for place in (0, -1)] == ["0 (vgg)", "29 (vgg)"]
     assert "12 of 30 are drawn" in words(figure)
+
+
+def test_stopped_curves_lie_behind_in_one_trace_and_say_whose_they_are() -> None:
+    records = [
+        baseline(0.8), record(1, 0.5), stopped(2, 0.1, 0.2), stopped(3, 0.3), stopped(4, 0.1, 0.2, reused_from=2)
+    ]  # fmt: skip
+    figure = study_figures("s", records)["nas-curves"]
+    first = figure.data[0]
+    assert [plain(trace.name) for trace in figure.data] == ["stopped early", "1 (vgg)", "baseline (resnet18)"]
+    assert list(first.x) == [1, 2, None, 1, None]
+    assert list(first.y) == [0.1, 0.2, None, 0.3, None]
+    assert list(first.customdata) == [2, 2, 2, 3, 3]
+    assert [epoch for epoch, size in zip(first.x, first.marker.size, strict=True) if size] == [2, 1]
+
+
+def test_of_very_many_stopped_trials_some_are_drawn_and_the_figure_is_small() -> None:
+    records = [baseline(0.8), record(1, 0.5), *(stopped(2 + n, *[0.1] * 12) for n in range(900))]
+    figure = study_figures("s", records)["nas-curves"]
+    assert len(set(figure.data[0].customdata)) == MAX_STOPPED
+    assert "40 of 900 stopped trials are drawn" in words(figure)
+    assert len(figure.to_json()) < 20_000
 
 
 def test_options_are_their_differences_with_intervals() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nas.outcome import Cost, EpochRecord, Failed, Infeasible
+from nas.outcome import Behind, Cost, EpochRecord, Failed, Infeasible, Stopped
 from nas.report.json_log import JsonLog
 from nas.worker.events import (
     EpochEnded,
@@ -60,6 +60,12 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
             TrialEnded(PLACE, SUBJECT, Failed("diverged", "nan")),
             "trial_ended",
             {**ABOUT, "outcome": "failed", "reason": "diverged", "detail": "nan", "on_front": False},
+        ),
+        (
+            TrialEnded(PLACE, SUBJECT, Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
+            "trial_ended",
+            {**ABOUT, "outcome": "stopped", "epoch": 2, "rung": 1, "macro_f1": 0.3, "leader": 7,
+             "leader_macro_f1": 0.5, "seconds": 3.25, "on_front": False},
         ),
         (
             TrialEnded(PLACE, SUBJECT, Infeasible(1500, 1000)),

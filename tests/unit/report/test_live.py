@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.outcome import Cost, EpochRecord, Failed, Infeasible, Outcome
+from nas.outcome import Behind, Cost, EpochRecord, Failed, Infeasible, Outcome, Stopped
 from nas.report import live
 from nas.report.live import FrontPoint, Progress
 from nas.worker.events import (
@@ -102,6 +102,12 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
     ("event", "done", "text"),
     [
         (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
+        (
+            _ended(Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
+            3,
+            "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 at epoch 1, where trial 7, which is no larger, "
+            "had 0.5000",
+        ),
         (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),
         (_ended(Failed("crashed", "x"), is_baseline=True), 2, "baseline (vgg) failed (crashed): x"),
         (Notice(PLACE, "the lease was lost", is_end=True), 2, "trial 5: the lease was lost"),

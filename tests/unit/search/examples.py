@@ -37,10 +37,18 @@ def record(number: int, macro_f1: float | None = None, params: int = 1000, **cha
         "params": params, "flops": 2_500_000, "figures": {},
         "metrics": {} if macro_f1 is None else result.scores.summary,
         "per_class": result.scores.per_class, "curve": result.curve, "train_seconds": 3.5, "device": result.device,
-        "reason": "crashed" if macro_f1 is None else None, "detail": None, "weights": None, "reused_from": None,
+        "reason": "crashed" if macro_f1 is None else None, "detail": None, "weights": None, "stopped_at": None,
+        "reused_from": None,
         "started": datetime(2024, 1, 1, 12), "ended": datetime(2024, 1, 1, 13),
     }  # fmt: skip
     return TrialRecord(**{**values, **changes})
+
+
+def stopped(number: int, *scores: float, **changes: Any) -> TrialRecord:
+    """A trial that fell behind after epochs with these scores."""
+    curve = tuple(EpochRecord(n, 1.0, 1.0, f1, f1, 1234.0, 1.5 * n) for n, f1 in enumerate(scores, 1))
+    told = {"state": "PRUNED", "reason": "stopped", "detail": "why", "stopped_at": len(curve), "per_class": ()}
+    return record(number, **{**told, "curve": curve, **changes})
 
 
 def baseline(macro_f1: float, params: int = 11_000_000) -> TrialRecord:

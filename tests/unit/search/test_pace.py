@@ -50,7 +50,7 @@ def test_the_baseline_and_failures_do_not_count_but_pruned_trials_do() -> None:
 
 
 def _status(records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True) -> Any:
-    spec = SimpleNamespace(budget=SimpleNamespace(trials=5))
+    spec = SimpleNamespace(budget=SimpleNamespace(trials=5, epochs=9))
     study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
     slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
     return status_of(study, slots)

@@ -7,15 +7,17 @@ import optuna
 import pytest
 from optuna.trial import Trial, TrialState, create_trial
 
-from nas.outcome import Cost
+from nas.outcome import Behind, Cost, Stopped
 from nas.search.front import Objectives
 from nas.search.records import (
     TrialRecord,
     copied_attributes,
+    curve_attributes,
     genome_attributes,
     objectives_of,
     read_record,
     result_attributes,
+    stopped_attributes,
 )
 from tests.unit.search.examples import VGG, completed, record
 
@@ -82,6 +84,24 @@ def test_a_trial_without_a_result_has_no_macro_f1_and_no_family(study: optuna.St
     )
     with pytest.raises(ValueError, match="trial 0 has no result"):
         _ = read.macro_f1
+
+
+def test_a_stopped_trial_and_its_twin_say_why_and_keep_the_curve(study: optuna.Study) -> None:
+    outcome = Stopped(Behind(1, 0.31, 7, 0.5), completed(0.31).curve, 2.5, "cpu")
+    trial, twin = study.ask(), study.ask()
+    _note(trial, curve_attributes(outcome.curve[:1]))
+    assert _read(study, trial).curve == outcome.curve[:1], "while it runs"
+    _note(trial, stopped_attributes(outcome))
+    study.tell(trial, state=TrialState.PRUNED)
+    read = _read(study, trial)
+    assert (read.state, read.reason, read.stopped_at, read.objectives) == ("PRUNED", "stopped", 2, None)
+    assert read.detail == "macro-F1 0.3100 at epoch 1, where trial 7, which is no larger, had 0.5000"
+    assert (read.curve, read.train_seconds, read.device) == (outcome.curve, 2.5, "cpu")
+    _note(twin, copied_attributes(read))
+    study.tell(twin, state=TrialState.PRUNED)
+    copy = _read(study, twin)
+    assert (copy.reason, copy.stopped_at, copy.detail, copy.curve) == ("stopped", 2, read.detail, read.curve)
+    assert (copy.reused_from, copy.train_seconds, copy.weights) == (0, None, None)
 
 
 @pytest.mark.parametrize(("reused_from", "expected"), [(None, 7), (2, 2)])

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from nas.outcome import Behind
 from nas.training.checkpoint import CheckpointFolder
 from nas.training.state import State
 from nas.training.watch import Paused
 from nas.worker import watcher
-from nas.worker.messages import Alive, Pause, Remark
+from nas.worker.messages import Alive, Pause, Remark, Stop
 from nas.worker.watcher import Watcher
 from tests.clock import Clock
 
@@ -74,6 +75,16 @@ def test_asked_to_pause_it_raises_after_the_step(tmp_path: Path, clock: Clock) -
     with pytest.raises(Paused):
         rig.step(1.0)
     assert not rig.watcher.keeps
+    assert rig.watcher.stop is None
+
+
+def test_ordered_to_stop_it_raises_after_the_step_and_has_the_order(tmp_path: Path, clock: Clock) -> None:
+    rig = _Rig(tmp_path, clock, 1000.0)
+    order = Stop(Behind(4, 0.3, 7, 0.5))
+    rig.supervisor.send(order)
+    with pytest.raises(Paused):
+        rig.step(1.0)
+    assert rig.watcher.stop == order
 
 
 def test_a_checkpoint_that_cannot_be_kept_is_said_and_ends_nothing(tmp_path: Path, clock: Clock) -> None:

@@ -1,0 +1,148 @@
+"""Telling a study how its trials ended. Every tell may be repeated, and waits out an outage of the database."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import Trial, TrialState
+
+from nas.genome import Genome
+from nas.outcome import Completed, Cost, Failed, Infeasible, Stopped
+from nas.search.front import Objectives, pareto_front
+from nas.search.outage import through_outages
+from nas.search.records import (
+    TrialRecord,
+    copied_attributes,
+    objectives_of,
+    result_attributes,
+    stopped_attributes,
+)
+from nas.search.storage import Storage
+
+unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
+"""Who had lost a trial's lease unawares may tell it at any moment: that result then stands."""
+
+
+@dataclass(frozen=True)
+class OpenTrial:
+    """A running trial, to be told how it ended."""
+
+    trial: Trial
+    genome: Genome
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def trial_id(self) -> int:
+        """Optuna's identifier, which is not the number."""
+        return self.trial._trial_id
+
+
+class Telling:
+    """Tells one study.
+
+    Args:
+        study: Gives optuna's study as it is read at present.
+    """
+
+    def __init__(self, storage: Storage, study: Callable[[], optuna.Study]) -> None:
+        self._storage = storage
+        self._study = study
+
+    @property
+    def database_url(self) -> str:
+        return self._storage.rdb.url
+
+    @through_outages
+    def completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
+        """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
+        if self._has_ended(opened.trial):
+            return False
+        trial, objectives = opened.trial, objectives_of(completed, cost)
+        on_front = self._would_be_on_front(objectives)
+        is_baseline = bool(trial.user_attrs.get("baseline"))
+        attributes = result_attributes(completed)
+        if on_front or is_baseline:
+            attributes["weights"] = self._storage.keep_weights(weights, trial)
+        self._note(trial, attributes)
+        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
+        return on_front and not is_baseline
+
+    @through_outages
+    def stopped(self, opened: OpenTrial, stopped: Stopped) -> None:
+        """Record how far a trial came that fell behind.
+
+        Without values: for a sampler it is worse than every trial that has some, and it is never on the front.
+        """
+        if self._has_ended(opened.trial):
+            return
+        self._note(opened.trial, stopped_attributes(stopped))
+        self._tell(opened.trial, state=TrialState.PRUNED)
+
+    @through_outages
+    def twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
+        """Record what became of an earlier trial of the same genome, which completed or was stopped."""
+        if self._has_ended(opened.trial):
+            return
+        self._note(opened.trial, copied_attributes(twin))
+        if twin.objectives is None:
+            self._tell(opened.trial, state=TrialState.PRUNED)
+        else:
+            self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+
+    @through_outages
+    def infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
+        """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
+        trial = opened.trial
+        if self._has_ended(trial):
+            return
+        with unless_just_told:
+            trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
+        detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
+        self._note(trial, {"reason": "over_budget", "detail": detail})
+        self._tell(trial, state=TrialState.PRUNED)
+
+    @through_outages
+    def failed(self, opened: OpenTrial, failed: Failed) -> None:
+        """Record why a trial gave no result."""
+        self._failed(opened.trial, failed)
+
+    @through_outages
+    def lost(self, trial_ids: set[int]) -> None:
+        """Fail trials whose worker was lost."""
+        for trial_id in trial_ids:
+            self._failed(Trial(self._study(), trial_id), Failed("crashed", "its worker was lost"))
+
+    def _failed(self, trial: Trial, failed: Failed) -> None:
+        if self._has_ended(trial):
+            return
+        self._note(trial, {"reason": failed.reason, "detail": failed.detail})
+        self._tell(trial, state=TrialState.FAIL)
+
+    def _would_be_on_front(self, objectives: Objectives) -> bool:
+        complete = self._study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = [Objectives(*trial.values) for trial in complete if not trial.user_attrs.get("baseline")]
+        # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
+        return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
+
+    def _has_ended(self, trial: Trial) -> bool:
+        """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
+        return self._storage.rdb.state_of(trial._trial_id).is_finished()
+
+    def _note(self, trial: Trial, attributes: dict[str, Any]) -> None:
+        """Set attributes at once: optuna's own way is a transaction for each of them."""
+        with unless_just_told:
+            self._storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
+
+    def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
+        with unless_just_told:
+            self._study().tell(trial, values=values, state=state, skip_if_finished=True)
