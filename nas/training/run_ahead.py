@@ -18,12 +18,12 @@ class RunAhead:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._is_needed = device.type == "cuda"
+        self._device = device
         self._ends: deque[torch.cuda.Event] = deque()
 
     def step_queued(self) -> None:
-        """A step was queued on the current stream; wait until all but the last few are done."""
-        if not self._is_needed:
+        """A step was queued on the device's current stream; wait until all but the last few are done."""
+        if self._device.type != "cuda":
             return
         # The host sleeps while it waits: other trials need its cores. An event that has passed is used again.
         if len(self._ends) < _STEPS_AHEAD:
@@ -31,5 +31,5 @@ class RunAhead:
         else:
             end = self._ends.popleft()
             end.synchronize()
-        end.record()
+        end.record(torch.cuda.current_stream(self._device))
         self._ends.append(end)
