@@ -27,6 +27,7 @@ from nas.settings import Settings
 from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild
+from nas.worker.gpu_slots import slots_per_gpu
 from nas.worker.messages import OpenData, Progressed
 
 
@@ -146,8 +147,9 @@ class Application:
             facts: What the data must still be; None before a study knows.
         """
         data = OpenData(
-            spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic
-        )
+            spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
+            self.settings.cuda_graphs,
+        )  # fmt: skip
         return TrainerChild(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
         )
@@ -167,11 +169,13 @@ class Application:
 
     @cached_property
     def num_slots(self) -> int:
-        """Trials at once: as configured, or one per GPU, or one per core."""
+        """Trials at once: as configured, or as many as the GPUs take, or one per core."""
         if self.settings.slots is not None:
             return self.settings.slots
         on_gpu = self.devices[0].startswith("cuda") or Path("/dev/nvidia0").exists()
-        return len(self.devices) if on_gpu and self.settings.device != "cpu" else self.num_cores
+        if not on_gpu or self.settings.device == "cpu":
+            return self.num_cores
+        return len(self.devices) * slots_per_gpu(len(self.devices), self.num_cores)
 
     def show_progress(self, progressed: Progressed) -> None:
         """Draw how far a preparation is."""

@@ -21,7 +21,8 @@ class Settings(BaseSettings):
         artifacts: Where weights are kept; default: a folder in `home`.
         data: Where torchvision's downloads and decoded image folders are kept; default: a folder in `home`.
         device: `cpu`, `cuda`, `cuda:1` …; default: a GPU where there is one.
-        slots: Trials at once; default: one per GPU, or one per core.
+        slots: Trials at once; default: by the free memory of the GPUs, or one per core.
+        cuda_graphs: Whether a GPU's training steps are captured; off to find out whether that is at fault.
         threads: Of one trial on a CPU; default: this machine's cores, shared by its trials at once.
         lease_seconds: After so long without a sign of its worker, a trial is anybody's to take up.
         checkpoint_seconds: Between two checkpoints of a training.
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
     data: Path | None = None
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     slots: Annotated[int, Field(ge=1)] | None = None
+    cuda_graphs: bool = True
     threads: Annotated[int, Field(ge=1)] | None = None
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     checkpoint_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0

@@ -20,7 +20,7 @@ from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.messages import Preview
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: one per GPU or core.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
 Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 LogFormatOption = Annotated[
     LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")

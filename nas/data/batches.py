@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data.images import Split
-from nas.data.sampling import Sampler
+from nas.data.sampling import Draws, Sampler
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -21,35 +21,42 @@ def in_order(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield split.images[batch], split.labels[batch]
 
 
+def gather(split: Split, draws: Draws) -> Split:
+    """The images that were drawn, on the split's device; where two were drawn, what lies between them."""
+    chosen = split.select(draws.first)
+    if draws.second is None or draws.gap is None:
+        return chosen
+    others_BCHW = split.images.index_select(0, draws.second)
+    return Split(_between(chosen.images, others_BCHW, draws.gap), chosen.labels)
+
+
 class Batches:
-    """Training batches of (images uint8 [B, C, H, W], labels int64 [B]), as a sampler draws them.
+    """Which images each training batch shows, as a sampler draws them.
 
     Args:
-        split: At least one image.
-        sampler: Of the split's images.
         batch_size: Images of a batch; the last batch of an epoch may have fewer.
-        device: Where the images live from now on.
+        device: Where the draws are needed.
 
     Raises:
-        ValueError: The split is empty, or the batch size is not positive.
+        ValueError: Nothing is drawn, or the batch size is not positive.
     """
 
-    def __init__(self, split: Split, sampler: Sampler, batch_size: int, device: torch.device | str) -> None:
-        if len(split) == 0:
+    def __init__(self, sampler: Sampler, batch_size: int, device: torch.device | str) -> None:
+        if sampler.num_draws == 0:
             raise ValueError("a split without images has no batches")
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, not {batch_size}")
-        self._split = split.to(device)
         self._sampler = sampler
         self._batch_size = batch_size
+        self._device = device
 
     @property
     def num_batches(self) -> int:
         """Batches of an epoch, for schedules that count steps."""
         return len(self._starts())
 
-    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch.
+    def epoch(self, number: int, first: int = 0) -> Iterator[Draws]:
+        """One epoch, which goes to the device as a whole: slices of it are no copies.
 
         Batch normalisation over one image of one pixel has no variance and raises an error. So a last
         batch of one image is left out; it is another image in each epoch. A batch size of one, and a
@@ -59,19 +66,9 @@ class Batches:
             number: Of the epoch, from 0.
             first: The batch to begin with, from 0.
         """
-        draws = self._sampler.draws(number)
-        device = self._split.labels.device
-        first_D = draws.first.to(device)
-        second_D = None if draws.second is None else draws.second.to(device)
-        gap_D = None if draws.gap is None else draws.gap.to(device)
+        draws = self._sampler.draws(number).to(self._device)
         for start in self._starts()[first:]:
-            chosen = slice(start, start + self._batch_size)
-            batch = self._split.select(first_D[chosen])
-            if second_D is None or gap_D is None:
-                yield batch.images, batch.labels
-            else:
-                others_BCHW = self._split.images.index_select(0, second_D[chosen])
-                yield _between(batch.images, others_BCHW, gap_D[chosen]), batch.labels
+            yield draws.part(slice(start, start + self._batch_size))
 
     def _starts(self) -> range:
         num_draws = self._sampler.num_draws

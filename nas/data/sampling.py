@@ -8,6 +8,7 @@ Tensor dimensions: N images, D draws of an epoch, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,32 @@ class Draws:
     first: Tensor
     second: Tensor | None = None
     gap: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def to(self, device: torch.device | str) -> Draws:
+        """The same draws on a device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def part(self, which: slice) -> Draws:
+        """Some of the draws, as views."""
+        return self._each(lambda tensor: tensor[which])
+
+    def clone(self) -> Draws:
+        """The same draws in memory of their own."""
+        return self._each(torch.clone)
+
+    def copy_(self, other: Draws) -> None:
+        """Take the values of as many other draws, where this one's lie."""
+        for own, theirs in ((self.first, other.first), (self.second, other.second), (self.gap, other.gap)):
+            if own is not None and theirs is not None:
+                own.copy_(theirs)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Draws:
+        second = None if self.second is None else change(self.second)
+        gap = None if self.gap is None else change(self.gap)
+        return Draws(change(self.first), second, gap)
 
 
 class Sampler(Protocol):

@@ -33,10 +33,12 @@ def warp(images_NCHW: Tensor, matrices_N22: Tensor, displacements_NHW2: Tensor |
     places_NHW2 = torch.einsum("nij,hwj->nhwi", matrices_N22, centred_HW2)
     if displacements_NHW2 is not None:
         places_NHW2 = places_NHW2 + displacements_NHW2
-    # grid_sample counts from -1 at the outer edge of the first pixel to 1 at that of the last.
-    sizes_2 = torch.tensor([width, height], device=device)
+    # grid_sample counts from -1 at the outer edge of the first pixel to 1 at that of the last. Divided by numbers, and
+    # not by a tensor of the two: that would be copied from the host, which no graph can capture.
+    x_NHW, y_NHW = (places_NHW2 * 2).unbind(-1)
+    grid_NHW2 = torch.stack([x_NHW / width, y_NHW / height], dim=-1)
     return functional.grid_sample(
-        images_NCHW.float(), places_NHW2 * 2 / sizes_2, mode="bilinear", padding_mode="zeros", align_corners=False
+        images_NCHW.float(), grid_NHW2, mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 

@@ -29,13 +29,32 @@ class WeightAverage:
         self._num_updates = 0
         self._live = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
         self._average = [tensor.clone() for tensor in self._live]
+        self._weight = 0.0
+        device = self._live[0].device
+        # A number of the host would be fixed in a captured step; elsewhere than on the CPU it is read from the device.
+        self._device_weight = None if device.type == "cpu" else torch.zeros((), device=device)
 
-    @torch.no_grad()
     def update(self) -> None:
         """The network has taken a step."""
-        decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
-        torch._foreach_lerp_(self._average, self._live, 1.0 - decay)
+        self.write_weight()
+        self.blend()
+
+    def write_weight(self) -> None:
+        """Settle how much the next step counts; before it, and never within a capture."""
+        self._weight = 1.0 - min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
         self._num_updates += 1
+        if self._device_weight is not None:
+            self._device_weight.fill_(self._weight)
+
+    @torch.no_grad()
+    def blend(self) -> None:
+        """Take in the network's weights as they are now."""
+        if self._device_weight is None:
+            torch._foreach_lerp_(self._average, self._live, self._weight)
+        else:
+            changes = torch._foreach_sub(self._live, self._average)
+            torch._foreach_mul_(changes, self._device_weight)
+            torch._foreach_add_(self._average, changes)
 
     @torch.no_grad()
     def put_in(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -13,14 +15,22 @@ from nas.errors import SettingsError
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision of its convolutions and matrix products."""
+    """A device, the precision of its convolutions and matrix products, and how its work is queued.
+
+    Attributes:
+        captures: Whether training steps are captured as CUDA graphs.
+    """
 
     device: torch.device
     precision: torch.dtype
+    captures: bool = False
 
     @classmethod
-    def choose(cls, device: str, precision: str) -> Compute:
+    def choose(cls, device: str, precision: str, *, cuda_graphs: bool = True) -> Compute:
         """Resolve `auto`: a GPU where there is one; bfloat16 where the device computes in it.
+
+        Args:
+            cuda_graphs: Whether a GPU is to capture training steps.
 
         Raises:
             SettingsError: The device named is not there.
@@ -32,18 +42,45 @@ class Compute:
             raise SettingsError(f"NAS_DEVICE: no {device!r} here ({torch.cuda.device_count()} GPUs found); use 'cpu'")
         if precision == "auto":
             precision = "bfloat16" if _computes_in_bfloat16(chosen) else "float32"
-        return cls(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+        chosen_precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        return cls(chosen, chosen_precision, captures=cuda_graphs and chosen.type == "cuda")
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for a forward pass; nothing in float32."""
+        """Mixed precision for a forward pass; nothing in float32.
+
+        Weights are cast once in each pass, when they are first used, and forgotten at its end. So a capture must begin
+        before the pass does: then the casts are part of the graph and read the weights of each step anew.
+        """
         if self.precision is torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
     def describe(self) -> str:
         """For the record: the device's name and the precision."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        return f"{name}, {str(self.precision).removeprefix('torch.')}"
+        precision = str(self.precision).removeprefix("torch.")
+        if self.device.type != "cuda":
+            return f"{self.device.type}, {precision}"
+        steps = "captured steps" if self.captures else "eager steps"
+        return f"{torch.cuda.get_device_name(self.device)}, {precision}, {steps}"
+
+    @cached_property
+    def stream(self) -> torch.cuda.Stream:
+        """The one on which steps are captured; one for a process, for each new one gets workspaces of its own."""
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """What is queued within can be captured, which nothing on a GPU's default stream can."""
+        if not self.captures:
+            yield
+            return
+        outside = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(outside)
+        try:
+            with torch.cuda.stream(self.stream):
+                yield
+        finally:
+            outside.wait_stream(self.stream)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -118,6 +118,14 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+def class_weight_beta(loss: Loss, imbalance: Imbalance, share_done: float) -> float | None:
+    """The β of the class weights in force once a share of the epochs is done; None where classes weigh alike."""
+    if loss.name == "ldam":
+        deferred_beta: float = loss.parameter("deferred_beta")
+        return deferred_beta if share_done >= loss.parameter("deferral") else None
+    return imbalance.beta if imbalance.name == "reweighting" else None
+
+
 def bind_loss(loss: Loss, imbalance: Imbalance, counts_K: Tensor, share_done: float = 0.0) -> LossFunction:
     """The loss that a recipe names, with its parameters, the class counts and class weights filled in.
 
@@ -125,10 +133,9 @@ def bind_loss(loss: Loss, imbalance: Imbalance, counts_K: Tensor, share_done: fl
         share_done: Of the epochs; LDAM reweights its classes once `deferral` of them are done.
     """
     function, parameters = LOSSES[loss.name], dict(loss.parameters)
-    beta = imbalance.beta if imbalance.name == "reweighting" else None
-    if loss.name == "ldam":
-        deferral, deferred_beta = parameters.pop("deferral"), parameters.pop("deferred_beta")
-        beta = deferred_beta if share_done >= deferral else None
+    for schedule in ("deferral", "deferred_beta"):
+        parameters.pop(schedule, None)
+    beta = class_weight_beta(loss, imbalance, share_done)
     weights_K = None if beta is None else effective_number_weights(counts_K, beta)
 
     def bound(logits_NK: Tensor, labels_N: Tensor, /) -> Tensor:

@@ -10,23 +10,34 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLR
 
 from nas.recipe import Recipe
 from nas.recipe import Schedule as ScheduleChoice
+from nas.training.device_optimizers import DeviceAdamW, DeviceSGD
 from nas.training.state import State
 
 _MOMENTUM = 0.9
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW. Biases and normalisation parameters are not decayed."""
+    """SGD with Nesterov momentum, or AdamW. Biases and normalisation parameters are not decayed.
+
+    On the CPU they are PyTorch's fused ones; elsewhere those whose step can be captured, whether it is or not.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    match recipe.optimizer:
-        case "sgd":
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    match recipe.optimizer, on_cpu:
+        case "sgd", True:
             return optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
-        case "adamw":
+        case "sgd", False:
+            return DeviceSGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM)
+        case "adamw", True:
             return optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        case "adamw", False:
+            return DeviceAdamW(groups, lr=recipe.learning_rate)
+        case name, _:
+            raise ValueError(f"no optimizer {name!r}")
 
 
 class Schedule:

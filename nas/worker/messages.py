@@ -20,12 +20,14 @@ class OpenData:
         folder: Downloads and caches.
         precision: As in `TrainingSpec`.
         deterministic: Likewise.
+        cuda_graphs: Whether a GPU is to capture training steps.
     """
 
     spec: DataSpec
     folder: Path
     precision: str
     deterministic: bool = False
+    cuda_graphs: bool = True
 
 
 @dataclass(frozen=True)

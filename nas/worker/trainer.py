@@ -129,7 +129,9 @@ class Trainer:
                 assert_never(request)
 
     def _open(self, request: OpenData) -> DataFacts:
-        self._compute = Compute.choose(self._device, request.precision)
+        # Scattering in a fixed order is what PyTorch itself takes for unfit to be captured.
+        cuda_graphs = request.cuda_graphs and not request.deterministic
+        self._compute = Compute.choose(self._device, request.precision, cuda_graphs=cuda_graphs)
         if request.deterministic:
             make_deterministic(self._compute.device)
         self._folder = request.folder

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -20,9 +21,13 @@ def _take_step(network: nn.Module) -> None:
             tensor += torch.rand(tensor.shape).to(tensor.dtype) if tensor.is_floating_point() else 1
 
 
-def test_the_average_is_its_formula() -> None:
+@pytest.mark.parametrize("from_device", [False, True])
+def test_the_average_is_its_formula(from_device: bool) -> None:
     network, decay = _network(), 0.8
     average = WeightAverage(network, decay)
+    if from_device:
+        # As on a GPU, where the weight of a step is read from the device.
+        average._device_weight = torch.zeros(())
     expected = {name: tensor.double().numpy().copy() for name, tensor in network.state_dict().items()}
     for step in range(30):
         _take_step(network)

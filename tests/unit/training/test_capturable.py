@@ -1,0 +1,188 @@
+"""Every option of a recipe, and every kind of network, can be captured as a CUDA graph, as far as a CPU can tell.
+
+Steps are taken on PyTorch's `meta` device, where tensors have shapes and no values: whatever would wait for a value
+raises. And from the fourth step on, all steps are the same operations with the same numbers on the same memory, so that
+replaying one does what the next would have done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nas.augmentation_policy import KINDS
+from nas.data.images import Split
+from nas.data.normalization import Normalization
+from nas.data.sampling import Draws
+from nas.genome import Architecture, DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
+from nas.networks.build import build_network
+from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
+from nas.training import step as step_module
+from nas.training.averaging import WeightAverage
+from nas.training.capture import NUM_WARM_UP_STEPS
+from nas.training.device import Compute
+from nas.training.optimization import Schedule as RateSchedule
+from nas.training.step import Step
+from nas.training.task import Plan, Task
+from tests.unit.training.recording import NotCapturableError, recorded
+
+META = torch.device("meta")
+BATCH = 8
+NUM_STEPS = NUM_WARM_UP_STEPS + 3
+
+RECIPES: dict[str, dict[str, Any]] = {
+    **{f"loss {name}": {"loss": name} for name in Loss.PARAMETERS},
+    "label smoothing": {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}},
+    **{f"imbalance {name}": {"imbalance": name} for name in Imbalance.PARAMETERS},
+    **{f"orthogonality {name}": {"orthogonality": name} for name in Orthogonality.PARAMETERS},
+    **{f"schedule {name}": {"schedule": name} for name in Schedule.PARAMETERS},
+    **{f"sgd with schedule {name}": {"schedule": name, "optimizer": "sgd"} for name in Schedule.PARAMETERS},
+    **{f"augmentation {name}": {"augmentation": name} for name in KINDS},
+    "all that warps": {"augmentation": "shift, flip, rotate, shear, elastic, cutout, mixup"},
+    "average": {"ema_decay": 0.99},
+    "no clipping, no decay": {"gradient_clip": 0.0, "weight_decay": 0.0},
+    "patience": {"early_stopping_patience": 2},
+    "everything": {
+        "loss": "focal", "imbalance": "reweighting", "orthogonality": "convolution", "augmentation": "elastic, cutmix",
+        "ema_decay": 0.9, "optimizer": "sgd",
+    },
+}  # fmt: skip
+
+VGG = VggArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8), dropout_head=0.1, dropout_first=0.1, noise_std=0.01)
+ARCHITECTURES: tuple[Architecture, ...] = (
+    VGG,
+    VGG.model_copy(update={"normalization": "none", "factorized": True}),
+    ResNetArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8)),
+    DenseNetArchitecture(stem_width=4, depths=(2, 2), growth_rate=4),
+    MobileNetArchitecture(stem_width=4, depths=(1, 2), widths=(4, 8), expansion=2),
+)
+
+
+class _MetaGenerator(torch.Generator):
+    """Says that it is where the tensors are; there it is never asked for a number."""
+
+    device = META
+
+
+class _Recorder:
+    """Stands where a `CapturedStep` does, and keeps the operations of each call."""
+
+    calls: list[list[tuple[Any, ...]]]
+
+    def __init__(self, step: Callable[[Draws], Tensor], generator: torch.Generator, stream: object) -> None:
+        self._step = step
+        _Recorder.calls = []
+
+    def __call__(self, draws: Draws) -> Tensor:
+        losses: list[Tensor] = []
+        _Recorder.calls.append(recorded(META, lambda: losses.append(self._step(draws))))
+        return losses[0]
+
+
+@pytest.fixture(autouse=True)
+def _on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_module, "CapturedStep", _Recorder)
+    monkeypatch.setattr(Compute, "stream", None)
+    monkeypatch.setattr(torch, "Generator", lambda device: _MetaGenerator())
+    # It knows no such device, and all that is asked of it here is to do nothing.
+    monkeypatch.setattr(torch, "autocast", lambda device, enabled: nullcontext())
+    monkeypatch.setattr(Task, "counts_K", torch.ones(10, dtype=torch.int64, device=META))
+
+
+def _steps(
+    recipe: Recipe, architecture: Architecture = VGG, share_done: float = 0.0, micro_batches: int = 1
+) -> list[list[tuple[Any, ...]]]:
+    """Operations of several steps, the schedule going on between them."""
+    network = build_network(architecture, 3, 10).to(META).to(memory_format=torch.channels_last)
+    network.train()
+    split = Split(
+        torch.zeros(50, 3, 8, 8, dtype=torch.uint8, device=META), torch.zeros(50, dtype=torch.int64, device=META)
+    )
+    normalization = Normalization(torch.full((3,), 0.5), torch.ones(3)).to(META)
+    task = Task(split, split, tuple("0123456789"), normalization)
+    compute = Compute(META, torch.float32, captures=True)
+    step = Step(network, recipe, task, Plan(5, 0, micro_batches), compute)
+    schedule = RateSchedule(recipe, step.optimizer, 2 * NUM_STEPS)
+    step.begin_epoch(share_done)
+    indices = torch.zeros(BATCH, dtype=torch.int64, device=META)
+    is_synthetic = recipe.imbalance.name.endswith("smote")
+    draws = Draws(indices, indices.clone(), torch.zeros(BATCH, device=META)) if is_synthetic else Draws(indices)
+    for _ in range(NUM_STEPS):
+        assert step(draws).shape == ()
+        schedule.after_step()
+    return _Recorder.calls
+
+
+def _assert_one_graph(calls: list[list[tuple[Any, ...]]]) -> None:
+    assert len(calls) == NUM_STEPS
+    assert len(calls[0]) > 50
+    for later in calls[NUM_WARM_UP_STEPS:]:
+        differences = [(a, b) for a, b in zip(calls[NUM_WARM_UP_STEPS - 1], later, strict=True) if a != b]
+        assert not differences, f"{len(differences)} operations differ, the first being {differences[0]}"
+
+
+@pytest.mark.parametrize("options", RECIPES.values(), ids=RECIPES.keys())
+def test_every_option_of_a_recipe(options: dict[str, Any]) -> None:
+    _assert_one_graph(_steps(Recipe.model_validate(options)))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.family)
+@pytest.mark.parametrize("orthogonality", ["none", "convolution"])
+def test_every_family(architecture: Architecture, orthogonality: str) -> None:
+    _assert_one_graph(_steps(Recipe(orthogonality=Orthogonality(name=orthogonality), ema_decay=0.9), architecture))
+
+
+def test_ldam_once_it_weighs_its_classes() -> None:
+    first, deferred = (_steps(Recipe(loss=Loss(name="ldam")), share_done=share) for share in (0.0, 0.5))
+    _assert_one_graph(deferred)
+    assert len(deferred[0]) > len(first[0])
+
+
+def test_micro_batches() -> None:
+    _assert_one_graph(_steps(Recipe(augmentation="mixup", ema_decay=0.5), micro_batches=3))
+
+
+X = torch.zeros(4, device=META)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda: torch.tensor([1.0, 2.0], device=META),
+        lambda: X[X > 0],
+        lambda: X.nonzero(),
+        lambda: torch.multinomial(X, 2),
+        lambda: X.cpu(),
+        lambda: X + torch.ones(4),
+        lambda: X.sum().item(),
+    ],
+)
+def test_what_cannot_be_captured_is_noticed(fault: Callable[[], object]) -> None:
+    # PyTorch refuses some of it on this device by itself.
+    with pytest.raises((NotCapturableError, RuntimeError, NotImplementedError)):
+        recorded(META, fault)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_a_rate_that_a_capture_would_fix_is_noticed(monkeypatch: pytest.MonkeyPatch, schedule: str) -> None:
+    def of_the_host(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+
+    monkeypatch.setattr(step_module, "make_optimizer", of_the_host)
+    with pytest.raises(AssertionError, match="operations differ"):
+        _assert_one_graph(_steps(Recipe(schedule=Schedule(name=schedule))))
+
+
+def test_a_decay_that_a_capture_would_fix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_the_host(average: WeightAverage) -> None:
+        with torch.no_grad():
+            torch._foreach_lerp_(average._average, average._live, average._weight)
+
+    monkeypatch.setattr(WeightAverage, "blend", of_the_host)
+    with pytest.raises(AssertionError, match="operations differ"):
+        _assert_one_graph(_steps(Recipe(ema_decay=0.9)))

@@ -1,0 +1,214 @@
+"""Training on a GPU with captured steps. Where there is none, all of this is skipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas.data.sampling import EachOnce
+from nas.recipe import Recipe
+from nas.training.capture import CapturedStep, CaptureError
+from nas.training.checkpoint import read_checkpoint, write_checkpoint
+from nas.training.device import Compute
+from nas.training.fit import Fitted, Interruption, fit
+from nas.training.loop import Training
+from nas.training.run_ahead import RunAhead
+from nas.training.state import State
+from nas.training.task import Plan, Task
+from nas.training.watch import Paused
+from tests.unit.training.examples import digits_task, small_network
+from tests.unit.training.test_capturable import RECIPES
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+EPOCHS = 6
+# 64 images in batches of 10: six of them and one of four an epoch.
+NUM_IMAGES, BATCH = 64, 10
+FULL_STEPS, LAST_STEPS = EPOCHS * 6, EPOCHS
+
+
+def _compute(precision: torch.dtype = torch.float32, *, captures: bool = True) -> Compute:
+    return Compute(torch.device("cuda"), precision, captures=captures)
+
+
+def _task() -> Task:
+    task = digits_task(NUM_IMAGES, 60)
+    return Task(task.train.to("cuda"), task.validation.to("cuda"), task.classes, task.normalization.to("cuda"))
+
+
+@contextmanager
+def _replays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Counts captures and replays within."""
+    counts = [0, 0]
+    capture, replay = CapturedStep._captured, torch.cuda.CUDAGraph.replay
+
+    def captured(step: CapturedStep) -> torch.cuda.CUDAGraph:
+        counts[0] += 1
+        return capture(step)
+
+    def replayed(graph: torch.cuda.CUDAGraph) -> None:
+        counts[1] += 1
+        replay(graph)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CapturedStep, "_captured", captured)
+        patch.setattr(torch.cuda.CUDAGraph, "replay", replayed)
+        yield counts
+
+
+def _fit(
+    options: dict[str, Any], compute: Compute, cache: Path, micro_batches: int = 1, **arguments: Any
+) -> tuple[Fitted, list[Tensor]]:
+    network = small_network().to("cuda")
+    fitted = fit(
+        network, Recipe.model_validate({"batch_size": BATCH, "learning_rate": 1e-3, **options}), _task(),
+        Plan(EPOCHS, 1, micro_batches), compute=compute, cache=cache, on_epoch=lambda record: None, **arguments,
+    )  # fmt: skip
+    return fitted, [tensor.detach().clone() for tensor in network.state_dict().values()]
+
+
+@pytest.fixture(autouse=True)
+def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little chance as a GPU allows: what is compared is the capture."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def _assert_alike(captured: tuple[Fitted, list[Tensor]], eager: tuple[Fitted, list[Tensor]]) -> None:
+    for own, other in zip(captured[1], eager[1], strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
+    losses = [[record.train_loss for record in fitted.curve] for fitted in (captured[0], eager[0])]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("options", RECIPES.values(), ids=RECIPES.keys())
+def test_captured_steps_are_the_eager_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    eager = _fit(options, _compute(captures=False), tmp_path)
+    with _replays(monkeypatch) as counts:
+        captured = _fit(options, _compute(), tmp_path)
+    _assert_alike(captured, eager)
+    if options.get("loss") == "ldam":
+        # Captured anew once half the epochs are done and classes are weighed; of the small batches three are each half.
+        assert counts == [2, FULL_STEPS - 6]
+    elif len(captured[0].curve) == EPOCHS:
+        assert counts == [2, FULL_STEPS - 3 + LAST_STEPS - 3]
+
+
+@pytest.mark.parametrize("micro_batches", [2, 3])
+def test_micro_batches(tmp_path: Path, micro_batches: int) -> None:
+    options = {"augmentation": "cutmix", "ema_decay": 0.9}
+    eager = _fit(options, _compute(captures=False), tmp_path, micro_batches)
+    _assert_alike(_fit(options, _compute(), tmp_path, micro_batches), eager)
+
+
+def test_in_bfloat16_the_loss_goes_down_as_in_eager_steps(tmp_path: Path) -> None:
+    options = {"learning_rate": 1e-2}
+    (eager, _), (captured, _) = (
+        _fit(options, _compute(torch.bfloat16, captures=captures), tmp_path) for captures in (False, True)
+    )
+    first, last = captured.curve[0].train_loss, captured.curve[-1].train_loss
+    assert last < 0.9 * first
+    assert last == pytest.approx(eager.curve[-1].train_loss, rel=0.05)
+
+
+class _PausesAt:
+    """Pauses after a step, and notes when it asked to."""
+
+    asked = 0.0
+
+    def __init__(self, num_steps: int) -> None:
+        self._num_steps = num_steps
+
+    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
+        if num_steps >= self._num_steps:
+            self.asked = time.perf_counter()
+            raise Paused
+
+    def alive(self, patience_seconds: float = 0.0) -> None:
+        pass
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "ema_decay": 0.9, "augmentation": "shift, mixup"}])
+def test_paused_and_resumed_across_a_capture(tmp_path: Path, options: dict[str, Any]) -> None:
+    expected = _fit(options, _compute(), tmp_path)
+    start: State | None = None
+    for pause in (2, 9, 20):
+        with pytest.raises(Interruption) as interruption:
+            _fit(options, _compute(), tmp_path, start=start, watch=_PausesAt(pause))
+        assert interruption.value.num_steps == pause
+        write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
+        torch.manual_seed(99)
+        start = read_checkpoint(tmp_path / "checkpoint")
+    _assert_alike(_fit(options, _compute(), tmp_path, start=start), expected)
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(tmp_path: Path) -> None:
+    with pytest.raises(Interruption) as interruption:
+        _fit({"ema_decay": 0.9}, _compute(), tmp_path, watch=_PausesAt(20))
+    write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
+    network, recipe = small_network(), Recipe(batch_size=BATCH, learning_rate=1e-3, ema_decay=0.9)
+    cpu = Compute(torch.device("cpu"), torch.float32)
+    training = Training(network, recipe, digits_task(NUM_IMAGES, 60), Plan(EPOCHS, 1), EachOnce(NUM_IMAGES, 1), cpu)
+    training.load(read_checkpoint(tmp_path / "checkpoint"))
+    assert len(training.run(lambda record: None).curve) == EPOCHS
+
+
+def test_a_pause_takes_effect_within_a_second(tmp_path: Path) -> None:
+    watch = _PausesAt(25)
+    with pytest.raises(Interruption) as interruption:
+        _fit({}, _compute(), tmp_path, watch=watch)
+    write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
+    assert time.perf_counter() - watch.asked < 1.0
+
+
+def test_the_host_is_at_most_four_steps_ahead() -> None:
+    cycles = 30_000_000  # 15 ms and more, by the clock of the card.
+    torch.cuda._sleep(cycles)
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    torch.cuda._sleep(cycles)
+    torch.cuda.synchronize()
+    step_seconds = time.perf_counter() - started
+    run_ahead, started = RunAhead(torch.device("cuda")), time.perf_counter()
+    for _ in range(20):
+        torch.cuda._sleep(cycles)
+        run_ahead.step_queued()
+    assert time.perf_counter() - started >= 0.9 * 16 * step_seconds
+    torch.cuda.synchronize()
+
+
+def test_memory_comes_back_when_a_training_ends(tmp_path: Path) -> None:
+    compute = _compute()
+    for _ in range(2):
+        _fit({"ema_decay": 0.9}, compute, tmp_path)
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    for _ in range(5):
+        _fit({"ema_decay": 0.9}, compute, tmp_path)
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before + 2**22
+
+
+def test_what_cannot_be_captured_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.training import step as step_module
+
+    def looks(network: torch.nn.Module, name: str) -> Tensor:
+        return torch.zeros((), device="cuda") * float(next(network.parameters()).sum())
+
+    monkeypatch.setattr(step_module, "orthogonality_penalty", looks)
+    with pytest.raises(CaptureError, match="NAS_CUDA_GRAPHS=off"):
+        _fit({"orthogonality": "kernel"}, _compute(), tmp_path)
+
+
+def test_the_record_says_how_steps_were_taken() -> None:
+    assert _compute().describe().endswith("float32, captured steps")
+    assert _compute(captures=False).describe().endswith("float32, eager steps")
