@@ -25,13 +25,13 @@ _KEYS = 2**32
 def suits(inputs: Tensor) -> bool:
     """Whether the kernels may read it: bfloat16 [N, C, H, W] on the CPU, channels-last; and nothing is being traced."""
     return (
-        inputs.dtype == torch.bfloat16
+        not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+        and inputs.dtype == torch.bfloat16
         and inputs.device.type == "cpu"
         and inputs.ndim == 4
         and inputs.is_contiguous(memory_format=torch.channels_last)
         and inputs.numel() > 0
-        and type(inputs) in (Tensor, nn.Parameter)
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+        and type(inputs) is Tensor
     )
 
 
@@ -40,12 +40,12 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, inputs_NCHW: Tensor, activation: nn.Module | None = None) -> Tensor:
         """[N, C, H, W] to the same shape."""
-        is_batch = inputs_NCHW.shape[0] * inputs_NCHW.shape[2] * inputs_NCHW.shape[3] > 1
         name = _NAMES.get(type(activation))
-        # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
-        is_worth_it = inputs_NCHW.numel() >= _FEWEST or name not in ("identity", "relu")
-        if name and is_worth_it and is_batch and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
-            return self._activated(inputs_NCHW, name)
+        if name is not None and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
+            # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
+            is_worth_it = inputs_NCHW.numel() >= _FEWEST or name not in ("identity", "relu")
+            if is_worth_it and inputs_NCHW.numel() > self.num_features:
+                return self._activated(inputs_NCHW, name)
         outputs_NCHW = super().forward(inputs_NCHW)
         return outputs_NCHW if activation is None else activation(outputs_NCHW)
 
