@@ -49,7 +49,7 @@ BATCH, SHIFT = 128, 1
 TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5
 VALIDATION_IMAGES = 1024
 SECONDS_A_MEASUREMENT = 3.0
-MOST_BATCHES = 24
+FEWEST_BATCHES, MOST_BATCHES = 6, 24
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
 
 
@@ -174,12 +174,10 @@ def measure(
     architecture: Architecture, naive: Process, cores: list[Process], alone: Process, rounds: int
 ) -> Iterator[tuple[Speed, Speed, Speed]]:
     """Each round: the plain program, the trials side by side added up, and one alone."""
-    started = time.perf_counter()
-    naive.begin(Order(architecture, 2))
-    naive.speed()
-    # Long enough to measure, and no longer; at least three steps.
-    batches = 2 * SECONDS_A_MEASUREMENT / (time.perf_counter() - started)
-    order = Order(architecture, max(3, min(MOST_BATCHES, round(batches))))
+    for _ in range(2):  # Of the first epoch much is the start of the DataLoader's workers.
+        naive.begin(Order(architecture, FEWEST_BATCHES))
+        speed = naive.speed().train
+    order = Order(architecture, max(FEWEST_BATCHES, min(MOST_BATCHES, round(SECONDS_A_MEASUREMENT * speed / BATCH))))
     for place in range(rounds + 1):
         speeds = []
         for group in ([naive], cores, [alone]):
