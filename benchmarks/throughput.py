@@ -28,19 +28,14 @@ import torch
 from naive_loop import NaiveLoop
 from rich.console import Console
 from rich.table import Table
+from subjects import cost_of, drawn, load_task
 
 from nas.allocator import keep_memory
-from nas.data.loading import load_data
-from nas.data.normalization import Normalization
 from nas.data.sampling import EachOnce
-from nas.domains import RandomSuggester
 from nas.genome import Architecture, ReferenceArchitecture
 from nas.networks.build import build_network
-from nas.networks.cost import measure_cost
-from nas.outcome import Cost, EpochRecord
+from nas.outcome import EpochRecord
 from nas.recipe import Recipe
-from nas.space import Space
-from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.loop import Training
 from nas.training.task import Plan, Task
@@ -50,7 +45,6 @@ TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5
 VALIDATION_IMAGES = 1024
 SECONDS_A_MEASUREMENT = 3.0
 FEWEST_BATCHES, MOST_BATCHES = 6, 24
-SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Speed:
 class Process:
     """A program in a process of its own."""
 
-    def __init__(self, data: Path, threads: int, naive_workers: int | None) -> None:
+    def __init__(self, data: Path | None, threads: int, naive_workers: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         # Not a daemon: a DataLoader's workers are its children.
@@ -95,12 +89,12 @@ class Process:
         self._process.join()
 
 
-def serve(connection: Connection, data: Path, threads: int, naive_workers: int | None) -> None:
+def serve(connection: Connection, data: Path | None, threads: int, naive_workers: int | None) -> None:
     """Measure whatever is ordered; `naive_workers` of the plain program, or None for this project's."""
     torch.set_num_threads(threads)
     if naive_workers is None:
         keep_memory()
-    whole = load_task(data)
+    whole = load_task(data, MOST_BATCHES * BATCH, VALIDATION_IMAGES)
     last: tuple[Order, NaiveLoop] | None = None
     while (order := connection.recv()) is not None:
         torch.manual_seed(0)
@@ -128,34 +122,6 @@ def train_here(architecture: Architecture, task: Task) -> Speed:
     (record,) = records
     evaluation = record.seconds - len(task.train) / record.images_per_second
     return Speed(record.images_per_second, len(task.validation) / evaluation)
-
-
-def load_task(path: Path) -> Task:
-    """Real images, as many as the longest measurement shows."""
-    spec = DataSpec(
-        source="npz", path=str(path), max_train_images=MOST_BATCHES * BATCH, max_validation_images=VALIDATION_IMAGES
-    )
-    data = load_data(spec, Path("/tmp"))
-    return Task(data.train, data.validation, data.classes, Normalization.of(data.train.images))
-
-
-def drawn(per_family: int, most_params: int = 1_000_000) -> list[Architecture]:
-    """The first networks of each family that random draws from the space give."""
-    space = Space.load(SPACE)
-    found: dict[str, list[Architecture]] = {family: [] for family in space.families}
-    seed = 0
-    while any(len(architectures) < per_family for architectures in found.values()):
-        architecture = space.sample(RandomSuggester(seed)).architecture
-        seed += 1
-        of_family = found[architecture.family]
-        if len(of_family) < per_family and cost_of(architecture).params <= most_params:
-            of_family.append(architecture)
-    return [architecture for architectures in found.values() for architecture in architectures]
-
-
-def cost_of(architecture: Architecture) -> Cost:
-    """At EMNIST's size."""
-    return measure_cost(architecture, 1, 62, 28, 28)
 
 
 def bfloat16_peak() -> float:
@@ -189,7 +155,7 @@ def measure(
             yield speeds[0], speeds[1], speeds[2]
 
 
-def fastest_workers(data: Path, cores: int, architecture: Architecture) -> int:
+def fastest_workers(data: Path | None, cores: int, architecture: Architecture) -> int:
     """How many DataLoader workers suit the plain program here."""
     speeds = {}
     for workers in (0, 1, 2):
@@ -204,7 +170,7 @@ def fastest_workers(data: Path, cores: int, architecture: Architecture) -> int:
 def main() -> None:
     """Measure, print, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="an npz file of EMNIST ByClass")
+    parser.add_argument("data", nargs="?", type=Path, help="an npz file, as of EMNIST ByClass; random pixels without")
     parser.add_argument("--per-family", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write each round here")
