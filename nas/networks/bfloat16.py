@@ -40,12 +40,12 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, inputs_NCHW: Tensor, activation: nn.Module | None = None) -> Tensor:
         """[N, C, H, W] to the same shape."""
-        name = _NAMES.get(type(activation))
-        if name is not None and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
+        kind = _KINDS.get(type(activation))
+        if kind is not None and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
             # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
-            is_worth_it = inputs_NCHW.numel() >= _FEWEST or name not in ("identity", "relu")
+            is_worth_it = inputs_NCHW.numel() >= _FEWEST or kind not in (kernels.IDENTITY, kernels.RELU)
             if is_worth_it and inputs_NCHW.numel() > self.num_features:
-                return self._activated(inputs_NCHW, name)
+                return self._activated(inputs_NCHW, kind)
         outputs_NCHW = super().forward(inputs_NCHW)
         return outputs_NCHW if activation is None else activation(outputs_NCHW)
 
@@ -56,12 +56,12 @@ class BatchNorm(nn.BatchNorm2d):
         scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
         return scale_C, self.bias - self.running_mean * scale_C
 
-    def _activated(self, inputs_NCHW: Tensor, name: str) -> Tensor:
+    def _activated(self, inputs_NCHW: Tensor, kind: int) -> Tensor:
         if not self.training:
-            return _scaled(inputs_NCHW, *self.scale_and_shift(), name)
+            return _scaled(inputs_NCHW, *self.scale_and_shift(), kind)
         moments_2C = np.empty((2, self.num_features))
         outputs_NCHW: Tensor = _NormalizeAndActivate.apply(
-            inputs_NCHW, self.weight, self.bias, self.eps, name, moments_2C
+            inputs_NCHW, self.weight, self.bias, self.eps, kind, moments_2C
         )
         self._remember(moments_2C, inputs_NCHW.numel() // self.num_features)
         return outputs_NCHW
@@ -83,7 +83,7 @@ class LeakyReLU(nn.LeakyReLU):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, "leaky_relu") if suits(inputs) else super().forward(inputs)
+        return _activated(inputs, kernels.LEAKY_RELU) if suits(inputs) else super().forward(inputs)
 
 
 class SiLU(nn.SiLU):
@@ -91,7 +91,7 @@ class SiLU(nn.SiLU):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, "silu") if suits(inputs) else super().forward(inputs)
+        return _activated(inputs, kernels.SILU) if suits(inputs) else super().forward(inputs)
 
 
 class GELU(nn.GELU):
@@ -99,11 +99,12 @@ class GELU(nn.GELU):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, "gelu") if suits(inputs) else super().forward(inputs)
+        return _activated(inputs, kernels.GELU) if suits(inputs) else super().forward(inputs)
 
 
-_NAMES: dict[type, str] = {
-    type(None): "identity", nn.ReLU: "relu", LeakyReLU: "leaky_relu", SiLU: "silu", GELU: "gelu",
+_KINDS: dict[type, int] = {
+    type(None): kernels.IDENTITY, nn.ReLU: kernels.RELU, LeakyReLU: kernels.LEAKY_RELU, SiLU: kernels.SILU,
+    GELU: kernels.GELU,
 }  # fmt: skip
 
 
@@ -129,43 +130,49 @@ class _NormalizeAndActivate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs_NCHW: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float, name: str,
+        ctx: Any, inputs_NCHW: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float, kind: int,
         moments_2C: NDArray[np.float64],
     ) -> Tensor:  # fmt: skip
         outputs_NCHW = torch.empty_like(inputs_NCHW)
-        kernels.normalize(
-            kernels.FUNCTIONS[name], _rows(inputs_NCHW), _array(weight_C), _array(bias_C), eps, _rows(outputs_NCHW),
-            moments_2C,
-        )  # fmt: skip
+        rows = _rows(inputs_NCHW)
+        kernels.measure(rows, moments_2C)
+        constants = kernels.normalizing(moments_2C, _array(weight_C), _array(bias_C), eps)
+        kernels.SCALE[kind](rows, *constants, _rows(outputs_NCHW))
         ctx.save_for_backward(inputs_NCHW, weight_C, bias_C)
-        ctx.moments_2C, ctx.eps, ctx.name = moments_2C, eps, name
+        ctx.moments_2C, ctx.eps, ctx.kind = moments_2C, eps, kind
         return outputs_NCHW
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs_NCHW, weight_C, bias_C = ctx.saved_tensors
-        results = torch.empty_like(inputs_NCHW), torch.empty_like(weight_C), torch.empty_like(bias_C)
+        of_inputs, of_weight, of_bias = (torch.empty_like(tensor) for tensor in ctx.saved_tensors)
+        rows, result_rows = _rows(inputs_NCHW), _rows(of_inputs)
+        weight, moments_2C = _array(weight_C), ctx.moments_2C
+        sums_L, products_L = np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32)
+        constants = kernels.normalizing(moments_2C, weight, _array(bias_C), ctx.eps)
+        kernels.SCALE_BACKWARD[ctx.kind](
+            _rows(_suited(gradients[0])), rows, *constants, result_rows, sums_L, products_L
+        )
         kernels.normalize_backward(
-            kernels.SLOPES[ctx.name], _rows(_suited(gradients[0])), _rows(inputs_NCHW), _array(weight_C),
-            _array(bias_C), ctx.eps, ctx.moments_2C, _rows(results[0]), _array(results[1]), _array(results[2]),
-        )  # fmt: skip
-        return *results, None, None, None
+            result_rows, rows, moments_2C, weight, ctx.eps, sums_L, products_L, _array(of_weight), _array(of_bias)
+        )
+        return of_inputs, of_weight, of_bias, None, None, None
 
 
 class _Activate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, name: str) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, kind: int) -> Tensor:
         outputs = torch.empty_like(inputs)
-        kernels.activate(kernels.FUNCTIONS[name], _flat(inputs), _flat(outputs))
+        kernels.ACTIVATE[kind](_flat(inputs), _flat(outputs))
         ctx.save_for_backward(inputs)
-        ctx.name = name
+        ctx.kind = kind
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (inputs,) = ctx.saved_tensors
         results = torch.empty_like(inputs)
-        kernels.activate_backward(kernels.SLOPES[ctx.name], _flat(_suited(gradients[0])), _flat(inputs), _flat(results))
+        kernels.ACTIVATE_BACKWARD[ctx.kind](_flat(_suited(gradients[0])), _flat(inputs), _flat(results))
         return results, None
 
 
@@ -193,14 +200,14 @@ class _AddNoise(torch.autograd.Function):
         return gradients[0], None, None
 
 
-def _activated(inputs: Tensor, name: str) -> Tensor:
-    outputs: Tensor = _Activate.apply(inputs, name)
+def _activated(inputs: Tensor, kind: int) -> Tensor:
+    outputs: Tensor = _Activate.apply(inputs, kind)
     return outputs
 
 
-def _scaled(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, name: str) -> Tensor:
+def _scaled(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, kind: int) -> Tensor:
     outputs_NCHW = torch.empty_like(inputs_NCHW)
-    kernels.scale(kernels.FUNCTIONS[name], _rows(inputs_NCHW), _array(scale_C), _array(shift_C), _rows(outputs_NCHW))
+    kernels.SCALE[kind](_rows(inputs_NCHW), _array(scale_C), _array(shift_C), _rows(outputs_NCHW))
     return outputs_NCHW
 
 

@@ -11,7 +11,7 @@ tensor, each L numbers long and as many whole pixels; so constants of the channe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
@@ -19,10 +19,25 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.uint16]
 Constants = NDArray[np.float32]
-Function = Callable[[Any], Any]
+Moments = NDArray[np.float64]
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
-# fastmath allows sums in any order, which vector instructions need; infinities and NaN keep their meaning.
-_compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+
+def _compiled(function: Compiled) -> Compiled:
+    """Compiled at the first call; kept on disk where a folder for that can be written."""
+    # Sums in any order, which vector instructions need; infinities and NaN keep their meaning.
+    options: dict[str, Any] = {
+        "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+    }  # fmt: skip
+    compiled: Compiled
+    try:
+        compiled = njit(**options, cache=True)(function)
+    except RuntimeError:
+        compiled = njit(**options)(function)
+    return compiled
+
+
+IDENTITY, RELU, LEAKY_RELU, SILU, GELU = range(5)
 _HALF = np.uint32(16)
 _ONE = np.uint32(1)
 _ROUND = np.uint32(0x7FFF)
@@ -65,47 +80,6 @@ def _exp(number: np.float32) -> Any:
 
 
 @_compiled
-def _identity(z: np.float32) -> Any:
-    return z
-
-
-@_compiled
-def _identity_slope(z: np.float32) -> Any:
-    return _UNIT
-
-
-@_compiled
-def _relu(z: np.float32) -> Any:
-    return _ZERO if z < _ZERO else z  # NaN stays NaN, as `max` would not keep it.
-
-
-@_compiled
-def _relu_slope(z: np.float32) -> Any:
-    return _UNIT if z > _ZERO else _ZERO
-
-
-@_compiled
-def _leaky_relu(z: np.float32) -> Any:
-    return _SLOPE * z if z < _ZERO else z
-
-
-@_compiled
-def _leaky_relu_slope(z: np.float32) -> Any:
-    return _UNIT if z > _ZERO else _SLOPE
-
-
-@_compiled
-def _silu(z: np.float32) -> Any:
-    return z / (_UNIT + _exp(-z))
-
-
-@_compiled
-def _silu_slope(z: np.float32) -> Any:
-    sigmoid = _UNIT / (_UNIT + _exp(-z))
-    return sigmoid * (_UNIT + z * (_UNIT - sigmoid))
-
-
-@_compiled
 def _normal_cdf(z: np.float32, bell: np.float32) -> Any:
     """Φ(z), given exp(-z² / 2)."""
     t = _UNIT / (_UNIT + _E[0] * _SQRT_HALF * abs(z))
@@ -114,117 +88,159 @@ def _normal_cdf(z: np.float32, bell: np.float32) -> Any:
 
 
 @_compiled
-def _gelu(z: np.float32) -> Any:
-    return z * _normal_cdf(z, _exp(-_HALF_UNIT * z * z))
+def _function(kind: int, z: np.float32) -> Any:
+    if kind == RELU:
+        return _ZERO if z < _ZERO else z  # NaN stays NaN, which `max` would not keep.
+    if kind == LEAKY_RELU:
+        return _SLOPE * z if z < _ZERO else z
+    if kind == SILU:
+        return z / (_UNIT + _exp(-z))
+    if kind == GELU:
+        return z * _normal_cdf(z, _exp(-_HALF_UNIT * z * z))
+    return z
 
 
 @_compiled
-def _gelu_slope(z: np.float32) -> Any:
-    bell = _exp(-_HALF_UNIT * z * z)
-    return _normal_cdf(z, bell) + z * _DENSITY * bell
+def _slope(kind: int, z: np.float32) -> Any:
+    if kind == RELU:
+        return _UNIT if z > _ZERO else _ZERO
+    if kind == LEAKY_RELU:
+        return _UNIT if z > _ZERO else _SLOPE
+    if kind == SILU:
+        sigmoid = _UNIT / (_UNIT + _exp(-z))
+        return sigmoid * (_UNIT + z * (_UNIT - sigmoid))
+    if kind == GELU:
+        bell = _exp(-_HALF_UNIT * z * z)
+        return _normal_cdf(z, bell) + z * _DENSITY * bell
+    return _UNIT
 
 
-FUNCTIONS = {"identity": _identity, "relu": _relu, "leaky_relu": _leaky_relu, "silu": _silu, "gelu": _gelu}
-SLOPES = {
-    "identity": _identity_slope,
-    "relu": _relu_slope,
-    "leaky_relu": _leaky_relu_slope,
-    "silu": _silu_slope,
-    "gelu": _gelu_slope,
-}
+# A compiled function for each activation: numbers of the enclosing function are constants to the compiler, and, unlike
+# functions, do not keep it from storing what it made.
+
+
+def _activate_with(kind: int) -> Callable[[Numbers, Numbers], None]:
+    @_compiled
+    def activate(inputs: Numbers, outputs: Numbers) -> None:
+        """outputs = f(inputs); both flat."""
+        for place in range(inputs.shape[0]):
+            outputs[place] = _narrow(_function(kind, _wide(inputs[place])))
+
+    return activate
+
+
+def _activate_backward_with(kind: int) -> Callable[[Numbers, Numbers, Numbers], None]:
+    @_compiled
+    def activate_backward(gradients: Numbers, inputs: Numbers, results: Numbers) -> None:
+        """results = gradients · f'(inputs); all flat."""
+        for place in range(inputs.shape[0]):
+            results[place] = _narrow(_wide(gradients[place]) * _slope(kind, _wide(inputs[place])))
+
+    return activate_backward
+
+
+def _scale_with(kind: int) -> Callable[[Numbers, Constants, Constants, Numbers], None]:
+    @_compiled
+    def scale(inputs: Numbers, scale_C: Constants, shift_C: Constants, outputs: Numbers) -> None:
+        """outputs = f(inputs · scale + shift); both [R, L]."""
+        factor_L, summand_L = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
+        for row in range(inputs.shape[0]):
+            for place in range(inputs.shape[1]):
+                z = _wide(inputs[row, place]) * factor_L[place] + summand_L[place]
+                outputs[row, place] = _narrow(_function(kind, z))
+
+    return scale
+
+
+def _scale_backward_with(
+    kind: int,
+) -> Callable[[Numbers, Numbers, Constants, Constants, Numbers, Constants, Constants], None]:
+    @_compiled
+    def scale_backward(
+        gradients: Numbers, inputs: Numbers, scale_C: Constants, shift_C: Constants, results: Numbers,
+        sums_L: Constants, products_L: Constants,
+    ) -> None:  # fmt: skip
+        """results = gradients · f'(inputs · scale + shift); with their sums, and those of results · inputs."""
+        factor_L, summand_L = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
+        for row in range(inputs.shape[0]):
+            for place in range(inputs.shape[1]):
+                number = _wide(inputs[row, place])
+                slope = _slope(kind, number * factor_L[place] + summand_L[place])
+                gradient = _wide(gradients[row, place]) * slope
+                sums_L[place] += gradient
+                products_L[place] += gradient * number
+                results[row, place] = _narrow(gradient)
+
+    return scale_backward
+
+
+_KINDS = range(5)
+ACTIVATE = [_activate_with(kind) for kind in _KINDS]
+ACTIVATE_BACKWARD = [_activate_backward_with(kind) for kind in _KINDS]
+SCALE = [_scale_with(kind) for kind in _KINDS]
+SCALE_BACKWARD = [_scale_backward_with(kind) for kind in _KINDS]
 
 
 @_compiled
-def activate(function: Function, inputs: Numbers, outputs: Numbers) -> None:
-    """outputs = f(inputs); both flat."""
-    for place in range(inputs.shape[0]):
-        outputs[place] = _narrow(function(_wide(inputs[place])))
-
-
-@_compiled
-def activate_backward(slope: Function, gradients: Numbers, inputs: Numbers, results: Numbers) -> None:
-    """results = gradients · f'(inputs); all flat."""
-    for place in range(inputs.shape[0]):
-        results[place] = _narrow(_wide(gradients[place]) * slope(_wide(inputs[place])))
-
-
-@_compiled
-def scale(function: Function, inputs: Numbers, scale_C: Constants, shift_C: Constants, outputs: Numbers) -> None:
-    """outputs = f(inputs · scale + shift); both [R, L]."""
-    factor, summand = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            outputs[row, place] = _narrow(function(_wide(inputs[row, place]) * factor[place] + summand[place]))
-
-
-@_compiled
-def normalize(
-    function: Function, inputs: Numbers, weight_C: Constants, bias_C: Constants, eps: float, outputs: Numbers,
-    moments_2C: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """outputs = f(normalised inputs); both [R, L].
-
-    Args:
-        moments_2C: Mean and population variance are written here.
-    """
+def measure(inputs: Numbers, moments_2C: Moments) -> None:
+    """Mean and population variance of each channel of [R, L]."""
     sums, squares = np.zeros(inputs.shape[1], np.float32), np.zeros(inputs.shape[1], np.float32)
     for row in range(inputs.shape[0]):
         for place in range(inputs.shape[1]):
             number = _wide(inputs[row, place])
             sums[place] += number
             squares[place] += number * number
-    channels = len(weight_C)
+    channels = moments_2C.shape[1]
     num_pixels = inputs.size / channels
-    scale_C, shift_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for channel in range(channels):
         mean = sums[channel::channels].astype(np.float64).sum() / num_pixels
         mean_square = squares[channel::channels].astype(np.float64).sum() / num_pixels
-        variance = max(mean_square - mean * mean, 0.0)
-        moments_2C[0, channel], moments_2C[1, channel] = mean, variance
-        factor = weight_C[channel] / np.sqrt(variance + eps)
-        scale_C[channel], shift_C[channel] = factor, bias_C[channel] - mean * factor
-    scale(function, inputs, scale_C, shift_C, outputs)
+        moments_2C[0, channel], moments_2C[1, channel] = mean, max(mean_square - mean * mean, 0.0)
+
+
+@_compiled
+def normalizing(moments_2C: Moments, weight_C: Constants, bias_C: Constants, eps: float) -> tuple[Constants, Constants]:
+    """The scale and the shift of each channel that normalise it and apply weight and bias."""
+    scale_C, shift_C = np.empty(len(weight_C), np.float32), np.empty(len(weight_C), np.float32)
+    for channel in range(len(weight_C)):
+        factor = weight_C[channel] / np.sqrt(moments_2C[1, channel] + eps)
+        scale_C[channel], shift_C[channel] = factor, bias_C[channel] - moments_2C[0, channel] * factor
+    return scale_C, shift_C
 
 
 @_compiled
 def normalize_backward(
-    slope: Function, gradients: Numbers, inputs: Numbers, weight_C: Constants, bias_C: Constants, eps: float,
-    moments_2C: NDArray[np.float64], results: Numbers, of_weight_C: Constants, of_bias_C: Constants,
+    results: Numbers, inputs: Numbers, moments_2C: Moments, weight_C: Constants, eps: float, sums_L: Constants,
+    products_L: Constants, of_weight_C: Constants, of_bias_C: Constants,
 ) -> None:  # fmt: skip
-    """Gradients of `normalize`; the arrays of numbers are [R, L].
+    """Gradients behind the activation become those of the inputs, in place; [R, L].
 
-    With z the normalised inputs and g the gradients times f', the inputs' are scale · (g - mean(g) - z · mean(g · z)).
-    g is kept in the results until its means are known.
+    With z the normalised inputs and g the gradients: scale · (g - mean(g) - z · mean(g · z)).
+
+    Args:
+        sums_L: As `scale_backward` gives them, like the products.
+        of_weight_C: The weight's gradient is written here, and the bias's likewise.
     """
     channels = len(weight_C)
-    scale_C, shift_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    for channel in range(channels):
-        factor = weight_C[channel] / np.sqrt(moments_2C[1, channel] + eps)
-        scale_C[channel], shift_C[channel] = factor, bias_C[channel] - moments_2C[0, channel] * factor
-    factor_L, summand_L = _repeated(scale_C, inputs), _repeated(shift_C, inputs)
-    sums, products = np.zeros(inputs.shape[1], np.float32), np.zeros(inputs.shape[1], np.float32)
-    for row in range(inputs.shape[0]):
-        for place in range(inputs.shape[1]):
-            number = _wide(inputs[row, place])
-            gradient = _wide(gradients[row, place]) * slope(number * factor_L[place] + summand_L[place])
-            sums[place] += gradient
-            products[place] += gradient * number
-            results[row, place] = _narrow(gradient)
     num_pixels = inputs.size / channels
+    scale_C = np.empty(channels, np.float32)
     input_C, constant_C = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for channel in range(channels):
         mean, inverse_std = moments_2C[0, channel], 1.0 / np.sqrt(moments_2C[1, channel] + eps)
-        of_bias = sums[channel::channels].astype(np.float64).sum()
-        of_weight = (products[channel::channels].astype(np.float64).sum() - mean * of_bias) * inverse_std
+        of_bias = sums_L[channel::channels].astype(np.float64).sum()
+        of_weight = (products_L[channel::channels].astype(np.float64).sum() - mean * of_bias) * inverse_std
         of_bias_C[channel], of_weight_C[channel] = of_bias, of_weight
         factor = weight_C[channel] * inverse_std
         of_input = -factor * inverse_std * of_weight / num_pixels
-        input_C[channel], constant_C[channel] = of_input, -factor * of_bias / num_pixels - of_input * mean
-    input_L, constant_L = _repeated(input_C, inputs), _repeated(constant_C, inputs)
+        scale_C[channel], input_C[channel] = factor, of_input
+        constant_C[channel] = -factor * of_bias / num_pixels - of_input * mean
+    scale_L, input_L, constant_L = (
+        _repeated(scale_C, inputs), _repeated(input_C, inputs), _repeated(constant_C, inputs),
+    )  # fmt: skip
     for row in range(inputs.shape[0]):
         for place in range(inputs.shape[1]):
             results[row, place] = _narrow(
-                _wide(results[row, place]) * factor_L[place]
+                _wide(results[row, place]) * scale_L[place]
                 + _wide(inputs[row, place]) * input_L[place]
                 + constant_L[place]
             )
