@@ -107,18 +107,19 @@ class SamplerSpec(Value):
     """How genomes are proposed.
 
     Attributes:
-        startup_trials: Random genomes before the sampler learns; each family is among them.
+        name: `forest` learns from every curve (`nas.search.forest`); `tpe` and `nsga2` are optuna's.
+        startup_trials: Genomes before the sampler learns: the smallest of each family, then random ones.
     """
 
-    name: Literal["tpe", "nsga2", "random"] = "tpe"
-    startup_trials: Annotated[int, Field(ge=0)] = 24
+    name: Literal["forest", "tpe", "nsga2", "random"] = "forest"
+    startup_trials: Annotated[int, Field(ge=0)] = 6
 
 
 class EarlyStoppingSpec(Value):
     """Whether a trial is stopped that falls behind others of its size or smaller (`nas.search.rungs` says when).
 
     Attributes:
-        reduction: η. A trial that is dominated goes on if its macro-F1 is among the best 1/η; also the factor between
+        reduction: η. A trial that is far behind goes on if its macro-F1 is among the best 1/η; also the factor between
             one comparison's epoch and the next one's.
         grace_epochs: The first comparison's epoch; default: 1/η² of the budget's epochs, rounded up.
     """

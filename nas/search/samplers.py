@@ -1,21 +1,27 @@
-"""Optuna's samplers by the names that a study file uses."""
+"""Samplers by the names that a study file uses."""
 
 from __future__ import annotations
 
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from typing_extensions import assert_never
 
-from nas.study_spec import SamplerSpec
+from nas.study_spec import StudySpec
 
 
-def make_sampler(spec: SamplerSpec) -> BaseSampler:
+def make_sampler(spec: StudySpec) -> BaseSampler:
     """A sampler of its own for each worker; unseeded, since workers with one seed repeat each other's proposals."""
-    match spec.name:
+    startup_trials = spec.sampler.startup_trials
+    match spec.sampler.name:
+        case "forest":
+            # Here, since scikit-learn takes as long to start as the rest of a command.
+            from nas.search.forest import ForestSampler
+
+            return ForestSampler(spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params)
         case "tpe":
-            return TPESampler(n_startup_trials=spec.startup_trials)
+            return TPESampler(n_startup_trials=startup_trials)
         case "nsga2":
-            return NSGAIISampler(population_size=max(2, spec.startup_trials))
+            return NSGAIISampler(population_size=max(2, startup_trials))
         case "random":
             return RandomSampler()
         case _:
-            assert_never(spec.name)
+            assert_never(spec.sampler.name)

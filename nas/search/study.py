@@ -18,6 +18,7 @@ from nas.errors import StudyError
 from nas.facts import DataFacts
 from nas.genome import Genome, ReferenceArchitecture
 from nas.outcome import Cost, EpochRecord
+from nas.search.beginning import first_parameters
 from nas.search.outage import through_outages
 from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.samplers import make_sampler
@@ -50,7 +51,7 @@ class SearchStudy:
     def create(cls, storage: Storage, spec: StudySpec, facts: DataFacts) -> SearchStudy:
         """Create a study, or open the one of that name if its specification is the same.
 
-        A new study starts with one genome of each family, so that none is missed by chance.
+        A new study starts with a small genome of each family, so that none is missed by chance.
 
         Raises:
             StudyError: A study of that name exists with another specification, or its data have changed.
@@ -65,8 +66,8 @@ class SearchStudy:
                 study.set_user_attr("facts", json.dumps(asdict(facts)))
                 # In lines, for the dashboard's page would else be as wide as the whole specification.
                 study.set_user_attr("spec", spec.model_dump_json(indent=1))
-                for family in spec.space.families:
-                    study.enqueue_trial({"family": family})
+                for parameters in first_parameters(spec.space):
+                    study.enqueue_trial(parameters)
         opened = cls.open(storage, spec.name)
         differences = opened.spec.differences(spec) or opened.facts.differences(facts)
         if differences:
@@ -99,7 +100,7 @@ class SearchStudy:
             facts = DataFacts.from_json(attributes["facts"])
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
-        study.sampler = make_sampler(spec.sampler)
+        study.sampler = make_sampler(spec)
         return cls(storage, study, spec, facts)
 
     @property
@@ -152,7 +153,7 @@ class SearchStudy:
         windowed = rdb if isinstance(rdb, WindowedStorage) else None
         if windowed is not None and len(self._study.get_trials(deepcopy=False)) > 2 * windowed.window:
             # A worker that goes on for long has seen more than a window by now.
-            self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec.sampler))
+            self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec))
         with windowed.read_once() if windowed is not None else contextlib.nullcontext():
             trial = self._study.ask()
             return OpenTrial(trial, self.spec.space.sample(trial))

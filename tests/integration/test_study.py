@@ -79,7 +79,7 @@ def test_another_specification_is_refused_with_every_difference(storage: Storage
     assert str(caught.value).splitlines()[1:] == [
         "  budget.max_params: None there, 5000 here",
         "  data.seed: 0 there, 3 here",
-        "  sampler.name: tpe there, random here",
+        "  sampler.name: forest there, random here",
     ]
     assert SearchStudy.open(storage, "tiny").spec == tiny_spec()
 

@@ -51,7 +51,7 @@ def test_a_study_holds_its_search_space_and_survives_json(tmp_path: Path) -> Non
 
 def test_defaults(tmp_path: Path) -> None:
     spec = StudySpec.load(_write(tmp_path))
-    assert (spec.sampler.name, spec.training.precision, spec.baseline.network) == ("tpe", "auto", "resnet18")
+    assert (spec.sampler.name, spec.training.precision, spec.baseline.network) == ("forest", "auto", "resnet18")
     assert (spec.data.validation_fraction, spec.budget.max_params) == (0.15, None)
     stopping = spec.early_stopping
     assert (stopping.enabled, stopping.reduction, stopping.grace_epochs) == (True, 3, None)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FixedTrial
+
+from nas.domains import RandomSuggester
+from nas.networks.cost import count_params
+from nas.search.beginning import first_parameters
+from nas.space import Space
+from tests.tiny_study import SPACE
+
+SPACES = Path(__file__).parents[3] / "search_spaces"
+
+
+@pytest.mark.parametrize("path", sorted(SPACES.glob("*.toml")), ids=lambda path: path.stem)
+def test_each_family_begins_with_a_network_that_hardly_a_random_one_is_smaller_than(path: Path) -> None:
+    space = Space.load(path)
+    smallest = {}
+    for parameters in first_parameters(space):
+        architecture = space.sample(FixedTrial(parameters)).architecture
+        smallest[architecture.family] = count_params(architecture, 1, 10)
+    assert list(smallest) == list(space.families)
+    for seed in range(60):
+        architecture = space.sample(RandomSuggester(seed)).architecture
+        assert count_params(architecture, 1, 10) >= smallest[architecture.family]
+
+
+def test_the_recipe_is_a_middling_one() -> None:
+    space = Space.parse(
+        {
+            **SPACE,
+            "recipe": {
+                "loss": ["focal", "cross_entropy"],
+                "gamma": {"low": 1.0, "high": 3.0, "step": 0.5},
+                "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+                "batch_size": {"low": 16, "high": 48, "step": 8},
+                "weight_decay": [0.1, 0.001, 0.01],
+            },
+        },
+        "middling",
+    )
+    recipe = space.sample(FixedTrial(first_parameters(space)[0])).recipe
+    assert (recipe.loss.name, recipe.loss.gamma) == ("focal", 2.0)
+    assert recipe.learning_rate == pytest.approx(1e-3)
+    assert (recipe.batch_size, recipe.weight_decay) == (32, 0.01)
+
+
+def test_an_asked_trial_takes_them_whole() -> None:
+    space = Space.load(SPACES / "small_cnn.toml")
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    expected = first_parameters(space)
+    for parameters in expected:
+        study.enqueue_trial(parameters)
+    for parameters in expected:
+        trial = study.ask()
+        space.sample(trial)
+        assert trial.params == parameters
