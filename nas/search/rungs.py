@@ -4,7 +4,7 @@ At a rung, which is an epoch, a trial is compared with the trials that stood the
 ways to be good, so a trial is never stopped for its macro-F1 alone: it has to be dominated, by a trial that is no
 larger and already better. A small network with a poor score is safe from every larger one, and what is on the front
 of its rung goes on. Who is dominated goes on all the same while its macro-F1 is among the best of the networks of its
-size or smaller, since curves cross.
+size or smaller, or not far behind the best of them, since curves cross.
 
 Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020 (ASHA; here its stopping form,
 in which nobody is paused); Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from nas.recipe import Recipe
 from nas.search.front import Objectives
 from nas.study_spec import StudySpec
+
+FAR_BEHIND = 0.5
+"""Share of the best macro-F1 of its size or smaller that saves a trial."""
 
 
 def rung_epochs(epochs: int, grace: int, reduction: int) -> tuple[int, ...]:
@@ -71,17 +74,19 @@ def dominates(one: Objectives, other: Objectives) -> bool:
 def falls_behind(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
     """Whether a trial is to be stopped at a rung.
 
-    It is stopped where some trial of its size or smaller dominates it and it is not in the best 1/η of all those by
-    macro-F1, itself counted. That share is rounded up, and there is none of fewer than η: the second of two is half
-    of all that is known, and noise.
+    It is stopped where some trial of its size or smaller dominates it by far, with more than twice its macro-F1, and
+    it is not in the best 1/η of all those by macro-F1, itself counted. That share is rounded up, and there is none of
+    fewer than η: the second of two is half of all that is known, and noise. A sampler that has learned proposes what is
+    nearly alike, and who is first among those after a few epochs says little of the end.
 
     Args:
         own: Its macro-F1 at the rung, and its size.
         peers: Those of the other trials of its group at the same rung; larger ones have no say.
         reduction: η.
     """
-    no_larger = [peer for peer in peers if peer.log10_params <= own.log10_params]
+    no_larger = [peer.macro_f1 for peer in peers if peer.log10_params <= own.log10_params]
     num_compared = 1 + len(no_larger)
-    # Whoever is before it is no larger and better: a trial that nothing dominates is first.
-    rank = 1 + sum(peer.macro_f1 > own.macro_f1 for peer in no_larger)
-    return num_compared >= reduction and rank > -(-num_compared // reduction)
+    if num_compared < reduction or own.macro_f1 >= FAR_BEHIND * max(no_larger):
+        return False
+    rank = 1 + sum(macro_f1 > own.macro_f1 for macro_f1 in no_larger)
+    return rank > -(-num_compared // reduction)

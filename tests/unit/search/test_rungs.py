@@ -78,6 +78,9 @@ def _at(macro_f1: float, log10_params: float = 5.0) -> Objectives:
         (_at(0.1), [_at(0.9), _at(0.8), _at(0.04)], True),
         (_at(0.1), [_at(0.9, 5.1), _at(0.9, 6.0), _at(0.8, 7.0)], False),  # Larger ones have no say.
         (_at(0.1), [_at(0.9, 4.0), _at(0.8, 3.0)], True),
+        (_at(0.45), [_at(0.9), _at(0.8), _at(0.7)], False),  # Half of the best is not far behind.
+        (_at(0.44), [_at(0.9), _at(0.8), _at(0.7)], True),
+        (_at(0.44), [_at(0.9, 5.1), _at(0.8), _at(0.7)], False),  # The best of those no larger.
         (_at(0.5), [_at(0.5), _at(0.5), _at(0.5)], False),  # Equals dominate nobody,
         (_at(0.5), [_at(0.5, 4.0)] * 3, False),  # and who is dominated by size alone is among the best.
     ],
