@@ -5,10 +5,11 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults test-browser test-compose check clean
+.PHONY: help install demo bench test test-faults test-browser test-compose check clean
 
 help:
 	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
+	@echo "make bench   speed of training and of searches as ratios, on a machine at rest (15 minutes on two cores)"
 	@echo "make test    the whole test suite"
 	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
 	@echo "make test-browser  the dashboard in Chromium, and behind nginx; both must be installed"
@@ -27,6 +28,14 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	PATH="$(CURDIR)/$(RUN):$$PATH" ./demo.sh
+
+bench: $(STAMP)
+	$(RUN)/python -W ignore benchmarks/throughput.py --per-family 1 --rounds 1 $(BENCH_DATA)
+	$(RUN)/python -W ignore benchmarks/layers.py
+	OMP_NUM_THREADS=1 $(RUN)/python -W ignore benchmarks/search_efficiency.py benchmarks/tables/digits.jsonl.xz \
+		--methods service --share 0.34 --seeds 10
+	OMP_NUM_THREADS=1 $(RUN)/python -W ignore benchmarks/search_efficiency.py benchmarks/tables/emnist.jsonl.xz \
+		--methods service --share 0.34 --seeds 10
 
 test: $(STAMP)
 	$(RUN)/python -m pytest $(PYTEST_ARGS)
