@@ -22,7 +22,7 @@ from nas.search.standings import Standing, Standings
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
-from nas.study_spec import StudySpec
+from nas.study_spec import SamplerSpec, StudySpec
 from nas.worker.events import Notice, TrialEnded, TrialReused
 from nas.worker.messages import Paused, Resumed, Train
 from nas.worker.rung_watch import RungWatch
@@ -135,10 +135,12 @@ def test_of_twins_the_one_that_was_trained_to_the_end_counts(rig: MakeRig) -> No
     assert made.slots.twin(trial.genome.key) == trial.trial_id
 
 
-def test_a_sampler_learns_from_a_search_in_which_most_trials_are_stopped(rig: MakeRig) -> None:
+@pytest.mark.parametrize("sampler", ["forest", "tpe", "nsga2"])
+def test_a_sampler_learns_from_a_search_in_which_most_trials_are_stopped(rig: MakeRig, sampler: str) -> None:
     """Optuna's own pruning refuses two objectives, and values on the way make TPE crash."""
-    made = rig(stopping_spec(trials=24))
-    made.run(ScriptedTrainer(slowly(0.5, 0.6, *(0.4 - 0.01 * number for number in range(22)))))
+    spec = stopping_spec(trials=24)
+    made = rig(spec.model_copy(update={"sampler": SamplerSpec(name=sampler, startup_trials=4)}))
+    made.run(ScriptedTrainer(slowly(0.5, 0.6, *(0.25 - 0.01 * number for number in range(22)))))
     states = [record.state for record in made.records()]
     assert len(states) == 24
     assert states.count("PRUNED") > 12
