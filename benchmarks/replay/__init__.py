@@ -1,0 +1,1 @@
+"""Searches replayed on a table of trainings."""

@@ -1,0 +1,43 @@
+"""The searches that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from nas.search.beginning import first_parameters
+from nas.search.forest import ForestSampler
+from nas.study_spec import SamplerSpec
+from replay.simulation import Method, Rungs
+from replay.table import Table
+
+PLAIN = [
+    Method("random", lambda seed, table: RandomSampler(seed=seed)),
+    Method("nsga2", lambda seed, table: NSGAIISampler(seed=seed)),
+    Method("tpe", lambda seed, table: TPESampler(seed=seed)),
+]
+"""As a user would write them: every trial in full."""
+
+
+def _forest(seed: int, table: Table) -> BaseSampler:
+    """As `nas.search.samplers` makes it, with a seed."""
+    return ForestSampler(table.space, startup_trials=SamplerSpec().startup_trials, seed=seed)
+
+
+SERVICE = Method(
+    "service", _forest, first=lambda table: first_parameters(table.space), reuses=True, rungs=Rungs()
+)  # fmt: skip
+"""As a study does by default."""
+
+WITHOUT = [
+    replace(SERVICE, name="every trial in full", rungs=None),
+    replace(SERVICE, name="families, then random", first=lambda table: [{"family": f} for f in table.space.families]),
+    replace(
+        SERVICE,
+        name="tpe for the forest",
+        sampler=lambda seed, table: TPESampler(n_startup_trials=SamplerSpec().startup_trials, seed=seed),
+    ),
+    replace(SERVICE, name="random for the forest", sampler=lambda seed, table: RandomSampler(seed=seed)),
+]
+"""The service with one thing taken from it."""

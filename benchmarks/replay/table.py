@@ -1,0 +1,106 @@
+"""A table of trainings: every genome of a space with its curve, as `make_table.py` wrote it."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.genome import Genome
+from nas.search.front import Objectives
+from nas.search.rungs import comparable_group
+from nas.space import Space
+from nas.study_spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Training:
+    """One genome, trained in full.
+
+    Attributes:
+        genome: Its canonical JSON.
+        macro_f1: After each epoch.
+        seconds: Since the training began, after each epoch.
+        total_seconds: With what comes after the last epoch.
+    """
+
+    key: str
+    genome: str
+    family: str
+    group: str
+    params: int
+    flops: int
+    macro_f1: tuple[float, ...]
+    seconds: tuple[float, ...]
+    final_f1: float
+    total_seconds: float
+
+    def standing(self, epoch: int) -> Objectives:
+        """Its objectives as seen after an epoch, counted from 1."""
+        return Objectives(self.macro_f1[epoch - 1], math.log10(self.params))
+
+    @property
+    def objectives(self) -> Objectives:
+        """What it is in the end."""
+        return Objectives(self.final_f1, math.log10(self.params))
+
+
+@dataclass(frozen=True)
+class Table:
+    """All trainings of a space, by the key of their genome."""
+
+    space: Space
+    epochs: int
+    trainings: dict[str, Training]
+
+    @classmethod
+    def load(cls, path: Path) -> Table:
+        """Read a .jsonl or .jsonl.xz file; the study of the same name beside it has the space.
+
+        Raises:
+            ValueError: A genome diverged, or is missing.
+        """
+        spec = StudySpec.load(path.with_name(path.name.split(".")[0] + ".toml"))
+        packed = path.read_bytes()
+        lines = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode().splitlines()
+        trainings = [_training(json.loads(line)) for line in lines]
+        table = cls(spec.space, spec.budget.epochs, {training.key: training for training in trainings})
+        size = spec.space.size()
+        if len(table.trainings) != size.discrete:
+            raise ValueError(f"{path}: {len(table.trainings)} genomes of {size.discrete}")
+        return table
+
+    def training_of(self, genome: Genome) -> Training:
+        """Of a genome that was drawn from the space."""
+        return self.trainings[genome.key]
+
+    @property
+    def mean_seconds(self) -> float:
+        """Of a training in full."""
+        return sum(training.total_seconds for training in self.trainings.values()) / len(self.trainings)
+
+    @property
+    def worst_corner(self) -> Objectives:
+        """Macro-F1 0 and the size of the largest network: a reference point that hides no difference."""
+        return Objectives(0.0, max(training.objectives.log10_params for training in self.trainings.values()))
+
+
+def _training(row: dict[str, object]) -> Training:
+    genome = Genome.model_validate_json(json.dumps(row["genome"]))
+    curve, scores = row["curve"], row.get("scores")
+    if not isinstance(scores, dict) or not isinstance(curve, list):
+        raise ValueError(f"genome {row['key']} diverged: {row.get('diverged')}")
+    return Training(
+        key=genome.key,
+        genome=genome.canonical_json,
+        family=genome.architecture.family,
+        group=comparable_group(genome.recipe),
+        params=int(str(row["params"])),
+        flops=int(str(row["flops"])),
+        macro_f1=tuple(epoch["macro_f1"] for epoch in curve),
+        seconds=tuple(epoch["seconds"] for epoch in curve),
+        final_f1=scores["f1_macro"],
+        total_seconds=float(str(row["seconds"])),
+    )

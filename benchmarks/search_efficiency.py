@@ -1,0 +1,139 @@
+"""How much training a search needs: replays of searches on a table of trainings that were really made.
+
+    python benchmarks/search_efficiency.py benchmarks/tables/emnist.jsonl.xz
+    python benchmarks/search_efficiency.py benchmarks/tables/emnist.jsonl.xz --methods service --seeds 30
+
+Random search, and optuna's NSGA-II and TPE as a user would write them, train every trial in full for as long as
+`--trials` trainings take on average. The goal of each of the two is its own mean hypervolume at that end, and of every
+method it is said which share of that time it took to reach it: median and quartiles over seeds. Of macro-F1 and log10
+of the parameters, the hypervolume's reference point is macro-F1 0 with the largest network of the table; with
+`--far` it is the program's own, 10 million parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+from replay.figures import Spread, at, hypervolume_steps, time_to
+from replay.methods import PLAIN, SERVICE, WITHOUT
+from replay.simulation import Method, Search
+from replay.table import Table
+from rich.console import Console
+from rich.table import Table as Grid
+
+from nas.search.front import REFERENCE, Objectives, hypervolume
+
+SHARES = (0.05, 0.1, 0.2, 1 / 3, 1.0)
+GOALS = ("nsga2", "tpe")
+METHODS = {method.name: method for method in [*PLAIN, SERVICE, *WITHOUT]}
+Steps = list[tuple[float, float]]
+
+
+def main() -> None:
+    """Replay, and show what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path, help="a .jsonl.xz file of benchmarks/tables")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="NAME")
+    parser.add_argument("--trials", type=int, default=120, help="trainings in full that make up the budget")
+    parser.add_argument("--share", type=float, default=0.5, help="run the other methods for this share of it only")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--far", action="store_true", help="reference point of 10 million parameters")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    table = Table.load(arguments.table)
+    reference = REFERENCE if arguments.far else table.worst_corner
+    # Each of several workers has as long as one would.
+    budget = arguments.trials * table.mean_seconds / arguments.workers
+    runs: dict[str, list[Steps]] = {}
+    ended: dict[str, list[Search]] = {}
+    rows = []
+    for name in dict.fromkeys([*GOALS, *arguments.methods]):
+        seconds = budget if name in GOALS else budget * arguments.share
+        started = time.process_time()
+        ended[name] = [
+            replayed(METHODS[name], table, seed, seconds, arguments.workers) for seed in range(arguments.seeds)
+        ]
+        runs[name] = [hypervolume_steps(search.found, reference) for search in ended[name]]
+        if all(goal in runs for goal in GOALS):
+            if name == GOALS[-1]:
+                rows += [row_of(goal, runs, budget, budget, ended[goal]) for goal in GOALS]
+            if name not in GOALS:
+                rows.append(row_of(name, runs, budget, seconds, ended[name]))
+                if not arguments.json:
+                    Console(stderr=True).print(f"{name}: {time.process_time() - started:.0f} s", highlight=False)
+    best = hypervolume([training.objectives for training in table.trainings.values()], reference)
+    report(rows, table, reference, best, budget, arguments)
+
+
+def replayed(method: Method, table: Table, seed: int, seconds: float, workers: int) -> Search:
+    """One search, to its end."""
+    search = Search(method, table, seed)
+    search.run(seconds, workers)
+    return search
+
+
+def row_of(
+    name: str, runs: dict[str, list[Steps]], budget: float, seconds: float, searches: list[Search]
+) -> dict[str, Any]:
+    """The figures of one method."""
+    row: dict[str, Any] = {"method": name, "hypervolume": {}, "share_of_time": {}}
+    for share in SHARES:
+        if share * budget <= seconds * 1.001:
+            reached = [at(steps, share * budget) for steps in runs[name]]
+            row["hypervolume"][f"{share:.3g}"] = [statistics.mean(reached), statistics.stdev(reached)]
+    for goal in GOALS:
+        area = statistics.mean(at(steps, budget) for steps in runs[goal])
+        times = [time_to(steps, area) / budget for steps in runs[name]]
+        row["share_of_time"][goal] = {
+            "goal": area, "shares": times, "reached": sum(map(math.isfinite, times)), "spread": str(Spread.of(times)),
+        }  # fmt: skip
+    row["trained"] = statistics.mean(search.num_trained for search in searches)
+    row["stopped"] = statistics.mean(search.num_stopped for search in searches)
+    return row
+
+
+def report(
+    rows: list[dict[str, Any]], table: Table, reference: Objectives, best: float, budget: float,
+    arguments: argparse.Namespace,
+) -> None:  # fmt: skip
+    """A table for the terminal, or JSON."""
+    if arguments.json:
+        print(json.dumps({"budget_seconds": budget, "best": best, "seeds": arguments.seeds, "rows": rows}))
+        return
+    console = Console()
+    console.print(
+        f"{len(table.trainings)} genomes; budget {budget:,.0f} s, what {arguments.trials} trainings take; "
+        f"{arguments.seeds} seeds; {arguments.workers} at once; reference point {reference.macro_f1} with "
+        f"{10**reference.log10_params:,.0f} parameters; hypervolume of all genomes {best:.4f}",
+        highlight=False,
+    )
+    grid = Grid(caption="Hypervolume as a share of that of all genomes, mean ± sd; share of the budget to a goal")
+    grid.add_column("method")
+    for share in SHARES:
+        grid.add_column(f"at {share:.3g}", justify="right")
+    for goal in GOALS:
+        grid.add_column(f"to {goal}'s end", justify="right")
+    grid.add_column("trained", justify="right")
+    grid.add_column("stopped", justify="right")
+    for row in rows:
+        areas = [row["hypervolume"].get(f"{share:.3g}") for share in SHARES]
+        cells = [f"{area[0] / best:.2f} ± {area[1] / best:.2f}" if area else "" for area in areas]
+        for goal in GOALS:
+            reached = row["share_of_time"][goal]
+            missed = arguments.seeds - reached["reached"]
+            cells.append(reached["spread"] + (f"\n{missed} never" if missed else ""))
+        grid.add_row(row["method"], *cells, f"{row['trained']:.0f}", f"{row['stopped']:.0f}")
+    console.print(grid)
+
+
+if __name__ == "__main__":
+    main()
