@@ -116,9 +116,7 @@ def report(
         f"{10**reference.log10_params:,.0f} parameters; hypervolume of all genomes {best:.4f}",
         highlight=False,
     )
-    areas = Grid(
-        "method", title="Hypervolume, of that of all genomes, after a share of the budget: mean ± sd"
-    )
+    areas = Grid("method", title="Hypervolume, of that of all genomes, after a share of the budget: mean ± sd")
     for share in SHARES:
         areas.add_column(f"{share:.3g}", justify="right")
     times = Grid("method", title="Share of the budget to the mean end of another: median and quartiles over seeds")
