@@ -45,6 +45,7 @@ class SearchStudy:
         self.facts = facts
         self._study = study
         self._ended: dict[int, TrialRecord] = {}
+        self._has_sampler = False
         self.tell = Telling(storage, lambda: self._study)
 
     @classmethod
@@ -100,7 +101,6 @@ class SearchStudy:
             facts = DataFacts.from_json(attributes["facts"])
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
-        study.sampler = make_sampler(spec)
         return cls(storage, study, spec, facts)
 
     @property
@@ -150,6 +150,7 @@ class SearchStudy:
     def ask(self) -> OpenTrial:
         """Start a new trial."""
         rdb = self.storage.rdb
+        self._need_sampler()
         windowed = rdb if isinstance(rdb, WindowedStorage) else None
         if windowed is not None and len(self._study.get_trials(deepcopy=False)) > 2 * windowed.window:
             # A worker that goes on for long has seen more than a window by now.
@@ -176,6 +177,8 @@ class SearchStudy:
         trial = Trial(self._study, trial_id)
         if stored.user_attrs.get("baseline"):
             return OpenTrial(trial, self._baseline_genome())
+        # Its worker may have been lost in the middle of an ask.
+        self._need_sampler()
         return OpenTrial(trial, self.spec.space.sample(trial))
 
     @through_outages
@@ -233,6 +236,11 @@ class SearchStudy:
             raise StudyError(
                 f"the weights of trial {record.number} are not in the artifact store of this machine; set NAS_ARTIFACTS"
             ) from error
+
+    def _need_sampler(self) -> None:
+        """Only who asks needs one: what the default sampler learns with takes longer to load than a front to show."""
+        if not self._has_sampler:
+            self._study.sampler, self._has_sampler = make_sampler(self.spec), True
 
     def _baseline_genome(self) -> Genome:
         return Genome(
