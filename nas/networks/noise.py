@@ -28,11 +28,23 @@ class GaussianNoise(nn.Module):
             return inputs
         if suits(inputs):
             return add_noise(inputs, self.std)
-        return inputs.add(torch.randn_like(inputs), alpha=self.std)
+        return inputs.add(_normal_like(inputs), alpha=self.std)
 
     def extra_repr(self) -> str:
         """The standard deviation, for `repr`."""
         return f"std={self.std}"
+
+
+def _normal_like(inputs: Tensor) -> Tensor:
+    """Standard normal noise in the inputs' shape, type and memory layout.
+
+    PyTorch fills channels-last tensors on the CPU one number at a time, 6 times slower than contiguous ones (164 ms
+    against 27 ms for 6.4 million), which was most of a noisy network's training. So it is shown the memory's own order.
+    """
+    noise = torch.empty_like(inputs)
+    is_channels_last = inputs.ndim == 4 and noise.is_contiguous(memory_format=torch.channels_last)
+    (noise.permute(0, 2, 3, 1) if is_channels_last else noise).normal_()
+    return noise
 
 
 def add_noise_layers(network: nn.Module, std: float) -> None:
