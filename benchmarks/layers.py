@@ -18,24 +18,11 @@ from torch import Tensor, nn
 
 from nas.allocator import keep_memory
 from nas.networks.bfloat16 import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
+from nas.networks.convolution import ConvNormAct
 from nas.networks.depthwise import DepthwiseConvolution
 from nas.networks.noise import GaussianNoise
 
 IMAGES, ROUNDS = 128, 9
-
-
-class Normalized(nn.Module):
-    """Normalisation, then an activation."""
-
-    def __init__(self, normalization: nn.Module, activation: nn.Module | None) -> None:
-        super().__init__()
-        self.normalization, self.activation = normalization, activation
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        if isinstance(self.normalization, BatchNorm):
-            return self.normalization(inputs, self.activation)
-        outputs = self.normalization(inputs)
-        return outputs if self.activation is None else self.activation(outputs)
 
 
 class PlainNoise(nn.Module):
@@ -57,7 +44,8 @@ def pairs(channels: int) -> dict[str, tuple[nn.Module, nn.Module]]:
         ("batch norm, leaky ReLU", LeakyReLU(), nn.LeakyReLU()), ("batch norm, SiLU", SiLU(), nn.SiLU()),
         ("batch norm, GELU", GELU(), nn.GELU()),
     ):  # fmt: skip
-        rows[name] = Normalized(BatchNorm(channels), ours), Normalized(nn.BatchNorm2d(channels), theirs)
+        layers = ((BatchNorm(channels), ours), (nn.BatchNorm2d(channels), theirs))
+        rows[name] = tuple(ConvNormAct(nn.Identity(), *layer) for layer in layers)
     rows |= {
         "SiLU": (SiLU(), nn.SiLU()),
         "GELU": (GELU(), nn.GELU()),

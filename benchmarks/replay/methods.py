@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from nas.search.beginning import first_parameters
 from nas.search.forest import ForestSampler
 from nas.study_spec import SamplerSpec
-from replay.simulation import Method, Rungs
+from replay.simulation import Method
 from replay.table import Table
 
 PLAIN = [
@@ -26,12 +26,12 @@ def _forest(seed: int, table: Table) -> BaseSampler:
 
 
 SERVICE = Method(
-    "service", _forest, first=lambda table: first_parameters(table.space), reuses=True, rungs=Rungs()
+    "service", _forest, first=lambda table: first_parameters(table.space), reuses=True, stops=True
 )  # fmt: skip
 """As a study does by default."""
 
 WITHOUT = [
-    replace(SERVICE, name="every trial in full", rungs=None),
+    replace(SERVICE, name="every trial in full", stops=False),
     replace(SERVICE, name="families, then random", first=lambda table: [{"family": f} for f in table.space.families]),
     replace(
         SERVICE,

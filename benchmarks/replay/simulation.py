@@ -14,20 +14,12 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from nas.search.front import Objectives
-from nas.search.rungs import falls_behind, rung_epochs
+from nas.search.rungs import falls_behind, study_rungs
 from replay.table import Table, Training
 
 DIRECTIONS = ("maximize", "minimize")
 MOST_TRIALS = 1_000
 """A search that finds nothing new would ask for ever, since results that are known take no time."""
-
-
-@dataclass(frozen=True)
-class Rungs:
-    """Early stopping: where."""
-
-    grace: int = 1
-    reduction: int = 3
 
 
 @dataclass(frozen=True)
@@ -38,14 +30,14 @@ class Method:
         sampler: Of a seed.
         first: Parameters of the first trials; the rest of each is drawn.
         reuses: Whether a genome that was trained, or stopped, before takes no time.
-        rungs: None trains every trial in full.
+        stops: Whether trials are stopped early, as a study of the table would do it.
     """
 
     name: str
     sampler: Callable[[int, Table], BaseSampler]
     first: Callable[[Table], Sequence[Mapping[str, Any]]] = lambda table: ()
     reuses: bool = False
-    rungs: Rungs | None = None
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,8 +64,7 @@ class Search:
         self._study = optuna.create_study(directions=DIRECTIONS, sampler=self.method.sampler(self.seed, self.table))
         for parameters in self.method.first(self.table):
             self._study.enqueue_trial(dict(parameters))
-        rungs = self.method.rungs
-        self._rungs = rung_epochs(self.table.epochs, rungs.grace, rungs.reduction) if rungs else ()
+        self._rungs = study_rungs(self.table.spec) if self.method.stops else ()
         self._standings: dict[tuple[int, str], list[Objectives]] = {}
         self._results: dict[str, Objectives | None] = {}
 
@@ -123,14 +114,13 @@ class Search:
         """What becomes of a trial at a rung, or in its end: the rung that it goes on from, or -1 where it ends."""
         if rung > len(self._rungs):
             self.found.append(Found(now, training.objectives))
-            _note(trial, training, self.table.epochs)
+            _note(trial, training, len(training.macro_f1))
             self._end(trial, training, training.objectives)
             return -1
-        assert self.method.rungs is not None
         epoch = self._rungs[rung - 1]
         own = training.standing(epoch)
         peers = self._standings.setdefault((epoch, training.group), [])
-        behind = falls_behind(own, peers, self.method.rungs.reduction)
+        behind = falls_behind(own, peers, self.table.spec.early_stopping.reduction)
         peers.append(own)
         if not behind:
             return rung

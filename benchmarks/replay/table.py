@@ -51,8 +51,8 @@ class Training:
 class Table:
     """All trainings of a space, by the key of their genome."""
 
+    spec: StudySpec
     space: Space
-    epochs: int
     trainings: dict[str, Training]
 
     @classmethod
@@ -66,7 +66,7 @@ class Table:
         packed = path.read_bytes()
         lines = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode().splitlines()
         trainings = [_training(json.loads(line)) for line in lines]
-        table = cls(spec.space, spec.budget.epochs, {training.key: training for training in trainings})
+        table = cls(spec, spec.space, {training.key: training for training in trainings})
         size = spec.space.size()
         if len(table.trainings) != size.discrete:
             raise ValueError(f"{path}: {len(table.trainings)} genomes of {size.discrete}")

@@ -14,6 +14,8 @@ from torch.nn import functional
 _WIDEST = 3
 """Columns of the widest kernel whose weight gradient oneDNN computes in bfloat16 with vector instructions."""
 
+_OF_INPUTS, _OF_WEIGHT = 0, 1
+
 
 class DepthwiseConvolution(nn.Conv2d):
     """A convolution of each channel by itself, `groups` being the channels.
@@ -88,9 +90,7 @@ def _inputs_gradient(
         spread_NHWC = gradient_NCHW.new_zeros(num_images, height, width, channels)
         spread_NHWC[:, :: stride[0], :: stride[1]] = gradient_NCHW.permute(0, 2, 3, 1)
         gradient_NCHW = spread_NHWC.permute(0, 3, 1, 2)
-    of_inputs, _, _ = _native_backward(gradient_NCHW, inputs_NCHW, weight_C1kj, (1, 1), padding, (True, False))
-    assert of_inputs is not None
-    return of_inputs
+    return _native_gradient(_OF_INPUTS, gradient_NCHW, inputs_NCHW, weight_C1kj, (1, 1), padding)
 
 
 def _weight_gradient(
@@ -99,9 +99,7 @@ def _weight_gradient(
     """A few columns of the kernel at a time: each reads the inputs moved sideways by where it stands."""
     num_columns = weight_C1kj.shape[3]
     if num_columns <= _WIDEST:
-        _, of_weight, _ = _native_backward(gradient_NCHW, inputs_NCHW, weight_C1kj, stride, padding, (False, True))
-        assert of_weight is not None
-        return of_weight
+        return _native_gradient(_OF_WEIGHT, gradient_NCHW, inputs_NCHW, weight_C1kj, stride, padding)
     parts = []
     for first in range(0, num_columns, _WIDEST):
         # The last part begins early enough to be as wide as the others, for a narrower one has no fast code either.
@@ -111,22 +109,22 @@ def _weight_gradient(
         width = (gradient_NCHW.shape[3] - 1) * stride[1] + _WIDEST
         # A negative padding cuts off.
         moved_NCHW = functional.pad(inputs_NCHW, (left, width - left - inputs_NCHW.shape[3]))
-        _, of_part, _ = _native_backward(gradient_NCHW, moved_NCHW, part_C1kj, stride, (padding[0], 0), (False, True))
-        assert of_part is not None
+        of_part = _native_gradient(_OF_WEIGHT, gradient_NCHW, moved_NCHW, part_C1kj, stride, (padding[0], 0))
         parts.append(of_part[:, :, :, first - begin :])
     return torch.cat(parts, dim=3)
 
 
-def _native_backward(
+def _native_gradient(
+    which: int,
     gradient_NCHW: Tensor,
     inputs_NCHW: Tensor,
     weight_C1kj: Tensor,
     stride: tuple[int, int],
     padding: tuple[int, int],
-    wanted: tuple[bool, bool],
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    result: tuple[Tensor | None, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
-        gradient_NCHW, inputs_NCHW, weight_C1kj, None, stride, padding, (1, 1), False, (0, 0), len(weight_C1kj),
-        (*wanted, False),
-    )  # fmt: skip
-    return result
+) -> Tensor:
+    """PyTorch's own gradient of the inputs or of the weight, and of nothing else."""
+    wanted = (which == _OF_INPUTS, which == _OF_WEIGHT, False)
+    gradients: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+        gradient_NCHW, inputs_NCHW, weight_C1kj, None, stride, padding, (1, 1), False, (0, 0), len(weight_C1kj), wanted
+    )
+    return gradients[which]

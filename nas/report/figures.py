@@ -45,7 +45,7 @@ def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go
     return {
         "nas-front": front_figure(records, summary),
         "nas-hypervolume": hypervolume_figure(records),
-        "nas-curves": curves_figure(summary, stopped_early(records)),
+        "nas-curves": curves_figure(summary, [record for record in records if record.stopped_early]),
         "nas-options": options_figure(explain_options(with_own_result(records)[-MAX_EXPLAINED:], summary.front)),
     }
 
@@ -57,11 +57,6 @@ def with_own_result(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         for record in records
         if record.objectives is not None and not record.is_baseline and record.reused_from is None
     ]
-
-
-def stopped_early(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that were stopped because they fell behind, those that took this over from a twin left out."""
-    return [record for record in records if record.stopped_at and record.reused_from is None]
 
 
 def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:

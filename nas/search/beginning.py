@@ -40,18 +40,18 @@ class _Modest:
         return self._note(name, ordered[0 if _is_architecture(name) else len(ordered) // 2])
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        if _is_architecture(name):
-            return int(self._note(name, low))
-        middle = math.sqrt(low * high) if log else (low + high) / 2
-        return int(self._note(name, low + step * int((middle - low) / step)))
+        return int(self._number(name, low, high, step, log))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
+        return float(self._number(name, low, high, step, log))
+
+    def _number(self, name: str, low: float, high: float, step: float | None, log: bool) -> Any:
         if _is_architecture(name):
-            return float(self._note(name, low))
+            return self._note(name, low)
         middle = math.sqrt(low * high) if log else (low + high) / 2
-        return float(self._note(name, middle if step is None else low + step * int((middle - low) / step)))
+        return self._note(name, middle if step is None else low + step * int((middle - low) / step))
 
     def _note(self, name: str, value: Any) -> Any:
         self.chosen[name] = value

@@ -54,7 +54,7 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
     to_go = counts.open + counts.leased - (not baseline_done)
     pace = trials_per_hour(study.records())
     # Who took over that a twin was stopped would not have been trained in any case.
-    stops = [r.stopped_at for r in study.records() if r.stopped_at is not None and r.reused_from is None]
+    stops = [record.stopped_at or 0 for record in study.records() if record.stopped_early]
     return Status(
         study=study.name,
         data=study.facts.name,

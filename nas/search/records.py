@@ -60,6 +60,11 @@ class TrialRecord:
         return self.genome.architecture.family if self.genome else "?"
 
     @property
+    def stopped_early(self) -> bool:
+        """Whether it fell behind and was stopped itself, and did not take this over from a twin."""
+        return self.stopped_at is not None and self.reused_from is None
+
+    @property
     def macro_f1(self) -> float:
         """Of a trial that has a result.
 

@@ -23,7 +23,7 @@ from nas.search.outage import through_outages
 from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.samplers import make_sampler
 from nas.search.storage import Storage
-from nas.search.telling import OpenTrial, Telling, unless_just_told
+from nas.search.telling import OpenTrial, Telling
 from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
@@ -201,8 +201,7 @@ class SearchStudy:
     @through_outages
     def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
-        with unless_just_told:
-            self.storage.rdb.set_trial_user_attrs(opened.trial_id, genome_attributes(opened.genome, cost))
+        self.tell.note(opened.trial, genome_attributes(opened.genome, cost))
 
     def note_curve(self, opened: OpenTrial, curve: Sequence[EpochRecord]) -> None:
         """Record how far a trial is, for those who look; not repeated through an outage, for it goes on anyway.
@@ -210,8 +209,8 @@ class SearchStudy:
         Raises:
             DatabaseError: The database does not answer.
         """
-        with self.storage.explained(), unless_just_told:
-            self.storage.rdb.set_trial_user_attrs(opened.trial_id, curve_attributes(curve))
+        with self.storage.explained():
+            self.tell.note(opened.trial, curve_attributes(curve))
 
     @through_outages
     def unowned(self, owned: set[int]) -> set[int]:

@@ -26,7 +26,7 @@ from nas.search.records import (
 )
 from nas.search.storage import Storage
 
-unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
+_unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
 """Who had lost a trial's lease unawares may tell it at any moment: that result then stands."""
 
 
@@ -73,7 +73,7 @@ class Telling:
         attributes = result_attributes(completed)
         if on_front or is_baseline:
             attributes["weights"] = self._storage.keep_weights(weights, trial)
-        self._note(trial, attributes)
+        self.note(trial, attributes)
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
         return on_front and not is_baseline
 
@@ -85,7 +85,7 @@ class Telling:
         """
         if self._has_ended(opened.trial):
             return
-        self._note(opened.trial, stopped_attributes(stopped))
+        self.note(opened.trial, stopped_attributes(stopped))
         self._tell(opened.trial, state=TrialState.PRUNED)
 
     @through_outages
@@ -93,7 +93,7 @@ class Telling:
         """Record what became of an earlier trial of the same genome, which completed or was stopped."""
         if self._has_ended(opened.trial):
             return
-        self._note(opened.trial, copied_attributes(twin))
+        self.note(opened.trial, copied_attributes(twin))
         if twin.objectives is None:
             self._tell(opened.trial, state=TrialState.PRUNED)
         else:
@@ -105,10 +105,10 @@ class Telling:
         trial = opened.trial
         if self._has_ended(trial):
             return
-        with unless_just_told:
+        with _unless_just_told:
             trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
         detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
-        self._note(trial, {"reason": "over_budget", "detail": detail})
+        self.note(trial, {"reason": "over_budget", "detail": detail})
         self._tell(trial, state=TrialState.PRUNED)
 
     @through_outages
@@ -122,10 +122,15 @@ class Telling:
         for trial_id in trial_ids:
             self._failed(Trial(self._study(), trial_id), Failed("crashed", "its worker was lost"))
 
+    def note(self, trial: Trial, attributes: dict[str, Any]) -> None:
+        """Set attributes at once, for optuna's own way is a transaction for each; not repeated through an outage."""
+        with _unless_just_told:
+            self._storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
+
     def _failed(self, trial: Trial, failed: Failed) -> None:
         if self._has_ended(trial):
             return
-        self._note(trial, {"reason": failed.reason, "detail": failed.detail})
+        self.note(trial, {"reason": failed.reason, "detail": failed.detail})
         self._tell(trial, state=TrialState.FAIL)
 
     def _would_be_on_front(self, objectives: Objectives) -> bool:
@@ -138,11 +143,6 @@ class Telling:
         """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
         return self._storage.rdb.state_of(trial._trial_id).is_finished()
 
-    def _note(self, trial: Trial, attributes: dict[str, Any]) -> None:
-        """Set attributes at once: optuna's own way is a transaction for each of them."""
-        with unless_just_told:
-            self._storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
-
     def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
-        with unless_just_told:
+        with _unless_just_told:
             self._study().tell(trial, values=values, state=state, skip_if_finished=True)

@@ -34,11 +34,6 @@ class WeightAverage:
         # A number of the host would be fixed in a captured step; elsewhere than on the CPU it is read from the device.
         self._device_weight = None if device.type == "cpu" else torch.zeros((), device=device)
 
-    def update(self) -> None:
-        """The network has taken a step."""
-        self.write_weight()
-        self.blend()
-
     def write_weight(self) -> None:
         """Settle how much the next step counts; before it, and never within a capture."""
         self._weight = 1.0 - min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))

@@ -31,7 +31,8 @@ def test_the_average_is_its_formula(from_device: bool) -> None:
     expected = {name: tensor.double().numpy().copy() for name, tensor in network.state_dict().items()}
     for step in range(30):
         _take_step(network)
-        average.update()
+        average.write_weight()
+        average.blend()
         warm = min(decay, (1 + step) / (10 + step))
         for name, tensor in network.state_dict().items():
             now = tensor.double().numpy()
@@ -47,7 +48,8 @@ def test_applied_for_a_while_it_leaves_the_weights_as_they_were() -> None:
     average = WeightAverage(network, 0.9)
     _take_step(network)
     own = copy.deepcopy(network.state_dict())
-    average.update()
+    average.write_weight()
+    average.blend()
     with average.applied():
         assert not torch.equal(network[0].weight, own["0.weight"])
         inside = copy.deepcopy(network.state_dict())

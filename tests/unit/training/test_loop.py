@@ -228,13 +228,15 @@ def test_averaged_weights_are_those_that_are_evaluated_and_kept() -> None:
             if self.training:
                 if self.steps:
                     # Running statistics change in the forward pass, weights after it; this is in between.
-                    average.update()
+                    average.write_weight()
+                    average.blend()
                 self.steps += 1
             logits_NK: Tensor = self.network(images_NCHW)
             return logits_NK
 
     _train(Stepped(), task, recipe=Recipe(batch_size=32, learning_rate=1e-2), epochs=3)
-    average.update()
+    average.write_weight()
+    average.blend()
     average.put_in()
     torch.testing.assert_close(watched.classifier.weight, network.classifier.weight)
 
