@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
-from nas.facts import DataFacts
+from nas.facts import DataFacts, PretrainedWeights
 from nas.report.refresher import Refresher
 from nas.search.slots import Slots
 from nas.search.storage import Storage
@@ -28,7 +28,7 @@ from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import TrainerChild
 from nas.worker.gpu_slots import slots_per_gpu
-from nas.worker.messages import OpenData, Progressed
+from nas.worker.messages import FindWeights, OpenData, Progressed
 
 
 @dataclass
@@ -153,6 +153,25 @@ class Application:
         return TrainerChild(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
         )
+
+    def find_weights(self, spec: StudySpec, child: TrainerChild, file: Path | None) -> PretrainedWeights | None:
+        """The weights that a study's baseline begins with, put into the data folder; None where it needs none.
+
+        Args:
+            file: From the command line.
+
+        Raises:
+            NasError: There are none, they do not fit, or some were named that nothing needs.
+        """
+        if not spec.baseline.pretrained:
+            if file is not None:
+                raise StudyError(
+                    f"study {spec.name!r} has no use for --weights {file}: its baseline is not pretrained; "
+                    "write pretrained = true under [baseline]"
+                )
+            return None
+        file = file or self.settings.weights
+        return child.find_weights(FindWeights(spec.baseline.network, file.absolute() if file is not None else None))
 
     @cached_property
     def devices(self) -> tuple[str, ...]:

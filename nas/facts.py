@@ -1,11 +1,31 @@
-"""What is known of a data set without its images: the names, sizes and counts that a study keeps."""
+"""What is known of a data set without its images, and of weights without their numbers: what a study keeps of both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """A published network's weights, which lie in the data folder as safetensors.
+
+    Attributes:
+        network: Its name.
+        sha256: Of the file, and so of the weights: the same weights give the same file, whatever they were read from.
+        origin: The file, or the address, that they were read from.
+    """
+
+    network: str
+    sha256: str
+    origin: str
+
+    def path(self, data_folder: Path) -> Path:
+        """Their file in a data folder."""
+        return data_folder / "weights" / f"{self.network}-{self.sha256[:16]}.safetensors"
 
 
 @dataclass(frozen=True)

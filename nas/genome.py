@@ -108,8 +108,28 @@ class ReferenceArchitecture(Value):
     family: Literal["resnet18"] = "resnet18"
 
 
+class PretrainedArchitecture(Value):
+    """A published network that begins with its ImageNet weights; images are resized to 224×224 pixels within it.
+
+    Attributes:
+        frozen: Whether its trunk keeps those weights, so that the head alone is trained.
+        head_widths: Width of each hidden layer between the trunk's features and the classifier.
+    """
+
+    family: Literal["pretrained_resnet18"] = "pretrained_resnet18"
+    frozen: bool = False
+    head_widths: tuple[Width, ...] = ()
+
+    @property
+    def network(self) -> str:
+        """The published network's name."""
+        return self.family.removeprefix("pretrained_")
+
+
 SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
-Architecture = Annotated[SearchedArchitecture | ReferenceArchitecture, Field(discriminator="family")]
+Architecture = Annotated[
+    SearchedArchitecture | ReferenceArchitecture | PretrainedArchitecture, Field(discriminator="family")
+]
 
 
 class Genome(Value):
@@ -117,6 +137,14 @@ class Genome(Value):
 
     architecture: Architecture
     recipe: Recipe = Recipe()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Genome:
+        if isinstance(self.architecture, PretrainedArchitecture):
+            faults = frozen_conflicts(self.architecture, self.recipe)
+            if faults:
+                raise ValueError("; ".join(faults))
+        return self
 
     @property
     def canonical_json(self) -> str:
@@ -136,6 +164,19 @@ class Genome(Value):
             pydantic.ValidationError: The text is not a genome.
         """
         return _GENOME.validate_json(text)
+
+
+def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> list[str]:
+    """What a recipe asks of a frozen trunk in vain, one line an option."""
+    faults = []
+    if architecture.frozen and recipe.augmentation != "none":
+        faults.append(
+            f"augmentation {recipe.augmentation!r} with a frozen trunk: its features are computed once, of the images "
+            "as they are; use 'none', or train the trunk as well"
+        )
+    if architecture.frozen and recipe.orthogonality.name != "none":
+        faults.append(f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained")
+    return faults
 
 
 _GENOME: TypeAdapter[Genome] = TypeAdapter(Genome)

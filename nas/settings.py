@@ -20,6 +20,7 @@ class Settings(BaseSettings):
         storage_file: A file that holds that URL, for secrets mounted by an orchestrator.
         artifacts: Where weights are kept; default: a folder in `home`.
         data: Where torchvision's downloads and decoded image folders are kept; default: a folder in `home`.
+        weights: ImageNet weights for pretrained networks, in place of torchvision's download.
         device: `cpu`, `cuda`, `cuda:1` …; default: a GPU where there is one.
         slots: Trials at once; default: by the free memory of the GPUs, or one per core.
         cuda_graphs: Whether a GPU's training steps are captured; off to find out whether that is at fault.
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     storage_file: Path | None = None
     artifacts: Path | None = None
     data: Path | None = None
+    weights: Path | None = None
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     slots: Annotated[int, Field(ge=1)] | None = None
     cuda_graphs: bool = True

@@ -10,6 +10,7 @@ from nas.genome import (
     DenseNetArchitecture,
     Genome,
     MobileNetArchitecture,
+    PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
@@ -114,5 +115,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 def genomes() -> st.SearchStrategy[Genome]:
     """Any genome that is searched, and the baseline."""
-    anything = st.one_of(architectures(), st.just(ReferenceArchitecture()))
+    anything = st.one_of(
+        architectures(), st.just(ReferenceArchitecture()), st.just(PretrainedArchitecture(head_widths=(16,)))
+    )
     return st.builds(Genome, architecture=anything, recipe=recipes())

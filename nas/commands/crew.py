@@ -16,6 +16,7 @@ from nas.facts import DataFacts
 from nas.report.json_log import JsonLog
 from nas.report.live import FrontPoint, Progress
 from nas.search.pace import status_of
+from nas.search.pretrained import fetch_weights
 from nas.search.slots import Slots
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
@@ -92,6 +93,8 @@ def run_trials(
     # NSGA-II has parents among all trials.
     window = None if study.spec.sampler.name == "nsga2" else WINDOW_TRIALS
 
+    pretrained = fetch_weights(study, application.settings.data_folder.absolute())
+
     def post(index: int) -> Post:
         child = ready if index == 0 else None
         return Post(
@@ -99,6 +102,7 @@ def run_trials(
             slots,
             child or plan.child(application, study.spec, index, orders, study.facts),
             application.checkpoints(study.name),
+            pretrained,
         )
 
     all_ended = True

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument, load_spec
+from nas.commands.options import DataPath, FileArgument, Json, NameArgument, WeightsFile, load_spec
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
 from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
 from nas.search.explanation import explain_options
@@ -24,6 +24,7 @@ def check(
     context: typer.Context,
     file: FileArgument,
     data: DataPath = None,
+    weights: WeightsFile = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
     json: Json = False,
 ) -> None:
@@ -33,6 +34,7 @@ def check(
     child = application.child(spec, device=application.devices[0], threads=application.num_cores)
     try:
         facts = child.open_data()
+        pretrained = application.find_weights(spec, child, weights)
         preview = child.preview(Preview(spec.search_space, spec.budget.max_params, samples))
     finally:
         child.close()
@@ -45,6 +47,7 @@ def check(
                 "data": asdict(facts),
                 "space": {"discrete": size.discrete, "continuous": sorted(size.continuous)},
                 "notes": notes,
+                "pretrained": asdict(pretrained) if pretrained is not None else None,
                 "share_within_budget": preview.share_within_budget,
                 "smallest": asdict(preview.smallest.cost),
                 "samples": [
@@ -56,6 +59,8 @@ def check(
         return
     application.console.print(facts_table(facts))
     application.console.print(preview_table(preview))
+    if pretrained is not None:
+        application.say(f"baseline: weights of {pretrained.origin} (SHA-256 of the trunk {pretrained.sha256[:16]}…)")
     for note in notes:
         application.say(f"note: {note}")
     application.say(
@@ -180,7 +185,8 @@ def _result_table(record: TrialRecord) -> Table:
     table = Table(title=f"Trial {record.number}", title_justify="left", show_header=False)
     table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
     if record.params is not None:
-        table.add_row("parameters", f"{record.params:,}")
+        trained = "" if record.trained_params is None else f", {record.trained_params:,} of them trained"
+        table.add_row("parameters", f"{record.params:,}{trained}")
         table.add_row("FLOPs", f"{record.flops:,}")
     for metric, value in record.metrics.items():
         table.add_row(metric, f"{value:.4f}")

@@ -17,6 +17,12 @@ DataPath = Annotated[
 ]
 StudyName = Annotated[str | None, typer.Option(metavar="NAME", help="A name for the study other than the file's.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of the file's; it can be raised later.")]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="ImageNet weights for a pretrained baseline, .pth or .safetensors; else torchvision's."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

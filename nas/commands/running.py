@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from nas.application import Application, require_budget_met
 from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
-from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, load_spec, name_of
+from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, WeightsFile, load_spec, name_of
 from nas.errors import StudyError
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
+from nas.search.pretrained import keep_weights, kept_weights
+from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
@@ -35,6 +38,7 @@ def search(
     timeout: Timeout = None,
     data: DataPath = None,
     name: StudyName = None,
+    weights: WeightsFile = None,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
@@ -44,7 +48,7 @@ def search(
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     child = plan.child(application, spec, 0, orders)
     try:
-        study = _create(application, spec, child)
+        study = _create(application, spec, child, weights)
         if not json:
             application.console.print(facts_table(study.facts))
         all_ended = run_trials(application, study, orders, plan, ready=child)
@@ -63,6 +67,7 @@ def create(
     trials: Trials = None,
     data: DataPath = None,
     name: StudyName = None,
+    weights: WeightsFile = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
@@ -73,7 +78,7 @@ def create(
     plan = CrewPlan(1, log_format=log_format)
     child = plan.child(application, spec, 0, orders)
     try:
-        study = _create(application, spec, child)
+        study = _create(application, spec, child, weights)
         if baseline and not run_trials(application, study, orders, plan, ready=child):
             _leave(130)
     finally:
@@ -112,12 +117,18 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _create(application: Application, spec: StudySpec, child: TrainerChild) -> SearchStudy:
+def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:
     """Check everything that can be checked before training, then make or open the study and its slots."""
     facts = child.open_data()
     preview = child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0))
     require_budget_met(preview.smallest.cost.params, spec)
-    study = SearchStudy.create(application.connect(create_tables=True), spec, facts)
+    storage = application.connect(create_tables=True)
+    pretrained = (
+        None if weights is None and _keeps_weights(storage, spec) else application.find_weights(spec, child, weights)
+    )
+    study = SearchStudy.create(storage, spec, facts)
+    if pretrained is not None:
+        keep_weights(study, pretrained, application.settings.data_folder)
     slots = application.slots(study.name)
     slots.open_slots(spec.budget.trials)
     if summarize_front(study).baseline_failure is not None:
@@ -127,6 +138,11 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild) -> S
             f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"
         )
     return study
+
+
+def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
+    """Whether a study exists that has its pretrained weights, so that none need be found again."""
+    return spec.name in storage.study_names() and kept_weights(SearchStudy.open(storage, spec.name)) is not None
 
 
 def _require_baseline(study: SearchStudy) -> None:

@@ -27,7 +27,7 @@ def gather(split: Split, draws: Draws) -> Split:
     if draws.second is None or draws.gap is None:
         return chosen
     others_BCHW = split.images.index_select(0, draws.second)
-    return Split(_between(chosen.images, others_BCHW, draws.gap), chosen.labels)
+    return type(split)(_between(chosen.images, others_BCHW, draws.gap), chosen.labels)
 
 
 class Batches:
@@ -77,6 +77,6 @@ class Batches:
 
 
 def _between(first_BCHW: Tensor, second_BCHW: Tensor, gap_B: Tensor) -> Tensor:
-    """Images on the lines between pairs, rounded to whole pixels."""
+    """Images on the lines between pairs, rounded to whole pixels; features as they come."""
     between_BCHW = torch.lerp(first_BCHW.float(), second_BCHW.float(), gap_B.reshape(-1, 1, 1, 1))
-    return between_BCHW.round_().to(torch.uint8)
+    return between_BCHW if first_BCHW.is_floating_point() else between_BCHW.round_().to(torch.uint8)

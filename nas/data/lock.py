@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
+
+_SECONDS_BETWEEN_TRIES = 0.2
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a folder's lock file; the kernel releases it when the process ends, however it ends.
 
     A file system without locks, or a folder that may only be read, is used without one: a cache is put
     in place whole, so the loss is double work.
+
+    Args:
+        waiting: Called several times a second for as long as another process holds it; what it raises ends the wait.
     """
     try:
         handle = (folder / ".lock").open("a")
@@ -22,5 +29,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
         return
     with handle:
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)  # Closing the file releases it.
+            _acquire(handle, waiting)  # Closing the file releases it.
         yield
+
+
+def _acquire(handle: IO[Any], waiting: Callable[[], None] | None) -> None:
+    if waiting is None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waiting()
+            time.sleep(_SECONDS_BETWEEN_TRIES)

@@ -25,10 +25,10 @@ def nearest(
 
     Squared distances of bytes are whole numbers, and here they are computed as such, so that the neighbours are
     exact: in products of signed bytes where the processor multiplies those fast, else in float64. Of candidates at
-    equal distance any may be taken.
+    equal distance any may be taken. Features are floats, and their distances are computed in float64.
 
     Args:
-        images_ND: uint8.
+        images_ND: uint8 pixels, or float32 features.
         queries_Q: int64 indices of images.
         candidates_M: int64 indices of images, each once; a query among them is no neighbour of itself.
         k: Number of neighbours.
@@ -54,8 +54,7 @@ class _Search:
     """Candidates that are searched by the key |c|² - 2 q·c, which orders them as the distance to q does."""
 
     def __init__(self, candidates_MD: Tensor, dtype: torch.dtype, far: float) -> None:
-        # Bytes around 0 have products that fit into signed ones; distances stay as they are.
-        self._centred_MD = (candidates_MD.short() - 128).to(dtype)
+        self._centred_MD = _centred(candidates_MD, dtype)
         wide_MD = self._centred_MD.long() if dtype == torch.int8 else self._centred_MD
         self._norms_M = wide_MD.square().sum(1)
         self._far = far
@@ -64,7 +63,7 @@ class _Search:
 
     def nearest(self, queries_QD: Tensor, own_Q: Tensor, k: int) -> Tensor:
         """Places among the candidates, int64 [Q, k], -1 for none; `own_Q` is each query's own place, or -1."""
-        keys_QM = self._keys((queries_QD.short() - 128).to(self._dtype))
+        keys_QM = self._keys(_centred(queries_QD, self._dtype))
         rows = (own_Q >= 0).nonzero()[:, 0]
         keys_QM[rows, own_Q[rows]] = self._far
         places_Qk, num_found = _smallest(keys_QM, k, self._far)
@@ -80,9 +79,14 @@ class _Search:
         return torch.add(self._norms_M.to(products_QM.dtype), products_QM, alpha=-2, out=products_QM)
 
 
+def _centred(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bytes around 0, whose products fit into signed ones, and whose distances stay as they are; floats unchanged."""
+    return values.to(dtype) if values.is_floating_point() else (values.short() - 128).to(dtype)
+
+
 def _search_in(candidates_MD: Tensor) -> _Search:
     is_fast = candidates_MD.device.type == "cpu" and bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
-    if is_fast and candidates_MD.shape[1] <= _MAX_INT8_PIXELS:
+    if is_fast and candidates_MD.dtype == torch.uint8 and candidates_MD.shape[1] <= _MAX_INT8_PIXELS:
         return _Search(candidates_MD, torch.int8, _FAR)
     return _Search(candidates_MD, torch.float64, float("inf"))
 

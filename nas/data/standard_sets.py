@@ -116,13 +116,13 @@ def _read(name: str, data_set: Callable[..., Any], folder: Path, place: str, **a
             return data_set(folder, download=False, **arguments)
         except _DAMAGE as error:
             if "not found" not in str(error):  # torchvision has no type of its own for missing files.
-                raise _damaged(name, folder / place, _reason(error)) from error
+                raise _damaged(name, folder / place, reason_of(error)) from error
         try:
-            with _quiet_download():
+            with quiet_download():
                 return data_set(folder, download=True, **arguments)
         except _DAMAGE as error:
             raise DataError(
-                f"{name}: not in {folder / place}, and it cannot be downloaded ({_reason(error)}); put torchvision's "
+                f"{name}: not in {folder / place}, and it cannot be downloaded ({reason_of(error)}); put torchvision's "
                 f"files there, set NAS_DATA to a folder that holds {place}, or use your own images with --data PATH"
             ) from error
 
@@ -131,14 +131,14 @@ def _damaged(name: str, place: Path, reason: str) -> DataError:
     return DataError(f"{name}: the files in {place} are damaged ({reason}); delete them and try again")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The last line of an error, which is the cause where torchvision lists several mirrors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 @contextlib.contextmanager
-def _quiet_download() -> Iterator[None]:
+def quiet_download() -> Iterator[None]:
     """Keep torchvision's messages off standard output, and end a download that stalls."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALLED_SECONDS)

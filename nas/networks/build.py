@@ -9,6 +9,7 @@ from nas.genome import (
     Architecture,
     DenseNetArchitecture,
     MobileNetArchitecture,
+    PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
@@ -19,6 +20,7 @@ from nas.networks.head import create_head, create_linear
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.noise import add_noise_layers
+from nas.networks.pretrained import PretrainedNetwork
 from nas.networks.reference import ReferenceResNet18
 from nas.networks.resnet import resnet_stages
 from nas.networks.stem import create_stem
@@ -27,6 +29,8 @@ from nas.networks.vgg import vgg_stages
 
 def build_network(architecture: Architecture, channels: int, num_classes: int) -> Network:
     """A freshly initialised network, from the global random state, on the default device.
+
+    One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
 
     Args:
         architecture: What to build.
@@ -38,6 +42,8 @@ def build_network(architecture: Architecture, channels: int, num_classes: int) -
     """
     if isinstance(architecture, ReferenceArchitecture):
         return ReferenceResNet18(channels, num_classes)
+    if isinstance(architecture, PretrainedArchitecture):
+        return PretrainedNetwork(architecture, channels, num_classes)
     stem = create_stem(architecture, channels)
     stages, stages_width = _create_stages(architecture)
     head, head_width = create_head(architecture, stages_width)

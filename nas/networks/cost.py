@@ -12,7 +12,7 @@ from nas.outcome import Cost
 
 
 def count_params(architecture: Architecture, channels: int, num_classes: int) -> int:
-    """Trainable parameters, counted on the meta device; buffers are not counted."""
+    """Parameters, counted on the meta device; buffers are not counted."""
     return _params_of(_build_on_meta(architecture, channels, num_classes))
 
 
@@ -28,7 +28,8 @@ def measure_cost(architecture: Architecture, channels: int, num_classes: int, he
     """
     network = _build_on_meta(architecture, channels, num_classes)
     image = torch.zeros(1, channels, height, width, device="cpu")
-    return Cost(params=_params_of(network), flops=_count_flops(network, image))
+    params, trained = _params_of(network), _params_of(network, only_trained=True)
+    return Cost(params, _count_flops(network, image), trained if trained < params else None)
 
 
 def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) -> nn.Module:
@@ -36,8 +37,8 @@ def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) 
         return build_network(architecture, channels, num_classes).eval()
 
 
-def _params_of(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+def _params_of(network: nn.Module, *, only_trained: bool = False) -> int:
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad or not only_trained)
 
 
 def _count_flops(network: nn.Module, images_NCHW: Tensor) -> int:

@@ -17,9 +17,11 @@ class Network(nn.Module, ABC):
 
     Attributes:
         classifier: The last layer, [N, D] to logits [N, K].
+        evaluation_batch: Images at once that are evaluated fast and without much memory.
     """
 
     classifier: nn.Linear
+    evaluation_batch: int = 512
 
     @abstractmethod
     def features(self, images_NCHW: Tensor) -> Tensor:

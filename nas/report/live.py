@@ -88,7 +88,7 @@ class Progress:
             case TrialStarted():
                 self._running[worker] = (event, None)
                 self._last_lines[worker] = time.monotonic()
-                self._line(f"{_title(event.subject, number)} started: {event.subject.cost.params:,} parameters")
+                self._line(f"{_title(event.subject, number)} started: {event.subject.cost.params_in_words}")
             case Preparing() | EpochEnded():
                 started = self._running[worker][0]
                 self._running[worker] = (started, event)

@@ -31,6 +31,7 @@ class TrialRecord:
         weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
         stopped_at: After how many epochs it was stopped, if it fell behind.
         reused_from: The trial of the same genome whose result this one took over.
+        trained_params: As in `Cost`.
     """
 
     number: int
@@ -54,6 +55,7 @@ class TrialRecord:
     reused_from: int | None
     started: datetime | None
     ended: datetime | None
+    trained_params: int | None = None
 
     @property
     def family(self) -> str:
@@ -108,6 +110,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         reused_from=attributes.get("reused_from"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        trained_params=attributes.get("trained_params"),
     )
 
 
@@ -119,6 +122,7 @@ def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
         "family": genome.architecture.family,
         "params": cost.params,
         "flops": cost.flops,
+        **({} if cost.trained_params is None else {"trained_params": cost.trained_params}),
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna import Study
+from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
 from optuna.trial import Trial
 from sqlalchemy import Engine, func, inspect, select
 
@@ -71,19 +72,30 @@ class Storage:
         """The folder of weights as optuna sees it."""
         return FileSystemArtifactStore(self.weights)
 
-    def keep_weights(self, path: Path, trial: Trial) -> str:
-        """Copy a weights file to the folder of weights; returns its identifier there.
+    def keep_weights(self, path: Path, owner: Trial | Study) -> str:
+        """Copy a weights file of a trial or study to the folder of weights; returns its identifier there.
 
         Raises:
             SettingsError: The folder cannot be written to.
         """
         try:
             self.weights.mkdir(parents=True, exist_ok=True)
-            return upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=trial)
+            return upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=owner)
         except OSError as error:
             raise SettingsError(
                 f"weights cannot be kept in {self.weights} ({error.strerror or error}); set NAS_ARTIFACTS"
             ) from error
+
+    def download(self, artifact: str, path: Path, what: str) -> None:
+        """Fetch a file from the folder of weights.
+
+        Raises:
+            StudyError: It is not there.
+        """
+        try:
+            download_artifact(artifact_store=self.artifacts, artifact_id=artifact, file_path=str(path))
+        except optuna.artifacts.exceptions.ArtifactNotFound as error:
+            raise StudyError(f"{what} are not in the artifact store of this machine; set NAS_ARTIFACTS") from error
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
         """Turn what the database raises into one line."""

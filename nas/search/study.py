@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import download_artifact
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
 from nas.errors import StudyError
 from nas.facts import DataFacts
-from nas.genome import Genome, ReferenceArchitecture
+from nas.genome import Genome
 from nas.outcome import Cost, EpochRecord
 from nas.search.beginning import first_parameters
 from nas.search.outage import through_outages
@@ -229,12 +228,7 @@ class SearchStudy:
                 f"trial {record.number} of {self.name!r} kept no weights: only the baseline and trials "
                 "that were on the front when they ended do"
             )
-        try:
-            download_artifact(artifact_store=self.storage.artifacts, artifact_id=record.weights, file_path=str(path))
-        except optuna.artifacts.exceptions.ArtifactNotFound as error:
-            raise StudyError(
-                f"the weights of trial {record.number} are not in the artifact store of this machine; set NAS_ARTIFACTS"
-            ) from error
+        self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 
     def _need_sampler(self) -> None:
         """Only who asks needs one: what the default sampler learns with takes longer to load than a front to show."""
@@ -242,6 +236,4 @@ class SearchStudy:
             self._study.sampler, self._has_sampler = make_sampler(self.spec), True
 
     def _baseline_genome(self) -> Genome:
-        return Genome(
-            architecture=ReferenceArchitecture(family=self.spec.baseline.network), recipe=self.spec.baseline.recipe
-        )
+        return Genome(architecture=self.spec.baseline.architecture, recipe=self.spec.baseline.recipe)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.genome import PretrainedArchitecture
 from nas.search.front import Objectives, hypervolume, pareto_front
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
@@ -62,7 +63,9 @@ class FrontSummary:
             if self.baseline_failure is not None:
                 return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
             return "The baseline is not trained yet, so there is nothing to compare with."
-        reference = f"ResNet-18 ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
+        reference = (
+            f"{_named(self.baseline)} ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
+        )
         record = self.smallest
         if record is None:
             return (
@@ -125,6 +128,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "family": record.family,
         "macro_f1": record.objectives.macro_f1 if record.objectives else None,
         "params": record.params,
+        **({} if record.trained_params is None else {"trained_params": record.trained_params}),
         "flops": record.flops,
         **record.metrics,
         "figures": record.figures,
@@ -136,6 +140,14 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "reused_from": record.reused_from,
         "genome": record.genome.model_dump(mode="json", exclude_none=True) if record.genome else None,
     }
+
+
+def _named(baseline: TrialRecord) -> str:
+    """The baseline's network, and how it came by its weights."""
+    architecture = baseline.genome.architecture if baseline.genome is not None else None
+    if not isinstance(architecture, PretrainedArchitecture):
+        return "ResNet-18"
+    return f"{'frozen' if architecture.frozen else 'fine-tuned'} ImageNet ResNet-18"
 
 
 def _ratio_in_words(times_smaller: float) -> str:

@@ -20,7 +20,6 @@ from nas.training.metrics import confusion_matrix, scores_of
 from nas.training.task import Task
 from nas.training.watch import Unwatched, Watch
 
-EVALUATION_BATCH = 512
 _UNWATCHED = Unwatched()
 
 
@@ -33,7 +32,7 @@ def evaluate(
     num_classes = len(task.classes)
     confusion_KK = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=compute.device)
     total_loss = torch.zeros((), device=compute.device)
-    for inputs_NCHW, labels_N in _inputs(split, task, watch):
+    for inputs_NCHW, labels_N in _inputs(network, split, task, watch):
         with compute.autocast():
             logits_NK = network(inputs_NCHW)
         total_loss += functional.cross_entropy(logits_NK.float(), labels_N, reduction="sum")
@@ -46,13 +45,14 @@ def extract_features(network: Network, split: Split, task: Task, compute: Comput
     """The classifier's input for each image of a split, not augmented: float32 [N, D], on the device."""
     network.eval()
     features = []
-    for inputs_NCHW, _ in _inputs(split, task, watch):
+    for inputs_NCHW, _ in _inputs(network, split, task, watch):
         with compute.autocast():
             features.append(network.features(inputs_NCHW).float())
     return torch.cat(features)
 
 
-def _inputs(split: Split, task: Task, watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
-    for images_NCHW, labels_N in in_order(split, EVALUATION_BATCH):
+def _inputs(network: nn.Module, split: Split, task: Task, watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
+    batch_size = network.evaluation_batch if isinstance(network, Network) else Network.evaluation_batch
+    for images_NCHW, labels_N in in_order(split, batch_size):
         watch.alive()
         yield task.normalization(images_NCHW).contiguous(memory_format=torch.channels_last), labels_N

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from nas.data.images import Progress
 from nas.data.sampling import ClassSampler, EachOnce, Sampler
 from nas.data.smote import SmoteSampler, smote_table
 from nas.networks.network import Network
+from nas.networks.pretrained import Head, PretrainedNetwork
 from nas.outcome import EpochRecord, Scores
 from nas.recipe import Imbalance, Recipe
 from nas.training.classifier import (
@@ -29,6 +30,7 @@ from nas.training.classifier import (
 )
 from nas.training.device import Compute
 from nas.training.evaluation import evaluate, extract_features
+from nas.training.frozen import Trunk
 from nas.training.loop import Training
 from nas.training.losses import log_frequencies
 from nas.training.orthogonality import mean_defect
@@ -68,15 +70,15 @@ def fit(
     start: State | None = None,
     watch: Watch = _UNWATCHED,
 ) -> Fitted:
-    """Train a network in place, as its recipe says.
+    """Train a network in place, as its recipe says; of one with a frozen trunk the head, on features computed once.
 
-    The figures are `kept_epoch`, `orthogonality_defect`, and where they apply `tau`, `posthoc_strength` and
-    `f1_macro_unadjusted`, the macro-F1 before the post-hoc adjustment.
+    The figures are `kept_epoch`, `orthogonality_defect` unless the convolutions are frozen, and where they apply `tau`,
+    `posthoc_strength` and `f1_macro_unadjusted`, the macro-F1 before the post-hoc adjustment.
 
     Args:
-        cache: Folder of neighbour tables.
+        cache: Folder of neighbour tables and features.
         on_epoch: Told after each epoch; what it raises ends the training.
-        progress: Told while neighbours are searched for.
+        progress: Told while neighbours are searched for or features computed.
         start: The state of an earlier call that was paused, to go on from.
 
     Raises:
@@ -84,7 +86,10 @@ def fit(
         Interruption: The watch paused the training; it has the state to go on from.
         CheckpointError: `start` does not fit.
     """
-    sampler = make_sampler(recipe.imbalance, task, plan, cache=cache, progress=progress)
+    if isinstance(network, PretrainedNetwork) and network.is_frozen:
+        trunk = Trunk(network, task.normalization, compute, cache, progress, watch)
+        return _fit_head(trunk, recipe, task, plan, on_epoch, start)
+    sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
     training = Training(network, recipe, task, plan, sampler, compute, watch)
     if start is not None:
         training.load(start)
@@ -92,7 +97,9 @@ def fit(
     try:
         trained = training.run(on_epoch)
         started = time.perf_counter()
-        figures = {"kept_epoch": float(trained.kept_epoch), "orthogonality_defect": mean_defect(network)}
+        figures = {"kept_epoch": float(trained.kept_epoch)}
+        if not isinstance(network, Head):
+            figures["orthogonality_defect"] = mean_defect(network)
         if training.micro_batches > 1:
             figures["micro_batches"] = float(training.micro_batches)
         if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
@@ -101,7 +108,7 @@ def fit(
     except Paused as paused:
         # What becomes of the classifier is found anew; done to what it was done to already, it would be another.
         network.classifier = classifier
-        raise Interruption(training) from paused
+        raise Interruption(training.state(), training.num_steps, training.epochs_done) from paused
     return Fitted(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
 
 
@@ -109,16 +116,41 @@ class Interruption(Exception):  # noqa: N818 - it names what happened
     """A training was paused.
 
     Attributes:
-        state: What `fit` goes on from.
-        num_steps: How far it is.
-        epochs_done: Likewise, in whole epochs.
+        state: What `fit` goes on from; None before it has begun.
+        num_steps: How far it is; 0 where nothing was trained in this call, so that `state` is no news.
+        epochs_done: Likewise, in whole epochs, of all calls.
     """
 
-    def __init__(self, training: Training) -> None:
-        super().__init__(f"paused after {training.num_steps} steps")
-        self.state = training.state()
-        self.num_steps = training.num_steps
-        self.epochs_done = training.epochs_done
+    def __init__(self, state: State | None, num_steps: int, epochs_done: int) -> None:
+        super().__init__(f"paused after {num_steps} steps")
+        self.state = state
+        self.num_steps = num_steps
+        self.epochs_done = epochs_done
+
+
+def _fit_head(
+    trunk: Trunk,
+    recipe: Recipe,
+    task: Task,
+    plan: Plan,
+    on_epoch: Callable[[EpochRecord], None],
+    start: State | None,
+) -> Fitted:
+    """`fit` for the head of a frozen trunk; computing its features is part of the time."""
+    started = time.perf_counter()
+    try:
+        features_task = trunk.task(task)
+    except Paused as paused:
+        epochs_done = 0 if start is None else len(start.part("progress").values["curve"])
+        raise Interruption(start, 0, epochs_done) from paused
+    seconds = time.perf_counter() - started
+    head = trunk.network.head
+    fitted = fit(
+        head, recipe, features_task, plan, compute=trunk.compute, cache=trunk.cache, on_epoch=on_epoch,
+        progress=trunk.progress, start=start, watch=trunk.watch,
+    )  # fmt: skip
+    trunk.network.classifier = head.classifier
+    return replace(fitted, seconds=fitted.seconds + seconds)
 
 
 def make_sampler(

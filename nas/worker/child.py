@@ -10,12 +10,13 @@ from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from nas.errors import DataError, NasError, WorkerError
-from nas.facts import DataFacts
+from nas.facts import DataFacts, PretrainedWeights
 from nas.genome import Architecture
 from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
 from nas.worker.messages import (
     Alive,
     Fault,
+    FindWeights,
     Measure,
     OpenData,
     Pause,
@@ -113,6 +114,10 @@ class TrainerChild:
         self._facts = facts
         return facts
 
+    def find_weights(self, request: FindWeights) -> PretrainedWeights:
+        """A published network's weights; raises as `open_data` does."""
+        return self._ask(request, PretrainedWeights)
+
     def measure(self, architecture: Architecture) -> Cost:
         """Parameters and FLOPs of a network; raises as `open_data` does, and Unmeasurable."""
         try:
@@ -207,7 +212,8 @@ class TrainerChild:
         """Send a request and wait for its answer; progress on the way is passed on."""
         try:
             connection = self._sent(request)
-            patience = Patience(max(_LOADING_SECONDS if wanted is DataFacts else 0.0, self._shortest_patience))
+            loads = wanted in (DataFacts, PretrainedWeights)
+            patience = Patience(max(_LOADING_SECONDS if loads else 0.0, self._shortest_patience))
             while True:
                 reply = self._receive(connection, patience)
                 if isinstance(reply, wanted):

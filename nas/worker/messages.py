@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.facts import DataFacts
+from nas.facts import DataFacts, PretrainedWeights
 from nas.genome import Architecture, Genome
 from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
 from nas.study_spec import DataSpec
@@ -28,6 +28,18 @@ class OpenData:
     precision: str
     deterministic: bool = False
     cuda_graphs: bool = True
+
+
+@dataclass(frozen=True)
+class FindWeights:
+    """Put a published network's weights into the data folder. Answered by `PretrainedWeights`.
+
+    Attributes:
+        file: Where to take them from; None for torchvision's own.
+    """
+
+    network: str
+    file: Path | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Train:
         attempt: Of the slot's lease; see `nas.training.checkpoint`.
         micro_batches: As in `nas.training.task.Plan`.
         checkpoint_seconds: Between two checkpoints.
+        pretrained: The file of the weights that a pretrained network begins with.
     """
 
     genome: Genome
@@ -69,6 +82,7 @@ class Train:
     attempt: int = 1
     micro_batches: int = 1
     checkpoint_seconds: float = 60.0
+    pretrained: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -171,5 +185,5 @@ class SpacePreview:
 Report = EpochRecord | Progressed | Resumed | Remark | Alive
 """Sent on the way to an answer."""
 
-Request = OpenData | Measure | Preview | Train | Pause | Stop
-Reply = DataFacts | Cost | SpacePreview | Completed | Failed | Paused | Stopped | Fault | Report
+Request = OpenData | FindWeights | Measure | Preview | Train | Pause | Stop
+Reply = DataFacts | PretrainedWeights | Cost | SpacePreview | Completed | Failed | Paused | Stopped | Fault | Report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from nas.search.slots import Slots
 from nas.search.study import SearchStudy
@@ -13,12 +14,17 @@ from nas.worker.child import TrainerChild
 
 @dataclass(frozen=True)
 class Post:
-    """What one supervisor works with; a study instance is not shared between threads."""
+    """What one supervisor works with; a study instance is not shared between threads.
+
+    Attributes:
+        pretrained: The file of the weights that pretrained networks begin with.
+    """
 
     study: SearchStudy
     slots: Slots
     child: TrainerChild
     checkpoints: TrialCheckpoints
+    pretrained: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ from nas.allocator import keep_memory
 from nas.data.images import ImageData
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
-from nas.errors import NasError
+from nas.data.pretrained import find_weights, load_trunk
+from nas.errors import DataError, NasError
 from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.networks.network import Network
+from nas.networks.pretrained import PretrainedNetwork
 from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
 from nas.space import Space
 from nas.training.checkpoint import CheckpointError, CheckpointFolder
@@ -34,6 +36,7 @@ from nas.training.task import Plan, Task
 from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
 from nas.worker.messages import (
     Fault,
+    FindWeights,
     Measure,
     OpenData,
     Pause,
@@ -116,6 +119,8 @@ class Trainer:
         match request:
             case OpenData():
                 return self._open(request)
+            case FindWeights():
+                return find_weights(request.network, request.file, self._folder)
             case Measure():
                 return self._measure(request)
             case Preview():
@@ -183,11 +188,12 @@ class Trainer:
             )  # fmt: skip
             return Completed(fitted.scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
         except Interruption as interruption:
-            if watcher.stop is not None:
-                seconds = interruption.state.part("progress").values["seconds"]
-                return Stopped(watcher.stop.behind, _curve(interruption.state), seconds, compute.describe())
-            if watcher.keeps:
-                watcher.save(interruption.state, interruption.num_steps)
+            state = interruption.state
+            if watcher.stop is not None and state is not None:
+                seconds = state.part("progress").values["seconds"]
+                return Stopped(watcher.stop.behind, _curve(state), seconds, compute.describe())
+            if watcher.keeps and state is not None and interruption.num_steps > 0:
+                watcher.save(state, interruption.num_steps)
             return Paused(interruption.epochs_done + 1)
         except Diverged as error:
             return Failed("diverged", str(error))
@@ -204,9 +210,13 @@ class Trainer:
         facts, task, compute = self._opened()
         torch.manual_seed(request.seed)
         network = build_network(request.genome.architecture, facts.channels, len(facts.classes)).to(compute.device)
+        if isinstance(network, PretrainedNetwork):
+            if request.pretrained is None:
+                raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")
+            network.begin(load_trunk(request.pretrained), task.normalization.mean, task.normalization.std)
         fitted = fit(
             network, request.genome.recipe, task, Plan(request.epochs, request.seed, request.micro_batches),
-            compute=compute, cache=self._folder / "neighbors", on_epoch=self._connection.send,
+            compute=compute, cache=self._folder, on_epoch=self._connection.send,
             progress=self._report, start=start, watch=watcher,
         )  # fmt: skip
         return network, fitted

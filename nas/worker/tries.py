@@ -37,7 +37,7 @@ class Tries:
         given_up: Callable[[], bool],
     ) -> None:
         self._child, self._slots, self._checkpoints = post.child, post.slots, post.checkpoints
-        self._spec = post.study.spec
+        self._spec, self._pretrained = post.study.spec, post.pretrained
         self._checkpoint_seconds = orders.checkpoint_seconds
         self._lease, self._listener, self._rungs, self._given_up = lease, listener, rungs, given_up
 
@@ -54,6 +54,7 @@ class Tries:
             request = Train(
                 genome, self._spec.budget.epochs, self._spec.training.seed, weights,
                 self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
+                self._pretrained,
             )  # fmt: skip
             self._rungs.begin()
             outcome = _finite(

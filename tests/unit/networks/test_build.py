@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from nas.genome import Architecture, ReferenceArchitecture, SearchedArchitecture
+from nas.genome import Architecture, PretrainedArchitecture, ReferenceArchitecture, SearchedArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
@@ -25,6 +25,7 @@ EVERY_KIND: list[Architecture] = [
     *(architecture(family, normalization=kind) for family in FAMILIES for kind in NORMALIZATIONS),
     *(architecture(family, factorized=True, noise_std=0.1, dropout_first=0.1) for family in FAMILIES),
     ReferenceArchitecture(),
+    PretrainedArchitecture(head_widths=(8,)),
 ]
 
 

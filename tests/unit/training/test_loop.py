@@ -12,10 +12,11 @@ from torch import Tensor, nn, optim
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nas.data.sampling import EachOnce
+from nas.networks.network import Network
 from nas.outcome import EpochRecord
 from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training.averaging import WeightAverage
-from nas.training.evaluation import EVALUATION_BATCH, evaluate, extract_features
+from nas.training.evaluation import evaluate, extract_features
 from nas.training.loop import Diverged, Trained, Training
 from nas.training.task import Plan, Task
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
@@ -148,7 +149,7 @@ def test_what_the_listener_raises_ends_the_training() -> None:
 
 
 def test_evaluation_is_one_image_at_a_time_in_a_plain_loop() -> None:
-    task = digits_task(100, num_validation=EVALUATION_BATCH + 3)
+    task = digits_task(100, num_validation=Network.evaluation_batch + 3)
     network = small_network()
     _train(network, task)
     scores, loss = evaluate(network, task.validation, task, CPU)
