@@ -148,7 +148,7 @@ class Application:
         """
         data = OpenData(
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
-            self.settings.cuda_graphs,
+            self.settings.cuda_graphs, is_final=spec.finals is not None,
         )  # fmt: skip
         return TrainerChild(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress

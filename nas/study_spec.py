@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 from nas.augmentation_policy import flips
 from nas.domains import Domain, Range
 from nas.errors import SpecificationError
+from nas.final_runs import FinalsSpec
+from nas.genome import Genome, ReferenceArchitecture
 from nas.recipe import Recipe
 from nas.space import Space
 from nas.toml_file import faults_of, read_toml
@@ -150,12 +152,18 @@ class BaselineSpec(Value):
     network: Literal["resnet18"] = "resnet18"
     recipe: Recipe = Recipe(posthoc_adjustment=True)
 
+    @property
+    def genome(self) -> Genome:
+        """What is trained."""
+        return Genome(architecture=ReferenceArchitecture(family=self.network), recipe=self.recipe)
+
 
 class StudySpec(Value):
     """One search, whole: a worker needs nothing else.
 
     Attributes:
         search_space: The tables of the search-space file.
+        finals: What is trained, where the study is the finals of another.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -166,6 +174,7 @@ class StudySpec(Value):
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
     baseline: BaselineSpec = BaselineSpec()
+    finals: FinalsSpec | None = None
     search_space: dict[str, Any]
 
     @property

@@ -10,18 +10,17 @@ import typer
 
 from nas.application import Application, require_budget_met
 from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
-from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, load_spec, name_of
+from nas.commands.options import DataPath, FileArgument, Json, StudyName, Timeout, Trials, Workers, load_spec, name_of
 from nas.errors import StudyError
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
+from nas.search.slots import BASELINE_SLOT
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.messages import Preview
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
-Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 LogFormatOption = Annotated[
     LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")
 ]
@@ -121,7 +120,7 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild) -> S
     slots = application.slots(study.name)
     slots.open_slots(spec.budget.trials)
     if summarize_front(study).baseline_failure is not None:
-        slots.reopen_baseline()
+        slots.reopen(BASELINE_SLOT)
     if study.spec.budget.trials > spec.budget.trials:
         application.errors.print(
             f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"

@@ -71,8 +71,8 @@ class Storage:
         """The folder of weights as optuna sees it."""
         return FileSystemArtifactStore(self.weights)
 
-    def keep_weights(self, path: Path, trial: Trial) -> str:
-        """Copy a weights file to the folder of weights; returns its identifier there.
+    def keep_file(self, path: Path, trial: Trial) -> str:
+        """Copy a trial's file to the folder of weights; returns its identifier there.
 
         Raises:
             SettingsError: The folder cannot be written to.

@@ -508,7 +508,7 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
     summary = summarize_front(made.study)
     assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck, in 3 tries")
     assert "The baseline failed (crashed: no luck, in 3 tries)" in summary.verdict
-    made.slots.reopen_baseline()
+    made.slots.reopen(BASELINE_SLOT)
     made.run(ScriptedTrainer())
     summary = summarize_front(made.study)
     assert summary.baseline is not None

@@ -1,0 +1,70 @@
+"""Tables of finals for the terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from nas.finals.results import FinalResults, Standing
+from nas.finals.statistics import Spread
+from nas.outcome import METRIC_NAMES
+
+
+def standings_table(results: FinalResults) -> Table:
+    """Every finalist against the baseline."""
+    table = Table(title=f"Finals of {results.study}, on {results.num_test:,} test images", title_justify="left")
+    table.add_column("finalist")
+    table.add_column("family")
+    for name in ("params", "smaller", "seeds", "macro-F1", "95 % interval", "difference (95 %)"):
+        table.add_column(name, justify="right")
+    table.add_column("vs baseline")
+    for one in [*results.finalists, *([results.baseline] if results.baseline else [])]:
+        is_baseline = one is results.baseline
+        if is_baseline:
+            table.add_section()
+        smaller = "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
+        table.add_row(
+            one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), spread_text(one.macro_f1),
+            _interval(one.macro_f1), _difference(one), "the baseline" if is_baseline else one.ruling,
+            style="bold" if one is results.winner else None,
+        )  # fmt: skip
+    return table
+
+
+def averages_table(results: FinalResults) -> Table:
+    """Every average, over seeds."""
+    table = Table(title="Averages, mean ± sd over seeds", title_justify="left")
+    table.add_column("metric")
+    for one in results.standings:
+        table.add_column(one.name, justify="right")
+    for metric in METRIC_NAMES:
+        table.add_row(metric, *(spread_text(one.metrics[metric]) for one in results.standings))
+    return table
+
+
+def classes_table(results: FinalResults) -> Table:
+    """F1 of each class, rarest first."""
+    table = Table(title="F1 of each class of the test images, rarest first, mean ± sd over seeds", title_justify="left")
+    table.add_column("class")
+    table.add_column("images", justify="right")
+    for one in results.standings:
+        table.add_column(one.name, justify="right")
+    support = [scores.support for scores in results.standings[0].records[0].per_class] if results.standings else []
+    for index in sorted(range(len(support)), key=support.__getitem__):
+        spreads = (spread_text(one.class_f1[index]) for one in results.standings)
+        table.add_row(escape(results.classes[index]), f"{support[index]:,}", *spreads)
+    return table
+
+
+def spread_text(spread: Spread) -> str:
+    """Mean ± sd."""
+    return f"{spread.mean:.4f}" + ("" if spread.sd is None else f" ± {spread.sd:.4f}")
+
+
+def _interval(spread: Spread) -> str:
+    return "-" if spread.low is None or spread.high is None else f"{spread.low:.4f} to {spread.high:.4f}"
+
+
+def _difference(one: Standing) -> str:
+    found = one.difference
+    return "-" if found is None else f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
