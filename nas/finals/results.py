@@ -54,7 +54,7 @@ class Standing:
         if found.p_equal < _ALPHA and found.mean > 0:
             return f"better (p {_p(found.p_equal)})"
         if found.p_worse < _ALPHA:
-            return f"no worse by {found.margin:g} or more (p {_p(found.p_worse)})"
+            return f"no worse by {found.margin:g} (p {_p(found.p_worse)})"
         if found.p_equal < _ALPHA:
             return f"worse (p {_p(found.p_equal)})"
         return f"undecided (p {_p(found.p_equal)})"

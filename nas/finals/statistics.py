@@ -39,13 +39,13 @@ class Spread:
 
     @classmethod
     def of(cls, scores: Sequence[float]) -> Spread:
-        """Mean, deviation, and an interval by Student's t with n - 1 degrees of freedom."""
+        """Mean, deviation, and an interval by Student's t with n - 1 degrees of freedom, cut off at 0 and 1."""
         mean = float(np.mean(scores))
         if len(scores) < 2:
             return cls(mean, None, None, None)
         sd = float(np.std(scores, ddof=1))
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(scores) - 1)) * sd / math.sqrt(len(scores))
-        return cls(mean, sd, mean - half, mean + half)
+        return cls(mean, sd, max(0.0, mean - half), min(1.0, mean + half))
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,40 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.finals.results import FinalResults, Standing
-from nas.finals.statistics import Spread
+from nas.finals.statistics import Difference, Spread
 from nas.outcome import METRIC_NAMES
 
 
 def standings_table(results: FinalResults) -> Table:
     """Every finalist against the baseline."""
-    table = Table(title=f"Finals of {results.study}, on {results.num_test:,} test images", title_justify="left")
+    table = Table(
+        title=f"Finals of {escape(results.study)}, on {results.num_test:,} test images (95 % intervals below)",
+        title_justify="left",
+    )
     table.add_column("finalist")
     table.add_column("family")
-    for name in ("params", "smaller", "seeds", "macro-F1", "95 % interval", "difference (95 %)"):
-        table.add_column(name, justify="right")
+    for name in ("params", "smaller", "seeds", "macro-F1", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("vs baseline")
-    for one in [*results.finalists, *([results.baseline] if results.baseline else [])]:
-        is_baseline = one is results.baseline
-        if is_baseline:
-            table.add_section()
+    for one in results.finalists:
         smaller = "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
         table.add_row(
-            one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), spread_text(one.macro_f1),
-            _interval(one.macro_f1), _difference(one), "the baseline" if is_baseline else one.ruling,
-            style="bold" if one is results.winner else None,
+            *_columns(one, smaller), _difference(one.difference), one.ruling.replace(" (", "\n("),
+            style="bold" if one is results.winner else None, end_section=True,
         )  # fmt: skip
+    if results.baseline is not None:
+        table.add_row(*_columns(results.baseline, "1x"), "-", "the baseline")
     return table
+
+
+def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
+    spread = one.macro_f1
+    interval = "" if spread.low is None else f"\n{spread.low:.3f} to {spread.high:.3f}"
+    return one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), spread_text(spread) + interval
+
+
+def _difference(found: Difference | None) -> str:
+    return "-" if found is None else f"{found.mean:+.3f}\n{found.low:+.3f} to {found.high:+.3f}"
 
 
 def averages_table(results: FinalResults) -> Table:
@@ -58,13 +69,4 @@ def classes_table(results: FinalResults) -> Table:
 
 def spread_text(spread: Spread) -> str:
     """Mean ± sd."""
-    return f"{spread.mean:.4f}" + ("" if spread.sd is None else f" ± {spread.sd:.4f}")
-
-
-def _interval(spread: Spread) -> str:
-    return "-" if spread.low is None or spread.high is None else f"{spread.low:.4f} to {spread.high:.4f}"
-
-
-def _difference(one: Standing) -> str:
-    found = one.difference
-    return "-" if found is None else f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    return f"{spread.mean:.3f}" + ("" if spread.sd is None else f" ± {spread.sd:.3f}")
