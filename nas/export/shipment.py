@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.export import ExportedProgram
 from typing_extensions import assert_never
 
@@ -21,12 +22,12 @@ from nas.export.folding import fold_batch_norms
 from nas.export.formats import INT8_SUFFIX, Format, Output
 from nas.export.held_images import HeldImages
 from nas.export.metadata import Origin, describe
-from nas.export.model_file import Logits, Pixels, open_model
+from nas.export.model_file import open_model
 from nas.export.onnx_file import write_onnx
 from nas.export.program import trace_program, write_program
 from nas.export.quantization import Int8Loss, measure_loss, quantize
 from nas.export.torchscript import write_torchscript
-from nas.export.verification import Verified, verify
+from nas.export.verification import Expected, Verified, verify
 from nas.training.weights import Weights, load_weights
 
 
@@ -83,15 +84,10 @@ class _Workshop:
         self._metadata = metadata
         self._folder = folder
         self._images = weights.sample_images
-        self._expected_NK = _logits(rebuild(weights), self._pixels)
+        self._expected = _ask(rebuild(weights), self._images)
         self._classifier = rebuild(weights)
         fold_batch_norms(self._classifier.network)
         self._program: ExportedProgram | None = None
-
-    @property
-    def _pixels(self) -> Pixels:
-        pixels_NCHW: Pixels = self._weights.sample_images.numpy()
-        return pixels_NCHW
 
     def path(self, kind: Format) -> Path:
         """Where the file is before it is put in its place."""
@@ -102,7 +98,7 @@ class _Workshop:
         """Write a file and try it; in float32 it must be the network."""
         path = self.path(output.format)
         loss = self._write(output.format, held)
-        verified = verify(path, self._pixels, self._expected_NK)
+        verified = verify(path, self._expected)
         if output.format is not Format.INT8:
             verified.require_equal(output.path)
         return Shipped(output, path.stat().st_size, verified, loss)
@@ -136,7 +132,7 @@ class _Workshop:
         return self._program
 
 
-def _logits(classifier: PixelClassifier, images_NCHW: Pixels) -> Logits:
-    with torch.no_grad():
-        logits_NK: Logits = classifier(torch.from_numpy(images_NCHW)).numpy()
-    return logits_NK
+@torch.no_grad()
+def _ask(classifier: PixelClassifier, images_NCHW: Tensor) -> Expected:
+    logits_NK, alone_1K = (classifier(images).numpy() for images in (images_NCHW, images_NCHW[:1]))
+    return Expected(images_NCHW.numpy(), logits_NK, alone_1K)

@@ -22,6 +22,21 @@ from nas.export.model_file import Logits, Pixels, open_model
 TOLERANCE = 1e-4
 
 
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What the eager network says.
+
+    Attributes:
+        images_NCHW: Real images, uint8, at least one.
+        logits_NK: Of all of them at once.
+        alone_1K: Of the first one alone, for which another order of arithmetic may be the fastest.
+    """
+
+    images_NCHW: Pixels
+    logits_NK: Logits
+    alone_1K: Logits
+
+
 @dataclass(frozen=True)
 class Verified:
     """What the check of an exported file found.
@@ -55,12 +70,8 @@ class Verified:
             )
 
 
-def verify(path: Path, images_NCHW: Pixels, expected_NK: Logits) -> Verified:
+def verify(path: Path, expected: Expected) -> Verified:
     """Open a file in a fresh process, run it on real images, all at once and one alone, and time it.
-
-    Args:
-        images_NCHW: uint8, at least one.
-        expected_NK: The eager network's logits.
 
     Raises:
         ModelFileError: The file cannot be opened or run.
@@ -68,15 +79,15 @@ def verify(path: Path, images_NCHW: Pixels, expected_NK: Logits) -> Verified:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            logits_NK, alone_1K, latencies = pool.submit(_run, path, images_NCHW).result()
+            logits_NK, alone_1K, latencies = pool.submit(_run, path, expected.images_NCHW).result()
         except BrokenProcessPool as error:
             raise ModelFileError(f"{path}: the process that ran the exported network died") from error
-    differences = [np.abs(logits_NK - expected_NK).max(), np.abs(alone_1K - expected_NK[:1]).max()]
+    differences = [np.abs(logits_NK - expected.logits_NK).max(), np.abs(alone_1K - expected.alone_1K).max()]
     return Verified(
         # numpy's maximum keeps a NaN, Python's may lose it.
         largest_difference=float(np.max(differences)),
-        share_alike=float((logits_NK.argmax(1) == expected_NK.argmax(1)).mean()),
-        num_images=len(images_NCHW),
+        share_alike=float((logits_NK.argmax(1) == expected.logits_NK.argmax(1)).mean()),
+        num_images=len(expected.images_NCHW),
         latencies=latencies,
     )
 

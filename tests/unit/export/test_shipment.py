@@ -17,9 +17,9 @@ from nas.errors import ModelFileError
 from nas.export import shipment
 from nas.export.formats import Format, Output, beside, side_by_side
 from nas.export.held_images import HeldImages
-from nas.export.model_file import Logits, Pixels, open_model
+from nas.export.model_file import open_model
 from nas.export.shipment import Shipped, ship
-from nas.export.verification import TOLERANCE, Verified, verify
+from nas.export.verification import TOLERANCE, Expected, Verified, verify
 from nas.genome import Genome, ReferenceArchitecture
 from nas.recipe import Recipe
 from nas.training.loop import Training
@@ -36,12 +36,12 @@ def _held(weights: Weights) -> HeldImages:
     return HeldImages(TASK.train.images.numpy(), TASK.validation, "160 digits")
 
 
-def _in_this_process(path: Path, images_NCHW: Pixels, expected_NK: Logits) -> Verified:
+def _in_this_process(path: Path, expected: Expected) -> Verified:
     """As `verify`, which takes seconds to start a process: what it does there is tested once, below."""
-    logits_NK = open_model(path).logits
-    differences = [np.abs(logits_NK(images_NCHW[:n]) - expected_NK[:n]).max() for n in (len(images_NCHW), 1)]
-    alike = (logits_NK(images_NCHW).argmax(1) == expected_NK.argmax(1)).mean()
-    return Verified(float(np.max(differences)), float(alike), len(images_NCHW), ())
+    images_NCHW, logits = expected.images_NCHW, open_model(path).logits
+    pairs = ((logits(images_NCHW), expected.logits_NK), (logits(images_NCHW[:1]), expected.alone_1K))
+    alike = (pairs[0][0].argmax(1) == expected.logits_NK.argmax(1)).mean()
+    return Verified(float(max(np.abs(one - other).max() for one, other in pairs)), float(alike), len(images_NCHW), ())
 
 
 @pytest.fixture
@@ -228,7 +228,8 @@ def test_weights_that_cannot_be_read_leave_an_earlier_export_alone(tmp_path: Pat
 def test_a_process_that_cannot_open_the_file_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"no model")
     with pytest.raises(ModelFileError, match=r"a\.onnx: not a model"):
-        verify(tmp_path / "a.onnx", np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 10), np.float32))
+        logits = np.zeros((1, 10), np.float32)
+        verify(tmp_path / "a.onnx", Expected(np.zeros((1, 1, 8, 8), np.uint8), logits, logits))
 
 
 def test_a_networks_weights_that_are_another_ones(tmp_path: Path) -> None:
