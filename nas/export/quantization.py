@@ -76,8 +76,8 @@ def measure_loss(before: ModelFile, after: ModelFile, images: HeldImages) -> Int
     """Score both on the study's validation images, if there are any."""
     if images.validation is None:
         return Int8Loss(images.source, None, None, 0)
-    scores = [_macro_f1(model, images) for model in (before, after)]
-    return Int8Loss(images.source, *scores, num_scored=len(images.validation))
+    float_f1, int8_f1 = (_macro_f1(model, images) for model in (before, after))
+    return Int8Loss(images.source, float_f1, int8_f1, len(images.validation))
 
 
 def _macro_f1(model: ModelFile, images: HeldImages) -> float:

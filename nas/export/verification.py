@@ -27,14 +27,14 @@ class Expected:
     """What the eager network says.
 
     Attributes:
-        images_NCHW: Real images, uint8, at least one.
-        logits_NK: Of all of them at once.
-        alone_1K: Of the first one alone, for which another order of arithmetic may be the fastest.
+        images: Real ones, uint8 [N, C, H, W], at least one.
+        logits: Of all of them at once, [N, K].
+        alone: Of the first one alone, [1, K], for which another order of arithmetic may be the fastest.
     """
 
-    images_NCHW: Pixels
-    logits_NK: Logits
-    alone_1K: Logits
+    images: Pixels
+    logits: Logits
+    alone: Logits
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ def verify(path: Path, expected: Expected) -> Verified:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            logits_NK, alone_1K, latencies = pool.submit(_run, path, expected.images_NCHW).result()
+            logits_NK, alone_1K, latencies = pool.submit(_run, path, expected.images).result()
         except BrokenProcessPool as error:
             raise ModelFileError(f"{path}: the process that ran the exported network died") from error
-    differences = [np.abs(logits_NK - expected.logits_NK).max(), np.abs(alone_1K - expected.alone_1K).max()]
+    differences = [np.abs(logits_NK - expected.logits).max(), np.abs(alone_1K - expected.alone).max()]
     return Verified(
         # numpy's maximum keeps a NaN, Python's may lose it.
         largest_difference=float(np.max(differences)),
-        share_alike=float((logits_NK.argmax(1) == expected.logits_NK.argmax(1)).mean()),
-        num_images=len(expected.images_NCHW),
+        share_alike=float((logits_NK.argmax(1) == expected.logits.argmax(1)).mean()),
+        num_images=len(expected.images),
         latencies=latencies,
     )
 

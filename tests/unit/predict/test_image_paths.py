@@ -28,10 +28,8 @@ def test_files_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_standard_input_names_files_and_folders_in_its_place(tmp_path: Path) -> None:
     lines = ["one.png\n", "\n", f"{_folder(tmp_path) / 'sub'}\n", "  two words.png  "]
     found = list(expand_paths([Path("first.png"), Path("-"), Path("last.png")], lines))
-    assert found == [
-        Path("first.png"), Path("one.png"), tmp_path / "sub/z.webp", tmp_path / "sub/deep/c.tiff", Path("two words.png"),
-        Path("last.png"),
-    ]  # fmt: skip
+    below = [tmp_path / "sub/z.webp", tmp_path / "sub/deep/c.tiff"]
+    assert found == [Path("first.png"), Path("one.png"), *below, Path("two words.png"), Path("last.png")]
 
 
 def test_nothing_to_look_at(tmp_path: Path) -> None:
