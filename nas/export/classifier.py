@@ -24,7 +24,9 @@ class PixelClassifier(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits of images whose pixels are 0–255."""
-        logits_NK: Tensor = self.network(self.normalization(images_NCHW))
+        # As in training, and for speed: in PyTorch's own order a DenseNet of 13,000 weights takes three times as long.
+        inputs_NCHW = self.normalization(images_NCHW).contiguous(memory_format=torch.channels_last)
+        logits_NK: Tensor = self.network(inputs_NCHW)
         return logits_NK
 
 

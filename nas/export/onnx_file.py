@@ -32,6 +32,7 @@ def write_onnx(program: ExportedProgram, path: Path, metadata: str) -> None:
             logger.setLevel(level)
     assert exported is not None
     _name_batch_dimension(exported.model)
+    _forget_origins(exported.model)
     exported.model.metadata_props[METADATA_FILE] = metadata
     exported.save(path, external_data=False)
 
@@ -39,8 +40,17 @@ def write_onnx(program: ExportedProgram, path: Path, metadata: str) -> None:
 def _name_batch_dimension(model: Any) -> None:
     """Call it N wherever it occurs, in place of the exporter's own symbol."""
     symbol = model.graph.inputs[0].shape[0]
-    values = [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]
-    for value in values:
+    for value in _values(model):
         for axis, size in enumerate(value.shape or ()):
             if size == symbol:
                 value.shape[axis] = "N"
+
+
+def _forget_origins(model: Any) -> None:
+    """Drop what the exporter notes of the operators it translated, which is more than a small network's weights."""
+    for noted in (model.graph, *model.graph, *_values(model), *model.graph.initializers.values()):
+        noted.metadata_props.clear()
+
+
+def _values(model: Any) -> list[Any]:
+    return [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]

@@ -142,6 +142,14 @@ def test_metadata_say_what_a_file_is(exported: Sequence[Shipped]) -> None:
         }
 
 
+def test_no_file_tells_of_this_machine_or_weighs_more_than_its_weights(exported: Sequence[Shipped]) -> None:
+    weights_bytes = 4 * sum(parameter.numel() for parameter in small_network().parameters())
+    for one in exported:
+        content = one.output.path.read_bytes()
+        assert str(Path(nas.__file__).parent).encode() not in content
+        assert one.file_bytes < weights_bytes + 80_000
+
+
 def test_onnx_names_its_input_and_output(exported: Sequence[Shipped]) -> None:
     graph = onnx.load(exported[2].output.path).graph
     (images,), (logits,) = graph.input, graph.output
