@@ -15,19 +15,32 @@ from nas.training.weights import Weights
 
 
 class PixelClassifier(nn.Module):
-    """Normalisation and network: uint8 pixels [N, C, H, W] to float32 logits [N, K]."""
+    """Normalisation and network: uint8 pixels [N, C, H, W] to float32 logits [N, K].
 
-    def __init__(self, normalization: Normalization, network: nn.Module) -> None:
+    Args:
+        memory_format: In which it computes. Channels-last is that of training, and fast in PyTorch: a DenseNet of
+            13,000 weights takes a third of the time. Other runtimes have an order of their own, and would copy.
+    """
+
+    def __init__(
+        self, normalization: Normalization, network: nn.Module, memory_format: torch.memory_format = torch.channels_last
+    ) -> None:
         super().__init__()
         self.normalization = normalization
         self.network = network
+        self.memory_format = memory_format
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits of images whose pixels are 0–255."""
-        # As in training, and for speed: in PyTorch's own order a DenseNet of 13,000 weights takes three times as long.
-        inputs_NCHW = self.normalization(images_NCHW).contiguous(memory_format=torch.channels_last)
+        inputs_NCHW: Tensor = self.normalization(images_NCHW)
+        if self.memory_format != torch.contiguous_format:
+            inputs_NCHW = inputs_NCHW.contiguous(memory_format=self.memory_format)
         logits_NK: Tensor = self.network(inputs_NCHW)
         return logits_NK
+
+    def contiguous(self) -> PixelClassifier:
+        """The same network for other runtimes than PyTorch."""
+        return PixelClassifier(self.normalization, self.network, torch.contiguous_format).eval()
 
 
 def rebuild(weights: Weights) -> PixelClassifier:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 from typing_extensions import assert_never
 
 from nas.errors import ModelFileError
@@ -87,7 +86,6 @@ class _Workshop:
         self._expected = _ask(rebuild(weights), self._images)
         self._classifier = rebuild(weights)
         fold_batch_norms(self._classifier.network)
-        self._program: ExportedProgram | None = None
 
     def path(self, kind: Format) -> Path:
         """Where the file is before it is put in its place."""
@@ -109,9 +107,9 @@ class _Workshop:
             case Format.TORCHSCRIPT:
                 write_torchscript(self._classifier, self._images, path, self._metadata)
             case Format.PT2:
-                write_program(self._traced(), path, self._metadata)
+                write_program(trace_program(self._classifier, self._images), path, self._metadata)
             case Format.ONNX:
-                write_onnx(self._traced(), path, self._metadata)
+                write_onnx(trace_program(self._classifier.contiguous(), self._images), path, self._metadata)
             case Format.INT8:
                 return self._write_int8(held(self._weights))
             case _:
@@ -124,12 +122,6 @@ class _Workshop:
             self._write(Format.ONNX, lambda weights: images)
         quantize(float_path, path, images.calibration)
         return measure_loss(open_model(float_path), open_model(path), images)
-
-    def _traced(self) -> ExportedProgram:
-        """For torch.export and for ONNX, which is made from it."""
-        if self._program is None:
-            self._program = trace_program(self._classifier, self._images)
-        return self._program
 
 
 @torch.no_grad()
