@@ -166,7 +166,7 @@ def stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
 def _sizes_fault(by_size: dict[tuple[int, int], list[str]]) -> str:
     most_first = sorted(by_size.items(), key=lambda item: -len(item[1]))
     shown = [f"{w}×{h} ({len(names)}, as {names[0]})" for (w, h), names in most_first[:NUM_LISTED]]
-    return f"images of different sizes: {listed(shown, len(by_size))}; bring them to one with image_size, or --image-size"
+    return f"images of different sizes: {listed(shown, len(by_size))}; fit them with image_size"
 
 
 def decoding_fault(error: BaseException) -> str:
