@@ -56,14 +56,18 @@ def quantize(float_path: Path, path: Path, calibration_NCHW: Pixels) -> None:
 
     Weights take seven bits (`reduce_range`): products of eight by eight bits are added two at a time, in sixteen, by
     processors without VNNI instructions, which saturates there and would give other results than were measured here.
+    The classifier stays in float32: it is small, and its logits would be cut off where calibration had no greater ones.
 
     Args:
         calibration_NCHW: Real images; the least and greatest values of each layer's output on them become its range.
     """
+    graph = onnx.load(float_path).graph
+    classifier = [node.name for node in graph.node if graph.output[0].name in node.output]
     with _quiet():
         quantize_static(
-            float_path, path, _Batches(float_path, calibration_NCHW), quant_format=QuantFormat.QDQ, per_channel=True,
-            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            float_path, path, _Batches(graph.input[0].name, calibration_NCHW), quant_format=QuantFormat.QDQ,
+            per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            nodes_to_exclude=classifier,
         )  # fmt: skip
     model = onnx.load(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -91,8 +95,8 @@ def _macro_f1(model: ModelFile, images: HeldImages) -> float:
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Images, a batch at a time, as the quantiser asks for them."""
 
-    def __init__(self, model: Path, images_NCHW: Pixels) -> None:
-        self._name = onnx.load(model).graph.input[0].name
+    def __init__(self, input_name: str, images_NCHW: Pixels) -> None:
+        self._name = input_name
         self._batches = iter([images_NCHW[i : i + _BATCH] for i in range(0, len(images_NCHW), _BATCH)])
 
     def get_next(self) -> dict[str, Pixels] | None:
