@@ -162,9 +162,10 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, shi
     exact = [one.verified for one in shipped if one.output.format is not Format.INT8]
     if exact:
         largest = max(verified.largest_difference for verified in exact)
+        opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
         application.say(
-            f"Verified: opened in processes of their own, on {exact[0].num_images} real images, in float32 all say the "
-            f"original network's classes, and their logits differ from its by at most {largest:.1e}."
+            f"Verified: {opened} in a fresh process, on {exact[0].num_images} real images {they} the original "
+            f"network's classes, with logits that differ from its by at most {largest:.1e}."
         )
     for one in shipped:
         if one.loss is not None:
