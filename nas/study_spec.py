@@ -183,11 +183,12 @@ class StudySpec(Value):
         return Space.parse(self.search_space, f"search space of study {self.name!r}")
 
     @classmethod
-    def load(cls, path: Path, data: Mapping[str, str] | None = None, name: str | None = None) -> StudySpec:
+    def load(cls, path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None) -> StudySpec:
         """Read a study file and the search space it names.
 
         Args:
-            data: `source` and `path` of an npz file or an image folder, in place of the file's own source.
+            data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
+                images of a folder are fitted.
             name: Takes the place of the file's name for the study.
 
         Raises:
@@ -264,16 +265,19 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
     return []
 
 
-def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str] | None) -> None:
-    """Apply `--data`, and make a path in the file absolute."""
+def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
+    """Make a path in the file absolute, and apply the command line's keys."""
     table = tables.get("data", {})
     if not isinstance(table, dict):
         return
-    if replacement is not None:
-        foreign = {"emnist_split"} if replacement["source"] == "folder" else {"emnist_split", "image_size", "channels"}
-        tables["data"] = {**{key: value for key, value in table.items() if key not in foreign}, **replacement}
-    elif isinstance(table.get("path"), str):
-        tables["data"] = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+    if isinstance(table.get("path"), str):
+        table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+    source = (replacement or {}).get("source")
+    if source is not None:
+        foreign = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
+        table = {key: value for key, value in table.items() if key not in foreign}
+    if "data" in tables or replacement:
+        tables["data"] = {**table, **(replacement or {})}
 
 
 def _numbers(domain: Domain) -> tuple[float, ...]:

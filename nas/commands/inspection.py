@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument, load_spec
+from nas.commands.options import Channels, DataPath, FileArgument, ImageSize, Json, NameArgument, load_spec
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
 from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
 from nas.search.explanation import explain_options
@@ -24,12 +24,14 @@ def check(
     context: typer.Context,
     file: FileArgument,
     data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
     json: Json = False,
 ) -> None:
     """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
     application: Application = context.obj
-    spec = load_spec(file, data, None, None)
+    spec = load_spec(file, data, image_size=image_size, channels=channels)
     child = application.child(spec, device=application.devices[0], threads=application.num_cores)
     try:
         facts = child.open_data()

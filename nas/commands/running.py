@@ -10,7 +10,19 @@ import typer
 
 from nas.application import Application, require_budget_met
 from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
-from nas.commands.options import DataPath, FileArgument, Json, StudyName, Timeout, Trials, Workers, load_spec, name_of
+from nas.commands.options import (
+    Channels,
+    DataPath,
+    FileArgument,
+    ImageSize,
+    Json,
+    StudyName,
+    Timeout,
+    Trials,
+    Workers,
+    load_spec,
+    name_of,
+)
 from nas.errors import StudyError
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
@@ -33,12 +45,14 @@ def search(
     trials: Trials = None,
     timeout: Timeout = None,
     data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     name: StudyName = None,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
     orders = new_orders(application)
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     child = plan.child(application, spec, 0, orders)
@@ -61,13 +75,15 @@ def create(
     file: FileArgument,
     trials: Trials = None,
     data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     name: StudyName = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
     orders = new_orders(application, baseline_only=baseline)
     plan = CrewPlan(1, log_format=log_format)
     child = plan.child(application, spec, 0, orders)

@@ -15,7 +15,7 @@ import torch
 from typing_extensions import assert_never
 
 from nas.allocator import keep_memory
-from nas.data.images import ImageData
+from nas.data.facts import facts_of
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.errors import NasError
@@ -237,19 +237,3 @@ class Trainer:
 
 def _curve(state: State) -> tuple[EpochRecord, ...]:
     return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
-
-
-def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
-    """A data set in numbers."""
-    return DataFacts(
-        name=data.name,
-        classes=data.classes,
-        channels=data.channels,
-        height=data.height,
-        width=data.width,
-        train_counts=data.train.class_counts(data.num_classes),
-        validation_counts=data.validation.class_counts(data.num_classes),
-        num_test=data.num_test,
-        mean=tuple(normalization.mean.flatten().tolist()),
-        std=tuple(normalization.std.flatten().tolist()),
-    )
