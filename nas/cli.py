@@ -12,7 +12,7 @@ import typer
 
 from nas import __version__
 from nas.application import Application
-from nas.commands import inspection, running, serving, shipping
+from nas.commands import inspection, reporting, running, serving, shipping
 from nas.errors import NasError
 from nas.settings import read_settings
 
@@ -27,6 +27,7 @@ for command in (
     running.search, running.create, running.worker,
     inspection.check, inspection.studies, inspection.status, inspection.front, inspection.show,
     shipping.export, shipping.predict,
+    reporting.report,
     serving.dashboard,
 ):  # fmt: skip
     app.command()(command)
