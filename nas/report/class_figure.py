@@ -42,7 +42,8 @@ def class_figure(
     """
     figure = bare_figure(f"F1 of each class on {where}", "rarest class on top; in brackets its training images")
     order = sorted(range(len(classes)), key=lambda place: counts[place])
-    figure.add_trace(_rules(order, contenders))
+    if not any(contender.sd for contender in contenders):  # which have lines of their own
+        figure.add_trace(_rules(order, contenders))
     for contender in contenders:
         figure.add_trace(_marks(order, classes, counts, contender))
     labels = [f"{html.escape(shortened(classes[place]))} ({counts[place]:,})" for place in order]

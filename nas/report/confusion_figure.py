@@ -69,6 +69,7 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
             if len(names) <= _FEW
             else None,
             texttemplate="%{text}" if len(names) <= _FEW else None,
+            textfont={"size": 13},
             colorscale=_SHADES,
             colorbar={
                 "tickvals": [mark**0.5 for mark in _MARKS],

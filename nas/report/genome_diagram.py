@@ -23,7 +23,7 @@ from nas.genome import (
 
 Link = Literal["none", "skip", "dense"]
 
-_WIDTH, _BARS, _TEXT = 520, 180, 226
+_WIDTH, _BARS, _TEXT = 450, 130, 178
 _BAR_HEIGHT, _GAP, _ROW_GAP, _LEAST = 12, 6, 20, 40
 
 
@@ -160,11 +160,11 @@ def _block_detail(architecture: ConvolutionalArchitecture) -> str:
     kernel = _kernel(architecture, factorized=architecture.factorized)
     match architecture:
         case ResNetArchitecture():
-            return f"two of {kernel} each"
+            return f"each twice {kernel}"
         case DenseNetArchitecture():
-            return f"1×1, {kernel}, adds {architecture.growth_rate}; halved before but first"
+            return f"1×1, then {kernel}, adds {architecture.growth_rate}"
         case MobileNetArchitecture():
-            return f"× {architecture.expansion} inside, depthwise {kernel}"
+            return f"× {architecture.expansion} inside, {kernel} depthwise"
         case _:
             return kernel
 

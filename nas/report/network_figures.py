@@ -119,7 +119,7 @@ def defect_figure(networks: Sequence[Seen]) -> go.Figure:
     largest = max((max(seen.evidence.layer_defects) for seen in networks), default=1.0)
     figure.update_layout(
         xaxis=axis("convolution"),
-        yaxis=axis("defect", **({"type": "log"} if largest > 10 else {"rangemode": "tozero"})),
+        yaxis=axis("defect", **({"type": "log", "dtick": 1} if largest > 10 else {"rangemode": "tozero"})),
     )
     return figure
 
@@ -178,6 +178,17 @@ def _add_class(figure: go.Figure, evidence: Evidence, place: int, members: Float
 
 
 def class_colour(place: int, number: int) -> str:
-    """Hues around the circle, every second one lighter; each of them is seen on white and on dark grey."""
-    red, green, blue = colorsys.hls_to_rgb(place / number, 0.42 if place % 2 == 0 else 0.55, 0.7)
-    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    """Hues around the circle, every second one lighter, each with a contrast of 3 or more with white and dark grey."""
+    wanted = 0.17 if place % 2 == 0 else 0.29
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        lightness = (low + high) / 2
+        parts = colorsys.hls_to_rgb(place / number, lightness, 0.75)
+        low, high = (lightness, high) if _luminance(parts) < wanted else (low, lightness)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
+
+
+def _luminance(parts: tuple[float, float, float]) -> float:
+    """Relative luminance of an sRGB colour (Web Content Accessibility Guidelines 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

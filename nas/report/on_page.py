@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 _HEIGHT = 460
-_TOP_MARGIN = 12
+_TOP_MARGIN = 34
+"""Pixels, which plotly's buttons need."""
 
 
 @dataclass(frozen=True)

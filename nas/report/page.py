@@ -69,6 +69,8 @@ def as_page(contents: Contents) -> str:
         seen=seen,
         shared=shared_sentence(contents.explanation),
         diagram=_diagram(contents.finalist, contents),
+        diagram_note=f"{contents.finalist_name}, {contents.finalist.params or 0:,} parameters; a bar is a block, as "
+        "wide as the logarithm of its channels, a curve around it a shortcut.",
         commands=commands(contents),
         space_file=space_file_name(contents.spec),
         trials_summary=_trials_summary(len(contents.records)),
@@ -92,21 +94,23 @@ def _data_sentence(contents: Contents) -> str:
     return (
         f"{facts.name}: {len(facts.classes)} classes of {facts.channels} × {facts.height} × {facts.width} pixels, "
         f"{facts.num_train:,} training images ({imbalance:.0f} : 1 imbalanced), "
-        f"{facts.num_validation:,} validation images; {contents.spec.budget.epochs} epochs a trial."
+        f"{facts.num_validation:,} validation images; epochs of a trial: {contents.spec.budget.epochs}."
     )
 
 
 def _key_figures(contents: Contents) -> list[Fact]:
     finalist, baseline, summary = contents.finalist, contents.baseline, contents.summary
     facts = [
-        Fact(f"macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)),
+        Fact(
+            f"validation macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)
+        ),
         Fact("its parameters", f"{finalist.params or 0:,}", f"{(finalist.flops or 0) / 1e6:,.1f} MFLOPs"),
     ]
     smaller = summary.times_smaller(finalist)
     if baseline is not None and smaller is not None:
         facts += [
             Fact("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
-            Fact(f"macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
+            Fact(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
         ]
     hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
     results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
@@ -131,9 +135,9 @@ def _headings(contents: Contents) -> list[tuple[str, str]]:
 
 def _figures(contents: Contents) -> Mapping[str, Drawn | None]:
     shared = study_figures(contents.name, contents.records)
-    heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480, "nas-options": 520}
+    heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480}
     return {
-        **{name.removeprefix("nas-"): drawn(name, figure, heights[name]) for name, figure in shared.items()},
+        **{name.removeprefix("nas-"): drawn(name, figure, heights.get(name)) for name, figure in shared.items()},
         "classes": drawn("classes", _class_figure(contents)) if contents.finalist.per_class else None,
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -18,6 +20,9 @@ from nas.study_spec import StudySpec
 
 _PACKAGES = ("torch", "torchvision", "optuna", "numpy", "scikit-learn", "plotly")
 _GIT_SECONDS = 5
+_LONGEST_LINE = 110
+# Elements that are lists or tables themselves are indented further, or end with a bracket that is left open.
+_LIST = re.compile(r"^(?P<start>\S.* = )\[\n(?P<elements>(?: {4}[^\s\[{].*,\n)+)\]$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def provenance_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Provenance
     """Of a study whose trials ran on the devices that they say."""
     return Provenance(
         study_file=study_file(spec),
-        space_file=tomli_w.dumps(spec.search_space),
+        space_file=_toml(spec.search_space),
         versions=_versions(),
         commit=_commit(Path(nas.__file__).parent),
         devices=_devices(records),
@@ -68,7 +73,18 @@ def space_file_name(spec: StudySpec) -> str:
 def study_file(spec: StudySpec) -> str:
     """The study as a file that `nas search` takes, with every default written out."""
     tables = spec.model_dump(mode="json", exclude_none=True)
-    return tomli_w.dumps({**tables, "search_space": space_file_name(spec)})
+    return _toml({**tables, "search_space": space_file_name(spec)})
+
+
+def _toml(tables: Mapping[str, Any]) -> str:
+    """TOML with short lists in one line, where the library writes an element a line."""
+    return _LIST.sub(_in_one_line, tomli_w.dumps(tables))
+
+
+def _in_one_line(found: re.Match[str]) -> str:
+    elements = ", ".join(line.strip().removesuffix(",") for line in found["elements"].splitlines())
+    line = f"{found['start']}[{elements}]"
+    return line if len(line) <= _LONGEST_LINE else found[0]
 
 
 def _versions() -> dict[str, str]:
