@@ -51,6 +51,8 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
     names = [html.escape(shortened(name)) for name in classes]
     places = list(range(len(names)))
     counts = [[f"{count:,}" for count in row] for row in confusion_KK.tolist()]
+    # A gap would take most of a small cell.
+    gap = 1 if len(names) <= _MANY else 0
     figure.add_trace(
         go.Heatmap(
             x=places,
@@ -77,8 +79,8 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
                 "thickness": 10,
                 "outlinewidth": 0,
             },
-            xgap=1,
-            ygap=1,
+            xgap=gap,
+            ygap=gap,
             hovertemplate="%{customdata[0]} taken for %{customdata[1]}:<br>"
             "%{customdata[2]} (%{customdata[3]})<extra></extra>",
         )

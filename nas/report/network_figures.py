@@ -17,6 +17,7 @@ from nas.report.figure_style import GREY, axis, bare_figure, empty_figure, ink
 _DIVERGING = ((0.0, "rgb(213, 94, 0)"), (0.5, "rgba(128, 128, 128, 0)"), (1.0, "rgb(61, 155, 220)"))
 _LETTERS = 2
 _FEW_CLASSES = 12
+_EMBEDDING_WIDTH = 900
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
@@ -137,17 +138,23 @@ def embedding_figure(evidence: Evidence, who: str) -> go.Figure:
     figure.add_trace(
         go.Scatter(
             x=wrong[:, 0].round(2).tolist(), y=wrong[:, 1].round(2).tolist(), mode="markers", hoverinfo="skip",
-            showlegend=False, marker={"symbol": "circle-open", "size": 15, "color": GREY, "line": {"width": 1.5}},
+            showlegend=False, marker={"symbol": "circle-open", "size": 14, "color": GREY, "opacity": 0.6},
         )
     )  # fmt: skip
     for place in np.unique(labels):
         _add_class(figure, evidence, int(place), labels == place)
     hidden = {"visible": False}
     figure.update_layout(
-        xaxis=hidden, yaxis=hidden | {"scaleanchor": "x"}, height=640,
+        xaxis=hidden, yaxis=hidden | {"scaleanchor": "x"}, height=_embedding_height(found.points),
         showlegend=len(evidence.classes) <= _FEW_CLASSES or not _as_letters(evidence.classes),
     )  # fmt: skip
     return figure
+
+
+def _embedding_height(points: Floats) -> int:
+    """In pixels, about as its points need it, for distances mean the same in both directions."""
+    width, height = np.ptp(points, axis=0)
+    return int(np.clip(_EMBEDDING_WIDTH * height / max(width, 1e-6), 360, 720))
 
 
 def _as_letters(classes: Sequence[str]) -> bool:

@@ -44,7 +44,7 @@ class Page(HTMLParser):
             self.words.append(data)
         elif self._inside[1].get("type") == "application/json":
             plots = [own["id"] for name, own in self.tags if name == "div" and own.get("class") == "plot"]
-            self.figures[plots[-1] or ""] = json.loads(data)
+            self.figures[(plots[-1] or "").removeprefix("plot-")] = json.loads(data)
         else:
             self.code.append(data)
 
