@@ -60,7 +60,8 @@ def report(
         output = Path(f"{name}.{format.value}")
     if output is not None and not output.parent.is_dir():
         raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
-    evidence, remarks = None, []
+    evidence: Evidence | None = None
+    remarks: list[str] = []
     if format is Format.HTML:
         evidence, remarks = _look_into(application, study, finalist, summary.baseline)
     contents = Contents(
@@ -92,12 +93,14 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
     """The network that the report is about.
 
     Raises:
-        StudyError: There is no such trial, or none has a result yet.
+        StudyError: There is no such trial, it is the baseline, or none has a result yet.
     """
     if wanted is not None:
         record = study.record(wanted)
         if record.objectives is None:
             raise StudyError(f"trial {wanted} of {study.name!r} has no result to report ({record.state})")
+        if record.is_baseline:
+            raise StudyError(f"trial {wanted} is the baseline, which the report of any other trial shows beside it")
         return record
     chosen = summary.smallest or summary.best
     if chosen is None:

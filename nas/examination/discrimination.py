@@ -47,7 +47,8 @@ def _mean_curve(curves: list[Floats], areas: list[float]) -> Curve:
 def _roc(truth: Floats, scores: Floats) -> Floats:
     """True positive rate over the grid."""
     false_positive_rate, true_positive_rate, _ = roc_curve(truth, scores)
-    return np.interp(GRID, false_positive_rate, true_positive_rate).astype(np.float32)
+    rates: Floats = np.interp(GRID, false_positive_rate, true_positive_rate).astype(np.float32)
+    return rates
 
 
 def _precision(truth: Floats, scores: Floats) -> Floats:

@@ -32,6 +32,8 @@ MAX_IMAGES = 4000
 MAX_EMBEDDED = 1000
 NUM_ACTIVATIONS = 4
 _SEED = 0
+_EMBEDDING_WORTH = 1000
+"""Images that could be looked at in the time of the t-SNE, for the progress."""
 _PCA_COMPONENTS = 50
 
 
@@ -68,17 +70,19 @@ def examine(
         ModelFileError: A weights file cannot be read.
     """
     looked_at = _some_of(validation, MAX_IMAGES)
+    number = len(looked_at)
+    total = number * (1 if baseline is None else 2) + _EMBEDDING_WORTH
     weights = load_weights(finalist)
     model = rebuild(weights)
-    passed = _passed(model, looked_at, compute, "finalist", progress)
+    passed = run_over(model, looked_at, compute, lambda done: progress("finalist", done, total))
     reference = None
     if baseline is not None:
-        reference_model = rebuild(load_weights(baseline))
-        reference_pass = _passed(reference_model, looked_at, compute, "baseline", progress)
-        reference = _network_evidence(reference_model, reference_pass, looked_at)
-    progress("embedding", 0, 1)
+        other = rebuild(load_weights(baseline))
+        passed_other = run_over(other, looked_at, compute, lambda done: progress("baseline", number + done, total))
+        reference = _network_evidence(other, passed_other, looked_at)
+    progress("t-SNE", total - _EMBEDDING_WORTH, total)
     embedding = _embed(passed.features.numpy())
-    progress("embedding", 1, 1)
+    progress("t-SNE", total, total)
     return Evidence(
         classes=weights.blueprint.facts.classes,
         images=looked_at.images.numpy(),
@@ -89,12 +93,6 @@ def examine(
         activations=_activations(model, looked_at, compute),
         embedding=embedding,
     )
-
-
-def _passed(
-    model: PixelClassifier, split: Split, compute: Compute, who: str, progress: Callable[[str, int, int], None]
-) -> Pass:
-    return run_over(model, split, compute, lambda done: progress(f"the {who} looks", done, len(split)))
 
 
 def _network_evidence(model: PixelClassifier, passed: Pass, split: Split) -> NetworkEvidence:

@@ -88,7 +88,7 @@ class Seeing:
 
     def _maps(self) -> list[Mapping[str, Any]]:
         evidence = self._evidence
-        rows = []
+        rows: list[Mapping[str, Any]] = []
         for shown in evidence.activations:
             truth = evidence.classes[int(evidence.labels[shown.image])]
             guess = evidence.classes[int(evidence.finalist.predictions[shown.image])]

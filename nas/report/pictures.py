@@ -59,7 +59,7 @@ def filter_sheet(filters_MCHW: Floats, alt: str, most: int = 64) -> Picture:
     if scaled.shape[1] == 3:
         tiles = np.moveaxis(np.round(127.5 + 127.5 * scaled).astype(np.uint8), 1, -1)
     else:
-        tiles = _gradient((scaled[:, 0] + 1) / 2, (_NEGATIVE, _MIDDLE, _POSITIVE))
+        tiles = _gradient((scaled[:, 0] / 2 + 0.5).astype(np.float32), (_NEGATIVE, _MIDDLE, _POSITIVE))
     columns = min(len(tiles), 16 if len(tiles) > 32 else 8)
     return _picture(_sheet(tiles, columns), alt, side=24 * -(-len(tiles) // columns))
 
@@ -81,7 +81,8 @@ def _gradient(shares: Floats, stops: tuple[tuple[int, int, int], ...]) -> Pixels
     """Shares in [0, 1] of any shape to colours [..., 3]."""
     places = np.linspace(0, 1, len(stops))
     channels = [np.interp(shares, places, [stop[channel] for stop in stops]) for channel in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    pixels: Pixels = np.stack(channels, axis=-1).round().astype(np.uint8)
+    return pixels
 
 
 def _sheet(tiles_MHWC: Pixels, columns: int) -> Pixels:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits
 
 from tests.e2e.conftest import SPACE, STUDY, Terminal
 
@@ -45,9 +47,6 @@ def test_the_files_it_shows_are_the_study(terminal: Terminal, searched: dict[str
 
 
 def test_without_images_or_weights_the_page_has_what_the_database_knows(terminal: Terminal) -> None:
-    import numpy as np
-    from sklearn.datasets import load_digits
-
     digits = load_digits()
     file = terminal.folder / "gone.npz"
     np.savez(file, x_train=digits.images[:400].astype(np.uint8) * 15, y_train=digits.target[:400])
@@ -82,7 +81,10 @@ def test_what_cannot_be_reported_is_one_line(terminal: Terminal, searched: dict[
     assert "pdf" in terminal.error("report", "tiny", "--format", "pdf", code=2)
 
 
-def test_another_trial_can_be_chosen(terminal: Terminal, searched: dict[str, Any]) -> None:
-    for member in searched["front"]:
-        result = json.loads(terminal.run("report", "tiny", "--trial", str(member["number"]), "--json").stdout)
-        assert result["trial"] == member["number"]
+def test_any_trial_but_the_baseline_can_be_chosen(terminal: Terminal, searched: dict[str, Any]) -> None:
+    for member in searched["front"][:2]:
+        result = terminal.json("report", "tiny", "--format", "md", "--trial", str(member["number"]))
+        assert (result["trial"], result["file"]) == (member["number"], "tiny.md")
+        text = (terminal.folder / "tiny.md").read_text(encoding="utf-8")
+        assert f"## Genome of trial {member['number']}" in text
+    assert "is the baseline" in terminal.error("report", "tiny", "--trial", str(searched["baseline"]["number"]))
