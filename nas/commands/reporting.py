@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,9 @@ from nas.application import Application
 from nas.commands.options import Json, NameArgument
 from nas.errors import NasError, StudyError
 from nas.evidence import Evidence
+from nas.report.contents import Contents
+from nas.report.markdown import as_markdown
+from nas.report.provenance import provenance_of
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import FrontSummary, summarize_records
@@ -47,10 +51,6 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a study down as one self-contained page, or as tables."""
-    from nas.report.contents import Contents
-    from nas.report.markdown import as_markdown
-    from nas.report.provenance import provenance_of
-
     application: Application = context.obj
     study = application.open_study(name)
     records = tuple(study.records())
@@ -60,19 +60,8 @@ def report(
         output = Path(f"{name}.{format.value}")
     if output is not None and not output.parent.is_dir():
         raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
-    evidence: Evidence | None = None
-    remarks: list[str] = []
-    if format is Format.HTML:
-        evidence, remarks = _look_into(application, study, finalist, summary.baseline)
-    contents = Contents(
-        study.spec, study.facts, records, finalist, provenance_of(study.spec, records), evidence, tuple(remarks)
-    )
-    if format is Format.HTML:
-        from nas.report.page import as_page
-
-        text = as_page(contents)
-    else:
-        text = as_markdown(contents)
+    contents = _contents(application, study, records, finalist, with_evidence=format is Format.HTML)
+    text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
         application.say(text)
         return
@@ -81,12 +70,33 @@ def report(
     if json:
         application.print_json(
             {"file": str(output), "trial": finalist.number, "file_bytes": size, "verdict": contents.verdict,
-             "remarks": remarks}
+             "remarks": contents.remarks}
         )  # fmt: skip
         return
-    for remark in remarks:
+    for remark in contents.remarks:
         application.say(f"note: {remark}")
     application.say(f"{output}: trial {finalist.number} of {name} and its baseline, {size / 1e6:.1f} MB.")
+
+
+def _contents(
+    application: Application,
+    study: SearchStudy,
+    records: tuple[TrialRecord, ...],
+    finalist: TrialRecord,
+    *,
+    with_evidence: bool,
+) -> Contents:
+    known = Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records))
+    if not with_evidence:
+        return known
+    evidence, remarks = _look_into(application, study, finalist, known.baseline)
+    return replace(known, evidence=evidence, remarks=tuple(remarks))
+
+
+def _as_html(contents: Contents) -> str:
+    from nas.report.page import as_page  # here, since plotly takes a second
+
+    return as_page(contents)
 
 
 def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> TrialRecord:
@@ -138,7 +148,8 @@ def _look_into(
             has_reference = False
             remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
         try:
-            evidence = examine(weights, reference if has_reference else None, validation, compute, progress)
+            flops = max(finalist.flops or 0, (baseline.flops or 0) if baseline and has_reference else 0)
+            evidence = examine(weights, reference if has_reference else None, validation, compute, flops, progress)
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
     return evidence, remarks

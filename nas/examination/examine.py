@@ -28,7 +28,10 @@ from nas.training.orthogonality import layer_defects
 from nas.training.weights import load_weights
 
 MAX_IMAGES = 4000
-"""Validation images that are looked at: on a CPU a ResNet-18 takes a minute for so many of 28×28 pixels."""
+"""Validation images that are looked at, at most."""
+MIN_IMAGES = 500
+_CPU_FLOPS = 2e12
+"""What a CPU may spend on one network: a ResNet-18 takes a minute or two for 4,000 images of 28×28 pixels."""
 MAX_EMBEDDED = 1000
 NUM_ACTIVATIONS = 4
 _SEED = 0
@@ -57,19 +60,21 @@ def examine(
     baseline: Path | None,
     validation: Split,
     compute: Compute,
+    flops: int = 0,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Evidence:
-    """Run both networks over validation images, at most 4,000 of them, drawn at random from a fixed seed.
+    """Run both networks over validation images: at most 4,000, fewer of large ones, drawn at random from a fixed seed.
 
     Args:
         finalist: Its weights file.
         baseline: Likewise; None where there is none.
+        flops: Of the larger network for one image; 0 where it does not matter.
         progress: Told what is being done, how much of it is done, and how much there is.
 
     Raises:
         ModelFileError: A weights file cannot be read.
     """
-    looked_at = _some_of(validation, MAX_IMAGES)
+    looked_at = _some_of(validation, _affordable(flops, compute))
     number = len(looked_at)
     total = number * (1 if baseline is None else 2) + _EMBEDDING_WORTH
     weights = load_weights(finalist)
@@ -104,6 +109,13 @@ def _network_evidence(model: PixelClassifier, passed: Pass, split: Split) -> Net
         filters=first_filters(model).numpy(),
         layer_defects=layer_defects(model),
     )
+
+
+def _affordable(flops: int, compute: Compute) -> int:
+    """How many images are looked at on this device."""
+    if compute.device.type == "cuda" or flops == 0:
+        return MAX_IMAGES
+    return int(np.clip(_CPU_FLOPS / flops, MIN_IMAGES, MAX_IMAGES))
 
 
 def _some_of(split: Split, most: int) -> Split:

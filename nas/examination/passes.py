@@ -15,9 +15,10 @@ from nas.data.images import Split
 from nas.export import PixelClassifier
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.training.device import Compute
-from nas.training.evaluation import EVALUATION_BATCH
 
 NUM_MAPS = 8
+# Maps of photographs are large: a ResNet-18's of so many with 224×224 pixels take 800 MB.
+_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +44,15 @@ def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: C
     network = _network_of(model)
     model = model.to(compute.device)
     probabilities, features = [], []
-    for start in range(0, len(split), EVALUATION_BATCH):
-        images_NCHW = split.images[start : start + EVALUATION_BATCH].to(compute.device)
+    for start in range(0, len(split), _BATCH):
+        images_NCHW = split.images[start : start + _BATCH].to(compute.device)
         inputs_NCHW = model.normalization(images_NCHW).contiguous(memory_format=torch.channels_last)
         with compute.autocast():
             features_ND = network.features(inputs_NCHW)
             logits_NK = network.classifier(features_ND)
         probabilities.append(logits_NK.float().softmax(1).cpu())
         features.append(features_ND.float().cpu())
-        progress(min(start + EVALUATION_BATCH, len(split)))
+        progress(min(start + _BATCH, len(split)))
     return Pass(torch.cat(probabilities), torch.cat(features))
 
 

@@ -118,6 +118,13 @@ def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monke
     assert np.array_equal(examine(weights, None, TASK.validation, CPU).labels, found.labels)
 
 
+def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
+    assert examination._affordable(450_000_000, CPU) == examination.MAX_IMAGES
+    assert examination._affordable(1_000_000_000, CPU) == 2000
+    assert examination._affordable(27_000_000_000, CPU) == examination.MIN_IMAGES
+    assert examination._affordable(27_000_000_000, replace(CPU, device=torch.device("cuda"))) == examination.MAX_IMAGES
+
+
 def test_only_the_studys_own_validation_images_are_taken(tmp_path: Path) -> None:
     assert torch.equal(load_validation(SPEC, FACTS, tmp_path).images, DATA.validation.images)
     others = SPEC.model_copy(update={"seed": 1})
