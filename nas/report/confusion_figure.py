@@ -19,6 +19,8 @@ from nas.report.figure_style import axis, bare_figure, ink
 MOST_PAIRS = 8
 _FEW = 12
 _MANY = 30
+_ROOM = 30
+"""Letters that fit side by side below a figure in a narrow window."""
 # A share has the opacity of its root, so that one confusion in a hundred is seen, on a light page and a dark one.
 _SHADES = ((0.0, "rgba(61, 155, 220, 0)"), (1.0, "rgba(61, 155, 220, 1)"))
 _MARKS = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
@@ -91,9 +93,11 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
         "tickfont": {"size": 13 if len(names) <= _FEW else 11 if len(names) <= _MANY else 8},
         "showgrid": False,
     }
+    longest = max(map(len, names))
+    lies_flat = longest < 3 or longest * len(names) < _ROOM
     plain = {"tickprefix": "", "ticksuffix": ""}
     figure.update_layout(
-        xaxis=axis("taken for", **plain) | ticks | {"tickangle": 0 if max(map(len, names)) < 3 else -90},
+        xaxis=axis("taken for", **plain) | ticks | {"tickangle": 0 if lies_flat else -90},
         yaxis=axis("true class", **plain) | ticks | {"range": [len(names) - 0.5, -0.5]},
         height=min(860, 240 + 40 * len(names)),
     )

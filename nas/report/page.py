@@ -93,9 +93,13 @@ def _data_sentence(contents: Contents) -> str:
     imbalance = max(facts.train_counts) / min(facts.train_counts)
     return (
         f"{facts.name}: {len(facts.classes)} classes of {facts.channels} × {facts.height} × {facts.width} pixels, "
-        f"{facts.num_train:,} training images ({imbalance:.0f} : 1 imbalanced), "
+        f"{facts.num_train:,} training images ({_in_words(imbalance)}), "
         f"{facts.num_validation:,} validation images; epochs of a trial: {contents.spec.budget.epochs}."
     )
+
+
+def _in_words(imbalance: float) -> str:
+    return f"{imbalance:.0f} : 1 imbalanced" if imbalance >= 1.5 else "balanced"
 
 
 def _key_figures(contents: Contents) -> list[Fact]:
