@@ -24,7 +24,7 @@ def standings_table(results: FinalResults) -> Table:
     for one in results.finalists:
         smaller = "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
         table.add_row(
-            *_columns(one, smaller), _difference(one.difference), one.ruling.replace(" (", "\n("),
+            *_columns(one, smaller), difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
             style="bold" if one is results.winner else None, end_section=True,
         )  # fmt: skip
     if results.baseline is not None:
@@ -33,13 +33,8 @@ def standings_table(results: FinalResults) -> Table:
 
 
 def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
-    spread = one.macro_f1
-    interval = "" if spread.low is None else f"\n{spread.low:.3f} to {spread.high:.3f}"
-    return one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), spread_text(spread) + interval
-
-
-def _difference(found: Difference | None) -> str:
-    return "-" if found is None else f"{found.mean:+.3f}\n{found.low:+.3f} to {found.high:+.3f}"
+    score = f"{spread_text(one.macro_f1)}\n{interval_text(one.macro_f1)}"
+    return one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), score
 
 
 def averages_table(results: FinalResults) -> Table:
@@ -67,6 +62,21 @@ def classes_table(results: FinalResults) -> Table:
     return table
 
 
+def title_of(one: Standing) -> str:
+    """A finalist by its name and family."""
+    return f"{one.name} ({one.family})"
+
+
 def spread_text(spread: Spread) -> str:
     """Mean ± sd."""
     return f"{spread.mean:.3f}" + ("" if spread.sd is None else f" ± {spread.sd:.3f}")
+
+
+def interval_text(spread: Spread) -> str:
+    """The confidence interval; nothing of a single seed."""
+    return "" if spread.low is None else f"{spread.low:.3f} to {spread.high:.3f}"
+
+
+def difference_text(found: Difference | None, between: str = ", ") -> str:
+    """The difference from the baseline and its interval; nothing without one."""
+    return "" if found is None else f"{found.mean:+.3f}{between}{found.low:+.3f} to {found.high:+.3f}"
