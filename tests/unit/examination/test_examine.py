@@ -32,7 +32,7 @@ from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 TASK = digits_task(160, num_validation=120)
 SPEC = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
-DATA = split_images(load_digits(), SPEC)
+DATA, _ = split_images(load_digits(), SPEC)
 FACTS = facts_of(DATA, Normalization.of(DATA.train.images))
 
 
