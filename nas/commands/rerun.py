@@ -13,7 +13,6 @@ from nas.outcome import Completed
 from nas.predictions import Predictions
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
-from nas.search.telling import TrialFiles
 from nas.worker.messages import Train
 
 
@@ -30,13 +29,13 @@ def rerun(application: Application, companion: SearchStudy, record: TrialRecord)
     plan = CrewPlan(application.num_slots)
     child = plan.child(application, companion.spec, 0, new_orders(application), companion.facts)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        files = TrialFiles(Path(folder), record.number)
+        again, said = Path(folder) / "again.safetensors", Path(folder) / "predictions.safetensors"
         try:
             child.open_data()
             outcome = child.train(
                 Train(
-                    run.genome, companion.spec.budget.epochs, run.seed, files.weights, Path(folder) / "checkpoints",
-                    choices=run.choices, predictions=files.predictions,
+                    run.genome, companion.spec.budget.epochs, run.seed, again, Path(folder) / "checkpoints",
+                    choices=run.choices, predictions=said,
                 ),
                 on_report=lambda report: None,
             )  # fmt: skip
@@ -48,12 +47,12 @@ def rerun(application: Application, companion: SearchStudy, record: TrialRecord)
         if record.weights is not None:
             first = Path(folder) / "first.safetensors"
             companion.download_weights(record, first)
-            difference = largest_weight_difference(first, files.weights)
+            difference = largest_weight_difference(first, again)
         before = companion.predictions([record])[record.number]
         return Repetition(
             run=record.number,
             macro_f1=record.macro_f1,
             repeated_f1=outcome.scores.f1_macro,
-            share_alike=share_alike(before, Predictions.load(files.predictions)),
+            share_alike=share_alike(before, Predictions.load(said)),
             largest_weight_difference=difference,
         )

@@ -68,22 +68,20 @@ class OpenTrial:
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What a training leaves in a folder.
+    """What a training leaves.
 
     Attributes:
-        predictions: Written by a run of finals only.
+        predictions: What is said of the test images, of a run of finals.
     """
 
-    folder: Path
-    number: int
+    weights: Path
+    predictions: Path | None = None
 
-    @property
-    def weights(self) -> Path:
-        return self.folder / f"trial-{self.number}.safetensors"
-
-    @property
-    def predictions(self) -> Path:
-        return self.folder / f"predictions-{self.number}.safetensors"
+    @classmethod
+    def within(cls, folder: Path, trial: OpenTrial) -> TrialFiles:
+        """Those of a trial in a folder."""
+        predictions = folder / f"predictions-{trial.number}.safetensors"
+        return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None)
 
 
 class Telling:
@@ -114,7 +112,7 @@ class Telling:
         attributes = result_attributes(completed)
         if opened.is_final != opened.is_baseline or on_front:
             attributes["weights"] = self._storage.keep_file(files.weights, trial)
-        if opened.is_final:
+        if files.predictions is not None:
             attributes["predictions"] = self._storage.keep_file(files.predictions, trial)
         self.note(trial, attributes)
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))

@@ -148,7 +148,7 @@ class Supervisor:
     def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
         self._listener(TrialStarted(attempt.place, attempt.subject))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            files = TrialFiles(Path(folder), attempt.trial.number)
+            files = TrialFiles.within(Path(folder), attempt.trial)
             tries = Tries(
                 self._post, self._orders, attempt.lease, self._listener, self._rungs(attempt), lambda: heartbeat.lost
             )
