@@ -44,11 +44,7 @@ def finals(
 ) -> None:
     """Train the finalists and the baseline anew from several seeds, and score them once on the test images."""
     application: Application = context.obj
-    study = application.open_study(name)
-    if study.spec.finals is not None:
-        raise StudyError(
-            f"{name!r} are finals already; give the study's own name: nas finals {study.spec.finals.study}"
-        )
+    study = application.open_search(name)
     if check:
         _check(application, study, json=json)
         return

@@ -12,7 +12,7 @@ from rich.table import Table
 from nas.application import Application, require_budget_met
 from nas.commands.options import Channels, DataPath, FileArgument, ImageSize, Json, NameArgument, load_spec
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
-from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
+from nas.report.tables import class_table, curve_table, facts_table, front_table, images_of, preview_table
 from nas.search.explanation import explain_options
 from nas.search.pace import Status, status_of
 from nas.search.records import TrialRecord
@@ -128,7 +128,7 @@ def front(
 ) -> None:
     """Show the Pareto front and the baseline."""
     application: Application = context.obj
-    study = application.open_study(name)
+    study = application.open_search(name)
     records = study.records()
     summary = summarize_records(name, records)
     explanation = explain_options(records, summary.front) if explain else None
@@ -173,7 +173,7 @@ def show(
         application.console.print(class_table(record))
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
-            application.say(f"No validation images of: {', '.join(absent)}; their scores are 0.")
+            application.say(f"No {images_of(record)} of: {', '.join(absent)}; their scores are 0.")
     if record.curve:
         application.console.print(curve_table(record))
 

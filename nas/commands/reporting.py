@@ -54,7 +54,7 @@ def report(
 ) -> None:
     """Write a study down as one self-contained page, or as tables."""
     application: Application = context.obj
-    study = application.open_study(name)
+    study = application.open_search(name)
     records = tuple(study.records())
     summary = summarize_records(name, records)
     finalist = _finalist(study, summary, trial)

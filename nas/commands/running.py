@@ -118,7 +118,8 @@ def worker(
     if not run_trials(application, study, orders, plan):
         _leave(0)
     if log_format is LogFormat.TEXT and not orders.stop.is_set():
-        application.say(summarize_front(study).verdict)
+        finals = study.spec.finals
+        application.say(summarize_front(study).verdict if finals is None else f"Results: nas finals {finals.study}")
 
 
 def _leave(code: int) -> NoReturn:

@@ -121,9 +121,13 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
         if record.objectives is None:
             raise StudyError(f"trial {record.number} of {study.name!r} has no result to export ({record.state})")
         return record
-    summary = summarize_front(study)
     if wanted not in ("best", "smallest"):
         raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
+    if study.spec.finals is not None:
+        raise StudyError(
+            f"{study.name!r} are finals, of which best or smallest would be picked by the test images; name a trial"
+        )
+    summary = summarize_front(study)
     if summary.best is None:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
     if wanted == "best":

@@ -127,6 +127,10 @@ def test_a_network_of_the_finals_can_be_shipped(twice: Terminal, final: dict[str
 
 
 def test_finals_that_cannot_be(twice: Terminal, final: dict[str, dict[str, Any]]) -> None:
-    assert "are finals already; give the study's own name: nas finals good" in twice.error("finals", "good-finals")
+    for command in ("finals", "front", "report"):
+        assert "'good-finals' are the finals of 'good'; their results: nas finals good" in twice.error(
+            command, "good-finals"
+        )
+    assert "best or smallest" in twice.error("export", "good-finals", "-o", "final.pt")
     assert "study 'good' has no trial 99" in twice.error("finals", "good", "--trial", "99")
     assert "no study 'nowhere'" in twice.error("finals", "nowhere", "--check")
