@@ -41,6 +41,7 @@ from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.tables import make_tables
+from nas.search.telling import TrialFiles
 from nas.search.window import WINDOW_TRIALS
 from nas.settings import Settings
 from nas.study_spec import StudySpec
@@ -260,12 +261,12 @@ def one_trial(
     with timings.of("tell"):
         slots.renew(lease, 60.0)
         study.tell.completed(
-            trial, completed(0.3 + 0.4 * (hash((trial.genome.key, number)) % 1000) / 1000), cost, WEIGHTS
+            trial, completed(0.3 + 0.4 * (hash((trial.genome.key, number)) % 1000) / 1000), cost, FILES
         )
         slots.finish(lease, "completed")
 
 
-WEIGHTS = Path(__file__)  # What is uploaded does not matter here.
+FILES = TrialFiles(Path(__file__))  # What is uploaded does not matter here.
 
 
 def completed(macro_f1: float) -> Completed:

@@ -91,6 +91,18 @@ class Application:
         """
         return SearchStudy.open(self.connect(window=window), name)
 
+    def open_search(self, name: str) -> SearchStudy:
+        """An existing study that is no other's finals, for one thread.
+
+        Raises:
+            StudyError: There is none of that name, or it is not a search.
+        """
+        study = self.open_study(name)
+        if study.spec.finals is not None:
+            searched = study.spec.finals.study
+            raise StudyError(f"{name!r} are the finals of {searched!r}; their results: nas finals {searched}")
+        return study
+
     def open_studies(self) -> list[SearchStudy]:
         """Every study that this version can read; the others are named on standard error."""
         try:
@@ -148,7 +160,7 @@ class Application:
         """
         data = OpenData(
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
-            self.settings.cuda_graphs,
+            self.settings.cuda_graphs, is_final=spec.finals is not None,
         )  # fmt: skip
         return TrainerChild(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress

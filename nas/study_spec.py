@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from nas.augmentation_policy import flips
+from nas.baseline_spec import BaselineSpec
 from nas.domains import Domain, Range
 from nas.errors import SpecificationError
-from nas.genome import PretrainedArchitecture, ReferenceArchitecture, Width, frozen_conflicts
-from nas.recipe import Recipe
+from nas.final_runs import FinalsSpec
 from nas.space import Space
 from nas.toml_file import faults_of, read_toml
 from nas.value import Value
@@ -21,8 +21,6 @@ Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar
 EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
-FINE_TUNING_RATE = 3e-4
-"""The default peak learning rate of a pretrained network that is trained whole; a higher one undoes its weights."""
 
 
 class DataSpec(Value):
@@ -147,65 +145,12 @@ class TrainingSpec(Value):
     deterministic: bool = False
 
 
-_PRETRAINED_FAMILIES: Mapping[Literal["resnet18"], Literal["pretrained_resnet18"]] = {"resnet18": "pretrained_resnet18"}
-
-
-class BaselineSpec(Value):
-    """The network that the front is compared with, trained on the same splits for the same epochs.
-
-    Attributes:
-        pretrained: Whether it begins with ImageNet weights, and sees the images at 224×224 pixels; else it begins
-            afresh, with a stem for small images.
-        frozen: Whether the pretrained trunk stays as it is and a new head alone is trained.
-        head_widths: Of the new head's hidden layers; only with `pretrained`.
-        recipe: Where the whole pretrained network is trained, `FINE_TUNING_RATE` is the default learning rate.
-    """
-
-    network: Literal["resnet18"] = "resnet18"
-    pretrained: bool = False
-    frozen: bool = False
-    head_widths: tuple[Width, ...] = ()
-    recipe: Recipe = Recipe(posthoc_adjustment=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_fine_tuning_rate(cls, table: Any) -> Any:
-        if not isinstance(table, dict) or table.get("pretrained") is not True or table.get("frozen", False):
-            return table
-        recipe = table.get("recipe", {"posthoc_adjustment": True})
-        return {
-            **table,
-            "recipe": {"learning_rate": FINE_TUNING_RATE, **recipe} if isinstance(recipe, dict) else recipe,
-        }
-
-    @model_validator(mode="after")
-    def _keys_agree(self) -> BaselineSpec:
-        faults = [
-            f"{key}: only with pretrained = true; remove it, or add that"
-            for key, is_set in (("frozen", self.frozen), ("head_widths", bool(self.head_widths)))
-            if is_set and not self.pretrained
-        ]
-        if isinstance(self.architecture, PretrainedArchitecture):
-            faults += frozen_conflicts(self.architecture, self.recipe)
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-    @property
-    def architecture(self) -> ReferenceArchitecture | PretrainedArchitecture:
-        """The network in a genome's terms."""
-        if not self.pretrained:
-            return ReferenceArchitecture(family=self.network)
-        return PretrainedArchitecture(
-            family=_PRETRAINED_FAMILIES[self.network], frozen=self.frozen, head_widths=self.head_widths
-        )
-
-
 class StudySpec(Value):
     """One search, whole: a worker needs nothing else.
 
     Attributes:
         search_space: The tables of the search-space file.
+        finals: What is trained, where the study is the finals of another.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -216,6 +161,7 @@ class StudySpec(Value):
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
     baseline: BaselineSpec = BaselineSpec()
+    finals: FinalsSpec | None = None
     search_space: dict[str, Any]
 
     @property
@@ -224,11 +170,12 @@ class StudySpec(Value):
         return Space.parse(self.search_space, f"search space of study {self.name!r}")
 
     @classmethod
-    def load(cls, path: Path, data: Mapping[str, str] | None = None, name: str | None = None) -> StudySpec:
+    def load(cls, path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None) -> StudySpec:
         """Read a study file and the search space it names.
 
         Args:
-            data: `source` and `path` of an npz file or an image folder, in place of the file's own source.
+            data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
+                images of a folder are fitted.
             name: Takes the place of the file's name for the study.
 
         Raises:
@@ -305,16 +252,19 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
     return []
 
 
-def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str] | None) -> None:
-    """Apply `--data`, and make a path in the file absolute."""
+def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
+    """Make a path in the file absolute, and apply the command line's keys."""
     table = tables.get("data", {})
     if not isinstance(table, dict):
         return
-    if replacement is not None:
-        foreign = {"emnist_split"} if replacement["source"] == "folder" else {"emnist_split", "image_size", "channels"}
-        tables["data"] = {**{key: value for key, value in table.items() if key not in foreign}, **replacement}
-    elif isinstance(table.get("path"), str):
-        tables["data"] = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+    if isinstance(table.get("path"), str):
+        table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+    source = (replacement or {}).get("source")
+    if source is not None:
+        foreign = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
+        table = {key: value for key, value in table.items() if key not in foreign}
+    if "data" in tables or replacement:
+        tables["data"] = {**table, **(replacement or {})}
 
 
 def _numbers(domain: Domain) -> tuple[float, ...]:

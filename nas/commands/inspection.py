@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import DataPath, FileArgument, Json, NameArgument, WeightsFile, load_spec
+from nas.commands.options import Channels, DataPath, FileArgument, ImageSize, Json, NameArgument, WeightsFile, load_spec
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
-from nas.report.tables import class_table, curve_table, facts_table, front_table, preview_table
+from nas.report.tables import class_table, curve_table, facts_table, front_table, images_of, preview_table
 from nas.search.explanation import explain_options
 from nas.search.pace import Status, status_of
 from nas.search.records import TrialRecord
@@ -25,12 +25,14 @@ def check(
     file: FileArgument,
     data: DataPath = None,
     weights: WeightsFile = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
     json: Json = False,
 ) -> None:
     """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
     application: Application = context.obj
-    spec = load_spec(file, data, None, None)
+    spec = load_spec(file, data, image_size=image_size, channels=channels)
     child = application.child(spec, device=application.devices[0], threads=application.num_cores)
     try:
         facts = child.open_data()
@@ -131,7 +133,7 @@ def front(
 ) -> None:
     """Show the Pareto front and the baseline."""
     application: Application = context.obj
-    study = application.open_study(name)
+    study = application.open_search(name)
     records = study.records()
     summary = summarize_records(name, records)
     explanation = explain_options(records, summary.front) if explain else None
@@ -176,7 +178,7 @@ def show(
         application.console.print(class_table(record))
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
-            application.say(f"No validation images of: {', '.join(absent)}; their scores are 0.")
+            application.say(f"No {images_of(record)} of: {', '.join(absent)}; their scores are 0.")
     if record.curve:
         application.console.print(curve_table(record))
 

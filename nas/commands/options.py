@@ -15,6 +15,15 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A study's nam
 DataPath = Annotated[
     Path | None, typer.Option(metavar="PATH", help="An .npz file or image folder in place of the study's data.")
 ]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8, max=512, metavar="PIXELS", help="Fit a folder's photos, of any size, into a square of this side."
+    ),
+]
+Channels = Annotated[
+    int | None, typer.Option(min=1, max=3, help="Take a folder's photos as grey (1) or colour (3), whatever they are.")
+]
 StudyName = Annotated[str | None, typer.Option(metavar="NAME", help="A name for the study other than the file's.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of the file's; it can be raised later.")]
 WeightsFile = Annotated[
@@ -23,6 +32,8 @@ WeightsFile = Annotated[
         metavar="FILE", help="ImageNet weights for a pretrained baseline, .pth or .safetensors; else torchvision's."
     ),
 ]
+Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
+Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -35,13 +46,23 @@ def name_of(study: str) -> str:
     return StudySpec.load(Path(study)).name if study.endswith(".toml") else study
 
 
-def load_spec(file: Path, data: Path | None, name: str | None, trials: int | None) -> StudySpec:
+def load_spec(
+    file: Path,
+    data: Path | None = None,
+    name: str | None = None,
+    trials: int | None = None,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+) -> StudySpec:
     """Read a study file with the command line's replacements.
 
     Raises:
         NasError: The file has faults, or the data path leads nowhere.
     """
-    spec = StudySpec.load(file, data_path_spec(data) if data is not None else None, name)
+    source = data_path_spec(data) if data is not None else {}
+    fitting = {key: value for key, value in (("image_size", image_size), ("channels", channels)) if value is not None}
+    spec = StudySpec.load(file, {**source, **fitting}, name)
     if trials is not None:
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
     return spec

@@ -11,11 +11,25 @@ import typer
 
 from nas.application import Application, require_budget_met
 from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
-from nas.commands.options import DataPath, FileArgument, Json, StudyName, Trials, WeightsFile, load_spec, name_of
+from nas.commands.options import (
+    Channels,
+    DataPath,
+    FileArgument,
+    ImageSize,
+    Json,
+    StudyName,
+    Timeout,
+    Trials,
+    WeightsFile,
+    Workers,
+    load_spec,
+    name_of,
+)
 from nas.errors import StudyError
 from nas.report.tables import facts_table, front_table
 from nas.search.pace import status_of
 from nas.search.pretrained import keep_weights, kept_weights
+from nas.search.slots import BASELINE_SLOT
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
@@ -23,8 +37,6 @@ from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild
 from nas.worker.messages import Preview
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
-Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 LogFormatOption = Annotated[
     LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")
 ]
@@ -37,13 +49,15 @@ def search(
     trials: Trials = None,
     timeout: Timeout = None,
     data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     name: StudyName = None,
     weights: WeightsFile = None,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
     orders = new_orders(application)
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     child = plan.child(application, spec, 0, orders)
@@ -66,6 +80,8 @@ def create(
     file: FileArgument,
     trials: Trials = None,
     data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
     name: StudyName = None,
     weights: WeightsFile = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
@@ -73,7 +89,7 @@ def create(
 ) -> None:
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
     orders = new_orders(application, baseline_only=baseline)
     plan = CrewPlan(1, log_format=log_format)
     child = plan.child(application, spec, 0, orders)
@@ -108,7 +124,8 @@ def worker(
     if not run_trials(application, study, orders, plan):
         _leave(0)
     if log_format is LogFormat.TEXT and not orders.stop.is_set():
-        application.say(summarize_front(study).verdict)
+        finals = study.spec.finals
+        application.say(summarize_front(study).verdict if finals is None else f"Results: nas finals {finals.study}")
 
 
 def _leave(code: int) -> NoReturn:
@@ -132,7 +149,7 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild, weig
     slots = application.slots(study.name)
     slots.open_slots(spec.budget.trials)
     if summarize_front(study).baseline_failure is not None:
-        slots.reopen_baseline()
+        slots.reopen(BASELINE_SLOT)
     if study.spec.budget.trials > spec.budget.trials:
         application.errors.print(
             f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"

@@ -1,10 +1,13 @@
-"""Commands that take a network out of a study and use it: `export`, `predict`."""
+"""The command that takes a network out of a study: `export`."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,15 +16,36 @@ from rich.table import Table
 from nas.application import Application
 from nas.commands.options import Json, NameArgument
 from nas.errors import StudyError
+from nas.export.formats import Format, Output, beside, format_of, side_by_side
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
+
+if TYPE_CHECKING:
+    from nas.export.shipment import Shipped
+
+
+class FormatOption(str, Enum):
+    """What `--format` takes."""
+
+    TORCHSCRIPT = "torchscript"
+    PT2 = "pt2"
+    ONNX = "onnx"
+    ALL = "all"
 
 
 def export(
     context: typer.Context,
     name: NameArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write: .pt (TorchScript), .pt2 or .onnx; may be repeated.",
+        ),
+    ],
     trial: Annotated[
         str,
         typer.Option(
@@ -29,38 +53,61 @@ def export(
             help="A trial's number; the front's highest macro-F1; or the smallest that at least equals the baseline.",
         ),
     ] = "best",
+    format: Annotated[
+        FormatOption | None,
+        typer.Option(help="The format, where the suffix does not say it; `all` writes the three side by side."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write an ONNX file in eight bits, and measure what that costs.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Export a network as one TorchScript file and check the file against the network."""
-    from nas.export import export_torchscript
+    """Export a network as files that stand alone, and check each in a process of its own."""
+    from nas.export.held_images import held_images
+    from nas.export.metadata import Origin
+    from nas.export.shipment import ship
 
     application: Application = context.obj
+    outputs = _outputs(output, format, int8=int8)
     study = application.open_study(name)
     record = _choose(study, trial)
-    if not output.parent.is_dir():
-        raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
+    for one in outputs:
+        if not one.path.parent.is_dir():
+            raise StudyError(f"{one.path}: the folder {one.path.parent} does not exist; create it first")
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights = Path(folder) / "weights.safetensors"
         study.download_weights(record, weights)
-        verified = export_torchscript(weights, output, {"study": study.name, "trial": record.number})
-    if json:
-        application.print_json(
-            {
-                "file": str(output),
-                "trial": record.number,
-                "params": record.params,
-                "file_bytes": verified.file_bytes,
-                "largest_difference": verified.largest_difference,
-                "images_compared": verified.num_images,
-            }
+        data = study.spec.data
+        shipped = ship(
+            weights,
+            outputs,
+            Origin(study.name, record.number, fitted=data.image_size is not None),
+            lambda read: held_images(data, application.settings.data_folder.absolute(), study.facts, read),
         )
-        return
-    application.say(
-        f"{output}: trial {record.number} of {study.name} ({record.family}, {record.params:,} parameters, "
-        f"macro-F1 {record.macro_f1:.4f} on validation), {verified.file_bytes / 1e6:.2f} MB.\n"
-        f"Verified: on {verified.num_images} real images its logits differ from the original network's by at most "
-        f"{verified.largest_difference:.1e}."
-    )
+    if json:
+        application.print_json(_as_json(record, shipped))
+    else:
+        _show(application, study, record, shipped)
+
+
+def _outputs(paths: Sequence[Path], wanted: FormatOption | None, *, int8: bool) -> list[Output]:
+    """The files to be written.
+
+    Raises:
+        ModelFileError: A suffix names no format.
+        typer.BadParameter: One file is named twice, or several where one will do.
+    """
+    if wanted is FormatOption.ALL:
+        if len(paths) > 1:
+            raise typer.BadParameter("`all` takes one name for its three files", param_hint="--output")
+        outputs = side_by_side(paths[0])
+    else:
+        outputs = [Output(path, Format(wanted.value) if wanted else format_of(path)) for path in paths]
+    if int8:
+        outputs.append(beside(outputs))
+    if len({one.path for one in outputs}) < len(outputs):
+        raise typer.BadParameter("two outputs are the same file", param_hint="--output")
+    return outputs
 
 
 def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
@@ -74,9 +121,13 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
         if record.objectives is None:
             raise StudyError(f"trial {record.number} of {study.name!r} has no result to export ({record.state})")
         return record
-    summary = summarize_front(study)
     if wanted not in ("best", "smallest"):
         raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
+    if study.spec.finals is not None:
+        raise StudyError(
+            f"{study.name!r} are finals, of which best or smallest would be picked by the test images; name a trial"
+        )
+    summary = summarize_front(study)
     if summary.best is None:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
     if wanted == "best":
@@ -86,38 +137,63 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
     return summary.smallest
 
 
-def predict(
-    context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `nas export` wrote.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 1,
-    json: Json = False,
-) -> None:
-    """Classify image files; needs no study and no database."""
-    from nas.predict import ExportedModel
-
-    application: Application = context.obj
-    predictions = ExportedModel.load(model).predict(images)
-    if json:
-        application.print_json(
+def _as_json(record: TrialRecord, shipped: Sequence[Shipped]) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "family": record.family,
+        "params": record.params,
+        "flops": record.flops,
+        "files": [
             {
-                "predictions": [
-                    {
-                        "image": one.image,
-                        "class": one.ranked[0][0],
-                        "probability": one.ranked[0][1],
-                        "top": [{"class": label, "probability": p} for label, p in one.ranked[:top]],
-                    }
-                    for one in predictions
-                ]
+                "file": str(one.output.path),
+                "format": one.output.format.value,
+                "file_bytes": one.file_bytes,
+                **asdict(one.verified),
+                **({} if one.loss is None else {"int8": asdict(one.loss)}),
             }
+            for one in shipped
+        ],
+    }
+
+
+def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[Shipped]) -> None:
+    scored_on = "validation" if study.spec.finals is None else "test"
+    application.say(
+        f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
+        f", macro-F1 {record.macro_f1:.4f} on {scored_on} images."
+    )
+    application.console.print(_table(shipped))
+    exact = [one.verified for one in shipped if one.output.format is not Format.INT8]
+    if exact:
+        largest = max(verified.largest_difference for verified in exact)
+        opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
+        application.say(
+            f"Verified: {opened} in a fresh process, on {exact[0].num_images} real images {they} the original "
+            f"network's classes, with logits that differ from its by at most {largest:.1e}."
         )
-        return
-    table = Table()
-    table.add_column("image", overflow="fold")
-    table.add_column("class")
-    table.add_column("probability", justify="right")
-    for one in predictions:
-        for rank, (label, probability) in enumerate(one.ranked[:top]):
-            table.add_row(escape(one.image) if rank == 0 else "", escape(label), f"{probability:.4f}")
-    application.console.print(table)
+    for one in shipped:
+        if one.loss is not None:
+            application.say(one.loss.sentence)
+
+
+def _table(shipped: Sequence[Shipped]) -> Table:
+    table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
+    table.add_column("file", overflow="fold")
+    batches = [latency.batch for latency in shipped[0].verified.latencies]
+    titles = ["format", "size", "differs by", "same class", *(f"{n} image{'s'[: n > 1]}, ms" for n in batches)]
+    for title in titles:
+        table.add_column(title, justify="left" if title == "format" else "right")
+    for one in shipped:
+        table.add_row(
+            escape(str(one.output.path)),
+            one.output.format.value,
+            _size(one.file_bytes),
+            f"{one.verified.largest_difference:.1e}",
+            f"{one.verified.share_alike:.0%}",
+            *(f"{latency.median_ms:.2f}, {latency.p95_ms:.2f}" for latency in one.verified.latencies),
+        )
+    return table
+
+
+def _size(file_bytes: int) -> str:
+    return f"{file_bytes / 1e6:.2f} MB" if file_bytes >= 1e6 else f"{file_bytes / 1e3:.0f} kB"

@@ -24,7 +24,7 @@ DECODER_VERSION = 1
 """To be raised when the same file would give other pixels: caches of older versions are then ignored."""
 
 # What Pillow's readers raise on bytes they did not expect.
-_CORRUPT = (
+CORRUPT = (
     ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -62,8 +62,8 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
     for number, name in enumerate(names, start=1):
         try:
             pixels = decode_image(root / name, decoding)
-        except _CORRUPT as error:
-            corrupt.append(f"{name} ({_reason(error)})")
+        except CORRUPT as error:
+            corrupt.append(f"{name} ({decoding_fault(error)})")
         else:
             images.append(pixels)
             by_size.setdefault((pixels.shape[1], pixels.shape[0]), []).append(name)
@@ -74,17 +74,26 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
         faults.append(_sizes_fault(by_size))
     if faults:
         raise FaultyDataError(str(root), faults)
-    return _stack(images, decoding.channels)
+    return stack(images, decoding.channels)
 
 
 def decode_image(path: Path, decoding: Decoding) -> Pixels:
-    """One file, upright as its EXIF orientation says, transparent parts on white as viewers show them.
+    """One file, as it is to be given to a network.
 
     Returns:
         uint8 [H, W] where the image is grey or is to become grey, else [H, W, 3].
 
     Raises:
         OSError, ValueError and others: The file cannot be decoded; Pillow's readers differ in what they raise.
+    """
+    return to_pixels(read_image(path), decoding)
+
+
+def read_image(path: Path) -> Image.Image:
+    """One file, upright as its EXIF orientation says, transparent parts on white as viewers show them.
+
+    Returns:
+        Of mode L where the image is grey, however it is stored, else RGB; raises as `decode_image` does.
     """
     with Image.open(path) as opened:
         image = ImageOps.exif_transpose(opened)
@@ -94,8 +103,15 @@ def decode_image(path: Path, decoding: Decoding) -> Pixels:
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
     if image.mode != "L":
         image = image.convert("RGB")
-        if decoding.channels == 1 or _is_grey(image):
+        if _is_grey(image):
             image = image.convert("L")
+    return image
+
+
+def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
+    """An image of mode L or RGB with the channels and of the size that are wanted: [H, W] or [H, W, 3]."""
+    if decoding.channels == 1:
+        image = image.convert("L")
     if decoding.image_size is not None:
         image = _fit(image, decoding.image_size)
     return np.asarray(image)
@@ -137,7 +153,7 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
     return square
 
 
-def _stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
+def stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
     """With that many channels; None: grey where all images are, else colour: [N, C, H, W]."""
     num_channels = channels or max(3 if image.ndim == 3 else 1 for image in images)
     height, width = images[0].shape[:2]
@@ -150,10 +166,11 @@ def _stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
 def _sizes_fault(by_size: dict[tuple[int, int], list[str]]) -> str:
     most_first = sorted(by_size.items(), key=lambda item: -len(item[1]))
     shown = [f"{w}×{h} ({len(names)}, as {names[0]})" for (w, h), names in most_first[:NUM_LISTED]]
-    return f"images of different sizes: {listed(shown, len(by_size))}; set image_size to bring them to one"
+    return f"images of different sizes: {listed(shown, len(by_size))}; fit them with image_size"
 
 
-def _reason(error: BaseException) -> str:
+def decoding_fault(error: BaseException) -> str:
+    """Why a file could not be decoded, in a few words."""
     # Pillow repeats the whole path in this one; the file is named already.
     text = str(error)
     return "no image" if text.startswith("cannot identify image file") else text or type(error).__name__

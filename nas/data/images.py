@@ -70,18 +70,21 @@ class SourceImages:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set in three splits that share no image.
+    """A data set as a search sees it: two splits that share no image, and of a third one no more than its size.
+
+    The test images themselves are read by finals alone, see `nas.data.final`.
 
     Attributes:
         name: Of the data set, as shown to the user.
         classes: Names; a label is an index into them.
+        num_test: Images that were put aside for testing.
     """
 
     name: str
     classes: tuple[str, ...]
     train: Split
     validation: Split
-    test: Split
+    num_test: int
 
     @property
     def num_classes(self) -> int:

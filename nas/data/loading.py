@@ -1,4 +1,4 @@
-"""From a study's data specification to three splits of images."""
+"""From a study's data specification to its images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) ->
     Raises:
         DataError: The data set is missing, damaged, or not fit for classification.
     """
+    data, _ = split_images(load_source(spec, folder, progress), spec)
+    return data
+
+
+def load_source(spec: DataSpec, folder: Path, progress: Progress | None = None) -> SourceImages:
+    """Load a data set as its source has it; raises as `load_data` does."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be created ({error.strerror}); set NAS_DATA to another folder") from error
-    return split_images(_load_source(spec, folder, progress), spec)
-
-
-def _load_source(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
     path = Path(spec.path or "").expanduser()
     match spec.source:
         case "digits":

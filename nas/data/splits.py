@@ -31,8 +31,11 @@ class _Stream(IntEnum):
     THIN_VALIDATION = 3
 
 
-def split_images(source: SourceImages, spec: DataSpec) -> ImageData:
+def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split]:
     """Split a source's images, then thin the parts as the specification says.
+
+    Returns:
+        What a search sees, and apart from it the test images.
 
     Raises:
         DataError: A class has too few images to be split, or a limit leaves less than an image a class.
@@ -46,7 +49,7 @@ def split_images(source: SourceImages, spec: DataSpec) -> ImageData:
         # Two images of each class stay: one to train and one for validation.
         train, test = _hold_out_part(train, spec.test_fraction, _generator(spec, _Stream.TEST), min_kept=2)
     train, validation = _hold_out_part(train, spec.validation_fraction, _generator(spec, _Stream.VALIDATION))
-    return ImageData(
+    data = ImageData(
         name=source.name,
         classes=source.classes,
         train=_thin_part(train, _train_counts(train, spec, len(counts)), _generator(spec, _Stream.THIN_TRAIN)),
@@ -55,8 +58,9 @@ def split_images(source: SourceImages, spec: DataSpec) -> ImageData:
             apportion(_class_counts(validation, len(counts)), spec.max_validation_images),
             _generator(spec, _Stream.THIN_VALIDATION),
         ),
-        test=test,
+        num_test=len(test),
     )
+    return data, test
 
 
 def few_members_fault(classes: Sequence[str], counts: Sequence[int], has_test: bool) -> str | None:

@@ -60,12 +60,16 @@ def ink(text: str) -> str:
 
 
 def bare_figure(title: str, note: str = "") -> go.Figure:
-    """A figure of no data, on no ground of its own, without plotly's template of 6 kB."""
+    """A figure of no data, on no ground of its own, without plotly's template of 6 kB.
+
+    Its title and note are also its `meta`, for a page that prints them as text of its own.
+    """
     lines = textwrap.wrap(note, _NOTE_WIDTH)
     heading = "<br>".join([f"<b>{title}</b>", *(f'<span style="font-size:12px">{line}</span>' for line in lines)])
     return go.Figure(
         layout={
             "template": "none",
+            "meta": {"title": title, "note": note},
             "title": {
                 "text": ink(heading),
                 "x": 0.02,
@@ -90,7 +94,7 @@ def empty_figure(title: str, reason: str) -> go.Figure:
     figure = bare_figure(title)
     text = ink("<br>".join(textwrap.wrap(reason, _REASON_WIDTH)))
     figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
-    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, meta={"title": title, "reason": reason})
     return figure
 
 

@@ -42,9 +42,14 @@ def _columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
     )
 
 
+def images_of(record: TrialRecord) -> str:
+    """What a trial was scored on."""
+    return "validation images" if record.run is None else "test images"
+
+
 def class_table(record: TrialRecord) -> Table:
     """Precision, recall and F1 of each class, rarest first."""
-    table = Table(title="Classes of the validation images, rarest first", title_justify="left")
+    table = Table(title=f"Classes of the {images_of(record)}, rarest first", title_justify="left")
     table.add_column("class")
     for name in ("images", "precision", "recall", "F1"):
         table.add_column(name, justify="right")

@@ -30,13 +30,20 @@ def keep_weights(study: SearchStudy, weights: PretrainedWeights, data_folder: Pa
     """
     kept = kept_weights(study)
     if kept is None:
-        artifact = study.storage.keep_weights(weights.path(data_folder), study.optuna_study)
+        artifact = study.storage.keep_file(weights.path(data_folder), study.optuna_study)
         study.optuna_study.set_user_attr(_ATTRIBUTE, json.dumps({"weights": asdict(weights), "artifact": artifact}))
     elif kept.sha256 != weights.sha256:
         raise StudyError(
             f"study {study.name!r} keeps other pretrained weights, from {kept.origin} (SHA-256 {kept.sha256[:16]}…), "
             f"than {weights.origin} ({weights.sha256[:16]}…); leave --weights out, or give the study another --name"
         )
+
+
+def share_weights(study: SearchStudy, companion: SearchStudy) -> None:
+    """Have the finals of a study begin with the weights that it keeps, if any."""
+    kept = study.optuna_study.user_attrs.get(_ATTRIBUTE)
+    if kept is not None:
+        companion.optuna_study.set_user_attr(_ATTRIBUTE, kept)
 
 
 def fetch_weights(study: SearchStudy, data_folder: Path) -> Path | None:

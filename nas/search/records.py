@@ -29,6 +29,8 @@ class TrialRecord:
         metrics: Averages by name; empty without a result.
         figures: What else its training measured, by name.
         weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
+        predictions: Likewise of what it says of the test images, if it is a run of finals.
+        run: Its place among the runs of finals.
         stopped_at: After how many epochs it was stopped, if it fell behind.
         reused_from: The trial of the same genome whose result this one took over.
         trained_params: As in `Cost`.
@@ -51,6 +53,8 @@ class TrialRecord:
     reason: str | None
     detail: str | None
     weights: str | None
+    predictions: str | None
+    run: int | None
     stopped_at: int | None
     reused_from: int | None
     started: datetime | None
@@ -106,6 +110,8 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         reason=attributes.get("reason"),
         detail=attributes.get("detail"),
         weights=attributes.get("weights"),
+        predictions=attributes.get("predictions"),
+        run=attributes.get("run"),
         stopped_at=attributes.get("stopped_at"),
         reused_from=attributes.get("reused_from"),
         started=trial.datetime_start,

@@ -182,11 +182,11 @@ class Slots:
         ).where(self._mine())
         return SlotCounts(*self._run(lambda connection: connection.execute(statement).one()))
 
-    def reopen_baseline(self) -> None:
-        """Offer the baseline's slot again, whose trial gave no result."""
+    def reopen(self, slot: int) -> None:
+        """Offer a slot again whose trial gave no result."""
         statement = (
             update(_slots)
-            .where(self._mine(), _slots.c.slot == BASELINE_SLOT, _slots.c.state == "done")
+            .where(self._mine(), _slots.c.slot == slot, _slots.c.state == "done")
             .values(state="open", owner=None, until=None, trial_id=None, crashes=0, reason=None)
         )
         self._run(lambda connection: connection.execute(statement))

@@ -72,8 +72,8 @@ class Storage:
         """The folder of weights as optuna sees it."""
         return FileSystemArtifactStore(self.weights)
 
-    def keep_weights(self, path: Path, owner: Trial | Study) -> str:
-        """Copy a weights file of a trial or study to the folder of weights; returns its identifier there.
+    def keep_file(self, path: Path, owner: Trial | Study) -> str:
+        """Copy a file of a trial or study to the folder of weights; returns its identifier there.
 
         Raises:
             SettingsError: The folder cannot be written to.

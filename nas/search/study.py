@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -15,18 +17,20 @@ from pydantic import ValidationError
 
 from nas.errors import StudyError
 from nas.facts import DataFacts
-from nas.genome import Genome
+from nas.final_runs import FinalRun, FinalsSpec
 from nas.outcome import Cost, EpochRecord
+from nas.predictions import Predictions
 from nas.search.beginning import first_parameters
 from nas.search.outage import through_outages
 from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.samplers import make_sampler
+from nas.search.slots import BASELINE_SLOT
 from nas.search.storage import Storage
 from nas.search.telling import OpenTrial, Telling
 from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
-_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _METRIC_NAMES = ("macro_f1", "log10_params")
 
@@ -58,13 +62,12 @@ class SearchStudy:
         """
         with storage.explained(), storage.one_creator():
             study = optuna.create_study(
-                storage=storage.rdb, study_name=spec.name, directions=_DIRECTIONS, load_if_exists=True
+                storage=storage.rdb, study_name=spec.name, directions=DIRECTIONS, load_if_exists=True
             )
             # Empty without a specification: new, or left so by a creation that was cut short.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-                study.set_metric_names(list(_METRIC_NAMES))
+                name_metrics(study)
                 study.set_user_attr("facts", json.dumps(asdict(facts)))
-                # In lines, for the dashboard's page would else be as wide as the whole specification.
                 study.set_user_attr("spec", spec.model_dump_json(indent=1))
                 for parameters in first_parameters(spec.space):
                     study.enqueue_trial(parameters)
@@ -76,8 +79,7 @@ class SearchStudy:
                 f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{listed}"
             )
         if opened.spec.budget.trials < spec.budget.trials:
-            opened._study.set_user_attr("spec", spec.model_dump_json(indent=1))
-            opened.spec = spec
+            opened.replace_spec(spec)
         return opened
 
     @classmethod
@@ -101,6 +103,12 @@ class SearchStudy:
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
         return cls(storage, study, spec, facts)
+
+    def replace_spec(self, spec: StudySpec) -> None:
+        """Take a specification with a larger budget in the place of the study's."""
+        # In lines, for the dashboard's page would else be as wide as the whole specification.
+        self._study.set_user_attr("spec", spec.model_dump_json(indent=1))
+        self.spec = spec
 
     @property
     def name(self) -> str:
@@ -145,9 +153,16 @@ class SearchStudy:
         """How many trials have ended, asked of the database; not repeated through an outage."""
         return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
+    def begin(self, slot: int) -> OpenTrial:
+        """Start the trial of a slot: the baseline's, one that the sampler proposes, or a run of finals."""
+        if self.spec.finals is not None:
+            is_baseline = self._final_run(self.spec.finals, slot).is_baseline
+            return self._start({"run": slot} | ({"baseline": True} if is_baseline else {}))
+        return self._start({"baseline": True}) if slot == BASELINE_SLOT else self.ask()
+
     @through_outages
     def ask(self) -> OpenTrial:
-        """Start a new trial."""
+        """Start a trial that the sampler proposes."""
         rdb = self.storage.rdb
         self._need_sampler()
         windowed = rdb if isinstance(rdb, WindowedStorage) else None
@@ -156,15 +171,16 @@ class SearchStudy:
             self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec))
         with windowed.read_once() if windowed is not None else contextlib.nullcontext():
             trial = self._study.ask()
-            return OpenTrial(trial, self.spec.space.sample(trial))
+            return self._proposed(trial)
 
     @through_outages
-    def start_baseline(self) -> OpenTrial:
-        """Start the baseline's trial, which the sampler has no part in."""
-        self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={"baseline": True}))
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        newest = max((trial for trial in running if trial.user_attrs.get("baseline")), key=lambda trial: trial.number)
-        return OpenTrial(Trial(self._study, newest._trial_id), self._baseline_genome())
+    def _start(self, attributes: dict[str, Any]) -> OpenTrial:
+        """Start a trial that the sampler has no part in."""
+        template = create_trial(state=TrialState.RUNNING, user_attrs=attributes)
+        trial_id = self._study._storage.create_new_trial(self.study_id, template_trial=template)
+        opened = self.resume(trial_id)
+        assert opened is not None, "nobody else knows of it yet"
+        return opened
 
     @through_outages
     def resume(self, trial_id: int) -> OpenTrial | None:
@@ -173,12 +189,15 @@ class SearchStudy:
         stored = next((t for t in self._study.get_trials(deepcopy=False) if t._trial_id == trial_id), None)
         if stored is None or stored.state.is_finished():
             return None
-        trial = Trial(self._study, trial_id)
-        if stored.user_attrs.get("baseline"):
-            return OpenTrial(trial, self._baseline_genome())
+        trial, attributes = Trial(self._study, trial_id), stored.user_attrs
+        if self.spec.finals is not None:
+            run = self._final_run(self.spec.finals, attributes["run"])
+            return OpenTrial(trial, run.genome, run.seed, run.is_baseline, run.choices)
+        if attributes.get("baseline"):
+            return OpenTrial(trial, self.spec.baseline.genome, self.spec.training.seed, is_baseline=True)
         # Its worker may have been lost in the middle of an ask.
         self._need_sampler()
-        return OpenTrial(trial, self.spec.space.sample(trial))
+        return self._proposed(trial)
 
     @through_outages
     def has_ended(self, trial_id: int) -> bool:
@@ -230,10 +249,38 @@ class SearchStudy:
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 
+    def predictions(self, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
+        """What those of these trials that are runs of finals said of the test images, by their numbers.
+
+        Raises:
+            StudyError: A file is not where the study says.
+        """
+        found = {}
+        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+            for record in records:
+                if record.predictions is not None:
+                    path = Path(folder) / f"{record.number}.safetensors"
+                    self.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
+                    found[record.number] = Predictions.load(path)
+        return found
+
     def _need_sampler(self) -> None:
         """Only who asks needs one: what the default sampler learns with takes longer to load than a front to show."""
         if not self._has_sampler:
             self._study.sampler, self._has_sampler = make_sampler(self.spec), True
 
-    def _baseline_genome(self) -> Genome:
-        return Genome(architecture=self.spec.baseline.architecture, recipe=self.spec.baseline.recipe)
+    def _final_run(self, finals: FinalsSpec, index: int) -> FinalRun:
+        if index >= len(finals.runs):
+            # More were added while this worker was at others.
+            self.spec = StudySpec.model_validate_json(self._study.user_attrs["spec"])
+            assert self.spec.finals is not None
+            return self.spec.finals.runs[index]
+        return finals.runs[index]
+
+    def _proposed(self, trial: Trial) -> OpenTrial:
+        return OpenTrial(trial, self.spec.space.sample(trial), self.spec.training.seed)
+
+
+def name_metrics(study: optuna.Study) -> None:
+    """Name a new study's objectives, for the dashboard."""
+    study.set_metric_names(list(_METRIC_NAMES))

@@ -13,6 +13,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
+from nas.final_runs import Choices
 from nas.genome import Genome
 from nas.outcome import Completed, Cost, Failed, Infeasible, Stopped
 from nas.search.front import Objectives, pareto_front
@@ -32,19 +33,55 @@ _unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
 
 @dataclass(frozen=True)
 class OpenTrial:
-    """A running trial, to be told how it ended."""
+    """A running trial, to be told how it ended.
+
+    Attributes:
+        seed: That it is trained from.
+        choices: Made before it, for a run of finals.
+    """
 
     trial: Trial
     genome: Genome
+    seed: int
+    is_baseline: bool = False
+    choices: Choices | None = None
 
     @property
     def number(self) -> int:
         return self.trial.number
 
     @property
+    def is_final(self) -> bool:
+        """Whether it is a run of finals."""
+        return self.choices is not None
+
+    @property
+    def key(self) -> str:
+        """Trials of one key would give the same result."""
+        return f"{self.genome.key}-{self.seed}" if self.is_final else self.genome.key
+
+    @property
     def trial_id(self) -> int:
         """Optuna's identifier, which is not the number."""
         return self.trial._trial_id
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """What a training leaves.
+
+    Attributes:
+        predictions: What is said of the test images, of a run of finals.
+    """
+
+    weights: Path
+    predictions: Path | None = None
+
+    @classmethod
+    def within(cls, folder: Path, trial: OpenTrial) -> TrialFiles:
+        """Those of a trial in a folder."""
+        predictions = folder / f"predictions-{trial.number}.safetensors"
+        return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None)
 
 
 class Telling:
@@ -63,19 +100,23 @@ class Telling:
         return self._storage.rdb.url
 
     @through_outages
-    def completed(self, opened: OpenTrial, completed: Completed, cost: Cost, weights: Path) -> bool:
-        """Record a result; the weights are kept if it is the baseline's or on the front. Returns the latter."""
+    def completed(self, opened: OpenTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
+        """Record a result, and keep the files that somebody may want. Returns whether it is on the front.
+
+        Weights are wanted of the baseline and of the front; of finals those of the finalists, and all predictions.
+        """
         if self._has_ended(opened.trial):
             return False
         trial, objectives = opened.trial, objectives_of(completed, cost)
-        on_front = self._would_be_on_front(objectives)
-        is_baseline = bool(trial.user_attrs.get("baseline"))
+        on_front = not opened.is_baseline and not opened.is_final and self._would_be_on_front(objectives)
         attributes = result_attributes(completed)
-        if on_front or is_baseline:
-            attributes["weights"] = self._storage.keep_weights(weights, trial)
+        if opened.is_final != opened.is_baseline or on_front:
+            attributes["weights"] = self._storage.keep_file(files.weights, trial)
+        if files.predictions is not None:
+            attributes["predictions"] = self._storage.keep_file(files.predictions, trial)
         self.note(trial, attributes)
         self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
-        return on_front and not is_baseline
+        return on_front
 
     @through_outages
     def stopped(self, opened: OpenTrial, stopped: Stopped) -> None:

@@ -40,6 +40,17 @@ def evaluate(
     return scores_of(confusion_KK, task.classes), float(total_loss) / len(split)
 
 
+@torch.inference_mode()
+def predict_logits(network: nn.Module, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED) -> Tensor:
+    """Logits of each image of a split: float32 [N, K], on the device."""
+    network.eval()
+    logits = []
+    for inputs_NCHW, _ in _inputs(network, split, task, watch):
+        with compute.autocast():
+            logits.append(network(inputs_NCHW).float())
+    return torch.cat(logits)
+
+
 @torch.no_grad()
 def extract_features(network: Network, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED) -> Tensor:
     """The classifier's input for each image of a split, not augmented: float32 [N, D], on the device."""

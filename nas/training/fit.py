@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nas.data.images import Progress
 from nas.data.sampling import ClassSampler, EachOnce, Sampler
 from nas.data.smote import SmoteSampler, smote_table
+from nas.final_runs import Choices
 from nas.networks.network import Network
 from nas.networks.pretrained import Head, PretrainedNetwork
 from nas.outcome import EpochRecord, Scores
@@ -181,22 +182,26 @@ def _finish_classifier(
 ) -> dict[str, float]:
     """Replace and adjust the classifier on features computed once; returns what was chosen."""
     figures: dict[str, float] = {}
+    chosen = plan.choices or Choices()
     validation_ND = extract_features(network, task.validation, task, compute, watch)
     labels_N = task.validation.labels
     if recipe.classifier.name == "tau_normalized":
-        figures["tau"] = best_tau(network.classifier, validation_ND, labels_N)
-        network.classifier = normalize_classifier(network.classifier, figures["tau"])
+        tau = best_tau(network.classifier, validation_ND, labels_N) if chosen.tau is None else chosen.tau
+        figures["tau"] = tau
+        network.classifier = normalize_classifier(network.classifier, tau)
     elif recipe.classifier.name != "joint":
         train_ND = extract_features(network, task.train, task, compute, watch)
         watch.alive(_CLASSIFIER_PATIENCE_SECONDS)
         network.classifier = _new_classifier(recipe, train_ND, task, plan)
     if recipe.posthoc_adjustment:
         log_prior_K = log_frequencies(task.counts_K).float()
-        with torch.no_grad():
-            logits_NK = network.classifier(validation_ND)
-        strength, before, _ = best_strength(logits_NK, labels_N, log_prior_K)
+        strength = chosen.posthoc_strength
+        if strength is None:
+            with torch.no_grad():
+                logits_NK = network.classifier(validation_ND)
+            strength, figures["f1_macro_unadjusted"], _ = best_strength(logits_NK, labels_N, log_prior_K)
+        figures["posthoc_strength"] = strength
         network.classifier = adjusted(network.classifier, log_prior_K, strength)
-        figures |= {"posthoc_strength": strength, "f1_macro_unadjusted": before}
     return figures
 
 

@@ -1,6 +1,6 @@
 """Training and scoring a network with a frozen trunk on features that are computed once.
 
-Dimensions: N images, C channels, H and W pixels, D features.
+Dimensions: N images, C channels, H and W pixels, D features, K classes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from nas.data.images import Progress, Split
 from nas.data.normalization import Normalization
 from nas.networks.network import Network
 from nas.networks.pretrained import PretrainedNetwork
-from nas.outcome import Scores
 from nas.training.device import Compute
-from nas.training.evaluation import evaluate
+from nas.training.evaluation import predict_logits
 from nas.training.task import Task
 from nas.training.watch import Unwatched, Watch
 
@@ -95,11 +94,11 @@ class Trunk:
         return digest.hexdigest()[:32]
 
 
-def score(
+def predict_any(
     network: Network, split: Split, task: Task, compute: Compute, *, cache: Path, progress: Progress | None = None,
     watch: Watch = _UNWATCHED,
-) -> Scores:  # fmt: skip
-    """Scores of a trained network on any split; of a frozen one by its features, computed once.
+) -> Tensor:  # fmt: skip
+    """Logits of a trained network for any split, float32 [N, K]; of a frozen one by its features, computed once.
 
     Args:
         task: Whose classes and normalisation the network was trained with.
@@ -108,5 +107,5 @@ def score(
     if isinstance(network, PretrainedNetwork) and network.is_frozen:
         trunk = Trunk(network, task.normalization, compute, cache, progress, watch)
         on_features = replace(task, normalization=_AsTheyAre().to(compute.device))
-        return evaluate(network.head, trunk.features(split), on_features, compute, watch)[0]
-    return evaluate(network, split, task, compute, watch)[0]
+        return predict_logits(network.head, trunk.features(split), on_features, compute, watch)
+    return predict_logits(network, split, task, compute, watch)

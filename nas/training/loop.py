@@ -68,7 +68,7 @@ class Training:
         self._batches = Batches(sampler, recipe.batch_size, compute.device)
         self._step = Step(network, recipe, task, plan, compute)
         self._schedule = Schedule(recipe, self._step.optimizer, plan.epochs * self._batches.num_batches)
-        self._best = BestWeights(network) if recipe.early_stopping_patience > 0 else None
+        self._best = BestWeights(network) if recipe.early_stopping_patience > 0 and plan.choices is None else None
         self._run_ahead = RunAhead(compute.device)
         slots = torch.zeros(self._batches.num_batches, device=compute.device)
         self._progress = _Progress(slots, micro_batches=plan.micro_batches)
@@ -137,7 +137,7 @@ class Training:
         curve = self._progress.curve
         with self._compute.queueing():
             try:
-                while len(curve) < self._plan.epochs and not self._is_out_of_patience():
+                while len(curve) < self._plan.last_epoch and not self._is_out_of_patience():
                     self._epoch(len(curve) + 1)
                     on_epoch(curve[-1])
             finally:

@@ -56,16 +56,23 @@ def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
         return torch.stack([_defect(convolution, form) for convolution in _convolutions(network)]).sum()
 
 
-@torch.no_grad()
-def mean_defect(network: nn.Module) -> float:
-    """The convolutional defect of each row (or column) of a layer's matrix, as a mean over the convolutions.
+def layer_defects(network: nn.Module) -> tuple[float, ...]:
+    """The convolutional defect of each row (or column) of a layer's matrix, convolution by convolution.
 
     Divided by the rows, layers of every width count alike: 0 is orthogonal, and 1 is a layer of zeros.
     """
-    return float(
-        torch.stack(
-            [_defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)]
-        ).mean()
+    return tuple(_layer_defects(network).tolist())
+
+
+def mean_defect(network: nn.Module) -> float:
+    """The mean of `layer_defects`."""
+    return float(_layer_defects(network).mean())
+
+
+@torch.no_grad()
+def _layer_defects(network: nn.Module) -> Tensor:
+    return torch.stack(
+        [_defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)]
     )
 
 

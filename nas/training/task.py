@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas.data.images import Split
 from nas.data.normalization import Normalization
+from nas.final_runs import Choices
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,16 @@ class Plan:
         epochs: Passes over as many images as the training split has; schedules are laid out for all of them.
         seed: Of sampling, augmentation, dropout and noise.
         micro_batches: Into how many parts a batch is cut to need less memory; their gradients are added up.
+        choices: Made before; None where the validation images are there to choose by.
     """
 
     epochs: int
     seed: int
     micro_batches: int = 1
+    choices: Choices | None = None
+
+    @property
+    def last_epoch(self) -> int:
+        """That training ends with, unless it is for want of progress."""
+        kept = None if self.choices is None else self.choices.kept_epoch
+        return self.epochs if kept is None else min(kept, self.epochs)

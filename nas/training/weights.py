@@ -28,12 +28,14 @@ class Blueprint:
     """What a weights file says of its network.
 
     Attributes:
-        metrics: Validation averages by name.
+        metrics: Averages by name.
+        scored_on: The split that they are of.
     """
 
     genome: Genome
     facts: DataFacts
     metrics: dict[str, float]
+    scored_on: str = "validation"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def save_weights(path: Path, network: nn.Module, blueprint: Blueprint, sample_im
         "genome": blueprint.genome.canonical_json,
         "facts": json.dumps(asdict(blueprint.facts)),
         "metrics": json.dumps(blueprint.metrics),
+        "scored_on": blueprint.scored_on,
     }
     save_file({**state, _SAMPLES: sample_images.cpu().contiguous()}, str(path), metadata)
 
@@ -80,6 +83,7 @@ def load_weights(path: Path) -> Weights:
             Genome.from_json(metadata["genome"]),
             DataFacts.from_json(metadata["facts"]),
             json.loads(metadata["metrics"]),
+            metadata.get("scored_on", "validation"),
         )
         samples = tensors.pop(_SAMPLES)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.facts import DataFacts, PretrainedWeights
+from nas.final_runs import Choices
 from nas.genome import Architecture, Genome
 from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
 from nas.study_spec import DataSpec
@@ -21,6 +22,7 @@ class OpenData:
         precision: As in `TrainingSpec`.
         deterministic: Likewise.
         cuda_graphs: Whether a GPU is to capture training steps.
+        is_final: Whether to train on the validation images as well, and to score on the test images.
     """
 
     spec: DataSpec
@@ -28,6 +30,7 @@ class OpenData:
     precision: str
     deterministic: bool = False
     cuda_graphs: bool = True
+    is_final: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Train:
         attempt: Of the slot's lease; see `nas.training.checkpoint`.
         micro_batches: As in `nas.training.task.Plan`.
         checkpoint_seconds: Between two checkpoints.
+        choices: As in `Plan`.
+        predictions: Where to write what is said of the test images; for finals, whose scores are of these.
         pretrained: The file of the weights that a pretrained network begins with.
     """
 
@@ -82,6 +87,8 @@ class Train:
     attempt: int = 1
     micro_batches: int = 1
     checkpoint_seconds: float = 60.0
+    choices: Choices | None = None
+    predictions: Path | None = None
     pretrained: Path | None = None
 
 

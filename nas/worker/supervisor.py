@@ -10,9 +10,9 @@ from typing_extensions import assert_never
 
 from nas.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.search.records import STOPPED, TrialRecord
-from nas.search.slots import BASELINE_SLOT, Lease
+from nas.search.slots import Lease
 from nas.search.standings import Standings
-from nas.search.telling import OpenTrial
+from nas.search.telling import OpenTrial, TrialFiles
 from nas.worker.child import Interrupted, TrainerLost, Unmeasurable
 from nas.worker.events import Listener, Notice, Place, Subject, TrialEnded, TrialPaused, TrialReused, TrialStarted
 from nas.worker.heartbeat import Heartbeat
@@ -104,8 +104,8 @@ class Supervisor:
         if resumed is not None:
             return resumed
         while True:
-            trial = self._study.start_baseline() if lease.slot == BASELINE_SLOT else self._study.ask()
-            if not self._slots.attach(lease, trial.trial_id, trial.genome.key):
+            trial = self._study.begin(lease.slot)
+            if not self._slots.attach(lease, trial.trial_id, trial.key):
                 return None
             # While no slot named it, the trial may have been failed as one whose worker was lost.
             if not self._study.has_ended(trial.trial_id):
@@ -126,12 +126,12 @@ class Supervisor:
                 self._listener(Notice(place, f"{failed.reason} {failed.detail}", is_end=True))
             return None
         self._study.note_genome(trial, cost)
-        subject = Subject(lease.slot == BASELINE_SLOT, trial.genome.architecture.family, cost)
+        subject = Subject(trial.is_baseline, trial.genome.architecture.family, cost)
         return Attempt(lease, trial, place, subject)
 
     def _twin(self, trial: OpenTrial) -> TrialRecord | None:
         """An ended trial of the same genome whose result holds for this one too."""
-        twin = self._slots.twin(trial.genome.key)
+        twin = self._slots.twin(trial.key)
         return None if twin is None else self._study.ended(twin)
 
     def _keeps(self, lease: Lease, heartbeat: Heartbeat, place: Place) -> bool:
@@ -148,16 +148,16 @@ class Supervisor:
     def _train(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
         self._listener(TrialStarted(attempt.place, attempt.subject))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            weights = Path(folder) / f"trial-{attempt.trial.number}.safetensors"
+            files = TrialFiles.within(Path(folder), attempt.trial)
             tries = Tries(
                 self._post, self._orders, attempt.lease, self._listener, self._rungs(attempt), lambda: heartbeat.lost
             )
-            outcome = tries.run(attempt.place, attempt.trial.genome, weights)
+            outcome = tries.run(attempt.place, attempt.trial, files)
             if not self._keeps(attempt.lease, heartbeat, attempt.place):
                 return
             match outcome:
                 case Completed():
-                    self._tell_completed(attempt, outcome, weights)
+                    self._tell_completed(attempt, outcome, files)
                 case Stopped():
                     self._tell_stopped(attempt, outcome)
                 case Failed():
@@ -179,8 +179,8 @@ class Supervisor:
         self._slots.release(lease)
         self._listener(TrialPaused(place, paused.epoch))
 
-    def _tell_completed(self, attempt: Attempt, outcome: Completed, weights: Path) -> None:
-        on_front = self._study.tell.completed(attempt.trial, outcome, attempt.subject.cost, weights)
+    def _tell_completed(self, attempt: Attempt, outcome: Completed, files: TrialFiles) -> None:
+        on_front = self._study.tell.completed(attempt.trial, outcome, attempt.subject.cost, files)
         self._close(attempt, "completed")
         self._ended(attempt, outcome, on_front=on_front)
 

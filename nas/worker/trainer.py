@@ -15,7 +15,7 @@ import torch
 from typing_extensions import assert_never
 
 from nas.allocator import keep_memory
-from nas.data.images import ImageData
+from nas.data.facts import facts_of
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained import find_weights, load_trunk
@@ -34,6 +34,7 @@ from nas.training.loop import Diverged
 from nas.training.state import State
 from nas.training.task import Plan, Task
 from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
+from nas.worker.final_task import FinalExam, load_finals
 from nas.worker.messages import (
     Fault,
     FindWeights,
@@ -108,6 +109,7 @@ class Trainer:
         self._compute: Compute | None = None
         self._task: Task | None = None
         self._facts: DataFacts | None = None
+        self._exam: FinalExam | None = None
         self._folder = Path()
 
     def answer(self, request: Request) -> Reply:
@@ -140,12 +142,20 @@ class Trainer:
         if request.deterministic:
             make_deterministic(self._compute.device)
         self._folder = request.folder
-        data = load_data(request.spec, request.folder, self._report)
+        device = self._compute.device
+        if request.is_final:
+            data, train, self._exam = load_finals(request.spec, request.folder, self._report, device)
+        else:
+            data = load_data(request.spec, request.folder, self._report)
+            train = data.train
         normalization = Normalization.of(data.train.images)
         self._facts = facts_of(data, normalization)
-        device = self._compute.device
-        self._task = Task(data.train.to(device), data.validation.to(device), data.classes, normalization.to(device))
+        self._task = Task(train.to(device), data.validation.to(device), data.classes, normalization.to(device))
         return self._facts
+
+    @property
+    def _scored_on(self) -> str:
+        return "validation" if self._exam is None else "test"
 
     def _report(self, what: str, done: int, total: int) -> None:
         self._connection.send(Progressed(what, done, total))
@@ -182,11 +192,17 @@ class Trainer:
                 checkpoints.refuse_all()
                 self._connection.send(Resumed(None, (str(error),)))
                 network, fitted = self._fitted(request, watcher, None)
+            scores = fitted.scores
+            if self._exam is not None:
+                assert request.predictions is not None, "finals keep what is said of the test images"
+                scores = self._exam.score(
+                    network, task, compute, request.predictions, cache=self._folder, watch=watcher
+                )
             save_weights(
-                request.weights, network, Blueprint(request.genome, facts, fitted.scores.summary),
+                request.weights, network, Blueprint(request.genome, facts, scores.summary, self._scored_on),
                 task.validation.images[:SAMPLE_IMAGES],
             )  # fmt: skip
-            return Completed(fitted.scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
+            return Completed(scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
         except Interruption as interruption:
             state = interruption.state
             if watcher.stop is not None and state is not None:
@@ -214,8 +230,9 @@ class Trainer:
             if request.pretrained is None:
                 raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")
             network.begin(load_trunk(request.pretrained), task.normalization.mean, task.normalization.std)
+        plan = Plan(request.epochs, request.seed, request.micro_batches, request.choices)
         fitted = fit(
-            network, request.genome.recipe, task, Plan(request.epochs, request.seed, request.micro_batches),
+            network, request.genome.recipe, task, plan,
             compute=compute, cache=self._folder, on_epoch=self._connection.send,
             progress=self._report, start=start, watch=watcher,
         )  # fmt: skip
@@ -232,19 +249,3 @@ class Trainer:
 
 def _curve(state: State) -> tuple[EpochRecord, ...]:
     return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
-
-
-def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
-    """A data set in numbers."""
-    return DataFacts(
-        name=data.name,
-        classes=data.classes,
-        channels=data.channels,
-        height=data.height,
-        width=data.width,
-        train_counts=data.train.class_counts(data.num_classes),
-        validation_counts=data.validation.class_counts(data.num_classes),
-        num_test=len(data.test),
-        mean=tuple(normalization.mean.flatten().tolist()),
-        std=tuple(normalization.std.flatten().tolist()),
-    )

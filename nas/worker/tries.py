@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from typing_extensions import assert_never
 
-from nas.genome import Genome
 from nas.outcome import Completed, EpochRecord, Failed
 from nas.search.slots import Lease
+from nas.search.telling import OpenTrial, TrialFiles
 from nas.worker.child import Trained
 from nas.worker.events import EpochEnded, Listener, Notice, Place, Preparing, TrialResumed
 from nas.worker.messages import Alive, Progressed, Remark, Report, Resumed, Train
@@ -41,20 +40,16 @@ class Tries:
         self._checkpoint_seconds = orders.checkpoint_seconds
         self._lease, self._listener, self._rungs, self._given_up = lease, listener, rungs, given_up
 
-    def run(self, place: Place, genome: Genome, weights: Path) -> Trained:
-        """Train until the outcome holds; each try goes on from the last checkpoint of the one before.
-
-        Args:
-            weights: Where to write those of a completed training.
-        """
+    def run(self, place: Place, trial: OpenTrial, files: TrialFiles) -> Trained:
+        """Train until the outcome holds; each try goes on from the last checkpoint of the one before."""
         crashes, micro_batches = self._lease.crashes, 1
         if crashes >= MAX_TRIES:
             return Failed("crashed", f"in {crashes} tries, after the last of which its worker was lost")
         while True:
             request = Train(
-                genome, self._spec.budget.epochs, self._spec.training.seed, weights,
+                trial.genome, self._spec.budget.epochs, trial.seed, files.weights,
                 self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
-                self._pretrained,
+                trial.choices, files.predictions, self._pretrained,
             )  # fmt: skip
             self._rungs.begin()
             outcome = _finite(

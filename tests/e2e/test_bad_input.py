@@ -182,12 +182,13 @@ def test_export_has_somewhere_to_write_and_something_to_write(
     terminal: Terminal, searched: dict[str, Any], fails: Command
 ) -> None:
     assert "the folder nowhere does not exist" in fails("export", "tiny", "-o", "nowhere/m.pt")
-    (terminal.folder / "a-folder").mkdir(exist_ok=True)
-    assert "cannot be written" in fails("export", "tiny", "-o", "a-folder")
+    assert "the suffix names no format" in fails("export", "tiny", "-o", "m.pth")
+    (terminal.folder / "a-folder.pt").mkdir(exist_ok=True)
+    assert "a-folder.pt: cannot be written" in fails("export", "tiny", "-o", "a-folder.pt")
     terminal.run("create", "study.toml", "--name", "untouched")
     assert "the front of 'untouched' is empty" in fails("export", "untouched", "-o", "m.pt")
     assert not (terminal.folder / "m.pt").exists()
-    assert not list(terminal.folder.glob("*.partial"))
+    assert not list(terminal.folder.glob(".nas-export-*"))
 
 
 class _Foreign(torch.nn.Module):
@@ -203,15 +204,19 @@ def test_predict_takes_exported_models_and_images_alone(
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
     (tmp_path / "empty.pt").write_bytes(b"")
     torch.jit.save(torch.jit.script(_Foreign()), str(tmp_path / "foreign.pt"))
-    for name in ("random", "pickle", "foreign", "empty"):
-        message = fails("predict", str(tmp_path / f"{name}.pt"), str(tmp_path / "ok.png"))
-        assert f"{name}.pt: not a model that `nas export` wrote" in message
+    (tmp_path / "pretended.onnx").write_bytes(b"no graph")
+    for name in ("random.pt", "pickle.pt", "foreign.pt", "empty.pt", "pretended.onnx"):
+        message = fails("predict", str(tmp_path / name), str(tmp_path / "ok.png"))
+        assert f"{name}: not a model that `nas export` wrote" in message
     assert "absent.pt: no such file" in fails("predict", str(tmp_path / "absent.pt"), str(tmp_path / "ok.png"))
     terminal.run("export", "tiny", "-o", "good.pt")
     (tmp_path / "no.png").write_text("no picture")
     message = fails("predict", "good.pt", str(tmp_path / "no.png"), str(tmp_path / "absent.png"))
-    assert "no.png" in message
-    assert "absent.png" in message
+    assert message.splitlines() == [
+        f"error: {tmp_path}/no.png: no image", f"error: {tmp_path}/absent.png: no such file"
+    ]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    assert "no image in this folder or below" in fails("predict", "good.pt", str(tmp_path / "empty"))
 
 
 def test_an_unreachable_database_never_shows_its_password(fails: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +255,8 @@ def test_another_specification_under_the_same_name_loses_nothing(
     [
         ("nonsense",), ("search",), ("show", "tiny", "one"), ("search", "study.toml", "--trials", "0"),
         ("search", "study.toml", "--no-such-option"), ("export", "tiny"),
+        ("export", "tiny", "-o", "a.pt", "-o", "a.pt"), ("export", "tiny", "-o", "a.pt", "-o", "b", "--format", "all"),
+        ("predict", "a.pt", "a.png", "--json", "--csv"), ("check", "study.toml", "--image-size", "4"),
     ],
 )  # fmt: skip
 def test_wrong_usage(fails: Command, arguments: tuple[str, ...]) -> None:

@@ -79,31 +79,86 @@ def test_the_front_is_explained(terminal: Terminal, searched: dict[str, Any]) ->
     assert f"/{len(searched['front'])}" in best
 
 
-def test_export_and_predict(terminal: Terminal, searched: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def exported(terminal: Terminal, searched: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of an export in every format: n.pt, n.pt2, n.onnx and n.int8.onnx."""
     smallest_front = searched["front"][0]["number"]
-    said = terminal.json("export", "tiny", "--trial", str(smallest_front), "-o", "n.pt")
-    assert (said["trial"], said["params"]) == (smallest_front, searched["front"][0]["params"])
-    assert said["largest_difference"] <= 1e-4
-    assert said["file_bytes"] == (terminal.folder / "n.pt").stat().st_size
-    assert "Verified" in terminal.run("export", "tiny", "-o", "best.pt").stdout
+    result: dict[str, Any] = terminal.json(
+        "export", "tiny", "--trial", str(smallest_front), "-o", "n.pt", "--format", "all", "--int8"
+    )
+    return result
+
+
+def test_export(terminal: Terminal, searched: dict[str, Any], exported: dict[str, Any]) -> None:
+    member = searched["front"][0]
+    assert [exported[key] for key in ("trial", "params", "flops")] == [
+        member[key] for key in ("number", "params", "flops")
+    ]
+    assert [one["file"] for one in exported["files"]] == ["n.pt", "n.pt2", "n.onnx", "n.int8.onnx"]
+    for one in exported["files"]:
+        assert one["file_bytes"] == (terminal.folder / one["file"]).stat().st_size
+        assert [latency["batch"] for latency in one["latencies"]] == [1, 64]
+        if one["format"] != "onnx int8":
+            assert one["largest_difference"] < 1e-4
+            assert one["share_alike"] == 1.0
+    loss = exported["files"][-1]["int8"]
+    assert loss["calibrated_on"] == "100 training images"
+    assert loss["num_scored"] == 60
+    assert loss["float_f1"] == pytest.approx(member["macro_f1"], abs=0.02)
+    assert 0 <= loss["int8_f1"] <= 1
+
+
+def test_export_says_what_it_wrote(terminal: Terminal, searched: dict[str, Any]) -> None:
+    text = terminal.run("export", "tiny", "-o", "best.onnx").stdout
+    assert "Verified" in text
+    assert "best.onnx" in text
     equal = [member for member in searched["front"] if member["macro_f1"] >= searched["baseline"]["macro_f1"]]
+    smallest = ("export", "tiny", "--trial", "smallest", "-o", "s.pt")
     if equal:
-        assert terminal.json("export", "tiny", "--trial", "smallest", "-o", "s.pt")["trial"] == equal[0]["number"]
+        assert terminal.json(*smallest)["trial"] == equal[0]["number"]
     else:
-        assert "No network has reached ResNet-18" in terminal.error(
-            "export", "tiny", "--trial", "smallest", "-o", "s.pt"
-        )
+        assert "No network has reached ResNet-18" in terminal.error(*smallest)
+
+
+def test_predict(terminal: Terminal, exported: dict[str, Any]) -> None:
     digits = load_digits()
     names = []
+    (terminal.folder / "images").mkdir()
     for index in range(3):
-        names.append(f"{index}.png")
+        names.append(f"images/{index}.png")
         Image.fromarray(np.rint(digits.images[index] * 255 / 16).astype(np.uint8)).save(terminal.folder / names[-1])
-    predictions = terminal.json("predict", "best.pt", *names, "--top", "10")["predictions"]
-    assert [one["image"] for one in predictions] == names
-    for one in predictions:
-        assert one["class"] == one["top"][0]["class"]
-        assert sum(entry["probability"] for entry in one["top"]) == pytest.approx(1.0, abs=1e-4)
-    assert "0.png" in terminal.run("predict", "best.pt", *names).stdout
+    answers = [terminal.json("predict", one["file"], *names, "--top", "10") for one in exported["files"]]
+    for answer in answers:
+        assert (answer["unreadable"], answer["warnings"]) == ([], [])
+        assert [one["image"] for one in answer["predictions"]] == names
+        for one, first in zip(answer["predictions"], answers[0]["predictions"], strict=True):
+            assert one["class"] == one["top"][0]["class"]
+            assert sum(entry["probability"] for entry in one["top"]) == pytest.approx(1.0, abs=1e-4)
+            tolerance = 0.1 if answer is answers[-1] else 1e-4
+            said = {entry["class"]: entry["probability"] for entry in first["top"]}
+            for entry in one["top"]:
+                assert entry["probability"] == pytest.approx(said[entry["class"]], abs=tolerance)
+    lines = terminal.run("predict", "n.onnx", "images", "--csv", "--top", "2").stdout.splitlines()
+    assert lines[0] == "image,rank,class,probability"
+    assert [line.split(",")[:2] for line in lines[1:]] == [[name, rank] for name in names for rank in ("1", "2")]
+
+
+def test_predict_answers_what_it_can_and_warns_of_what_it_should(
+    terminal: Terminal, exported: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "no.png").write_text("no picture")
+    digits = np.rint(load_digits().images[:2] * 255 / 16).astype(np.uint8)
+    Image.fromarray(255 - digits[0]).resize((40, 40)).convert("RGB").save(tmp_path / "negative.png")
+    Image.fromarray(digits[1]).save(tmp_path / "fine.png")
+    result = terminal.run("predict", "n.onnx", str(tmp_path), code=1)
+    assert "negative.png" in result.stdout
+    assert "fine.png" in result.stdout
+    assert result.stderr.splitlines() == [
+        f"error: {tmp_path}/no.png: no image",
+        f"warning: 1 of 2 images is not of the 8x8 pixels that all training images had ({tmp_path}/negative.png)",
+        "warning: 1 of 2 images is dark on light, the training images were light on dark: invert? "
+        f"({tmp_path}/negative.png)",
+    ]
 
 
 def test_check_trains_nothing(terminal: Terminal) -> None:

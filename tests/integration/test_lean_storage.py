@@ -17,6 +17,7 @@ from nas.outcome import Cost, Failed
 from nas.search.lean_storage import LeanStorage
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.telling import TrialFiles
 from tests.tiny_study import FACTS, completed, tiny_spec
 
 
@@ -116,14 +117,14 @@ def test_what_other_processes_finish_is_seen_whatever_the_order(connect: Callabl
     weights.touch()
     theirs, ours = SearchStudy.create(connect(), tiny_spec(), FACTS), SearchStudy.open(connect(), "tiny")
     early, late = theirs.ask(), theirs.ask()
-    theirs.tell.completed(late, completed(0.7), Cost(1_000, 1), weights)
+    theirs.tell.completed(late, completed(0.7), Cost(1_000, 1), TrialFiles(weights))
     states = {record.number: record.state for record in ours.records()}
     assert (states[early.number], states[late.number]) == ("RUNNING", "COMPLETE")
     theirs.note_genome(early, Cost(500, 1))
     assert ours.record(early.number).params == 500, "a running trial is read anew each time"
     # Finished before trials that were begun later were even asked for, and read after them.
     assert ours.ask().number > late.number
-    theirs.tell.completed(early, completed(0.4), Cost(500, 1), weights)
+    theirs.tell.completed(early, completed(0.4), Cost(500, 1), TrialFiles(weights))
     read = ours.record(early.number)
     assert (read.state, read.macro_f1) == ("COMPLETE", 0.4)
     assert ours.record(early.number) is read, "one that has ended is parsed once"
@@ -142,7 +143,7 @@ def test_threads_share_the_connections_of_one_engine(database_url: str, storage:
         for _ in range(3):
             trial = study.ask()
             study.note_genome(trial, Cost(1_000, 1))
-            study.tell.completed(trial, completed(0.5), Cost(1_000, 1), weights)
+            study.tell.completed(trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
         study.storage.close()
 
     with ThreadPoolExecutor(8) as pool:
@@ -177,7 +178,7 @@ def test_a_tell_takes_as_many_statements_after_many_trials_as_after_few(
             statements.clear()
             study.note_genome(open_trial, Cost(1_000, 1))
             noted = len(statements)
-            study.tell.completed(open_trial, completed(0.5), Cost(1_000, 1), weights)
+            study.tell.completed(open_trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
             told = len(statements) - noted
             statements.clear()
             failing = study.ask()

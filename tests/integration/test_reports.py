@@ -20,6 +20,7 @@ from nas.search.reports import Claim, Reports
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.tables import make_tables
+from nas.search.telling import TrialFiles
 from tests.tiny_study import FACTS, completed, tiny_spec
 
 LONG = 60.0
@@ -125,7 +126,7 @@ class Shown:
         opened = self.study.ask()
         cost = Cost(1_000 + opened.number, 2_000)
         self.study.note_genome(opened, cost)
-        assert self.study.tell.completed(opened, completed(macro_f1), cost, self._weights) is not None
+        assert self.study.tell.completed(opened, completed(macro_f1), cost, TrialFiles(self._weights)) is not None
 
     @property
     def attributes(self) -> dict[str, object]:

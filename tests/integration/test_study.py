@@ -11,8 +11,10 @@ from sqlalchemy import event
 
 from nas.errors import StudyError
 from nas.outcome import Cost
+from nas.search.slots import BASELINE_SLOT
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.telling import TrialFiles
 from tests.tiny_study import FACTS, completed, tiny_spec
 
 
@@ -137,14 +139,14 @@ def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
     whole = SearchStudy.create(connect(), tiny_spec(trials=40), FACTS)
     weights = tmp_path / "w"
     weights.touch()
-    baseline = whole.start_baseline()
+    baseline = whole.begin(BASELINE_SLOT)
     running = whole.ask()
     told = []
     for number in range(20):
         trial = whole.ask()
         whole.note_genome(trial, Cost(1_000 * (number + 1), 1))
         # The first is best, and none of the others is smaller.
-        whole.tell.completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), weights)
+        whole.tell.completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), TrialFiles(weights))
         told.append(trial.number)
     windowed = Storage.connect(database_url, tmp_path, window=5)
     study = SearchStudy.open(windowed, "tiny")
@@ -154,13 +156,13 @@ def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
     # It tells and proposes as the whole study does, and sees what others do from now on.
     worse = study.ask()
     study.note_genome(worse, Cost(2_000, 1))
-    assert not study.tell.completed(worse, completed(0.8), Cost(2_000, 1), weights)
+    assert not study.tell.completed(worse, completed(0.8), Cost(2_000, 1), TrialFiles(weights))
     others = whole.ask()
     assert others.number in {record.number for record in study.records()}
     for _ in range(6):
         trial = study.ask()
         study.note_genome(trial, Cost(50_000, 1))
-        study.tell.completed(trial, completed(0.1), Cost(50_000, 1), weights)
+        study.tell.completed(trial, completed(0.1), Cost(50_000, 1), TrialFiles(weights))
     study.ask()
     # After twice a window it read anew.
     assert len([r for r in study.records() if r.state == "COMPLETE"]) <= 12
@@ -187,7 +189,7 @@ def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
         asked.append(trial)
         if number % 2:
             study.note_genome(trial, Cost(1_000, 1))
-            study.tell.completed(trial, completed(0.5), Cost(1_000, 1), weights)
+            study.tell.completed(trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
     print("statements of an ask:", counts)
     assert max(counts[8:]) <= max(counts[:8]) + 2
     windowed.close()

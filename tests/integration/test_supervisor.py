@@ -21,6 +21,7 @@ from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 from nas.search.tables import make_tables
+from nas.search.telling import TrialFiles
 from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.child import Unmeasurable
@@ -359,7 +360,7 @@ def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig, tmp_path
     for trial in (late, early):
         cost = trainer.measure(trial.genome.architecture)
         made.study.note_genome(trial, cost)
-        made.study.tell.completed(trial, completed(), cost, weights)
+        made.study.tell.completed(trial, completed(), cost, TrialFiles(weights))
     (member,) = summarize_front(made.study).front
     assert member.number == early.number
     assert member.weights is not None
@@ -453,9 +454,9 @@ def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
     weights = tmp_path / "w"
     weights.write_bytes(b"weights")
     made.study.note_genome(trial, cost(trial.genome.architecture))
-    assert made.study.tell.completed(trial, completed(0.8), cost(trial.genome.architecture), weights)
+    assert made.study.tell.completed(trial, completed(0.8), cost(trial.genome.architecture), TrialFiles(weights))
     before = made.study.record(trial.number)
-    assert not made.study.tell.completed(trial, completed(0.3), cost(trial.genome.architecture), weights)
+    assert not made.study.tell.completed(trial, completed(0.3), cost(trial.genome.architecture), TrialFiles(weights))
     made.study.tell.failed(trial, Failed("crashed", "late"))
     assert made.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
@@ -492,7 +493,7 @@ def test_a_trial_that_its_former_owner_tells_at_the_last_moment_stops_nobody(rig
     class Overtaken(ScriptedTrainer):
         def measure(self, architecture: Architecture) -> Cost:
             cost = super().measure(architecture)
-            made.study.tell.completed(begun, completed(0.8), cost, weights)
+            made.study.tell.completed(begun, completed(0.8), cost, TrialFiles(weights))
             return cost
 
     made.run(Overtaken(lambda genome: completed(0.3)))
@@ -508,7 +509,7 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
     summary = summarize_front(made.study)
     assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck, in 3 tries")
     assert "The baseline failed (crashed: no luck, in 3 tries)" in summary.verdict
-    made.slots.reopen_baseline()
+    made.slots.reopen(BASELINE_SLOT)
     made.run(ScriptedTrainer())
     summary = summarize_front(made.study)
     assert summary.baseline is not None

@@ -206,3 +206,19 @@ def test_patience_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
     spec = StudySpec.load(_write(tmp_path, STUDY, space))
     assert len(spec.notes()) == 2
     assert StudySpec.load(_write(tmp_path)).notes() == []
+
+
+def test_how_a_folder_is_fitted_can_be_said_beside_the_file(tmp_path: Path) -> None:
+    path = _write(tmp_path, STUDY.replace('"digits"', '"folder"\npath = "cats"\nimage_size = 32\nseed = 7'))
+    data = StudySpec.load(path, data={"image_size": 48, "channels": 1}).data
+    expected = DataSpec(source="folder", path=str(tmp_path / "cats"), image_size=48, channels=1, seed=7)
+    assert data == expected
+    assert StudySpec.load(path, data={}).data == expected.model_copy(update={"image_size": 32, "channels": None})
+
+
+def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
+    path = _write(tmp_path)
+    (fault,) = _faults(path, data={"image_size": 48})
+    assert fault == "data.image_size: only for source folder, not 'digits'; remove it"
+    given = {"source": "folder", "path": "/cats", "image_size": 48}
+    assert StudySpec.load(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)

@@ -115,6 +115,6 @@ def test_corrupt_files_and_sizes_are_all_reported(tmp_path: Path) -> None:
     assert "text.jpg (no image), cut0.png (" in corrupt
     assert corrupt.endswith("and 2 others")
     assert sizes.strip() == (
-        "images of different sizes: 72×72 (1, as whole.png), 8×8 (1, as small.png); set image_size to bring them to one"
+        "images of different sizes: 72×72 (1, as whole.png), 8×8 (1, as small.png); fit them with image_size"
     )
     assert decode_images(tmp_path, [whole, small], Decoding(16, None)).shape == (2, 1, 16, 16)

@@ -29,8 +29,9 @@ def _identities(split: Split) -> list[int]:
     return split.images.reshape(-1, 4).view(torch.int32).flatten().tolist()
 
 
-def _all_identities(data: ImageData) -> list[list[int]]:
-    return [_identities(split) for split in (data.train, data.validation, data.test)]
+def _all_identities(split: tuple[ImageData, Split]) -> list[list[int]]:
+    data, test = split
+    return [_identities(part) for part in (data.train, data.validation, test)]
 
 
 @given(
@@ -44,11 +45,11 @@ def test_parts_share_nothing_lose_nothing_and_hold_every_class(
 ) -> None:
     spec = DataSpec(source="digits", validation_fraction=validation, test_fraction=test, seed=seed)
     source = _source(counts)
-    data = split_images(source, spec)
-    identities = [number for part in _all_identities(data) for number in part]
+    data, test_images = split_images(source, spec)
+    identities = [number for part in _all_identities((data, test_images)) for number in part]
     assert sorted(identities) == list(range(sum(counts)))
     label_of = dict(zip(_identities(source.train), source.train.labels.tolist(), strict=True))
-    for part in (data.train, data.validation, data.test):
+    for part in (data.train, data.validation, test_images):
         assert min(part.class_counts(len(counts))) >= 1
         assert [label_of[number] for number in _identities(part)] == part.labels.tolist()
 
@@ -64,9 +65,10 @@ def test_shares_are_those_of_scikit_learn() -> None:
 
 def test_a_sources_own_test_images_stay_whole() -> None:
     source = _source([20, 20], test_counts=[1, 5])
-    data = split_images(source, DataSpec(source="digits"))
+    data, test = split_images(source, DataSpec(source="digits"))
     assert source.test is not None
-    assert _identities(data.test) == _identities(source.test)
+    assert _identities(test) == _identities(source.test)
+    assert data.num_test == len(source.test)
     assert len(data.validation) == 6
 
 
@@ -92,20 +94,20 @@ def test_limits_thin_the_training_part_alone(limits: dict[str, float], train_cou
     source = _source([120, 60, 40])
     halves = {"validation_fraction": 0.5, "test_fraction": 0.01}
     free = split_images(_source([120, 60, 40], [2, 2, 2]), DataSpec.model_validate({"source": "digits", **halves}))
-    data = split_images(
+    thinned = split_images(
         _source([120, 60, 40], [2, 2, 2]), DataSpec.model_validate({"source": "digits", **halves, **limits})
     )
-    assert free.train.class_counts(3) == (60, 30, 20)
-    assert data.train.class_counts(3) == train_counts
-    assert set(_identities(data.train)) < set(_identities(free.train))
-    assert _all_identities(data)[1:] == _all_identities(free)[1:]
+    assert free[0].train.class_counts(3) == (60, 30, 20)
+    assert thinned[0].train.class_counts(3) == train_counts
+    assert set(_identities(thinned[0].train)) < set(_identities(free[0].train))
+    assert _all_identities(thinned)[1:] == _all_identities(free)[1:]
     assert len(source.train) == 220
 
 
 def test_validation_limit_leaves_training_alone() -> None:
     source = _source([80, 40], [2, 2])
-    free = split_images(source, DataSpec(source="digits", validation_fraction=0.5))
-    data = split_images(source, DataSpec(source="digits", validation_fraction=0.5, max_validation_images=15))
+    free, _ = split_images(source, DataSpec(source="digits", validation_fraction=0.5))
+    data, _ = split_images(source, DataSpec(source="digits", validation_fraction=0.5, max_validation_images=15))
     assert data.validation.class_counts(2) == (10, 5)
     assert _identities(data.train) == _identities(free.train)
 
@@ -124,7 +126,7 @@ def test_faults_are_all_named() -> None:
 
 
 def test_with_test_images_two_of_a_class_suffice() -> None:
-    data = split_images(_source([2, 30], [1, 1]), DataSpec(source="digits"))
+    data, _ = split_images(_source([2, 30], [1, 1]), DataSpec(source="digits"))
     assert data.train.class_counts(2)[0] == data.validation.class_counts(2)[0] == 1
     with pytest.raises(DataError, match=r"'a' \(1\); give each class at least 2"):
         split_images(_source([1, 30], [1, 1]), DataSpec(source="digits"))

@@ -37,7 +37,9 @@ def record(number: int, macro_f1: float | None = None, params: int = 1000, **cha
         "params": params, "flops": 2_500_000, "figures": {},
         "metrics": {} if macro_f1 is None else result.scores.summary,
         "per_class": result.scores.per_class, "curve": result.curve, "train_seconds": 3.5, "device": result.device,
-        "reason": "crashed" if macro_f1 is None else None, "detail": None, "weights": None, "stopped_at": None,
+        "reason": "crashed" if macro_f1 is None else None, "detail": None, "weights": None,
+        "predictions": None, "run": None,
+        "stopped_at": None,
         "reused_from": None,
         "started": datetime(2024, 1, 1, 12), "ended": datetime(2024, 1, 1, 13),
     }  # fmt: skip

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.training.orthogonality import convolutional_defect, kernel_defect, mean_defect, orthogonality_penalty
+from nas.training.orthogonality import (
+    convolutional_defect,
+    kernel_defect,
+    layer_defects,
+    mean_defect,
+    orthogonality_penalty,
+)
 from tests.unit.training.examples import small_network
 
 
@@ -124,3 +130,13 @@ def test_descent_on_the_penalty_lowers_the_defect(form: str) -> None:
     assert penalty.item() < first / 10
     if form == "convolution":
         assert mean_defect(network) < before / 10
+
+
+def test_layers_are_measured_one_by_one_in_forward_order() -> None:
+    zeros = nn.Conv2d(2, 2, 3, bias=False)
+    nn.init.zeros_(zeros.weight)
+    identity = nn.Conv2d(2, 2, 1, bias=False)
+    nn.init.eye_(identity.weight[:, :, 0, 0])
+    network = nn.Sequential(zeros, nn.ReLU(), identity)
+    assert layer_defects(network) == pytest.approx((1.0, 0.0), abs=1e-6)
+    assert mean_defect(network) == pytest.approx(0.5)

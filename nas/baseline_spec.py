@@ -1,0 +1,73 @@
+"""The `[baseline]` table of a study file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from nas.genome import Genome, PretrainedArchitecture, ReferenceArchitecture, Width, frozen_conflicts
+from nas.recipe import Recipe
+from nas.value import Value
+
+FINE_TUNING_RATE = 3e-4
+"""The default peak learning rate of a pretrained network that is trained whole; a higher one undoes its weights."""
+
+_PRETRAINED_FAMILIES: Mapping[Literal["resnet18"], Literal["pretrained_resnet18"]] = {"resnet18": "pretrained_resnet18"}
+
+
+class BaselineSpec(Value):
+    """The network that the front is compared with, trained on the same splits for the same epochs.
+
+    Attributes:
+        pretrained: Whether it begins with ImageNet weights, and sees the images at 224×224 pixels; else it begins
+            afresh, with a stem for small images.
+        frozen: Whether the pretrained trunk stays as it is and a new head alone is trained.
+        head_widths: Of the new head's hidden layers; only with `pretrained`.
+        recipe: Where the whole pretrained network is trained, `FINE_TUNING_RATE` is the default learning rate.
+    """
+
+    network: Literal["resnet18"] = "resnet18"
+    pretrained: bool = False
+    frozen: bool = False
+    head_widths: tuple[Width, ...] = ()
+    recipe: Recipe = Recipe(posthoc_adjustment=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_fine_tuning_rate(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or table.get("pretrained") is not True or table.get("frozen", False):
+            return table
+        recipe = table.get("recipe", {"posthoc_adjustment": True})
+        return {
+            **table,
+            "recipe": {"learning_rate": FINE_TUNING_RATE, **recipe} if isinstance(recipe, dict) else recipe,
+        }
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> BaselineSpec:
+        faults = [
+            f"{key}: only with pretrained = true; remove it, or add that"
+            for key, is_set in (("frozen", self.frozen), ("head_widths", bool(self.head_widths)))
+            if is_set and not self.pretrained
+        ]
+        if isinstance(self.architecture, PretrainedArchitecture):
+            faults += frozen_conflicts(self.architecture, self.recipe)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def architecture(self) -> ReferenceArchitecture | PretrainedArchitecture:
+        """The network in a genome's terms."""
+        if not self.pretrained:
+            return ReferenceArchitecture(family=self.network)
+        return PretrainedArchitecture(
+            family=_PRETRAINED_FAMILIES[self.network], frozen=self.frozen, head_widths=self.head_widths
+        )
+
+    @property
+    def genome(self) -> Genome:
+        """What is trained."""
+        return Genome(architecture=self.architecture, recipe=self.recipe)

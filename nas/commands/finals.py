@@ -1,0 +1,134 @@
+"""The command that scores on the test images: `finals`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from nas.application import Application
+from nas.commands.crew import CrewPlan, new_orders, run_trials
+from nas.commands.options import Json, NameArgument, Timeout, Workers
+from nas.commands.rerun import rerun
+from nas.errors import StudyError
+from nas.final_runs import FinalRun
+from nas.finals.finalists import choose_finalists, more_seeds, planned_runs
+from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
+from nas.report.final_tables import averages_table, classes_table, standings_table
+from nas.search.companion import add_runs, find_finals
+from nas.search.study import SearchStudy
+from nas.search.summary import summarize_front
+
+
+def finals(
+    context: typer.Context,
+    name: NameArgument,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network; more can be added later.")] = 5,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="The K of the front with the highest macro-F1.")
+    ] = None,
+    trial: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="A trial's number; may be given several times.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Macro-F1 by which a network may be worse and pass as no worse.")
+    ] = DEFAULT_MARGIN,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only repeat one training, and show how far it lands from the first.")
+    ] = False,
+    workers: Workers = None,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Train the finalists and the baseline anew from several seeds, and score them once on the test images."""
+    application: Application = context.obj
+    study = application.open_search(name)
+    if check:
+        _check(application, study, json=json)
+        return
+    runs = _planned(application, study, seeds=seeds, top=top, trials=trial or [])
+    companion = add_runs(application.connect(), study, runs)
+    assert companion.spec.finals is not None
+    _offer(application, companion, len(companion.spec.finals.runs))
+    orders = new_orders(application)
+    plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
+    if not run_trials(application, companion, orders, plan):
+        sys.stdout.flush()
+        os._exit(130)
+    results = read_results(study, companion, margin=margin)
+    if json:
+        application.print_json(results.as_json())
+    else:
+        _show(application, results, companion)
+    if orders.stop.is_set():
+        raise typer.Exit(130)
+
+
+def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = DEFAULT_MARGIN) -> FinalResults:
+    """The finals of a study as far as they are."""
+    assert companion.spec.finals is not None
+    records = companion.records()
+    return gather(
+        study.name, companion.name, study.facts.classes, study.facts.num_test, companion.spec.finals.runs, records,
+        companion.predictions(records), margin=margin,
+    )  # fmt: skip
+
+
+def _planned(
+    application: Application, study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]
+) -> list[FinalRun]:
+    """What there is, with more seeds, and whoever was asked for; who takes part is settled by the first call."""
+    existing = find_finals(application.connect(), study)
+    first_seed = study.spec.training.seed + 1
+    runs: list[FinalRun] = []
+    if existing is not None and existing.spec.finals is not None:
+        runs = more_seeds(existing.spec.finals.runs, num_seeds=seeds, first_seed=first_seed)
+    if existing is None or trials or top is not None:
+        summary = summarize_front(study)
+        if summary.baseline is None:
+            raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
+        finalists = choose_finalists(study, summary, trials=trials, top=top)
+        runs += planned_runs(summary.baseline, finalists, num_seeds=seeds, first_seed=first_seed)
+    return runs
+
+
+def _offer(application: Application, companion: SearchStudy, num_runs: int) -> None:
+    """Make a slot for each run, and offer those again whose trial gave no result."""
+    slots = application.slots(companion.name)
+    slots.open_slots(num_runs - 1)
+    records = [record for record in companion.records() if record.run is not None]
+    done = {record.run for record in records if record.objectives is not None}
+    for run in {record.run for record in records if record.state == "FAIL"} - done:
+        assert run is not None
+        slots.reopen(run)
+
+
+def _show(application: Application, results: FinalResults, companion: SearchStudy) -> None:
+    if results.standings:
+        application.console.print(classes_table(results))
+        application.console.print(averages_table(results))
+        application.console.print(standings_table(results))
+    application.say(results.verdict)
+    for record in companion.records():
+        if record.state == "FAIL":
+            application.say(f"trial {record.number} of {companion.name} failed ({record.reason}: {record.detail})")
+    if results.num_missing:
+        application.say(f"{results.num_missing} runs have no result yet; the same command goes on.")
+    elif results.winner is not None:
+        number = results.winner.records[0].number
+        application.say(f"The network as it was trained here: nas export {companion.name} --trial {number} -o model.pt")
+
+
+def _check(application: Application, study: SearchStudy, *, json: bool) -> None:
+    """Repeat the first run of the smallest finalist."""
+    companion = find_finals(application.connect(), study)
+    results = None if companion is None else read_results(study, companion)
+    if companion is None or results is None or not results.finalists:
+        raise StudyError(f"the finals of {study.name!r} have no result to repeat: nas finals {study.name}")
+    found = rerun(application, companion, results.finalists[0].records[0])
+    if json:
+        application.print_json(found.as_json())
+    else:
+        application.say(found.sentence)

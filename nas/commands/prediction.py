@@ -1,0 +1,99 @@
+"""The command that uses an exported network: `predict`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.application import Application
+from nas.commands.options import Json
+
+if TYPE_CHECKING:
+    from nas.predict.classifier import Predicted
+    from nas.predict.doubts import Doubted
+
+
+def predict(
+    context: typer.Context,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A file that `nas export` wrote: .pt, .pt2, .onnx or .int8.onnx.")
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...", help="Image files, folders of them, or - for paths on standard input, one a line."
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 1,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, a line a class.")] = False,
+    json: Json = False,
+) -> None:
+    """Classify images; needs no study and no database."""
+    from nas.export.model_file import open_model
+    from nas.predict.classifier import Classifier
+    from nas.predict.image_paths import expand_paths
+
+    if json and as_csv:
+        raise typer.BadParameter("--json or --csv, not both", param_hint="--csv")
+    application: Application = context.obj
+    classifier = Classifier(open_model(model))
+    predicted = classifier.predict(list(expand_paths(images, sys.stdin)), top)
+    doubted = classifier.doubts(predicted)
+    if json:
+        application.print_json(_as_json(predicted, doubted))
+    elif as_csv:
+        _print_csv(predicted)
+    elif predicted.predictions:
+        application.console.print(_table(predicted))
+    _complain(application, predicted, doubted)
+    if predicted.unreadable:
+        raise typer.Exit(1)
+
+
+def _as_json(predicted: Predicted, doubted: list[Doubted]) -> dict[str, Any]:
+    return {
+        "predictions": [
+            {
+                "image": one.image,
+                "class": one.ranked[0][0],
+                "probability": one.ranked[0][1],
+                "top": [{"class": label, "probability": probability} for label, probability in one.ranked],
+            }
+            for one in predicted.predictions
+        ],
+        "unreadable": [{"image": one.image, "reason": one.reason} for one in predicted.unreadable],
+        "warnings": [{"about": one.doubt.value, "images": one.num_images, "says": one.sentence} for one in doubted],
+    }
+
+
+def _print_csv(predicted: Predicted) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", "rank", "class", "probability"])
+    for one in predicted.predictions:
+        for rank, (label, probability) in enumerate(one.ranked, start=1):
+            writer.writerow([one.image, rank, label, f"{probability:.6f}"])
+
+
+def _table(predicted: Predicted) -> Table:
+    table = Table()
+    table.add_column("image", overflow="fold")
+    table.add_column("class")
+    table.add_column("probability", justify="right")
+    for one in predicted.predictions:
+        for rank, (label, probability) in enumerate(one.ranked):
+            table.add_row(escape(one.image) if rank == 0 else "", escape(label), f"{probability:.4f}")
+    return table
+
+
+def _complain(application: Application, predicted: Predicted, doubted: list[Doubted]) -> None:
+    """On standard error: which images gave nothing, and why the others may be answered wrongly."""
+    lines = [f"error: {one.image}: {one.reason}" for one in predicted.unreadable]
+    lines += [f"warning: {one.sentence}" for one in doubted]
+    for line in lines:
+        application.errors.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,179 @@
+"""The command that writes a study down: `report`."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.application import Application
+from nas.commands.finals import read_results
+from nas.commands.options import Json, NameArgument
+from nas.errors import NasError, StudyError
+from nas.evidence import Evidence
+from nas.report.contents import Contents
+from nas.report.markdown import as_markdown
+from nas.report.provenance import provenance_of
+from nas.search.companion import find_finals
+from nas.search.records import TrialRecord
+from nas.search.study import SearchStudy
+from nas.search.summary import FrontSummary, summarize_records
+from nas.worker.messages import Progressed
+
+
+class Format(str, Enum):
+    """How a report is written."""
+
+    HTML = "html"
+    MD = "md"
+
+
+def report(
+    context: typer.Context,
+    name: NameArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write; Markdown goes to the terminal without."
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="One HTML page, or its tables as Markdown.")] = Format.HTML,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="The network to look into; default: the smallest that equals the baseline, or the best.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a study down as one self-contained page, or as tables."""
+    application: Application = context.obj
+    study = application.open_search(name)
+    records = tuple(study.records())
+    summary = summarize_records(name, records)
+    finalist = _finalist(study, summary, trial)
+    if output is None and (format is Format.HTML or json):
+        output = Path(f"{name}.{format.value}")
+    if output is not None and not output.parent.is_dir():
+        raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
+    contents = _contents(application, study, records, finalist, with_evidence=format is Format.HTML)
+    text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
+    if output is None:
+        application.say(text)
+        return
+    _write(output, text)
+    size = output.stat().st_size
+    if json:
+        application.print_json(
+            {"file": str(output), "trial": finalist.number, "file_bytes": size, "verdict": contents.verdict,
+             "remarks": contents.remarks}
+        )  # fmt: skip
+        return
+    for remark in contents.remarks:
+        application.say(f"note: {remark}")
+    application.say(f"{output}: trial {finalist.number} of {name} and its baseline, {size / 1e6:.1f} MB.")
+
+
+def _contents(
+    application: Application,
+    study: SearchStudy,
+    records: tuple[TrialRecord, ...],
+    finalist: TrialRecord,
+    *,
+    with_evidence: bool,
+) -> Contents:
+    companion = find_finals(study.storage, study)
+    finals = None if companion is None else read_results(study, companion)
+    if finals is not None and not finals.standings:
+        finals = None
+    known = Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
+    if not with_evidence:
+        return known
+    evidence, remarks = _look_into(application, study, finalist, known.baseline)
+    return replace(known, evidence=evidence, remarks=tuple(remarks))
+
+
+def _as_html(contents: Contents) -> str:
+    from nas.report.page import as_page  # here, since plotly takes a second
+
+    return as_page(contents)
+
+
+def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> TrialRecord:
+    """The network that the report is about.
+
+    Raises:
+        StudyError: There is no such trial, it is the baseline, or none has a result yet.
+    """
+    if wanted is not None:
+        record = study.record(wanted)
+        if record.objectives is None:
+            raise StudyError(f"trial {wanted} of {study.name!r} has no result to report ({record.state})")
+        if record.is_baseline:
+            raise StudyError(f"trial {wanted} is the baseline, which the report of any other trial shows beside it")
+        return record
+    chosen = summary.smallest or summary.best
+    if chosen is None:
+        raise StudyError(f"nothing to report: no trial of {study.name!r} has a result yet: nas status {study.name}")
+    return chosen
+
+
+def _look_into(
+    application: Application, study: SearchStudy, finalist: TrialRecord, baseline: TrialRecord | None
+) -> tuple[Evidence | None, list[str]]:
+    """What both networks do with validation images; and what could not be found out, a line each.
+
+    Whatever is missing by now (images, weights), the database still knows a report's worth.
+    """
+    from nas.examination.examine import examine, load_validation
+    from nas.training.device import Compute
+
+    def progress(what: str, done: int, total: int) -> None:
+        application.show_progress(Progressed(what, done, total))
+
+    remarks: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
+        try:
+            study.download_weights(finalist, weights)
+            compute = Compute.choose(application.devices[0], study.spec.training.precision)
+            validation = load_validation(study.spec.data, study.facts, application.settings.data_folder, progress)
+        except NasError as error:
+            return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
+        has_reference = baseline is not None
+        try:
+            if baseline is not None:
+                study.download_weights(baseline, reference)
+        except NasError as error:
+            has_reference = False
+            remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
+        try:
+            flops = max(finalist.flops or 0, (baseline.flops or 0) if baseline and has_reference else 0)
+            evidence = examine(weights, reference if has_reference else None, validation, compute, flops, progress)
+        except NasError as error:
+            return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
+    return evidence, remarks
+
+
+def _first_line(error: NasError) -> str:
+    return str(error).splitlines()[0].rstrip(".:")
+
+
+def _write(path: Path, text: str) -> None:
+    """As a whole or not at all.
+
+    Raises:
+        StudyError: It cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written ({error.strerror})") from error

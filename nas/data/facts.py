@@ -1,0 +1,27 @@
+"""A data set in numbers."""
+
+from __future__ import annotations
+
+from nas.data.images import ImageData
+from nas.data.normalization import Normalization
+from nas.facts import DataFacts
+
+
+def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
+    """What a study keeps of its images.
+
+    Args:
+        normalization: That of the training images.
+    """
+    return DataFacts(
+        name=data.name,
+        classes=data.classes,
+        channels=data.channels,
+        height=data.height,
+        width=data.width,
+        train_counts=data.train.class_counts(data.num_classes),
+        validation_counts=data.validation.class_counts(data.num_classes),
+        num_test=data.num_test,
+        mean=tuple(normalization.mean.flatten().tolist()),
+        std=tuple(normalization.std.flatten().tolist()),
+    )

@@ -1,0 +1,49 @@
+"""The images of finals: all that a search has seen to train on, and the test images, which nothing else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nas.data.images import ImageData, Progress, Split
+from nas.data.loading import load_source
+from nas.data.splits import long_tail_counts, split_images, thin
+from nas.study_spec import DataSpec
+
+
+@dataclass(frozen=True, eq=False)
+class FinalImages:
+    """A data set in two splits that share no image.
+
+    Attributes:
+        searched: As the search saw it.
+        train: Its training and validation images.
+        test: The rest.
+    """
+
+    searched: ImageData
+    train: Split
+    test: Split
+
+
+def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = None) -> FinalImages:
+    """Load and split a data set for finals; arguments and errors as in `nas.data.loading.load_data`."""
+    data, test = split_images(load_source(spec, folder, progress), spec)
+    return FinalImages(data, _joined(data.train, _with_the_same_tail(data, spec)), test)
+
+
+def _with_the_same_tail(data: ImageData, spec: DataSpec) -> Split:
+    """The validation images, thinned as the training images are where those have a long tail, which they would fill."""
+    if spec.long_tail is None:
+        return data.validation
+    counts = np.asarray(data.validation.class_counts(data.num_classes), dtype=np.int64)
+    generator = np.random.default_rng(spec.seed % 2**64)
+    chosen = thin(data.validation.labels.numpy(), long_tail_counts(counts, spec.long_tail), generator)
+    return data.validation.select(torch.from_numpy(chosen))
+
+
+def _joined(one: Split, other: Split) -> Split:
+    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]))

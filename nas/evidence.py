@@ -1,0 +1,123 @@
+"""What trained networks do with validation images, as plain arrays. No torch.
+
+Dimensions: N images, C channels, H and W pixels, K classes, M filters, A × B their size, L maps of a layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve from one corner of the unit square, and one number for it.
+
+    Attributes:
+        area: Under a ROC curve; for precision over recall the average precision.
+    """
+
+    x: Floats
+    y: Floats
+    area: float
+
+
+@dataclass(frozen=True, eq=False)
+class Discrimination:
+    """How well the classes' probabilities tell them apart, over all thresholds.
+
+    Attributes:
+        roc_micro: True over false positive rate, of all pairs of an image and a class taken together.
+        roc_macro: The mean of the curves of the classes that have images, each class against the rest.
+        precision_recall_micro: As `roc_micro`, precision over recall.
+        precision_recall_macro: As `roc_macro`.
+    """
+
+    roc_micro: Curve
+    roc_macro: Curve
+    precision_recall_micro: Curve
+    precision_recall_macro: Curve
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkEvidence:
+    """One network.
+
+    Attributes:
+        predictions: Class of each image, [N].
+        confidences: Probability of that class, [N].
+        filters: Of the first convolution, [M, C, A, B].
+        layer_defects: How far each convolution is from orthogonal, in forward order; 0 is orthogonal, 1 all zeros.
+    """
+
+    predictions: Integers
+    confidences: Floats
+    discrimination: Discrimination
+    filters: Floats
+    layer_defects: tuple[float, ...]
+
+    @property
+    def mean_defect(self) -> float:
+        """Over the convolutions."""
+        return float(np.mean(self.layer_defects))
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """What two layers make of one image: those maps that vary most over the images shown, in the same order for each.
+
+    Attributes:
+        image: Its place among the images.
+        early: Of the first layer, [L, H, W].
+        late: Of the last layer with maps, [L, H', W'].
+    """
+
+    image: int
+    early: Floats
+    late: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """A t-SNE of the classifier's input.
+
+    Attributes:
+        images: Places of the images, [n].
+        points: [n, 2].
+    """
+
+    images: Integers
+    points: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A finalist beside its baseline.
+
+    Attributes:
+        images: [N, C, H, W]; all validation images, or as many as were looked at.
+        labels: Classes of the images, [N].
+        num_validation: How many there are.
+        baseline: None where it has no weights.
+    """
+
+    classes: tuple[str, ...]
+    images: Pixels
+    labels: Integers
+    num_validation: int
+    finalist: NetworkEvidence
+    baseline: NetworkEvidence | None
+    activations: tuple[Activation, ...]
+    embedding: Embedding
+
+    def confusion(self, network: NetworkEvidence) -> Integers:
+        """Counts [K, K]: rows are true classes, columns predicted ones."""
+        num_classes = len(self.classes)
+        flat = np.bincount(self.labels * num_classes + network.predictions, minlength=num_classes**2)
+        return flat.reshape(num_classes, num_classes).astype(np.int64)

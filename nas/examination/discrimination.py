@@ -1,0 +1,60 @@
+"""ROC and precision-recall curves of a classifier, micro and macro averaged.
+
+Dimensions: N images, K classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from nas.evidence import Curve, Discrimination, Floats, Integers
+
+GRID = np.linspace(0.0, 1.0, 201, dtype=np.float32)
+"""Where curves are read off: they have a step an image, of which a figure shows no more."""
+
+
+def discriminate(probabilities_NK: Floats, labels_N: Integers) -> Discrimination:
+    """Curves of each class against the rest.
+
+    The macro averages are over the classes that some image has and some image has not, at equal false positive rate or
+    recall. Precision is interpolated: the best that is had at such a recall or a higher one, so that it never rises.
+    """
+    truth_NK = labels_N[:, None] == np.arange(probabilities_NK.shape[1])
+    told_apart_K = truth_NK.any(0) & ~truth_NK.all(0)
+    truths, scores = truth_NK[:, told_apart_K].T, probabilities_NK[:, told_apart_K].T
+    every_truth, every_score = truth_NK.ravel(), probabilities_NK.ravel()
+    return Discrimination(
+        roc_micro=Curve(GRID, _roc(every_truth, every_score), float(roc_auc_score(every_truth, every_score))),
+        roc_macro=_mean_curve(
+            [_roc(*pair) for pair in zip(truths, scores, strict=True)],
+            [float(roc_auc_score(*pair)) for pair in zip(truths, scores, strict=True)],
+        ),
+        precision_recall_micro=Curve(
+            GRID, _precision(every_truth, every_score), float(average_precision_score(every_truth, every_score))
+        ),
+        precision_recall_macro=_mean_curve(
+            [_precision(*pair) for pair in zip(truths, scores, strict=True)],
+            [float(average_precision_score(*pair)) for pair in zip(truths, scores, strict=True)],
+        ),
+    )
+
+
+def _mean_curve(curves: list[Floats], areas: list[float]) -> Curve:
+    return Curve(GRID, np.mean(curves, axis=0, dtype=np.float32), float(np.mean(areas)))
+
+
+def _roc(truth: Floats, scores: Floats) -> Floats:
+    """True positive rate over the grid."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(truth, scores)
+    rates: Floats = np.interp(GRID, false_positive_rate, true_positive_rate).astype(np.float32)
+    return rates
+
+
+def _precision(truth: Floats, scores: Floats) -> Floats:
+    """Interpolated precision over the grid of recalls (Everingham et al., "Pascal VOC", 2010, section 4.2)."""
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    # Recall falls along the arrays, so that the best precision at as much or more comes first.
+    best = np.maximum.accumulate(precision[:-1])
+    places = np.searchsorted(-recall[:-1], -GRID, side="right") - 1
+    return best[np.clip(places, 0, None)].astype(np.float32)

@@ -1,0 +1,164 @@
+"""A finalist and its baseline on validation images, in everything that a report shows of them.
+
+Dimensions: N images, C channels, H and W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from nas.data.images import Progress, Split
+from nas.data.loading import load_data
+from nas.data.normalization import channel_statistics
+from nas.errors import DataError
+from nas.evidence import Activation, Embedding, Evidence, Floats, Integers, NetworkEvidence
+from nas.examination.discrimination import discriminate
+from nas.examination.passes import Pass, first_filters, maps_of, run_over
+from nas.export.classifier import PixelClassifier, rebuild
+from nas.facts import DataFacts
+from nas.study_spec import DataSpec
+from nas.training.device import Compute
+from nas.training.orthogonality import layer_defects
+from nas.training.weights import load_weights
+
+MAX_IMAGES = 4000
+"""Validation images that are looked at, at most."""
+MIN_IMAGES = 500
+_CPU_FLOPS = 2e12
+"""What a CPU may spend on one network: a ResNet-18 takes a minute or two for 4,000 images of 28×28 pixels."""
+MAX_EMBEDDED = 1000
+NUM_ACTIVATIONS = 4
+_SEED = 0
+_EMBEDDING_WORTH = 1000
+"""Images that could be looked at in the time of the t-SNE, for the progress."""
+_PCA_COMPONENTS = 50
+
+
+def load_validation(spec: DataSpec, facts: DataFacts, folder: Path, progress: Progress | None = None) -> Split:
+    """The validation images of a study; its test images are not looked at.
+
+    Raises:
+        DataError: The data set is missing or damaged, or is not that of the study any more.
+    """
+    data = load_data(spec, folder, progress)
+    counts = data.train.class_counts(data.num_classes), data.validation.class_counts(data.num_classes)
+    mean, _ = channel_statistics(data.train.images)
+    same = (data.classes, *counts) == (facts.classes, facts.train_counts, facts.validation_counts)
+    if not same or not np.allclose(mean.numpy(), facts.mean, atol=1e-6):
+        raise DataError(f"{facts.name}: the images are not those that the study was trained on any more")
+    return data.validation
+
+
+def examine(
+    finalist: Path,
+    baseline: Path | None,
+    validation: Split,
+    compute: Compute,
+    flops: int = 0,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Evidence:
+    """Run both networks over validation images: at most 4,000, fewer of large ones, drawn at random from a fixed seed.
+
+    Args:
+        finalist: Its weights file.
+        baseline: Likewise; None where there is none.
+        flops: Of the larger network for one image; 0 where it does not matter.
+        progress: Told what is being done, how much of it is done, and how much there is.
+
+    Raises:
+        ModelFileError: A weights file cannot be read.
+    """
+    looked_at = _some_of(validation, _affordable(flops, compute))
+    number = len(looked_at)
+    total = number * (1 if baseline is None else 2) + _EMBEDDING_WORTH
+    weights = load_weights(finalist)
+    model = rebuild(weights)
+    passed = run_over(model, looked_at, compute, lambda done: progress("finalist", done, total))
+    reference = None
+    if baseline is not None:
+        other = rebuild(load_weights(baseline))
+        passed_other = run_over(other, looked_at, compute, lambda done: progress("baseline", number + done, total))
+        reference = _network_evidence(other, passed_other, looked_at)
+    progress("t-SNE", total - _EMBEDDING_WORTH, total)
+    embedding = _embed(passed.features.numpy())
+    progress("t-SNE", total, total)
+    return Evidence(
+        classes=weights.blueprint.facts.classes,
+        images=looked_at.images.numpy(),
+        labels=looked_at.labels.numpy(),
+        num_validation=len(validation),
+        finalist=_network_evidence(model, passed, looked_at),
+        baseline=reference,
+        activations=_activations(model, looked_at, compute),
+        embedding=embedding,
+    )
+
+
+def _network_evidence(model: PixelClassifier, passed: Pass, split: Split) -> NetworkEvidence:
+    confidences, predictions = passed.probabilities.max(1)
+    return NetworkEvidence(
+        predictions=predictions.numpy(),
+        confidences=confidences.numpy(),
+        discrimination=discriminate(passed.probabilities.numpy(), split.labels.numpy()),
+        filters=first_filters(model).numpy(),
+        layer_defects=layer_defects(model),
+    )
+
+
+def _affordable(flops: int, compute: Compute) -> int:
+    """How many images are looked at on this device."""
+    if compute.device.type == "cuda" or flops == 0:
+        return MAX_IMAGES
+    return int(np.clip(_CPU_FLOPS / flops, MIN_IMAGES, MAX_IMAGES))
+
+
+def _some_of(split: Split, most: int) -> Split:
+    """All images, or so many of them with every class that there is, in a random order that is always the same."""
+    if len(split) <= most:
+        return split
+    shuffled = torch.randperm(len(split), generator=torch.Generator().manual_seed(_SEED))
+    # The first image of each class in this order comes before all others.
+    labels = split.labels[shuffled].numpy()
+    first = np.unique(labels, return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(labels)), first)
+    chosen = np.concatenate([first, others])[:most]
+    return split.select(shuffled[torch.from_numpy(np.sort(chosen))])
+
+
+def _activations(model: PixelClassifier, split: Split, compute: Compute) -> tuple[Activation, ...]:
+    places = _of_different_classes(split.labels.numpy())
+    early, late = maps_of(model, split.images[torch.from_numpy(places)], compute)
+    return tuple(
+        Activation(int(place), of_early.numpy(), of_late.numpy())
+        for place, of_early, of_late in zip(places, early, late, strict=True)
+    )
+
+
+def _of_different_classes(labels: Integers) -> Integers:
+    """The first image of the most frequent class, of the rarest, and of some between."""
+    classes, counts = np.unique(labels, return_counts=True)
+    by_count = classes[np.argsort(-counts, kind="stable")]
+    ranks = np.unique(np.linspace(0, len(by_count) - 1, NUM_ACTIVATIONS).round().astype(int))
+    return np.array([np.flatnonzero(labels == by_count[rank])[0] for rank in ranks], dtype=np.int64)
+
+
+def _embed(features_ND: Floats) -> Embedding:
+    """A t-SNE, from the principal components (Kobak & Berens, 2019), of at most 1,000 images."""
+    generator = np.random.default_rng(_SEED)
+    num_images = min(len(features_ND), MAX_EMBEDDED)
+    places = np.sort(generator.choice(len(features_ND), num_images, replace=False)).astype(np.int64)
+    chosen = features_ND[places]
+    if num_images < 5:
+        return Embedding(places[:0], np.empty((0, 2), np.float32))
+    components = min(_PCA_COMPONENTS, *chosen.shape)
+    reduced = PCA(components, random_state=_SEED).fit_transform(chosen) if components > 1 else chosen
+    perplexity = min(30.0, (num_images - 1) / 3)
+    start = "pca" if reduced.shape[1] > 1 else "random"
+    points = TSNE(2, perplexity=perplexity, init=start, random_state=_SEED).fit_transform(reduced)
+    return Embedding(places, points.astype(np.float32))

@@ -1,0 +1,107 @@
+"""Running a trained network over images, and reading its layers.
+
+Dimensions: N images, C channels, H and W pixels, D features, K classes, L maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nas.data.images import Split
+from nas.export.classifier import PixelClassifier
+from nas.networks.network import ConvolutionalNetwork, Network
+from nas.training.device import Compute
+
+NUM_MAPS = 8
+# Maps of photographs are large: a ResNet-18's of so many with 224×224 pixels take 800 MB.
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Of every image: float32 on the CPU.
+
+    Attributes:
+        probabilities: [N, K].
+        features: The classifier's input, [N, D].
+    """
+
+    probabilities: Tensor
+    features: Tensor
+
+
+@torch.inference_mode()
+def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: Callable[[int], None]) -> Pass:
+    """Features and probabilities of a split's images, in the arithmetic of `compute`.
+
+    Args:
+        progress: Told how many images are done.
+    """
+    network = _network_of(model)
+    model = model.to(compute.device)
+    probabilities, features = [], []
+    for start in range(0, len(split), _BATCH):
+        images_NCHW = split.images[start : start + _BATCH].to(compute.device)
+        inputs_NCHW = model.normalization(images_NCHW).contiguous(memory_format=torch.channels_last)
+        with compute.autocast():
+            features_ND = network.features(inputs_NCHW)
+            logits_NK = network.classifier(features_ND)
+        probabilities.append(logits_NK.float().softmax(1).cpu())
+        features.append(features_ND.float().cpu())
+        progress(min(start + _BATCH, len(split)))
+    return Pass(torch.cat(probabilities), torch.cat(features))
+
+
+def first_filters(model: PixelClassifier) -> Tensor:
+    """Of the first convolution, float32 [M, C, A, B], on the CPU."""
+    return _convolutions(model)[0].weight.detach().float().cpu()
+
+
+@torch.inference_mode()
+def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
+    """Maps of an early and of a late layer, [N, L, H, W] each, float32 on the CPU.
+
+    These are the stem's and the last stage's output, or the first and the last convolution's where a network has no
+    such parts. Of each layer the eight maps that vary most are taken, in the order of the network.
+    """
+    network = _network_of(model)
+    layers: tuple[nn.Module, nn.Module]
+    if isinstance(network, ConvolutionalNetwork):
+        layers = network.stem, network.stages
+    else:
+        convolutions = _convolutions(model)
+        layers = convolutions[0], convolutions[-1]
+    outputs: dict[int, Tensor] = {}
+
+    def keep(place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            outputs[place] = output.detach().float().cpu()
+
+        return hook
+
+    handles = [layer.register_forward_hook(keep(place)) for place, layer in enumerate(layers)]
+    try:
+        model.to(compute.device)(images_NCHW.to(compute.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return _most_varied(outputs[0]), _most_varied(outputs[1])
+
+
+def _most_varied(maps_NCHW: Tensor) -> Tensor:
+    spread_C = maps_NCHW.std(dim=(0, 2, 3), unbiased=False)
+    chosen = spread_C.topk(min(NUM_MAPS, len(spread_C))).indices.sort().values
+    return maps_NCHW[:, chosen]
+
+
+def _network_of(model: PixelClassifier) -> Network:
+    assert isinstance(model.network, Network), "a weights file is rebuilt as one of this program's networks"
+    return model.network
+
+
+def _convolutions(model: PixelClassifier) -> list[nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]

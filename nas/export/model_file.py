@@ -1,0 +1,127 @@
+"""Reading an exported file of any format and running it; torch is imported for PyTorch's own formats alone.
+
+Array dimensions: N images, C channels, H and W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.errors import ModelFileError
+
+METADATA_FILE = "metadata.json"
+FORMAT = "nas-model-1"
+
+Pixels = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+_Run = Callable[[Pixels], Logits]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A file that `nas export` wrote, opened.
+
+    Attributes:
+        logits: From uint8 pixels [N, C, H, W] to float32 logits [N, K].
+        metadata: What `nas.export.metadata` wrote.
+    """
+
+    logits: _Run
+    metadata: dict[str, Any]
+    classes: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+
+
+def open_model(path: Path, threads: int | None = None) -> ModelFile:
+    """Open a file, whatever its name says of its format.
+
+    Args:
+        threads: Of an ONNX model, which PyTorch's setting does not reach; default: one a core.
+
+    Raises:
+        ModelFileError: It is missing, damaged, or was not written by `nas export`.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    try:
+        logits, text = _open(path, threads)
+        metadata: dict[str, Any] = json.loads(text)
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"format {metadata['format']!r}")
+        _, channels, height, width = metadata["input"]["shape"]
+        return ModelFile(logits, metadata, tuple(metadata["classes"]), channels, height, width)
+    except Exception as error:
+        # Three libraries read what somebody gave for a model, and raise as many kinds of errors.
+        raise ModelFileError(
+            f"{path}: not a model that `nas export` wrote, or damaged; export it again with this version"
+        ) from error
+
+
+def _open(path: Path, threads: int | None) -> tuple[_Run, str]:
+    """What runs the file, and its metadata."""
+    if not zipfile.is_zipfile(path):
+        return _open_onnx(path, threads)
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    # Both are zip archives; this file says that it is of torch.export.
+    is_program = any(name.rpartition("/")[2] == "archive_format" for name in names)
+    return _open_program(path) if is_program else _open_torchscript(path)
+
+
+def _open_torchscript(path: Path) -> tuple[_Run, str]:
+    import torch
+
+    extra = {METADATA_FILE: ""}
+    module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+    return _torch_runner(module), _text(extra[METADATA_FILE])
+
+
+def _open_program(path: Path) -> tuple[_Run, str]:
+    import torch
+
+    extra = {METADATA_FILE: ""}
+    program = torch.export.load(path, extra_files=extra)
+    return _torch_runner(program.module()), _text(extra[METADATA_FILE])
+
+
+def _torch_runner(module: Callable[..., Any]) -> _Run:
+    import torch
+
+    def run(images_NCHW: Pixels) -> Logits:
+        with torch.inference_mode():
+            logits_NK: Logits = module(torch.from_numpy(images_NCHW)).numpy()
+        return logits_NK
+
+    return run
+
+
+def _open_onnx(path: Path, threads: int | None) -> tuple[_Run, str]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+
+    def run(images_NCHW: Pixels) -> Logits:
+        logits_NK: Logits = session.run(None, {given.name: images_NCHW})[0]
+        return logits_NK
+
+    return run, session.get_modelmeta().custom_metadata_map[METADATA_FILE]
+
+
+def _text(content: str | bytes) -> str:
+    return content.decode() if isinstance(content, bytes) else content

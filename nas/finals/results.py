@@ -1,0 +1,209 @@
+"""The results of finals: every finalist's scores on the test images over its seeds, compared with the baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas.final_runs import FinalRun
+from nas.finals.finalists import BASELINE
+from nas.finals.statistics import Difference, Spread, compare
+from nas.outcome import METRIC_NAMES
+from nas.predictions import Predictions
+from nas.search.records import TrialRecord
+
+DEFAULT_MARGIN = 0.01
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One finalist, or the baseline, over its seeds.
+
+    Attributes:
+        name: As in `FinalRun.finalist`.
+        records: Its runs that have a result.
+        metrics: Averages by name.
+        class_f1: F1 of each class, in the order of classes.
+        difference: From the baseline's macro-F1; None of the baseline, and while either has no result.
+        times_smaller: How many times fewer parameters than the baseline's.
+    """
+
+    name: str
+    trial: int
+    family: str
+    params: int
+    flops: int
+    records: tuple[TrialRecord, ...]
+    metrics: dict[str, Spread]
+    class_f1: tuple[Spread, ...]
+    difference: Difference | None
+    times_smaller: float | None
+
+    @property
+    def macro_f1(self) -> Spread:
+        return self.metrics["f1_macro"]
+
+    @property
+    def ruling(self) -> str:
+        """What the comparison with the baseline says, in a few words; empty without one."""
+        found = self.difference
+        if found is None:
+            return ""
+        if found.p_equal < _ALPHA and found.mean > 0:
+            return f"better (p {_p(found.p_equal)})"
+        if found.p_worse < _ALPHA:
+            return f"no worse by {found.margin:g} (p {_p(found.p_worse)})"
+        if found.p_equal < _ALPHA:
+            return f"worse (p {_p(found.p_equal)})"
+        return f"undecided (p {_p(found.p_equal)})"
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is better than the baseline, or no worse."""
+        return self.ruling.startswith(("better", "no worse"))
+
+
+@dataclass(frozen=True)
+class FinalResults:
+    """The finals of a study.
+
+    Attributes:
+        standings: The baseline first, if it has a result, then the finalists, smallest first.
+        classes: Their names.
+        num_missing: Runs that have no result.
+    """
+
+    study: str
+    finals: str
+    classes: tuple[str, ...]
+    num_test: int
+    standings: tuple[Standing, ...]
+    num_missing: int
+
+    @property
+    def baseline(self) -> Standing | None:
+        return next((one for one in self.standings if one.name == BASELINE), None)
+
+    @property
+    def finalists(self) -> tuple[Standing, ...]:
+        return tuple(one for one in self.standings if one.name != BASELINE)
+
+    @property
+    def winner(self) -> Standing | None:
+        """The smallest that holds its ground against the baseline; else the one with the highest mean macro-F1."""
+        holding = [one for one in self.finalists if one.holds]
+        if holding:
+            return holding[0]
+        return max(self.finalists, key=lambda one: one.macro_f1.mean, default=None)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence."""
+        winner, baseline = self.winner, self.baseline
+        if winner is None:
+            return "No finalist has a result on the test images yet."
+        score = f"{_score(winner.macro_f1)} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
+        if baseline is None or winner.difference is None:
+            return f"{score}; the baseline has no result to compare with yet."
+        size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
+        against = f"ResNet-18, which has {_score(baseline.macro_f1)}"
+        interval = f"{winner.difference.mean:+.3f}, 95 % {winner.difference.low:+.3f} to {winner.difference.high:+.3f}"
+        if winner.holds:
+            return f"{score}: {size} than {against}, and {winner.ruling}; difference {interval}."
+        return (
+            f"No finalist is shown to equal {against}. The best has {score}, {size}: {winner.ruling}; "
+            f"difference {interval}."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "study": self.study,
+            "finals": self.finals,
+            "num_test": self.num_test,
+            "runs_missing": self.num_missing,
+            "verdict": self.verdict,
+            "standings": [self._standing_json(one) for one in self.standings],
+        }
+
+    def _standing_json(self, one: Standing) -> dict[str, Any]:
+        return {
+            "finalist": one.name,
+            "trial": one.trial,
+            "family": one.family,
+            "params": one.params,
+            "flops": one.flops,
+            "times_smaller": one.times_smaller,
+            "seeds": len(one.records),
+            "runs": [record.number for record in one.records],
+            "metrics": {name: asdict(spread) for name, spread in one.metrics.items()},
+            "class_f1": {name: asdict(spread) for name, spread in zip(self.classes, one.class_f1, strict=True)},
+            "difference": None if one.difference is None else asdict(one.difference),
+            "ruling": one.ruling or None,
+        }
+
+
+def gather(
+    study: str,
+    finals: str,
+    classes: tuple[str, ...],
+    num_test: int,
+    runs: Sequence[FinalRun],
+    records: Sequence[TrialRecord],
+    predictions: dict[int, Predictions],
+    *,
+    margin: float = DEFAULT_MARGIN,
+) -> FinalResults:
+    """Put the runs of finals together.
+
+    Args:
+        records: Of the finals' trials.
+        predictions: Of those that have a result, by the trial's number.
+    """
+    done: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
+    for record in records:
+        if record.objectives is not None and record.run is not None:
+            done[runs[record.run].finalist].append(record)
+    said = {name: [predictions[one.number] for one in group] for name, group in done.items()}
+    trials = {run.finalist: run.trial for run in runs}
+    baseline = next(iter(done.get(BASELINE, [])), None)
+    standings = []
+    for name, group in done.items():
+        if not group:
+            continue
+        is_compared = name != BASELINE and bool(said.get(BASELINE))
+        difference = compare(said[name], said[BASELINE], margin=margin) if is_compared else None
+        standings.append(_standing(name, trials[name], group, difference, baseline))
+    standings.sort(key=lambda one: (one.name != BASELINE, one.params))
+    return FinalResults(
+        study, finals, classes, num_test, tuple(standings), len(runs) - sum(len(group) for group in done.values())
+    )
+
+
+def _standing(
+    name: str, trial: int, group: Sequence[TrialRecord], difference: Difference | None, baseline: TrialRecord | None
+) -> Standing:
+    first = group[0]
+    params = first.params or 0
+    return Standing(
+        name=name,
+        trial=trial,
+        family=first.family,
+        params=params,
+        flops=first.flops or 0,
+        records=tuple(group),
+        metrics={metric: Spread.of([one.metrics[metric] for one in group]) for metric in METRIC_NAMES},
+        class_f1=tuple(Spread.of([one.per_class[index].f1 for one in group]) for index in range(len(first.per_class))),
+        difference=difference,
+        times_smaller=None if baseline is None or not params else (baseline.params or 0) / params,
+    )
+
+
+def _score(spread: Spread) -> str:
+    return f"{spread.mean:.3f}" + ("" if spread.sd is None else f" ± {spread.sd:.3f}")
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

@@ -1,0 +1,1 @@
+"""Using an exported network on image files. Needs no study and no database."""

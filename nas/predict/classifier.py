@@ -1,0 +1,124 @@
+"""Classes and probabilities of image files.
+
+Array dimensions: N images, C channels, H rows, W columns, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nas.data.decoding import CORRUPT, Decoding, Pixels, decoding_fault, read_image, stack, to_pixels
+from nas.export.model_file import Logits, ModelFile
+from nas.predict.doubts import Doubt, Doubted, Expectation, Look
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one image.
+
+    Attributes:
+        ranked: Class names with their probabilities, most probable first.
+    """
+
+    image: str
+    ranked: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that gave no prediction."""
+
+    image: str
+    reason: str
+
+
+@dataclass
+class Predicted:
+    """What came of a number of files, in their order.
+
+    Attributes:
+        doubtful: Images with a doubt about them.
+    """
+
+    predictions: list[Prediction] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    doubtful: dict[Doubt, list[Path]] = field(default_factory=dict)
+
+
+class Classifier:
+    """A network for image files, which are brought to its size and channels as a study's folder of photos is."""
+
+    def __init__(self, model: ModelFile) -> None:
+        self._model = model
+        self._expectation = Expectation.of(model)
+        # A network of square images takes any image, fitted; for others only their own size is unambiguous.
+        side = model.height if model.height == model.width else None
+        self._decoding = Decoding(side, model.channels)
+
+    def predict(self, paths: Iterable[Path], top: int) -> Predicted:
+        """Classify files, and name those that cannot be read.
+
+        Args:
+            top: Classes kept of each.
+        """
+        predicted = Predicted()
+        batch: list[tuple[Path, Look, Pixels]] = []
+        for path in paths:
+            try:
+                batch.append((path, *self._read(path)))
+            except CORRUPT as error:
+                predicted.unreadable.append(Unreadable(str(path), _reason(error)))
+            if len(batch) == _BATCH:
+                self._answer(batch, top, predicted)
+                batch = []
+        if batch:
+            self._answer(batch, top, predicted)
+        return predicted
+
+    def doubts(self, predicted: Predicted) -> list[Doubted]:
+        """What makes the images look unlike the training images, one sentence a kind."""
+        num_images = len(predicted.predictions)
+        return [
+            Doubted(doubt, self._expectation.sentence(doubt, paths, num_images), len(paths))
+            for doubt in Doubt
+            if (paths := predicted.doubtful.get(doubt))
+        ]
+
+    def _read(self, path: Path) -> tuple[Look, Pixels]:
+        image = read_image(path)
+        pixels = to_pixels(image, self._decoding)
+        height, width = pixels.shape[:2]
+        if (height, width) != (self._model.height, self._model.width):
+            raise ValueError(
+                f"{width}x{height} pixels, and the network takes {self._model.width}x{self._model.height} alone"
+            )
+        return Look(*image.size, is_grey=image.mode == "L"), pixels
+
+    def _answer(self, batch: Sequence[tuple[Path, Look, Pixels]], top: int, predicted: Predicted) -> None:
+        paths, looks, pixels = zip(*batch, strict=True)
+        pixels_NCHW = stack(pixels, self._model.channels)
+        for path, found in zip(paths, self._expectation.doubts(looks, pixels_NCHW), strict=True):
+            for doubt in found:
+                predicted.doubtful.setdefault(doubt, []).append(path)
+        for path, row in zip(paths, _probabilities(self._model.logits(pixels_NCHW)), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            ranked = tuple((self._model.classes[k], float(row[k])) for k in best)
+            predicted.predictions.append(Prediction(str(path), ranked))
+
+
+def _probabilities(logits_NK: Logits) -> Logits:
+    exponentials_NK = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
+    probabilities_NK: Logits = exponentials_NK / exponentials_NK.sum(axis=1, keepdims=True)
+    return probabilities_NK
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return error.strerror if isinstance(error, OSError) and error.strerror else decoding_fault(error)

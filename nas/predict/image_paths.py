@@ -1,0 +1,45 @@
+"""Which images are meant by what the command line was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nas.data.image_folder import IMAGE_SUFFIXES
+from nas.errors import DataError
+
+STDIN = Path("-")
+
+
+def expand_paths(given: Iterable[Path], lines: Iterable[str]) -> Iterator[Path]:
+    """Files as they are, folders as the images in them and below, in the order of their names.
+
+    Args:
+        lines: What standard input holds, read where `-` is given: a path a line.
+
+    Raises:
+        DataError: A folder, or standard input, names no image.
+    """
+    for path in given:
+        if path == STDIN:
+            named = [Path(line) for line in map(str.strip, lines) if line]
+            if not named:
+                raise DataError("-: standard input names no image; give it a path a line")
+            yield from expand_paths([one for one in named if one != STDIN], ())
+        elif path.is_dir():
+            found = list(_images_below(path))
+            if not found:
+                raise DataError(f"{path}: no image in this folder or below")
+            yield from found
+        else:
+            yield path
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Hidden files and folders are skipped, and so are files that are no images by their suffix."""
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(where) / name

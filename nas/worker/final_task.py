@@ -1,0 +1,54 @@
+"""The test images in the trainer's hands: a network of the finals is scored on them once, when it is trained.
+
+Dimensions: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nas.data.final import load_final_images
+from nas.data.images import ImageData, Progress, Split
+from nas.networks.network import Network
+from nas.outcome import Scores
+from nas.predictions import Predictions
+from nas.study_spec import DataSpec
+from nas.training.device import Compute
+from nas.training.frozen import predict_any
+from nas.training.metrics import confusion_matrix, scores_of
+from nas.training.task import Task
+from nas.training.watch import Watch
+
+
+class FinalExam:
+    """What a network of the finals is scored by."""
+
+    def __init__(self, test: Split) -> None:
+        self._test = test
+
+    def score(
+        self, network: Network, task: Task, compute: Compute, predictions: Path, *, cache: Path, watch: Watch
+    ) -> Scores:
+        """Scores on the test images; what was said of each of them is written to a file.
+
+        Args:
+            cache: As in `nas.training.fit`.
+        """
+        logits_NK = predict_any(network, self._test, task, compute, cache=cache, watch=watch)
+        labels_N = self._test.labels
+        Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy()).save(predictions)
+        return scores_of(confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes)), task.classes)
+
+
+def load_finals(
+    spec: DataSpec, folder: Path, progress: Progress, device: torch.device
+) -> tuple[ImageData, Split, FinalExam]:
+    """The images as the search saw them, those that finals train on, and the exam.
+
+    Raises:
+        DataError: As `nas.data.loading.load_data` does.
+    """
+    images = load_final_images(spec, folder, progress)
+    return images.searched, images.train, FinalExam(images.test.to(device))

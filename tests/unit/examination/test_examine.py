@@ -1,0 +1,139 @@
+"""A trained network looked into, against PyTorch's own answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas.data.facts import facts_of
+from nas.data.normalization import Normalization
+from nas.data.sampling import EachOnce
+from nas.data.splits import split_images
+from nas.data.standard_sets import load_digits
+from nas.errors import DataError, ModelFileError
+from nas.evidence import Evidence
+from nas.examination import examine as examination
+from nas.examination.examine import examine, load_validation
+from nas.facts import DataFacts
+from nas.genome import DenseNetArchitecture, Genome, ReferenceArchitecture
+from nas.networks.build import build_network
+from nas.recipe import Recipe
+from nas.study_spec import DataSpec
+from nas.training.evaluation import evaluate
+from nas.training.loop import Training
+from nas.training.orthogonality import mean_defect
+from nas.training.task import Plan
+from nas.training.weights import Blueprint, load_weights, save_weights
+from tests.unit.training.examples import CPU, VGG, digits_task, small_network
+
+TASK = digits_task(160, num_validation=120)
+SPEC = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
+DATA, _ = split_images(load_digits(), SPEC)
+FACTS = facts_of(DATA, Normalization.of(DATA.train.images))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = small_network()
+    sampler = EachOnce(len(TASK.train), seed=0)
+    Training(network, Recipe(batch_size=32), TASK, Plan(1, seed=0), sampler, CPU).run(lambda record: None)
+    path = tmp_path_factory.mktemp("weights") / "a.safetensors"
+    save_weights(path, network, Blueprint(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
+    return path
+
+
+def own_facts() -> DataFacts:
+    mean, std = TASK.normalization.mean.flatten().tolist(), TASK.normalization.std.flatten().tolist()
+    return replace(FACTS, mean=tuple(mean), std=tuple(std))
+
+
+@pytest.fixture(scope="module")
+def evidence(weights: Path) -> Evidence:
+    return examine(weights, weights, TASK.validation, CPU)
+
+
+def test_it_sees_what_evaluation_saw(weights: Path, evidence: Evidence) -> None:
+    network = small_network()
+    network.load_state_dict(load_weights(weights).state)
+    scores, _ = evaluate(network, TASK.validation, TASK, CPU)
+    confusion = evidence.confusion(evidence.finalist)
+    assert confusion.sum() == len(TASK.validation)
+    assert confusion.trace() / confusion.sum() == pytest.approx(scores.accuracy)
+    assert confusion.sum(1).tolist() == [one.support for one in scores.per_class]
+    assert evidence.finalist.mean_defect == pytest.approx(mean_defect(network))
+    assert np.array_equal(evidence.finalist.filters, network.stem[0].convolution.kernel.weight.detach().numpy())
+    assert evidence.baseline is not None
+    assert np.array_equal(evidence.baseline.predictions, evidence.finalist.predictions)
+
+
+def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None:
+    network = small_network().eval()
+    network.load_state_dict(load_weights(weights).state)
+    shown = evidence.activations
+    places = [one.image for one in shown]
+    assert len({int(evidence.labels[place]) for place in places}) == len(places) == 4
+    with torch.inference_mode():
+        early = network.stem(TASK.normalization(TASK.validation.images[places]))
+        late = network.stages(early)
+    assert shown[0].early.shape == (8, 8, 8)
+    assert np.allclose(np.stack([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
+    assert shown[0].late.shape == (8, 4, 4)
+    everything = late.numpy()
+    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late)
+
+
+def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None:
+    assert sorted(evidence.embedding.images.tolist()) == list(range(len(TASK.validation)))
+    assert np.isfinite(evidence.embedding.points).all()
+    assert len(np.unique(evidence.embedding.points, axis=0)) > 100
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)), ReferenceArchitecture()],
+)
+def test_other_families_are_looked_into_as_well(architecture: object, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network(architecture, 1, 10)  # type: ignore[arg-type]
+    path = tmp_path / "b.safetensors"
+    genome = Genome(architecture=architecture)  # type: ignore[arg-type]
+    save_weights(path, network, Blueprint(genome, own_facts(), {}), TASK.validation.images[:4])
+    found = examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
+    assert found.baseline is None
+    assert found.activations[0].early.shape[1:] == (8, 8)
+    assert found.finalist.filters.shape[1] == 1
+
+
+def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
+    monkeypatch.setattr(examination, "MAX_EMBEDDED", 8)
+    found = examine(weights, None, TASK.validation, CPU)
+    assert (len(found.labels), found.num_validation) == (20, 120)
+    assert set(found.labels) == set(TASK.validation.labels.tolist())
+    assert len(found.embedding.images) == len(found.embedding.points) == 8
+    assert np.array_equal(examine(weights, None, TASK.validation, CPU).labels, found.labels)
+
+
+def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
+    assert examination._affordable(450_000_000, CPU) == examination.MAX_IMAGES
+    assert examination._affordable(1_000_000_000, CPU) == 2000
+    assert examination._affordable(27_000_000_000, CPU) == examination.MIN_IMAGES
+    assert examination._affordable(27_000_000_000, replace(CPU, device=torch.device("cuda"))) == examination.MAX_IMAGES
+
+
+def test_only_the_studys_own_validation_images_are_taken(tmp_path: Path) -> None:
+    assert torch.equal(load_validation(SPEC, FACTS, tmp_path).images, DATA.validation.images)
+    others = SPEC.model_copy(update={"seed": 1})
+    with pytest.raises(DataError, match="not those that the study was trained on"):
+        load_validation(others, FACTS, tmp_path)
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelFileError):
+        examine(path, None, TASK.validation, CPU)

@@ -1,0 +1,52 @@
+"""A weights file of a small network, trained for an epoch or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nas.data.normalization import channel_statistics
+from nas.export.metadata import Origin
+from nas.facts import DataFacts
+from nas.genome import Architecture, Genome
+from nas.networks.build import build_network
+from nas.networks.network import Network
+from nas.training.weights import Blueprint, save_weights
+from tests.unit.training.examples import digits_task
+
+TASK = digits_task(160)
+MEAN, STD = channel_statistics(TASK.train.images)
+FACTS = DataFacts(
+    "digits", TASK.classes, 1, 8, 8, TASK.train.class_counts(10), (20,) * 10, 0,
+    tuple(MEAN.tolist()), tuple(STD.tolist()),
+)  # fmt: skip
+ORIGIN = Origin("digits", 7, fitted=False)
+
+
+def lively_network(architecture: Architecture, channels: int = 1, num_classes: int = 10) -> Network:
+    """With statistics of batch normalisation, weights and biases that are none of their initial zeros and ones."""
+    torch.manual_seed(0)
+    network = build_network(architecture, channels, num_classes)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2.0)
+            elif name.endswith(("running_mean", "bias")):
+                tensor.normal_(std=0.3)
+            elif tensor.is_floating_point() and tensor.ndim == 1:
+                tensor.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def lively_weights(
+    path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8, num_images: int = 5
+) -> Path:
+    """A weights file of `lively_network` with random images."""
+    network = lively_network(architecture, channels, 3)
+    facts = DataFacts(
+        "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
+    )
+    images = torch.randint(256, (num_images, channels, height, width), dtype=torch.uint8)
+    save_weights(path, network, Blueprint(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
+    return path

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.export import shipment
+from nas.export.formats import Format, Output
+from nas.export.held_images import HeldImages
+from nas.export.model_file import ModelFile, open_model
+from nas.export.shipment import ship
+from nas.export.verification import Verified
+from nas.predict.classifier import Classifier, Predicted
+from nas.predict.doubts import Doubt
+from nas.training.weights import Weights
+from tests.unit.export.examples import ORIGIN, lively_weights
+from tests.unit.training.examples import VGG, digits_task
+
+CLASSES = ("cat", "dog", "emu")
+DIGITS = digits_task(20).train.images.numpy()
+
+
+def _exported(folder: Path, channels: int = 1, height: int = 8, width: int = 8) -> ModelFile:
+    path = lively_weights(folder / "w", VGG, channels, height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
+        ship(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], ORIGIN, _not_held)
+    return open_model(folder / "model.pt")
+
+
+def _not_held(weights: Weights) -> HeldImages:
+    raise AssertionError("no eight bits were asked for")
+
+
+def _png(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def _predict(model: ModelFile, paths: list[Path], top: int = 3) -> Predicted:
+    return Classifier(model).predict(paths, top)
+
+
+def test_an_image_of_the_networks_own_size_is_taken_pixel_by_pixel(tmp_path: Path) -> None:
+    model = _exported(tmp_path)
+    paths = [_png(tmp_path / f"{n}.png", DIGITS[n, 0]) for n in range(3)]
+    logits = model.logits(DIGITS[:3]).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    for row, path, prediction in zip(expected, paths, _predict(model, paths).predictions, strict=True):
+        assert prediction.image == str(path)
+        order = np.argsort(-row)
+        assert [name for name, _ in prediction.ranked] == [CLASSES[k] for k in order]
+        assert [p for _, p in prediction.ranked] == pytest.approx(list(row[order]), abs=1e-5)
+    assert [one.ranked[:2] for one in _predict(model, paths).predictions] == [
+        one.ranked for one in _predict(model, paths, top=2).predictions
+    ]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_other_sizes_and_channels(tmp_path: Path, channels: int) -> None:
+    model = _exported(tmp_path, channels)
+    generator = np.random.default_rng(0)
+    shapes = [(8, 8), (20, 31), (5, 4, 3), (64, 8, 4)]
+    paths = [_png(tmp_path / f"{n}.png", generator.integers(0, 256, shape)) for n, shape in enumerate(shapes)]
+    predicted = _predict(model, paths)
+    assert [prediction.image for prediction in predicted.predictions] == [str(path) for path in paths]
+    for prediction in predicted.predictions:
+        probabilities = [probability for _, probability in prediction.ranked]
+        assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert {name for name, _ in prediction.ranked} == set(CLASSES)
+    assert predicted.doubtful[Doubt.SIZE] == paths[1:]
+    assert predicted.doubtful[Doubt.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
+
+
+def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
+    model = _exported(tmp_path)
+    paths = [_png(tmp_path / f"{n}.png", DIGITS[n % 20, 0]) for n in range(20)] * 7
+    predictions = _predict(model, paths).predictions
+    assert [one.image for one in predictions] == [str(path) for path in paths]
+    for one, same in zip(predictions, predictions[120:], strict=False):
+        assert [p for _, p in one.ranked] == pytest.approx([p for _, p in same.ranked], abs=1e-5)
+
+
+def test_a_network_of_oblong_images_takes_that_size_alone(tmp_path: Path) -> None:
+    model = _exported(tmp_path, height=9, width=7)
+    predicted = _predict(
+        model, [_png(tmp_path / "b.png", np.zeros((7, 9))), _png(tmp_path / "a.png", np.zeros((9, 7)))]
+    )
+    assert [one.image for one in predicted.predictions] == [str(tmp_path / "a.png")]
+    assert [one.reason for one in predicted.unreadable] == ["9x7 pixels, and the network takes 7x9 alone"]
+
+
+def test_a_file_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no pixels")
+    given = [tmp_path / "text.png", _png(tmp_path / "a.png", np.zeros((8, 8))), tmp_path / "missing.png", tmp_path]
+    predicted = _predict(_exported(tmp_path), given)
+    assert [one.image for one in predicted.predictions] == [str(tmp_path / "a.png")]
+    assert [(Path(one.image).name, one.reason) for one in predicted.unreadable] == [
+        ("text.png", "no image"), ("missing.png", "no such file"), (tmp_path.name, "Is a directory"),
+    ]  # fmt: skip
+
+
+def test_negatives_are_told_apart(tmp_path: Path) -> None:
+    classifier = Classifier(_exported(tmp_path))
+    # The example's images are random, and have no polarity.
+    paths = [_png(tmp_path / f"{n}.png", 255 - DIGITS[n, 0]) for n in range(3)]
+    assert classifier.doubts(classifier.predict(paths, 1)) == []

@@ -1,0 +1,100 @@
+"""A study's report without a database, a network or images: everything in it is drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+
+from nas.evidence import Activation, Embedding, Evidence, NetworkEvidence
+from nas.examination.discrimination import discriminate
+from nas.facts import DataFacts
+from nas.outcome import ClassScores
+from nas.report.contents import Contents
+from nas.report.provenance import DeviceUse, Provenance, study_file
+from nas.search.records import TrialRecord
+from nas.search.summary import summarize_records
+from tests.tiny_study import tiny_spec
+from tests.unit.search.examples import baseline, focal_trials, record, stopped
+
+VERSIONS = {"nas": "1.0", "torch": "2.0"}
+
+
+def facts_of(num_classes: int, channels: int = 1, side: int = 8) -> DataFacts:
+    classes = tuple(f"class {place}" for place in range(num_classes))
+    counts = tuple(100 - place for place in range(num_classes))
+    statistics = (0.5,) * channels, (0.3,) * channels
+    return DataFacts("made-up", classes, channels, side, side, counts, (10,) * num_classes, 4, *statistics)
+
+
+def evidence_of(facts: DataFacts, accuracy: float = 0.8, *, with_baseline: bool = True) -> Evidence:
+    """Ten images a class, some of them taken for a neighbouring class."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(facts.classes)), 10)
+    shape = (len(labels), facts.channels, facts.height, facts.width)
+    chosen = np.arange(0, len(labels), 2)
+    return Evidence(
+        classes=facts.classes,
+        images=generator.integers(0, 256, shape, dtype=np.uint8),
+        labels=labels,
+        num_validation=len(labels),
+        finalist=network_of(labels, facts, generator, accuracy),
+        baseline=network_of(labels, facts, generator, accuracy, filters=80) if with_baseline else None,
+        activations=tuple(
+            Activation(
+                place, generator.random((8, 8, 8), dtype=np.float32), generator.random((8, 2, 2), dtype=np.float32)
+            )
+            for place in (0, 10)
+        ),
+        embedding=Embedding(chosen, generator.normal(size=(len(chosen), 2)).astype(np.float32)),
+    )
+
+
+def network_of(
+    labels: np.ndarray, facts: DataFacts, generator: np.random.Generator, accuracy: float, filters: int = 8
+) -> NetworkEvidence:
+    num_classes = len(facts.classes)
+    wrong = generator.random(len(labels)) > accuracy
+    predictions = (labels + wrong) % num_classes
+    scores = generator.random((len(labels), num_classes)) + 3 * (predictions[:, None] == np.arange(num_classes))
+    probabilities = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+    return NetworkEvidence(
+        predictions=predictions,
+        confidences=probabilities.max(1),
+        discrimination=discriminate(probabilities, labels),
+        filters=generator.normal(size=(filters, facts.channels, 3, 3)).astype(np.float32),
+        layer_defects=(0.5, 0.25, 0.75),
+    )
+
+
+def scores_of(facts: DataFacts, f1: float) -> tuple[ClassScores, ...]:
+    return tuple(
+        ClassScores(name, f1, f1, f1, count) for name, count in zip(facts.classes, facts.validation_counts, strict=True)
+    )
+
+
+def trials_of(facts: DataFacts) -> list[TrialRecord]:
+    """A baseline, eight trials with a result of which options can be compared, one stopped, one failed."""
+    found = [
+        baseline(0.4),
+        *(replace(one, params=1_000 + 100 * one.number) for one in focal_trials()),
+        stopped(40, 0.1, 0.2),
+        record(41),
+    ]
+    return [
+        replace(one, number=place, per_class=scores_of(facts, 0.1 + 0.02 * place)) for place, one in enumerate(found)
+    ]
+
+
+def contents_of(facts: DataFacts | None = None, evidence: Evidence | None = None, **changes: object) -> Contents:
+    facts = facts or facts_of(3)
+    records = tuple(trials_of(facts))
+    summary = summarize_records("tiny", records)
+    finalist = summary.smallest or summary.best
+    assert finalist is not None
+    spec = tiny_spec(name="tiny")
+    provenance = Provenance(
+        study_file(spec), "[architecture]\n", VERSIONS, "abc123", (DeviceUse("cpu", 9, 0.5),), date(2024, 1, 2)
+    )
+    return replace(Contents(spec, facts, records, finalist, provenance, evidence), **changes)
