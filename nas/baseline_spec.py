@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from nas.genome import Genome, PretrainedArchitecture, ReferenceArchitecture, Width, frozen_conflicts
 from nas.recipe import Recipe
@@ -31,7 +31,8 @@ class BaselineSpec(Value):
     network: Literal["resnet18"] = "resnet18"
     pretrained: bool = False
     frozen: bool = False
-    head_widths: tuple[Width, ...] = ()
+    # Lists, as a study file has them; the table has gone through the validator below by then.
+    head_widths: Annotated[tuple[Width, ...], Field(strict=False)] = ()
     recipe: Recipe = Recipe(posthoc_adjustment=True)
 
     @model_validator(mode="before")
