@@ -12,6 +12,7 @@ from nas.finals.statistics import Difference, Spread, compare
 from nas.outcome import METRIC_NAMES
 from nas.predictions import Predictions
 from nas.search.records import TrialRecord
+from nas.search.summary import network_name
 
 DEFAULT_MARGIN = 0.01
 _ALPHA = 0.05
@@ -108,7 +109,7 @@ class FinalResults:
         if baseline is None or winner.difference is None:
             return f"{score}; the baseline has no result to compare with yet."
         size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
-        against = f"ResNet-18, which has {_score(baseline.macro_f1)}"
+        against = f"{network_name(baseline.records[0])}, which has {_score(baseline.macro_f1)}"
         interval = f"{winner.difference.mean:+.3f}, 95 % {winner.difference.low:+.3f} to {winner.difference.high:+.3f}"
         if winner.holds:
             return f"{score}: {size} than {against}, and {winner.ruling}; difference {interval}."

@@ -63,9 +63,7 @@ class FrontSummary:
             if self.baseline_failure is not None:
                 return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
             return "The baseline is not trained yet, so there is nothing to compare with."
-        reference = (
-            f"{_named(self.baseline)} ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
-        )
+        reference = f"{network_name(self.baseline)} ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
         record = self.smallest
         if record is None:
             return (
@@ -142,7 +140,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _named(baseline: TrialRecord) -> str:
+def network_name(baseline: TrialRecord) -> str:
     """The baseline's network, and how it came by its weights."""
     architecture = baseline.genome.architecture if baseline.genome is not None else None
     if not isinstance(architecture, PretrainedArchitecture):
