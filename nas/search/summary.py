@@ -63,7 +63,8 @@ class FrontSummary:
             if self.baseline_failure is not None:
                 return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
             return "The baseline is not trained yet, so there is nothing to compare with."
-        reference = f"{network_name(self.baseline)} ({self.baseline.params:,} parameters, macro-F1 {self.baseline.macro_f1:.3f})"
+        name, size = network_name(self.baseline), f"{self.baseline.params:,} parameters"
+        reference = f"{name} ({size}, macro-F1 {self.baseline.macro_f1:.3f})"
         record = self.smallest
         if record is None:
             return (
