@@ -28,19 +28,23 @@ def folder_lock(folder: Path, waiting: Callable[[], None] | None = None) -> Iter
         yield
         return
     with handle:
-        with suppress(OSError):
-            _acquire(handle, waiting)  # Closing the file releases it.
+        _acquire(handle, waiting)  # Closing the file releases it.
         yield
 
 
 def _acquire(handle: IO[Any], waiting: Callable[[], None] | None) -> None:
+    """Take the lock, or do without where the file system has none; what `waiting` raises is no concern of it."""
     if waiting is None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
         return
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            waiting()
-            time.sleep(_SECONDS_BETWEEN_TRIES)
+            pass
+        except OSError:
+            return
+        waiting()
+        time.sleep(_SECONDS_BETWEEN_TRIES)

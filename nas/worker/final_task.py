@@ -29,14 +29,19 @@ class FinalExam:
         self._test = test
 
     def score(
-        self, network: Network, task: Task, compute: Compute, predictions: Path, *, cache: Path, watch: Watch
-    ) -> Scores:
+        self, network: Network, task: Task, compute: Compute, predictions: Path, *, cache: Path, progress: Progress,
+        watch: Watch,
+    ) -> Scores:  # fmt: skip
         """Scores on the test images; what was said of each of them is written to a file.
 
         Args:
             cache: As in `nas.training.fit`.
+            progress: Likewise.
+
+        Raises:
+            Paused: The watch wants it; nothing is written then.
         """
-        logits_NK = predict_any(network, self._test, task, compute, cache=cache, watch=watch)
+        logits_NK = predict_any(network, self._test, task, compute, cache=cache, progress=progress, watch=watch)
         labels_N = self._test.labels
         Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy()).save(predictions)
         return scores_of(confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes)), task.classes)

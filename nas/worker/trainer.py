@@ -33,6 +33,7 @@ from nas.training.fit import Fitted, Interruption, fit
 from nas.training.loop import Diverged
 from nas.training.state import State
 from nas.training.task import Plan, Task
+from nas.training.watch import Paused as WatchPaused
 from nas.training.weights import SAMPLE_IMAGES, Blueprint, save_weights
 from nas.worker.final_task import FinalExam, load_finals
 from nas.worker.messages import (
@@ -196,8 +197,9 @@ class Trainer:
             if self._exam is not None:
                 assert request.predictions is not None, "finals keep what is said of the test images"
                 scores = self._exam.score(
-                    network, task, compute, request.predictions, cache=self._folder, watch=watcher
-                )
+                    network, task, compute, request.predictions, cache=self._folder, progress=self._report,
+                    watch=watcher,
+                )  # fmt: skip
             save_weights(
                 request.weights, network, Blueprint(request.genome, facts, scores.summary, self._scored_on),
                 task.validation.images[:SAMPLE_IMAGES],
@@ -211,6 +213,9 @@ class Trainer:
             if watcher.keeps and state is not None and interruption.num_steps > 0:
                 watcher.save(state, interruption.num_steps)
             return Paused(interruption.epochs_done + 1)
+        except WatchPaused:
+            # Trained, but not scored yet: it goes on from its last checkpoint.
+            return Paused(None)
         except Diverged as error:
             return Failed("diverged", str(error))
         except torch.OutOfMemoryError as error:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from nas.data.lock import folder_lock
 
 TRY_LOCK = """
@@ -29,3 +31,20 @@ def test_a_folder_without_room_for_a_lock_is_used_without(tmp_path: Path) -> Non
     with folder_lock(tmp_path / "missing"):
         entered = True
     assert entered
+
+
+def test_whoever_waits_is_asked_meanwhile_and_may_give_up(tmp_path: Path) -> None:
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise BrokenPipeError
+
+    with folder_lock(tmp_path), pytest.raises(BrokenPipeError), folder_lock(tmp_path, ask):
+        pytest.fail("two hold the lock")
+    assert asked == 2
+    with folder_lock(tmp_path, ask):
+        assert _try_elsewhere(tmp_path) == 7
+    assert asked == 2

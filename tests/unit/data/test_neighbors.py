@@ -48,6 +48,12 @@ def test_real_images_with_ties_are_as_near(arithmetic: str) -> None:
     assert (found != torch.arange(600)[:, None]).all()
 
 
+def test_features_are_compared_as_they_are(arithmetic: str) -> None:
+    features_ND = torch.randn(333, 31, generator=torch.Generator().manual_seed(0)) * 0.01
+    expected = NearestNeighbors(n_neighbors=4).fit(features_ND.double().numpy()).kneighbors(return_distance=False)
+    assert _everyone(features_ND, 4).tolist() == expected.tolist()
+
+
 def test_extremes_and_copies(arithmetic: str) -> None:
     images_ND = torch.tensor([[0] * 900, [255] * 900, [0] * 900, [0] * 899 + [1]], dtype=torch.uint8)
     found = _everyone(images_ND, 2)
