@@ -33,7 +33,7 @@ def test_a_frozen_network_is_the_baseline(searched: dict[str, Any]) -> None:
     # torchvision's 11,689,512 less its classifier of 513,000, and 512 x 16 + 16 and 16 x 10 + 10 of the new head.
     assert baseline["params"] == 11_689_512 - 513_000 + 8_208 + 170
     assert baseline["trained_params"] == 8_208 + 170
-    assert "ImageNet ResNet-18" in searched["verdict"]
+    assert "ResNet-18 with frozen ImageNet weights" in searched["verdict"]
 
 
 def test_the_study_keeps_its_weights(terminal: Terminal, searched: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nas.genome import Genome, PretrainedArchitecture
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary, record_json, summarize_front
 from tests.unit.search.examples import VGG, baseline, record
@@ -60,6 +62,20 @@ def test_verdicts() -> None:
 )  # fmt: skip
 def test_verdicts_of_unfinished_studies(records: tuple[TrialRecord, ...], start: str) -> None:
     assert _summary(*records).verdict.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "name"),
+    [(True, "ResNet-18 with frozen ImageNet weights"), (False, "ResNet-18 fine-tuned from ImageNet weights")],
+)
+def test_the_verdict_says_how_the_baseline_came_by_its_weights(frozen: bool, name: str) -> None:
+    genome = Genome(architecture=PretrainedArchitecture(frozen=frozen))
+    reference = replace(baseline(0.9), genome=genome, trained_params=5_130)
+    summary = _summary(SMALL, reference)
+    assert summary.verdict.startswith(f"No network has reached {name} (11,000,000 parameters")
+    tables = summary.as_json()
+    assert tables["baseline"]["trained_params"] == 5_130
+    assert "trained_params" not in tables["front"][0]
 
 
 def test_without_a_baseline_nothing_is_compared() -> None:
