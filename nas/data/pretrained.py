@@ -123,14 +123,19 @@ def _read(path: Path) -> dict[str, Tensor]:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except (OSError, EOFError, KeyError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-        raise DataError(
-            f"{path}: not a state dict that can be read ({reason_of(error)}); save one with "
-            "torch.save(network.state_dict(), FILE)"
-        ) from error
+    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        raise _unreadable(path, reason_of(error)) from error
+    except Exception as error:  # of any kind, and in no one's words: an unpickler takes whatever bytes for its codes
+        raise _unreadable(path, "no file of PyTorch's") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise DataError(f"{path}: not a state dict; save one with torch.save(network.state_dict(), FILE)")
     return state
+
+
+def _unreadable(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path}: not a state dict that can be read ({reason}); save one with torch.save(network.state_dict(), FILE)"
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

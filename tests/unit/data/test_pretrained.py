@@ -121,6 +121,13 @@ def test_files_that_hold_no_tensors(tmp_path: Path, name: str) -> None:
         find_weights("resnet18", tmp_path / f"absent-{name}", tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"junk\n", b".", b"G", b"", b"X\xd8'\x9a\xec", b"<html>404</html>"])
+def test_bytes_that_an_unpickler_takes_for_its_codes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(DataError, match=r"not a state dict that can be read \([^)]*[a-z]{2}"):
+        find_weights("resnet18", tmp_path / "weights.pth", tmp_path)
+
+
 def test_kept_weights_that_were_damaged(tmp_path: Path) -> None:
     (tmp_path / "kept.safetensors").write_bytes(b"garbage")
     with pytest.raises(DataError, match="cannot be read"):
