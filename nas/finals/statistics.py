@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nas.predictions import Predictions
 
@@ -43,6 +42,9 @@ class Spread:
         mean = float(np.mean(scores))
         if len(scores) < 2:
             return cls(mean, None, None, None)
+        # Here, since every command would wait for scipy.
+        from scipy import stats
+
         sd = float(np.std(scores, ddof=1))
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(scores) - 1)) * sd / math.sqrt(len(scores))
         return cls(mean, sd, max(0.0, mean - half), min(1.0, mean + half))
