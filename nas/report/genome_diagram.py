@@ -24,7 +24,7 @@ from nas.genome import (
 
 Link = Literal["none", "skip", "dense"]
 
-_WIDTH, _BARS, _TEXT = 450, 130, 178
+_WIDTH, _BARS, _TEXT = 560, 130, 178
 _BAR_HEIGHT, _GAP, _ROW_GAP, _LEAST = 12, 6, 20, 40
 
 
