@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from nas.application import Application
-from nas.commands.crew import CrewPlan, new_orders, run_trials
+from nas.commands.crew import CrewPlan, leave, new_orders, run_trials
 from nas.commands.options import Json, NameArgument, Timeout, Workers
 from nas.commands.rerun import rerun
 from nas.errors import StudyError
@@ -17,7 +15,7 @@ from nas.final_runs import FinalRun
 from nas.finals.finalists import choose_finalists, more_seeds, planned_runs
 from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
 from nas.report.final_tables import averages_table, classes_table, standings_table
-from nas.search.companion import add_runs, find_finals
+from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 
@@ -48,15 +46,14 @@ def finals(
     if check:
         _check(application, study, json=json)
         return
-    runs = _planned(application, study, seeds=seeds, top=top, trials=trial or [])
-    companion = add_runs(application.connect(), study, runs)
+    runs = _planned(study, seeds=seeds, top=top, trials=trial or [])
+    companion = add_runs(study, runs)
     assert companion.spec.finals is not None
     _offer(application, companion, len(companion.spec.finals.runs))
     orders = new_orders(application)
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     if not run_trials(application, companion, orders, plan):
-        sys.stdout.flush()
-        os._exit(130)
+        leave(130)
     results = read_results(study, companion, margin=margin)
     if json:
         application.print_json(results.as_json())
@@ -72,15 +69,13 @@ def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = 
     records = companion.records()
     return gather(
         study.name, companion.name, study.facts.classes, study.facts.num_test, companion.spec.finals.runs, records,
-        companion.predictions(records), margin=margin,
+        read_predictions(companion, records), margin=margin,
     )  # fmt: skip
 
 
-def _planned(
-    application: Application, study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]
-) -> list[FinalRun]:
+def _planned(study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]) -> list[FinalRun]:
     """What there is, with more seeds, and whoever was asked for; who takes part is settled by the first call."""
-    existing = find_finals(application.connect(), study)
+    existing = find_finals(study)
     first_seed = study.spec.training.seed + 1
     runs: list[FinalRun] = []
     if existing is not None and existing.spec.finals is not None:
@@ -123,11 +118,11 @@ def _show(application: Application, results: FinalResults, companion: SearchStud
 
 def _check(application: Application, study: SearchStudy, *, json: bool) -> None:
     """Repeat the first run of the smallest finalist."""
-    companion = find_finals(application.connect(), study)
-    results = None if companion is None else read_results(study, companion)
-    if companion is None or results is None or not results.finalists:
+    companion = find_finals(study)
+    done = [] if companion is None else [one for one in companion.records() if one.objectives and not one.is_baseline]
+    if companion is None or not done:
         raise StudyError(f"the finals of {study.name!r} have no result to repeat: nas finals {study.name}")
-    found = rerun(application, companion, results.finalists[0].records[0])
+    found = rerun(application, companion, min(done, key=lambda record: record.params or 0))
     if json:
         application.print_json(found.as_json())
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.data.paths import data_path_spec
+from nas.errors import StudyError
 from nas.study_spec import StudySpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
@@ -66,3 +67,13 @@ def load_spec(
     if trials is not None:
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
     return spec
+
+
+def require_folder_of(output: Path) -> None:
+    """Refuse a file that could not be written in the end.
+
+    Raises:
+        StudyError: Its folder is not there.
+    """
+    if not output.parent.is_dir():
+        raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")

@@ -12,7 +12,7 @@ import typer
 
 from nas.application import Application
 from nas.commands.finals import read_results
-from nas.commands.options import Json, NameArgument
+from nas.commands.options import Json, NameArgument, require_folder_of
 from nas.errors import NasError, StudyError
 from nas.evidence import Evidence
 from nas.report.contents import Contents
@@ -60,8 +60,8 @@ def report(
     finalist = _finalist(study, summary, trial)
     if output is None and (format is Format.HTML or json):
         output = Path(f"{name}.{format.value}")
-    if output is not None and not output.parent.is_dir():
-        raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
+    if output is not None:
+        require_folder_of(output)
     contents = _contents(application, study, records, finalist, with_evidence=format is Format.HTML)
     text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
@@ -88,7 +88,7 @@ def _contents(
     *,
     with_evidence: bool,
 ) -> Contents:
-    companion = find_finals(study.storage, study)
+    companion = find_finals(study)
     finals = None if companion is None else read_results(study, companion)
     if finals is not None and not finals.standings:
         finals = None
@@ -112,9 +112,7 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
         StudyError: There is no such trial, it is the baseline, or none has a result yet.
     """
     if wanted is not None:
-        record = study.record(wanted)
-        if record.objectives is None:
-            raise StudyError(f"trial {wanted} of {study.name!r} has no result to report ({record.state})")
+        record = study.result(wanted, "report")
         if record.is_baseline:
             raise StudyError(f"trial {wanted} is the baseline, which the report of any other trial shows beside it")
         return record

@@ -11,6 +11,7 @@ from nas.errors import WorkerError
 from nas.finals.repetition import Repetition, largest_weight_difference, share_alike
 from nas.outcome import Completed
 from nas.predictions import Predictions
+from nas.search.companion import read_predictions
 from nas.search.pretrained import fetch_weights
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
@@ -50,7 +51,7 @@ def rerun(application: Application, companion: SearchStudy, record: TrialRecord)
             first = Path(folder) / "first.safetensors"
             companion.download_weights(record, first)
             difference = largest_weight_difference(first, again)
-        before = companion.predictions([record])[record.number]
+        before = read_predictions(companion, [record])[record.number]
         return Repetition(
             run=record.number,
             macro_f1=record.macro_f1,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from nas.application import Application, require_budget_met
-from nas.commands.crew import CrewPlan, LogFormat, new_orders, run_trials
+from nas.commands.crew import CrewPlan, LogFormat, leave, new_orders, run_trials
 from nas.commands.options import (
     Channels,
     DataPath,
@@ -69,7 +67,7 @@ def search(
     finally:
         child.close()
     if not all_ended:
-        _leave(130)
+        leave(130)
     _conclude(application, study, json=json)
     if orders.stop.is_set():
         raise typer.Exit(130)
@@ -96,7 +94,7 @@ def create(
     try:
         study = _create(application, spec, child, weights)
         if baseline and not run_trials(application, study, orders, plan, ready=child):
-            _leave(130)
+            leave(130)
     finally:
         child.close()
     if orders.stop.is_set():
@@ -122,16 +120,10 @@ def worker(
     study = application.open_study(name_of(name))
     plan = CrewPlan(application.num_slots, timeout, log_format)
     if not run_trials(application, study, orders, plan):
-        _leave(0)
+        leave(0)
     if log_format is LogFormat.TEXT and not orders.stop.is_set():
         finals = study.spec.finals
         application.say(summarize_front(study).verdict if finals is None else f"Results: nas finals {finals.study}")
-
-
-def _leave(code: int) -> NoReturn:
-    """End although supervisors still wait for an absent database: their leases expire by themselves."""
-    sys.stdout.flush()
-    os._exit(code)
 
 
 def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:

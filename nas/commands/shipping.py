@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application
-from nas.commands.options import Json, NameArgument
+from nas.commands.options import Json, NameArgument, require_folder_of
 from nas.errors import StudyError
 from nas.export.formats import Format, Output, beside, format_of, side_by_side
 from nas.search.records import TrialRecord
@@ -72,8 +72,7 @@ def export(
     study = application.open_study(name)
     record = _choose(study, trial)
     for one in outputs:
-        if not one.path.parent.is_dir():
-            raise StudyError(f"{one.path}: the folder {one.path.parent} does not exist; create it first")
+        require_folder_of(one.path)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights = Path(folder) / "weights.safetensors"
         study.download_weights(record, weights)
@@ -117,10 +116,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
         StudyError: There is no such trial, or the front is empty.
     """
     if wanted.isdecimal():
-        record = study.record(int(wanted))
-        if record.objectives is None:
-            raise StudyError(f"trial {record.number} of {study.name!r} has no result to export ({record.state})")
-        return record
+        return study.result(int(wanted), "export")
     if wanted not in ("best", "smallest"):
         raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
     if study.spec.finals is not None:

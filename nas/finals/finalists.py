@@ -90,9 +90,7 @@ def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
 
 
 def _with_result(study: SearchStudy, number: int) -> TrialRecord:
-    record = study.record(number)
-    if record.objectives is None:
-        raise StudyError(f"trial {number} of {study.name!r} has no result to compare ({record.state})")
+    record = study.result(number, "compare")
     if record.is_baseline:
         raise StudyError(f"trial {number} of {study.name!r} is the baseline, which takes part in any case")
     return record

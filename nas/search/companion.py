@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 
 import optuna
 
 from nas.errors import StudyError
 from nas.final_runs import FinalRun, FinalsSpec
+from nas.predictions import Predictions
 from nas.search.pretrained import share_weights
-from nas.search.storage import Storage
-from nas.search.study import DIRECTIONS, SearchStudy, name_metrics
+from nas.search.records import TrialRecord
+from nas.search.study import DIRECTIONS, SearchStudy, specify
 from nas.study_spec import EarlyStoppingSpec, StudySpec
 
 SUFFIX = "-finals"
@@ -23,29 +24,30 @@ def finals_name(study: str) -> str:
     return study + SUFFIX
 
 
-def find_finals(storage: Storage, study: SearchStudy) -> SearchStudy | None:
+def find_finals(study: SearchStudy) -> SearchStudy | None:
     """The finals of a study, if there are some.
 
     Raises:
         StudyError: A study of their name is something else.
     """
     name = finals_name(study.name)
-    if name not in storage.study_names():
+    if name not in study.storage.study_names():
         return None
-    found = SearchStudy.open(storage, name)
+    found = SearchStudy.open(study.storage, name)
     if found.spec.finals is None or found.spec.finals.study != study.name:
         raise StudyError(f"study {name!r} is in the way of the finals of {study.name!r}: it is a search of its own")
     return found
 
 
-def add_runs(storage: Storage, study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
+def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
     """Create the finals of a study, or give them what is missing of these runs.
 
     Raises:
-        StudyError: As `find_finals`, or the search has other images by now.
+        StudyError: As `find_finals`.
     """
+    storage = study.storage
     with storage.explained(), storage.one_creator():
-        finals = find_finals(storage, study)
+        finals = find_finals(study)
         known = () if finals is None or finals.spec.finals is None else finals.spec.finals.runs
         identities = {run.identity for run in known}
         merged = (*known, *(run for run in runs if run.identity not in identities))
@@ -54,14 +56,28 @@ def add_runs(storage: Storage, study: SearchStudy, runs: Sequence[FinalRun]) -> 
             created = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=DIRECTIONS, load_if_exists=True
             )
-            name_metrics(created)
-            created.set_user_attr("facts", json.dumps(asdict(study.facts)))
-            created.set_user_attr("spec", spec.model_dump_json(indent=1))
+            specify(created, spec, study.facts)
         else:
             finals.replace_spec(spec)
     companion = SearchStudy.open(storage, spec.name)
     share_weights(study, companion)
     return companion
+
+
+def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
+    """What those of a study's trials that are runs of finals said of the test images, by their numbers.
+
+    Raises:
+        StudyError: A file is not where the study says.
+    """
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        for record in records:
+            if record.predictions is not None:
+                path = Path(folder) / f"{record.number}.safetensors"
+                study.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
+                found[record.number] = Predictions.load(path)
+    return found
 
 
 def _spec_of(searched: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:

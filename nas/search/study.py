@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,6 @@ from nas.errors import StudyError
 from nas.facts import DataFacts
 from nas.final_runs import FinalRun, FinalsSpec
 from nas.outcome import Cost, EpochRecord
-from nas.predictions import Predictions
 from nas.search.beginning import first_parameters
 from nas.search.outage import through_outages
 from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
@@ -66,9 +64,7 @@ class SearchStudy:
             )
             # Empty without a specification: new, or left so by a creation that was cut short.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-                name_metrics(study)
-                study.set_user_attr("facts", json.dumps(asdict(facts)))
-                study.set_user_attr("spec", spec.model_dump_json(indent=1))
+                specify(study, spec, facts)
                 for parameters in first_parameters(spec.space):
                     study.enqueue_trial(parameters)
         opened = cls.open(storage, spec.name)
@@ -106,8 +102,7 @@ class SearchStudy:
 
     def replace_spec(self, spec: StudySpec) -> None:
         """Take a specification with a larger budget in the place of the study's."""
-        # In lines, for the dashboard's page would else be as wide as the whole specification.
-        self._study.set_user_attr("spec", spec.model_dump_json(indent=1))
+        self._study.set_user_attr("spec", _text_of(spec))
         self.spec = spec
 
     @property
@@ -148,6 +143,20 @@ class SearchStudy:
         if not 0 <= number < len(records):
             raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
         return records[number]
+
+    def result(self, number: int, purpose: str) -> TrialRecord:
+        """One trial that has a result.
+
+        Args:
+            purpose: What it is wanted for, a verb.
+
+        Raises:
+            StudyError: There is no trial of that number, or it has no result.
+        """
+        record = self.record(number)
+        if record.objectives is None:
+            raise StudyError(f"trial {number} of {self.name!r} has no result to {purpose} ({record.state})")
+        return record
 
     def count_finished(self) -> int:
         """How many trials have ended, asked of the database; not repeated through an outage."""
@@ -249,21 +258,6 @@ class SearchStudy:
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 
-    def predictions(self, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
-        """What those of these trials that are runs of finals said of the test images, by their numbers.
-
-        Raises:
-            StudyError: A file is not where the study says.
-        """
-        found = {}
-        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            for record in records:
-                if record.predictions is not None:
-                    path = Path(folder) / f"{record.number}.safetensors"
-                    self.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
-                    found[record.number] = Predictions.load(path)
-        return found
-
     def _need_sampler(self) -> None:
         """Only who asks needs one: what the default sampler learns with takes longer to load than a front to show."""
         if not self._has_sampler:
@@ -281,6 +275,14 @@ class SearchStudy:
         return OpenTrial(trial, self.spec.space.sample(trial), self.spec.training.seed)
 
 
-def name_metrics(study: optuna.Study) -> None:
-    """Name a new study's objectives, for the dashboard."""
+def specify(study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
+    """Write down what a new study is."""
+    # Names for the dashboard.
     study.set_metric_names(list(_METRIC_NAMES))
+    study.set_user_attr("facts", json.dumps(asdict(facts)))
+    study.set_user_attr("spec", _text_of(spec))
+
+
+def _text_of(spec: StudySpec) -> str:
+    """In lines, for the dashboard's page would else be as wide as the whole specification."""
+    return spec.model_dump_json(indent=1)

@@ -13,7 +13,7 @@ from nas.errors import StudyError
 from nas.final_runs import FinalRun
 from nas.finals.finalists import choose_finalists, more_seeds, planned_runs
 from nas.outcome import Completed, Failed
-from nas.search.companion import add_runs, find_finals
+from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -45,7 +45,7 @@ class Rig:
         return planned_runs(summary.baseline, finalists, num_seeds=num_seeds, first_seed=1)
 
     def finals(self, runs: list[FinalRun]) -> SearchStudy:
-        made = add_runs(self.connect(), self.study, runs)
+        made = add_runs(self.study, runs)
         assert made.spec.finals is not None
         Slots(self.engine, made.name).open_slots(len(made.spec.finals.runs) - 1)
         return made
@@ -81,14 +81,14 @@ def test_every_finalist_and_the_baseline_are_trained_from_every_seed(rig: Rig) -
     records = companion.records()
     assert [record.run for record in records] == [0, 1, 2, 3]
     assert [record.is_baseline for record in records] == [True, False, True, False]
-    assert set(companion.predictions(records)) == {0, 1, 2, 3}
+    assert set(read_predictions(companion, records)) == {0, 1, 2, 3}
     # A ResNet-18 has 45 MB, and of what is shipped the weights are wanted.
     assert [record.weights is not None for record in records] == [False, True, False, True]
 
 
 def test_the_search_itself_asks_for_no_predictions(rig: Rig) -> None:
     assert not any(record.predictions for record in rig.study.records())
-    assert rig.study.predictions(rig.study.records()) == {}
+    assert read_predictions(rig.study, rig.study.records()) == {}
 
 
 def test_a_second_call_adds_seeds_and_trains_none_again(rig: Rig) -> None:
@@ -151,4 +151,4 @@ def test_no_run_is_taken_for_another_ones_twin(rig: Rig) -> None:
 def test_a_search_of_that_name_is_not_overwritten(rig: Rig) -> None:
     SearchStudy.create(rig.connect(), tiny_spec(name="tiny-finals"), FACTS)
     with pytest.raises(StudyError, match="'tiny-finals' is in the way of the finals of 'tiny'"):
-        find_finals(rig.connect(), rig.study)
+        find_finals(rig.study)

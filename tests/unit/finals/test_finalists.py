@@ -9,6 +9,7 @@ from nas.errors import StudyError
 from nas.final_runs import Choices
 from nas.finals.finalists import choose_finalists, knee, more_seeds, planned_runs
 from nas.search.records import TrialRecord
+from nas.search.study import SearchStudy
 from nas.search.summary import summarize_records
 from tests.unit.search.examples import baseline, record
 
@@ -16,6 +17,7 @@ from tests.unit.search.examples import baseline, record
 def numbers(*records: TrialRecord, **wanted: Any) -> list[int]:
     by_number = {one.number: one for one in records}
     study: Any = SimpleNamespace(name="s", record=by_number.__getitem__)
+    study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
     return [one.number for one in choose_finalists(study, summarize_records("s", records), **wanted)]
 
 
