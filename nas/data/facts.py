@@ -25,3 +25,8 @@ def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
         mean=tuple(normalization.mean.flatten().tolist()),
         std=tuple(normalization.std.flatten().tolist()),
     )
+
+
+def changes_of(data: ImageData, facts: DataFacts) -> list[str]:
+    """In what images differ from those that a study knows, one line each; a channel's statistics are exact."""
+    return facts_of(data, Normalization.of(data.train.images)).differences(facts)

@@ -10,7 +10,6 @@ Tensor dimensions: N images, B images of a batch, C channels, H and W pixels, D 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor
 from nas.data.images import Progress, Split
 from nas.data.lock import folder_lock
 from nas.errors import DataError
+from nas.whole_file import whole_file
 
 _HASH_BYTES = 16
 _IMAGES_OF_A_FILE = 1024
@@ -135,13 +135,8 @@ def _write(folder: Path, hashes: Sequence[bytes], features_ND: Tensor) -> None:
     """Put a file in place whole."""
     hashes_NB = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8).reshape(len(hashes), _HASH_BYTES)
     digest = _digest(hashes_NB, features_ND)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".features-", delete=False) as file:
-        temporary = Path(file.name)
-    try:
+    with whole_file(folder / f"{digest[:32]}.safetensors") as temporary:
         save_file({"hashes": hashes_NB, "features": features_ND}, str(temporary), {"sha256": digest})
-        temporary.replace(folder / f"{digest[:32]}.safetensors")
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _digest(hashes_NB: Tensor, features_ND: Tensor) -> str:

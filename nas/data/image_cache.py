@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from nas.data.decoding import DECODER_VERSION, Decoding, Pixels, decode_images
 from nas.data.images import Progress
 from nas.data.lock import folder_lock
 from nas.errors import DataError
+from nas.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,9 @@ def _read(path: Path, digest: str, num_images: int) -> Pixels | None:
 
 
 def _write(path: Path, digest: str, pixels: Pixels) -> None:
-    """Put the cache in place whole: a reader, or a process killed here, never leaves or sees half of it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".decoding-", suffix=".npz", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.savez(file, pixels=pixels, digest=np.array(digest))
-            file.close()
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    # Opened here, since numpy gives a path without its suffix one.
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, pixels=pixels, digest=np.array(digest))
 
 
 def _remove_older(path: Path, family: str) -> None:

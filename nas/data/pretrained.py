@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from nas.data.lock import folder_lock
 from nas.data.standard_sets import quiet_download, reason_of
 from nas.errors import DataError
 from nas.facts import PretrainedWeights
+from nas.whole_file import whole_file
 
 _CLASSIFIER = "fc."
 _HASH_DIGITS = 8
@@ -142,10 +142,5 @@ def _write(path: Path, content: bytes) -> None:
     """Put the file in place whole; one of that name is the same."""
     if path.is_file():
         return
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".weights-", delete=False) as file:
-        temporary = Path(file.name)
-    try:
+    with whole_file(path) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

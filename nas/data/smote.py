@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from nas.data.lock import folder_lock
 from nas.data.neighbors import nearest
 from nas.data.sampling import ClassSampler, Draws, epoch_seed
 from nas.errors import DataError
+from nas.whole_file import whole_file
 
 _VERSION = 1
 _STREAM = 1_000_003
@@ -173,11 +173,6 @@ def _read(path: Path, num_images: int, neighbors: int) -> SmoteTable | None:
 def _write(path: Path, table: SmoteTable) -> None:
     """Put the table in place whole."""
     digest = hashlib.sha256(table.neighbors.numpy().data).hexdigest()
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".smote-", delete=False) as file:
-        temporary = Path(file.name)
-    try:
-        tensors = {"neighbors": table.neighbors, "starts": table.starts}
+    tensors = {"neighbors": table.neighbors, "starts": table.starts}
+    with whole_file(path) as temporary:
         save_file({**tensors, "digest": torch.tensor(list(digest.encode()), dtype=torch.uint8)}, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,9 +13,9 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from nas.data.facts import changes_of
 from nas.data.images import Progress, Split
 from nas.data.loading import load_data
-from nas.data.normalization import channel_statistics
 from nas.errors import DataError
 from nas.evidence import Activation, Embedding, Evidence, Floats, Integers, NetworkEvidence
 from nas.examination.discrimination import discriminate
@@ -47,10 +47,7 @@ def load_validation(spec: DataSpec, facts: DataFacts, folder: Path, progress: Pr
         DataError: The data set is missing or damaged, or is not that of the study any more.
     """
     data = load_data(spec, folder, progress)
-    counts = data.train.class_counts(data.num_classes), data.validation.class_counts(data.num_classes)
-    mean, _ = channel_statistics(data.train.images)
-    same = (data.classes, *counts) == (facts.classes, facts.train_counts, facts.validation_counts)
-    if not same or not np.allclose(mean.numpy(), facts.mean, atol=1e-6):
+    if changes_of(data, facts):
         raise DataError(f"{facts.name}: the images are not those that the study was trained on any more")
     return data.validation
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 
-from nas.data.facts import facts_of
+from nas.data.facts import changes_of
 from nas.data.images import Split
 from nas.data.loading import load_data
-from nas.data.normalization import Normalization
 from nas.errors import DataError
 from nas.export.model_file import Pixels
 from nas.facts import DataFacts
@@ -48,7 +47,7 @@ def held_images(spec: DataSpec, folder: Path, facts: DataFacts, weights: Weights
     except DataError as error:
         reason = str(error).splitlines()[0]
     else:
-        changes = facts_of(data, Normalization.of(data.train.images)).differences(facts)
+        changes = changes_of(data, facts)
         if not changes:
             chosen = torch.linspace(0, len(data.train) - 1, min(CALIBRATION_IMAGES, len(data.train))).long()
             images: Pixels = data.train.images[chosen].numpy()

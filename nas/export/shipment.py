@@ -17,7 +17,6 @@ from typing_extensions import assert_never
 
 from nas.errors import ModelFileError
 from nas.export.classifier import PixelClassifier, rebuild
-from nas.export.folding import fold_batch_norms
 from nas.export.formats import INT8_SUFFIX, Format, Output
 from nas.export.held_images import HeldImages
 from nas.export.metadata import Origin, describe
@@ -27,6 +26,7 @@ from nas.export.program import trace_program, write_program
 from nas.export.quantization import Int8Loss, measure_loss, quantize
 from nas.export.torchscript import write_torchscript
 from nas.export.verification import Expected, Verified, verify
+from nas.networks.folding import fold_batch_norms
 from nas.training.weights import Weights, load_weights
 
 

@@ -105,11 +105,11 @@ class FinalResults:
         winner, baseline = self.winner, self.baseline
         if winner is None:
             return "No finalist has a result on the test images yet."
-        score = f"{_score(winner.macro_f1)} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
+        score = f"{winner.macro_f1} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
         if baseline is None or winner.difference is None:
             return f"{score}; the baseline has no result to compare with yet."
         size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
-        against = f"{network_name(baseline.records[0])}, which has {_score(baseline.macro_f1)}"
+        against = f"{network_name(baseline.records[0])}, which has {baseline.macro_f1}"
         interval = f"{winner.difference.mean:+.3f}, 95 % {winner.difference.low:+.3f} to {winner.difference.high:+.3f}"
         if winner.holds:
             return f"{score}: {size} than {against}, and {winner.ruling}; difference {interval}."
@@ -200,10 +200,6 @@ def _standing(
         difference=difference,
         times_smaller=None if baseline is None or not params else (baseline.params or 0) / params,
     )
-
-
-def _score(spread: Spread) -> str:
-    return f"{spread.mean:.3f}" + ("" if spread.sd is None else f" ± {spread.sd:.3f}")
 
 
 def _p(value: float) -> str:

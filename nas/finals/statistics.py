@@ -36,6 +36,10 @@ class Spread:
     low: float | None
     high: float | None
 
+    def __str__(self) -> str:
+        """Mean ± sd."""
+        return f"{self.mean:.3f}" + ("" if self.sd is None else f" ± {self.sd:.3f}")
+
     @classmethod
     def of(cls, scores: Sequence[float]) -> Spread:
         """Mean, deviation, and an interval by Student's t with n - 1 degrees of freedom, cut off at 0 and 1."""
@@ -95,12 +99,14 @@ def compare(
     num_classes = ours[0].logits.shape[1]
     generator = np.random.default_rng(0)
     counters = [[_Counter(labels, one.classes, num_classes) for one in side] for side in (ours, theirs)]
+    everything = _Weighting(labels, np.ones(len(labels)), num_classes)
     differences = np.empty(resamples)
     for index in range(resamples):
-        counts_N = np.bincount(generator.integers(len(labels), size=len(labels)), minlength=len(labels))
-        mean_ours, mean_theirs = (_mean_over_seeds(side, counts_N, generator) for side in counters)
+        drawn_N = generator.integers(len(labels), size=len(labels))
+        weighting = _Weighting(labels, np.bincount(drawn_N, minlength=len(labels)).astype(np.float64), num_classes)
+        mean_ours, mean_theirs = (_mean_over_seeds(side, weighting, generator) for side in counters)
         differences[index] = mean_ours - mean_theirs
-    mean_ours, mean_theirs = (float(np.mean([one.macro_f1(np.ones_like(labels)) for one in side])) for side in counters)
+    mean_ours, mean_theirs = (float(np.mean([one.macro_f1(everything) for one in side])) for side in counters)
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Difference(
         mean=mean_ours - mean_theirs,
@@ -112,28 +118,34 @@ def compare(
     )
 
 
+class _Weighting:
+    """How often each image counts, and by that each class, whatever is predicted."""
+
+    def __init__(self, labels: Integers, weights_N: Floats, num_classes: int) -> None:
+        self.weights_N = weights_N
+        self.support_K: Floats = np.bincount(labels, weights_N, num_classes).astype(np.float64)
+
+
 class _Counter:
     """One seed's predictions, ready to be scored with images counted several times or not at all."""
 
     def __init__(self, labels: Integers, predicted: Integers, num_classes: int) -> None:
-        self._labels, self._predicted, self._num_classes = labels, predicted, num_classes
+        self._predicted, self._num_classes = predicted, num_classes
         self._is_hit = labels == predicted
         self._hits = labels[self._is_hit]
 
-    def macro_f1(self, counts_N: Integers) -> float:
+    def macro_f1(self, weighting: _Weighting) -> float:
         """Over the classes that occur, as scikit-learn does it."""
-        weights = counts_N.astype(np.float64)
-        hits_K = np.bincount(self._hits, weights[self._is_hit], self._num_classes)
-        occurring_K = np.bincount(self._labels, weights, self._num_classes)
-        occurring_K += np.bincount(self._predicted, weights, self._num_classes)
+        hits_K = np.bincount(self._hits, weighting.weights_N[self._is_hit], self._num_classes)
+        occurring_K = weighting.support_K + np.bincount(self._predicted, weighting.weights_N, self._num_classes)
         occurs_K = occurring_K > 0
         return float((2 * hits_K[occurs_K] / occurring_K[occurs_K]).mean())
 
 
-def _mean_over_seeds(seeds: Sequence[_Counter], counts_N: Integers, generator: np.random.Generator) -> float:
+def _mean_over_seeds(seeds: Sequence[_Counter], weighting: _Weighting, generator: np.random.Generator) -> float:
     drawn = generator.integers(len(seeds), size=max(1, len(seeds) - 1))
     chosen, times = np.unique(drawn, return_counts=True)
-    scores = [seeds[index].macro_f1(counts_N) for index in chosen]
+    scores = [seeds[index].macro_f1(weighting) for index in chosen]
     return float(np.average(scores, weights=times))
 
 

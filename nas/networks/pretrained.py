@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18
 from typing_extensions import Self
 
 from nas.genome import PretrainedArchitecture
 from nas.networks.bfloat16 import BatchNorm
+from nas.networks.folding import fold_batch_norms
 from nas.networks.head import create_linear
 from nas.networks.network import Network
 
@@ -134,19 +134,8 @@ class PretrainedNetwork(Network):
     def extractor(self) -> nn.Module:
         """Images [N, C, H, W] to the trunk's features [N, D], in evaluation mode, with normalisation in the weights."""
         trunk = copy.deepcopy(self.trunk).eval().requires_grad_(False)
-        _fold(trunk)
+        fold_batch_norms(trunk)
         return nn.Sequential(self.input, trunk).to(memory_format=torch.channels_last)
-
-
-def _fold(module: nn.Module) -> None:
-    """Multiply each batch normalisation that directly follows a convolution into it."""
-    previous: tuple[str, nn.Module] | None = None
-    for name, child in list(module.named_children()):
-        if previous is not None and isinstance(child, nn.BatchNorm2d) and isinstance(previous[1], nn.Conv2d):
-            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
-            setattr(module, name, nn.Identity())
-        _fold(child)
-        previous = (name, child)
 
 
 def _exceeds(images_NCHW: Tensor, side: int) -> bool:

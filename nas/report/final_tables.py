@@ -33,7 +33,7 @@ def standings_table(results: FinalResults) -> Table:
 
 
 def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
-    score = f"{spread_text(one.macro_f1)}\n{interval_text(one.macro_f1)}"
+    score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
     return one.name, one.family, f"{one.params:,}", smaller, str(len(one.records)), score
 
 
@@ -44,7 +44,7 @@ def averages_table(results: FinalResults) -> Table:
     for one in results.standings:
         table.add_column(one.name, justify="right")
     for metric in METRIC_NAMES:
-        table.add_row(metric, *(spread_text(one.metrics[metric]) for one in results.standings))
+        table.add_row(metric, *(str(one.metrics[metric]) for one in results.standings))
     return table
 
 
@@ -57,7 +57,7 @@ def classes_table(results: FinalResults) -> Table:
         table.add_column(one.name, justify="right")
     support = [scores.support for scores in results.standings[0].records[0].per_class] if results.standings else []
     for index in sorted(range(len(support)), key=support.__getitem__):
-        spreads = (spread_text(one.class_f1[index]) for one in results.standings)
+        spreads = (str(one.class_f1[index]) for one in results.standings)
         table.add_row(escape(results.classes[index]), f"{support[index]:,}", *spreads)
     return table
 
@@ -65,11 +65,6 @@ def classes_table(results: FinalResults) -> Table:
 def title_of(one: Standing) -> str:
     """A finalist by its name and family."""
     return f"{one.name} ({one.family})"
-
-
-def spread_text(spread: Spread) -> str:
-    """Mean ± sd."""
-    return f"{spread.mean:.3f}" + ("" if spread.sd is None else f" ± {spread.sd:.3f}")
 
 
 def interval_text(spread: Spread) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nas.finals.results import FinalResults
 from nas.outcome import ClassScores
 from nas.report.contents import Contents
-from nas.report.final_tables import difference_text, interval_text, spread_text, title_of
+from nas.report.final_tables import difference_text, interval_text, title_of
 from nas.report.plain_table import PlainTable
 from nas.search.explanation import Explanation
 from nas.search.records import TrialRecord
@@ -173,8 +173,8 @@ def finals_table(finals: FinalResults) -> PlainTable:
     """Every finalist and the baseline on the test images."""
     rows = tuple(
         (
-            title_of(one), f"{one.params:,}", str(len(one.records)), spread_text(one.macro_f1),
-            interval_text(one.macro_f1) or _NOTHING, spread_text(one.metrics["accuracy"]),
+            title_of(one), f"{one.params:,}", str(len(one.records)), str(one.macro_f1),
+            interval_text(one.macro_f1) or _NOTHING, str(one.metrics["accuracy"]),
             difference_text(one.difference) or _NOTHING, one.ruling or _NOTHING,
         )
         for one in finals.standings
@@ -190,7 +190,7 @@ def final_class_table(contents: Contents, finals: FinalResults) -> PlainTable:
     rows = tuple(
         (
             contents.facts.classes[place], f"{contents.facts.train_counts[place]:,}",
-            *(spread_text(one.class_f1[place]) for one in finals.standings),
+            *(str(one.class_f1[place]) for one in finals.standings),
         )
         for place in contents.rarest_first
     )  # fmt: skip

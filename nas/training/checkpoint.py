@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import safetensors.torch
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 
 from nas.errors import NasError
 from nas.training.state import State
+from nas.whole_file import whole_file
 
 _MAGIC = b"nas checkpoint 1\n"
 _DIGEST_BYTES = 32
@@ -33,16 +33,10 @@ def write_checkpoint(path: Path, state: State) -> None:
     values = json.dumps(state.values).encode()
     tensors = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in state.tensors.items()})
     body = b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in (values, tensors))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".checkpoint-", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(_MAGIC + hashlib.sha256(body).digest() + body)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(_MAGIC + hashlib.sha256(body).digest() + body)
+        file.flush()
+        os.fsync(file.fileno())
     _sync_folder(path.parent)
 
 

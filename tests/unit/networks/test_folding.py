@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from nas.export.folding import fold_batch_norms
 from nas.genome import Architecture, ReferenceArchitecture
+from nas.networks.folding import fold_batch_norms
 from tests.strategies import architectures
 from tests.unit.export.examples import lively_network
 from tests.unit.networks.examples import FAMILIES, architecture

@@ -1,7 +1,8 @@
 """Batch normalisation folded into the convolution before it: two layers as one, with the same results.
 
 In evaluation, batch normalisation scales and shifts each channel by constants, which the convolution's weights and
-bias take over. It is done here, once for all formats, and in float64: each runtime would do it in its own way.
+bias take over. It is done here, in float64, for exported files, since each runtime would do it in its own way, and for
+a trunk that is only looked through.
 """
 
 from __future__ import annotations
