@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nas.data.images import ImageData, Progress, Split
+from nas.data.images import ImageData, Progress, Split, joined
 from nas.data.loading import load_source
 from nas.data.splits import long_tail_counts, split_images, thin
 from nas.study_spec import DataSpec
@@ -32,7 +32,7 @@ class FinalImages:
 def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = None) -> FinalImages:
     """Load and split a data set for finals; arguments and errors as in `nas.data.loading.load_data`."""
     data, test = split_images(load_source(spec, folder, progress), spec)
-    return FinalImages(data, _joined(data.train, _with_the_same_tail(data, spec)), test)
+    return FinalImages(data, joined(data.train, _with_the_same_tail(data, spec)), test)
 
 
 def _with_the_same_tail(data: ImageData, spec: DataSpec) -> Split:
@@ -43,7 +43,3 @@ def _with_the_same_tail(data: ImageData, spec: DataSpec) -> Split:
     generator = np.random.default_rng(spec.seed % 2**64)
     chosen = thin(data.validation.labels.numpy(), long_tail_counts(counts, spec.long_tail), generator)
     return data.validation.select(torch.from_numpy(chosen))
-
-
-def _joined(one: Split, other: Split) -> Split:
-    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]))

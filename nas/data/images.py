@@ -52,6 +52,11 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
+def joined(one: Split, other: Split) -> Split:
+    """The images of both, in a row."""
+    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]))
+
+
 @dataclass(frozen=True, eq=False)
 class SourceImages:
     """What a source holds, before it is split.
