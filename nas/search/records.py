@@ -93,7 +93,8 @@ def objectives_of(completed: Completed, cost: Cost) -> Objectives:
 
 def stored_objectives(trial: FrozenTrial) -> Objectives:
     """Of a trial that completed; where optuna was told macro-F1 alone, the size is that which was noted before."""
-    return Objectives(trial.values[0], math.log10(trial.user_attrs["params"]))
+    macro_f1, *sizes = trial.values
+    return Objectives(macro_f1, sizes[0] if sizes else math.log10(trial.user_attrs["params"]))
 
 
 def read_record(trial: FrozenTrial) -> TrialRecord:
