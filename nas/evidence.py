@@ -105,6 +105,7 @@ class Evidence:
         labels: Classes of the images, [N].
         num_validation: How many there are.
         baseline: None where it has no weights.
+        settings: Of a grid, one network of each setting by the setting's name; those that kept weights.
     """
 
     classes: tuple[str, ...]
@@ -115,6 +116,7 @@ class Evidence:
     baseline: NetworkEvidence | None
     activations: tuple[Activation, ...]
     embedding: Embedding
+    settings: tuple[tuple[str, NetworkEvidence], ...] = ()
 
     def confusion(self, network: NetworkEvidence) -> Integers:
         """Counts [K, K]: rows are true classes, columns predicted ones."""

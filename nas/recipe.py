@@ -149,16 +149,17 @@ class Imbalance(Choice):
 
 
 class Orthogonality(Choice):
-    """A penalty on convolutions that are not orthogonal.
+    """A penalty on convolutions, or on linear layers, that are not orthogonal.
 
     Attributes:
-        orthogonality_weight: Of the sum over all convolutions, added to the loss.
+        orthogonality_weight: Of the sum over all of them, added to the loss.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
         "none": {},
         "convolution": {"orthogonality_weight": 0.01},
         "kernel": {"orthogonality_weight": 0.01},
+        "linear": {"orthogonality_weight": 0.01},
     }
 
     name: str = "none"
