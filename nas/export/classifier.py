@@ -50,7 +50,8 @@ def rebuild(weights: Weights) -> PixelClassifier:
         ModelFileError: The weights do not fit the network.
     """
     facts = weights.blueprint.facts
-    network = build_network(weights.blueprint.genome.architecture, facts.channels, len(facts.classes))
+    size = (facts.height, facts.width)
+    network = build_network(weights.blueprint.genome.architecture, facts.channels, len(facts.classes), size)
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:

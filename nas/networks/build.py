@@ -8,7 +8,9 @@ from typing_extensions import assert_never
 from nas.genome import (
     Architecture,
     DenseNetArchitecture,
+    MlpArchitecture,
     MobileNetArchitecture,
+    PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -17,9 +19,11 @@ from nas.genome import (
 )
 from nas.networks.densenet import densenet_stages
 from nas.networks.head import create_head, create_linear
+from nas.networks.mlp import MlpNetwork
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.noise import add_noise_layers
+from nas.networks.plain import plain_network
 from nas.networks.pretrained import PretrainedNetwork
 from nas.networks.reference import ReferenceResNet18
 from nas.networks.resnet import resnet_stages
@@ -27,7 +31,9 @@ from nas.networks.stem import create_stem
 from nas.networks.vgg import vgg_stages
 
 
-def build_network(architecture: Architecture, channels: int, num_classes: int) -> Network:
+def build_network(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None
+) -> Network:
     """A freshly initialised network, from the global random state, on the default device.
 
     One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
@@ -36,17 +42,28 @@ def build_network(architecture: Architecture, channels: int, num_classes: int) -
         architecture: What to build.
         channels: Of the images, 1 or 3.
         num_classes: Number of logits.
+        size: Rows and columns of the images, for the families that flatten their maps; to others any size will do.
 
     Returns:
-        Normalised float32 images [N, channels, H, W] to logits [N, num_classes]; any image size will do.
+        Normalised float32 images [N, channels, H, W] to logits [N, num_classes].
+
+    Raises:
+        ArchitectureError: The images are too small for the network.
+        ValueError: The family needs to know their size, and is not told.
     """
+    if isinstance(architecture, PlainArchitecture | MlpArchitecture):
+        if size is None:
+            raise ValueError(f"a network of family {architecture.family!r} is built for images of one size; say which")
+        if isinstance(architecture, PlainArchitecture):
+            return plain_network(architecture, channels, num_classes, size)
+        return MlpNetwork(architecture, channels, num_classes, size)
     if isinstance(architecture, ReferenceArchitecture):
         return ReferenceResNet18(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):
         return PretrainedNetwork(architecture, channels, num_classes)
     stem = create_stem(architecture, channels)
     stages, stages_width = _create_stages(architecture)
-    head, head_width = create_head(architecture, stages_width)
+    head, head_width = create_head(architecture, stages_width, nn.AdaptiveAvgPool2d(1))
     network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
     add_noise_layers(network, architecture.noise_std)
     return network

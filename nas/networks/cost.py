@@ -11,9 +11,11 @@ from nas.networks.build import build_network
 from nas.outcome import Cost
 
 
-def count_params(architecture: Architecture, channels: int, num_classes: int) -> int:
-    """Parameters, counted on the meta device; buffers are not counted."""
-    return _params_of(_build_on_meta(architecture, channels, num_classes))
+def count_params(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None
+) -> int:
+    """Parameters, counted on the meta device; buffers are not counted. Raises as `build_network` does."""
+    return _params_of(_build_on_meta(architecture, channels, num_classes, size))
 
 
 def measure_cost(architecture: Architecture, channels: int, num_classes: int, height: int, width: int) -> Cost:
@@ -25,16 +27,21 @@ def measure_cost(architecture: Architecture, channels: int, num_classes: int, he
         num_classes: Number of logits.
         height: Of the images, in pixels.
         width: Of the images, in pixels.
+
+    Raises:
+        ArchitectureError: The images are too small for the network.
     """
-    network = _build_on_meta(architecture, channels, num_classes)
+    network = _build_on_meta(architecture, channels, num_classes, (height, width))
     image = torch.zeros(1, channels, height, width, device="cpu")
     params, trained = _params_of(network), _params_of(network, only_trained=True)
     return Cost(params, _count_flops(network, image), trained if trained < params else None)
 
 
-def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) -> nn.Module:
+def _build_on_meta(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None
+) -> nn.Module:
     with torch.device("meta"):
-        return build_network(architecture, channels, num_classes).eval()
+        return build_network(architecture, channels, num_classes, size).eval()
 
 
 def _params_of(network: nn.Module, *, only_trained: bool = False) -> int:

@@ -61,7 +61,7 @@ def preview_space(space: Space, facts: DataFacts, max_params: int | None, num_sa
     """Describe a search space for a data set; trains nothing."""
 
     def params_of(genome: Genome) -> int:
-        return count_params(genome.architecture, facts.channels, len(facts.classes))
+        return count_params(genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width))
 
     def sample(genome: Genome) -> Sample:
         cost = measure_cost(genome.architecture, facts.channels, len(facts.classes), facts.height, facts.width)

@@ -21,7 +21,7 @@ from nas.data.folds import split_fold
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained import find_weights, load_trunk
-from nas.errors import DataError, NasError
+from nas.errors import ArchitectureError, DataError, NasError
 from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
@@ -174,6 +174,8 @@ class Trainer:
         facts, _, _ = self._opened()
         try:
             return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+        except ArchitectureError as error:
+            return Failed("crashed", str(error))
         except Exception as error:
             # As in training: a network too large for this machine's memory must not end the worker, and then the next.
             return Failed("crashed", _in_one_line(error))
@@ -242,7 +244,9 @@ class Trainer:
         """A network, trained from a state or from the beginning."""
         facts, _, compute = self._opened()
         torch.manual_seed(request.seed)
-        network = build_network(request.genome.architecture, facts.channels, len(facts.classes)).to(compute.device)
+        network = build_network(
+            request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width)
+        ).to(compute.device)
         if isinstance(network, PretrainedNetwork):
             if request.pretrained is None:
                 raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")

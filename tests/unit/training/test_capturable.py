@@ -19,7 +19,15 @@ from nas.augmentation_policy import KINDS
 from nas.data.images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling import Draws
-from nas.genome import Architecture, DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
+from nas.genome import (
+    Architecture,
+    DenseNetArchitecture,
+    MlpArchitecture,
+    MobileNetArchitecture,
+    PlainArchitecture,
+    ResNetArchitecture,
+    VggArchitecture,
+)
 from nas.networks.build import build_network
 from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import step as step_module
@@ -60,6 +68,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     ResNetArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8)),
     DenseNetArchitecture(stem_width=4, depths=(2, 2), growth_rate=4),
     MobileNetArchitecture(stem_width=4, depths=(1, 2), widths=(4, 8), expansion=2),
+    PlainArchitecture(widths=(4, 8), padded=True, dropout_first=0.1, noise_std=0.01),
 )
 
 
@@ -98,7 +107,7 @@ def _steps(
     recipe: Recipe, architecture: Architecture = VGG, share_done: float = 0.0, micro_batches: int = 1
 ) -> list[list[tuple[Any, ...]]]:
     """Operations of several steps, the schedule going on between them."""
-    network = build_network(architecture, 3, 10).to(META).to(memory_format=torch.channels_last)
+    network = build_network(architecture, 3, 10, (8, 8)).to(META).to(memory_format=torch.channels_last)
     network.train()
     split = Split(
         torch.zeros(50, 3, 8, 8, dtype=torch.uint8, device=META), torch.zeros(50, dtype=torch.int64, device=META)
@@ -135,6 +144,10 @@ def test_every_option_of_a_recipe(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("orthogonality", ["none", "convolution"])
 def test_every_family(architecture: Architecture, orthogonality: str) -> None:
     _assert_one_graph(_steps(Recipe(orthogonality=Orthogonality(name=orthogonality), ema_decay=0.9), architecture))
+
+
+def test_an_mlp() -> None:
+    _assert_one_graph(_steps(Recipe(ema_decay=0.9), MlpArchitecture(widths=(8, 8), dropout=0.1)))
 
 
 def test_ldam_once_it_weighs_its_classes() -> None:
