@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nas.data.images import Split
 from nas.export.classifier import PixelClassifier
+from nas.networks.mlp import MlpNetwork
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.training.device import Compute
 
@@ -57,13 +58,15 @@ def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: C
 
 
 def first_filters(model: PixelClassifier) -> Tensor:
-    """Of the first convolution, float32 [M, C, A, B], on the CPU."""
-    return _convolutions(model)[0].weight.detach().float().cpu()
+    """Of the first convolution, float32 [M, C, A, B], on the CPU; of an MLP the first layer's weights, [M, C, H, W]."""
+    network = _network_of(model)
+    weights = network.first_weights() if isinstance(network, MlpNetwork) else _convolutions(model)[0].weight.detach()
+    return weights.float().cpu()
 
 
 @torch.inference_mode()
-def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
-    """Maps of an early and of a late layer, [N, L, H, W] each, float32 on the CPU.
+def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
+    """Maps of an early and of a late layer, [N, L, H, W] each, float32 on the CPU; None where no layer has maps.
 
     These are the stem's and the last stage's output, or the first and the last convolution's where a network has no
     such parts. Of each layer the eight maps that vary most are taken, in the order of the network.
@@ -72,9 +75,10 @@ def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tu
     layers: tuple[nn.Module, nn.Module]
     if isinstance(network, ConvolutionalNetwork):
         layers = network.stem, network.stages
-    else:
-        convolutions = _convolutions(model)
+    elif convolutions := _convolutions(model):
         layers = convolutions[0], convolutions[-1]
+    else:
+        return None
     outputs: dict[int, Tensor] = {}
 
     def keep(place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

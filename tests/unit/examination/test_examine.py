@@ -19,8 +19,16 @@ from nas.evidence import Evidence
 from nas.examination import examine as examination
 from nas.examination.examine import examine, load_validation
 from nas.facts import DataFacts
-from nas.genome import DenseNetArchitecture, Genome, ReferenceArchitecture
+from nas.genome import (
+    Architecture,
+    DenseNetArchitecture,
+    Genome,
+    MlpArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+)
 from nas.networks.build import build_network
+from nas.networks.network import Network
 from nas.recipe import Recipe
 from nas.study_spec import DataSpec
 from nas.training.evaluation import evaluate
@@ -94,18 +102,44 @@ def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None
 
 @pytest.mark.parametrize(
     "architecture",
-    [DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)), ReferenceArchitecture()],
+    [
+        DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)),
+        PlainArchitecture(widths=(4, 8), padded=True),
+        ReferenceArchitecture(),
+    ],
 )
-def test_other_families_are_looked_into_as_well(architecture: object, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = build_network(architecture, 1, 10)  # type: ignore[arg-type]
-    path = tmp_path / "b.safetensors"
-    genome = Genome(architecture=architecture)  # type: ignore[arg-type]
-    save_weights(path, network, Blueprint(genome, own_facts(), {}), TASK.validation.images[:4])
-    found = examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
+def test_other_families_are_looked_into_as_well(architecture: Architecture, tmp_path: Path) -> None:
+    found = _looked_into(_untrained(architecture), architecture, tmp_path)
     assert found.baseline is None
     assert found.activations[0].early.shape[1:] == (8, 8)
     assert found.finalist.filters.shape[1] == 1
+
+
+def test_an_mlp_shows_what_its_units_weigh_the_image_with_and_no_maps(tmp_path: Path) -> None:
+    architecture = MlpArchitecture(widths=(6, 4))
+    network = _untrained(architecture)
+    found = _looked_into(network, architecture, tmp_path)
+    first = next(module for module in network.modules() if isinstance(module, torch.nn.Linear))
+    assert found.finalist.filters.shape == (6, 1, 8, 8)
+    # The image on which a unit's answer is largest is its own picture.
+    with torch.inference_mode():
+        answers = first(torch.from_numpy(found.finalist.filters).flatten(1))
+    assert answers.argmax(0).tolist() == list(range(6))
+    assert found.activations == ()
+    assert found.finalist.layer_defects == ()
+    assert found.finalist.mean_defect is None
+
+
+def _untrained(architecture: Architecture) -> Network:
+    torch.manual_seed(0)
+    return build_network(architecture, 1, 10, (8, 8))
+
+
+def _looked_into(network: Network, architecture: Architecture, folder: Path) -> Evidence:
+    path = folder / "b.safetensors"
+    blueprint = Blueprint(Genome(architecture=architecture), own_facts(), {})
+    save_weights(path, network, blueprint, TASK.validation.images[:4])
+    return examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,12 @@ FACTS = DataFacts(
 ORIGIN = Origin("digits", 7, fitted=False)
 
 
-def lively_network(architecture: Architecture, channels: int = 1, num_classes: int = 10) -> Network:
+def lively_network(
+    architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None
+) -> Network:
     """With statistics of batch normalisation, weights and biases that are none of their initial zeros and ones."""
     torch.manual_seed(0)
-    network = build_network(architecture, channels, num_classes)
+    network = build_network(architecture, channels, num_classes, size)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if name.endswith("running_var"):
@@ -43,7 +45,7 @@ def lively_weights(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8, num_images: int = 5
 ) -> Path:
     """A weights file of `lively_network` with random images."""
-    network = lively_network(architecture, channels, 3)
+    network = lively_network(architecture, channels, 3, (height, width))
     facts = DataFacts(
         "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
     )
