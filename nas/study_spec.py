@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from nas.augmentation_policy import flips
 from nas.baseline_spec import BaselineSpec
-from nas.domains import Domain, Range
 from nas.final_runs import FinalsSpec
 from nas.genome import Genome, PretrainedArchitecture
 from nas.grid import GridPoint, GridSpec, Parameters
+from nas.pairs_spec import PairsSpec
 from nas.space import Space
 from nas.value import Value
 
@@ -42,6 +42,8 @@ class DataSpec(Value):
         max_validation_images: Likewise for validation.
         image_size: Side in pixels to which a folder's images are brought; default: their own, which must agree.
         channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 where every image is grey.
+        shrink: Each image is made smaller, to the mean of so many by so many pixels, rounded.
+        pairs: Each part's images are paired after all of this, and what is learned is a relation of the two.
     """
 
     source: Source
@@ -56,6 +58,8 @@ class DataSpec(Value):
     max_validation_images: PositiveInt | None = None
     image_size: Annotated[int, Field(ge=8, le=512)] | None = None
     channels: Literal[1, 3] | None = None
+    shrink: Annotated[int, Field(ge=2, le=64)] | None = None
+    pairs: PairsSpec | None = None
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> DataSpec:
@@ -238,7 +242,7 @@ class StudySpec(Value):
         """Of the networks that may be trained, each once."""
         if self.grid is None:
             return self.space.families
-        return tuple(dict.fromkeys(genome.architecture.family for genome in self.grid_genomes()))
+        return tuple(dict.fromkeys(genome.family for genome in self.grid_genomes()))
 
     def augmentations(self) -> frozenset[str]:
         """Every augmentation policy that may be used."""
@@ -267,7 +271,7 @@ class StudySpec(Value):
             ("early_stopping_patience", "stop any training"),
             ("plateau_patience", "lower any learning rate"),
         ):
-            longest = max(_numbers(recipe.domain(gene)[1]), default=0)
+            longest = recipe.domain(gene)[1].highest
             if gene in recipe.domains and longest >= epochs:
                 notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {does} in {epochs} epochs")
         grace = self.early_stopping.grace_epochs or 0
@@ -284,11 +288,6 @@ class StudySpec(Value):
             for key in sorted(mine.keys() | others.keys())
             if mine.get(key) != others.get(key)
         ]
-
-
-def _numbers(domain: Domain) -> tuple[float, ...]:
-    """The largest and other values of a gene that is a number."""
-    return (domain.high,) if isinstance(domain, Range) else tuple(float(value) for value in domain.values)
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from nas.genome import (
     DenseNetArchitecture,
     MlpArchitecture,
     MobileNetArchitecture,
+    PairArchitecture,
     PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
@@ -23,6 +24,7 @@ from nas.networks.mlp import MlpNetwork
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.noise import add_noise_layers
+from nas.networks.pair import PairNetwork
 from nas.networks.plain import plain_network
 from nas.networks.pretrained import PretrainedNetwork
 from nas.networks.reference import ReferenceResNet18
@@ -32,17 +34,19 @@ from nas.networks.vgg import vgg_stages
 
 
 def build_network(
-    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None
-) -> Network:
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> Network:  # fmt: skip
     """A freshly initialised network, from the global random state, on the default device.
 
     One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
 
     Args:
         architecture: What to build.
-        channels: Of the images, 1 or 3.
+        channels: Of the images, 1 or 3; of pairs twice as many.
         num_classes: Number of logits.
         size: Rows and columns of the images, for the families that flatten their maps; to others any size will do.
+        num_part_classes: Of pairs: number of classes of their images.
 
     Returns:
         Normalised float32 images [N, channels, H, W] to logits [N, num_classes].
@@ -51,6 +55,10 @@ def build_network(
         ArchitectureError: The images are too small for the network.
         ValueError: The family needs to know their size, and is not told.
     """
+    if isinstance(architecture, PairArchitecture):
+        channels = channels // 2 if architecture.shared else channels
+        branch = build_network(architecture.branch, channels, num_classes, size)
+        return PairNetwork(architecture, branch, num_classes, num_part_classes)
     if isinstance(architecture, PlainArchitecture | MlpArchitecture):
         if size is None:
             raise ValueError(f"a network of family {architecture.family!r} is built for images of one size; say which")

@@ -173,7 +173,10 @@ class Trainer:
     def _measure(self, request: Measure) -> Cost | Failed:
         facts, _, _ = self._opened()
         try:
-            return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+            return measure_cost(
+                request.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
+                num_part_classes=len(facts.part_classes),
+            )  # fmt: skip
         except ArchitectureError as error:
             return Failed("crashed", str(error))
         except Exception as error:
@@ -245,8 +248,9 @@ class Trainer:
         facts, _, compute = self._opened()
         torch.manual_seed(request.seed)
         network = build_network(
-            request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width)
-        ).to(compute.device)
+            request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
+            num_part_classes=len(facts.part_classes),
+        ).to(compute.device)  # fmt: skip
         if isinstance(network, PretrainedNetwork):
             if request.pretrained is None:
                 raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")
