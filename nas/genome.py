@@ -189,7 +189,7 @@ class PretrainedArchitecture(Value):
         head_widths: Width of each hidden layer between the trunk's features and the classifier.
     """
 
-    family: Literal["pretrained_resnet18"] = "pretrained_resnet18"
+    family: Literal["pretrained_resnet18", "pretrained_resnet50"] = "pretrained_resnet18"
     frozen: bool = False
     head_widths: tuple[Width, ...] = ()
 

@@ -133,7 +133,10 @@ def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
     grid["seeds"] = tuple(grid["seeds"][:2])
     if "folds" in grid:
         grid["folds"] = 2
-    tables["budget"] |= {"epochs": 1, "trials": StudySpec.model_validate(tables | {"budget": {"trials": _size(grid), "epochs": 1}}).grid.size}  # type: ignore[union-attr]
+    tables["budget"] |= {
+        "epochs": 1,
+        "trials": StudySpec.model_validate(tables | {"budget": {"trials": _size(grid), "epochs": 1}}).grid.size,
+    }  # type: ignore[union-attr]
     return StudySpec.model_validate(tables)
 
 
