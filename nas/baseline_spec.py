@@ -21,7 +21,9 @@ from nas.value import Value
 FINE_TUNING_RATE = 3e-4
 """The default peak learning rate of a pretrained network that is trained whole; a higher one undoes its weights."""
 
-_PRETRAINED_FAMILIES: Mapping[Literal["resnet18"], Literal["pretrained_resnet18"]] = {"resnet18": "pretrained_resnet18"}
+_PRETRAINED_FAMILIES: Mapping[
+    Literal["resnet18", "resnet50"], Literal["pretrained_resnet18", "pretrained_resnet50"]
+] = {"resnet18": "pretrained_resnet18", "resnet50": "pretrained_resnet50"}
 
 
 class BaselineSpec(Value):
@@ -29,6 +31,7 @@ class BaselineSpec(Value):
 
     Attributes:
         enabled: Whether it is trained at all; where not, a study's trials are compared with each other alone.
+        network: Its published name; a ResNet-50 only with `pretrained`.
         pretrained: Whether it begins with ImageNet weights, and sees the images at 224×224 pixels; else it begins
             afresh, with a stem for small images.
         frozen: Whether the pretrained trunk stays as it is and a new head alone is trained.
@@ -37,7 +40,7 @@ class BaselineSpec(Value):
     """
 
     enabled: bool = True
-    network: Literal["resnet18"] = "resnet18"
+    network: Literal["resnet18", "resnet50"] = "resnet18"
     pretrained: bool = False
     frozen: bool = False
     # Lists, as a study file has them; the table has gone through the validator below by then.
@@ -62,6 +65,8 @@ class BaselineSpec(Value):
             for key, is_set in (("frozen", self.frozen), ("head_widths", bool(self.head_widths)))
             if is_set and not self.pretrained
         ]
+        if self.network != "resnet18" and not self.pretrained:
+            faults.append(f"network {self.network!r}: only with pretrained = true; add that, or take 'resnet18'")
         faults += auxiliary_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
@@ -73,7 +78,7 @@ class BaselineSpec(Value):
     def architecture(self) -> ReferenceArchitecture | PretrainedArchitecture:
         """The network in a genome's terms."""
         if not self.pretrained:
-            return ReferenceArchitecture(family=self.network)
+            return ReferenceArchitecture()
         return PretrainedArchitecture(
             family=_PRETRAINED_FAMILIES[self.network], frozen=self.frozen, head_widths=self.head_widths
         )

@@ -189,7 +189,7 @@ class PretrainedArchitecture(Value):
         head_widths: Width of each hidden layer between the trunk's features and the classifier.
     """
 
-    family: Literal["pretrained_resnet18"] = "pretrained_resnet18"
+    family: Literal["pretrained_resnet18", "pretrained_resnet50"] = "pretrained_resnet18"
     frozen: bool = False
     head_widths: tuple[Width, ...] = ()
 
@@ -245,8 +245,8 @@ class Genome(Value):
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
         form = self.recipe.orthogonality.name
-        if isinstance(branch_of(self.architecture), MlpArchitecture) and form != "none":
-            faults.append(f"orthogonality {form!r} with an mlp: it has no convolution")
+        if isinstance(branch_of(self.architecture), MlpArchitecture) and form in ("convolution", "kernel"):
+            faults.append(f"orthogonality {form!r} with an mlp: it has no convolution; use 'linear'")
         if faults:
             raise ValueError("; ".join(faults))
         return self

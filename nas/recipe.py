@@ -224,7 +224,7 @@ class Recipe(Value):
         early_stopping_patience: Epochs without a higher validation macro-F1 before training ends with the best
             epoch's weights; 0 trains to the end and keeps the last weights.
         convergence_tolerance: Training ends where the mean training losses of two successive epochs differ by less; 0
-            trains to the end.
+            trains to the end, and is absent.
         posthoc_adjustment: Whether the classifier's bias is shifted by log class frequencies, by as much as
             validation likes best.
         auxiliary_weight: Of pairs: the share w of the loss that is the mean cross entropy of both images' own classes;
@@ -244,7 +244,7 @@ class Recipe(Value):
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
     ema_decay: Share = 0.0
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
-    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=lambda loss: loss == 0.0)] = 0.0
     posthoc_adjustment: bool = False
     auxiliary_weight: Annotated[Share, Field(exclude_if=lambda weight: weight == 0.0)] = 0.0
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
-from torchvision.models import resnet18
+from torchvision.models import resnet18, resnet50
 from typing_extensions import Self
 
 from nas.genome import PretrainedArchitecture
@@ -27,7 +27,10 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 _RELU_GAIN = 2.0**0.5
 
-_TRUNKS: Mapping[str, Callable[[], nn.Module]] = {"resnet18": lambda: resnet18(weights=None, norm_layer=BatchNorm)}
+_TRUNKS: Mapping[str, Callable[[], nn.Module]] = {
+    "resnet18": lambda: resnet18(weights=None, norm_layer=BatchNorm),
+    "resnet50": lambda: resnet50(weights=None, norm_layer=BatchNorm),
+}
 
 
 class ImageNetInput(nn.Module):

@@ -30,6 +30,9 @@ Link = Literal["none", "skip", "dense"]
 _WIDTH, _BARS, _TEXT = 560, 130, 178
 _BAR_HEIGHT, _GAP, _ROW_GAP, _LEAST = 12, 6, 20, 40
 
+# Features and residual blocks of published networks.
+_TRUNKS = {"resnet18": (512, 8), "resnet50": (2048, 16)}
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -115,11 +118,12 @@ def _mlp_layers(architecture: MlpArchitecture, facts: DataFacts) -> list[Layer]:
 
 
 def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -> list[Layer]:
+    features, blocks = _TRUNKS[architecture.network]
     trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
     return [
         _image(facts),
         Layer("resized", "3 × 224 × 224", 3, kind="data"),
-        Layer(f"{architecture.network} → 512", trunk, 512, blocks=8, link="skip"),
+        Layer(f"{architecture.network} → {features}", trunk, features, blocks, link="skip"),
         *_head(architecture.head_widths, "relu", facts),
     ]
 

@@ -154,7 +154,8 @@ def network_name(baseline: TrialRecord) -> str:
     architecture = baseline.genome.architecture if baseline.genome is not None else None
     if not isinstance(architecture, PretrainedArchitecture):
         return "ResNet-18"
-    return f"ResNet-18 {'with frozen' if architecture.frozen else 'fine-tuned from'} ImageNet weights"
+    name = architecture.network.replace("resnet", "ResNet-")
+    return f"{name} {'with frozen' if architecture.frozen else 'fine-tuned from'} ImageNet weights"
 
 
 def _ratio_in_words(times_smaller: float) -> str:

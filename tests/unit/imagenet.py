@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
+from torchvision.models import get_model
 
 
 def torchvisions_resnet18(seed: int = 0) -> nn.Module:
     """torchvision's network in evaluation mode; its normalisations have statistics and weights of their own."""
+    return torchvisions("resnet18", seed)
+
+
+def torchvisions(name: str, seed: int = 0) -> nn.Module:
+    """As `torchvisions_resnet18`, of any name."""
     torch.manual_seed(seed)
-    network: nn.Module = resnet18(weights=None).eval()
+    network: nn.Module = get_model(name).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None

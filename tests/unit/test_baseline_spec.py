@@ -38,6 +38,12 @@ def test_a_study_file_names_the_head_and_json_keeps_it() -> None:
     assert baseline.genome.from_json(baseline.genome.canonical_json) == baseline.genome
 
 
+def test_a_resnet50_begins_with_imagenet_weights() -> None:
+    baseline = BaselineSpec.model_validate({"network": "resnet50", "pretrained": True})
+    assert baseline.architecture == PretrainedArchitecture(family="pretrained_resnet50")
+    assert baseline.recipe.learning_rate == FINE_TUNING_RATE
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -46,6 +52,7 @@ def test_a_study_file_names_the_head_and_json_keeps_it() -> None:
         ({"pretrained": True, "frozen": True, "recipe": {"augmentation": "shift 2"}}, "'shift 2' with a frozen trunk"),
         ({"pretrained": True, "frozen": True, "recipe": {"orthogonality": "kernel"}}, "no convolution is trained"),
         ({"network": "resnet19"}, "network"),
+        ({"network": "resnet50"}, "network 'resnet50': only with pretrained = true"),
         ({"pretrained": True, "recipe": 3}, "recipe"),
     ],
 )

@@ -162,7 +162,7 @@ VGG_TABLE: dict[str, Any] = {"family": "vgg", "stem_width": 8, "depths": [1, 2],
         ({"architecture": {"family": "mlp", "widths": []}}, "widths"),
         (
             {"architecture": {"family": "mlp", "widths": [8]}, "recipe": {"orthogonality": {"name": "kernel"}}},
-            "orthogonality 'kernel' with an mlp: it has no convolution",
+            "orthogonality 'kernel' with an mlp: it has no convolution; use 'linear'",
         ),
         ({"architecture": {**VGG_TABLE, "expansion": 4}}, "expansion"),
         ({"architecture": {**VGG_TABLE, "family": "alexnet"}}, "architecture"),

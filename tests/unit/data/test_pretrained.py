@@ -13,7 +13,7 @@ from torchvision.models import resnet34
 
 from nas.data.pretrained import find_weights, load_trunk
 from nas.errors import DataError
-from tests.unit.imagenet import torchvisions_resnet18, trunk_state
+from tests.unit.imagenet import torchvisions, torchvisions_resnet18, trunk_state
 
 NAME = "resnet18-f37072fd.pth"
 STATE = torchvisions_resnet18().state_dict()
@@ -73,6 +73,18 @@ def test_torchvisions_file_is_downloaded(tmp_path: Path, hub: Path, monkeypatch:
     for _ in range(2):
         find_weights("resnet18", None, tmp_path)
     assert asked == [(f"https://download.pytorch.org/models/{NAME}", "f37072fd")]
+
+
+def test_of_a_resnet50_it_is_the_newer_file(tmp_path: Path, hub: Path) -> None:
+    state = torchvisions("resnet50").state_dict()
+    torch.save(state, hub / "resnet50-11ad3fa6.pth")
+    found = find_weights("resnet50", None, tmp_path)
+    assert Path(found.origin).name == "resnet50-11ad3fa6.pth"
+    kept = load_trunk(found.path(tmp_path))
+    assert kept.keys() == {name for name in state if not name.startswith("fc.")}
+    assert torch.equal(kept["layer4.2.conv3.weight"], state["layer4.2.conv3.weight"])
+    with pytest.raises(DataError, match="not the weights of torchvision's resnet18"):
+        find_weights("resnet18", hub / "resnet50-11ad3fa6.pth", tmp_path)
 
 
 def test_neither_there_nor_to_be_had(tmp_path: Path, hub: Path) -> None:

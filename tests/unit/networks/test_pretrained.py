@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights
+from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
 from nas.data.normalization import Normalization
 from nas.genome import PretrainedArchitecture
@@ -13,7 +13,7 @@ from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.networks.pretrained import MEAN, SIDE, STD, PretrainedNetwork
 from nas.outcome import Cost
-from tests.unit.imagenet import torchvisions_resnet18, trunk_state
+from tests.unit.imagenet import torchvisions, torchvisions_resnet18, trunk_state
 
 THEIRS = torchvisions_resnet18()
 
@@ -26,36 +26,47 @@ def _pixels(channels: int, side: int) -> Tensor:
     return (smooth + 20 * torch.randn_like(smooth)).clamp(0, 255).to(torch.uint8)
 
 
-def _begun(pixels_NCHW: Tensor, architecture: PretrainedArchitecture) -> tuple[PretrainedNetwork, Tensor]:
+def _begun(
+    pixels_NCHW: Tensor, architecture: PretrainedArchitecture, theirs: nn.Module = THEIRS
+) -> tuple[PretrainedNetwork, Tensor]:
     """A network with torchvision's weights, and the study's normalised images."""
     normalization = Normalization.of(pixels_NCHW)
     network = build_network(architecture, pixels_NCHW.shape[1], 5)
     assert isinstance(network, PretrainedNetwork)
-    network.begin(trunk_state(THEIRS), normalization.mean, normalization.std)
+    network.begin(trunk_state(theirs), normalization.mean, normalization.std)
     return network, normalization(pixels_NCHW)
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 32), (3, 300), (1, 224)])
 def test_the_features_are_torchvisions(channels: int, side: int) -> None:
-    pixels = _pixels(channels, side)
-    network, images = _begun(pixels, PretrainedArchitecture())
+    _check_features(THEIRS, PretrainedArchitecture(), _pixels(channels, side))
+
+
+def test_the_features_of_a_resnet50_are_torchvisions() -> None:
+    _check_features(torchvisions("resnet50"), PretrainedArchitecture(family="pretrained_resnet50"), _pixels(3, 64)[:1])
+
+
+def _check_features(theirs: nn.Module, architecture: PretrainedArchitecture, pixels: Tensor) -> None:
+    network, images = _begun(pixels, architecture, theirs)
     # With resize_size=224 torchvision's own transforms cut nothing off.
     transforms = ResNet18_Weights.IMAGENET1K_V1.transforms(resize_size=SIDE)
     seen: list[Tensor] = []
-    hook = THEIRS.get_submodule("avgpool").register_forward_hook(lambda *call: seen.append(call[2].flatten(1)))
+    hook = theirs.get_submodule("avgpool").register_forward_hook(lambda *call: seen.append(call[2].flatten(1)))
     with torch.no_grad():
-        THEIRS(transforms((pixels / 255).expand(-1, 3, -1, -1)))
+        theirs(transforms((pixels / 255).expand(-1, 3, -1, -1)))
         features = network.eval().features(images)
         extracted = network.extractor()(images)
     hook.remove()
     assert features.std() > 0.1
+    assert features.shape[1] == network.classifier.in_features == seen[0].shape[1]
     torch.testing.assert_close(features, seen[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(extracted, seen[0], rtol=1e-4, atol=1e-4)
 
 
 def test_its_constants_are_those_of_torchvisions_weights() -> None:
-    transforms = ResNet18_Weights.IMAGENET1K_V1.transforms()
-    assert (list(MEAN), list(STD), [SIDE]) == (transforms.mean, transforms.std, transforms.crop_size)
+    for weights in (ResNet18_Weights.DEFAULT, ResNet50_Weights.DEFAULT):
+        transforms = weights.transforms()
+        assert (list(MEAN), list(STD), [SIDE]) == (transforms.mean, transforms.std, transforms.crop_size)
 
 
 def test_a_frozen_trunk_does_not_change_and_the_head_learns() -> None:
@@ -101,6 +112,10 @@ def test_all_parameters_count_and_the_trained_ones_beside_them() -> None:
     assert frozen == Cost(11_181_642, whole.flops, 5_130)
     # torchvision counts 1.814 GFLOPs with the thousand classes; fvcore counts normalisation beside them.
     assert whole.flops == pytest.approx(1.814e9, rel=0.01)
+    larger = measure_cost(PretrainedArchitecture(family="pretrained_resnet50", frozen=True), 3, 10, 64, 64)
+    # Published: 25,557,032 with the classifier of a thousand classes, and 4.09 GFLOPs.
+    assert (larger.params, larger.trained_params) == (25_557_032 - 2049 * 1000 + 2049 * 10, 2049 * 10)
+    assert larger.flops == pytest.approx(4.09e9, rel=0.02)
     head = measure_cost(PretrainedArchitecture(frozen=True, head_widths=(230,)), 1, 62, 28, 28)
     assert head.trained_params == 512 * 230 + 230 + 230 * 62 + 62
     assert head.params_in_words == "11,308,824 parameters, 132,312 of them trained"

@@ -16,6 +16,7 @@ from nas.genome import (
     MlpArchitecture,
     MobileNetArchitecture,
     PlainArchitecture,
+    PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
 )
@@ -214,6 +215,7 @@ def test_what_is_flattened_is_counted() -> None:
         PlainArchitecture(widths=(8, 16), padded=True, head_widths=(64, 32)),
         MlpArchitecture(widths=(500, 500), dropout=0.5),
         ReferenceArchitecture(),
+        PretrainedArchitecture(family="pretrained_resnet50", head_widths=(64,)),
     ],
 )
 def test_a_diagram_has_a_bar_a_block_and_stays_inside_its_frame(architecture: object) -> None:

@@ -67,11 +67,15 @@ def test_verdicts_of_unfinished_studies(records: tuple[TrialRecord, ...], start:
 
 
 @pytest.mark.parametrize(
-    ("frozen", "name"),
-    [(True, "ResNet-18 with frozen ImageNet weights"), (False, "ResNet-18 fine-tuned from ImageNet weights")],
+    ("architecture", "name"),
+    [
+        (PretrainedArchitecture(frozen=True), "ResNet-18 with frozen ImageNet weights"),
+        (PretrainedArchitecture(), "ResNet-18 fine-tuned from ImageNet weights"),
+        (PretrainedArchitecture(family="pretrained_resnet50"), "ResNet-50 fine-tuned from ImageNet weights"),
+    ],
 )
-def test_the_verdict_says_how_the_baseline_came_by_its_weights(frozen: bool, name: str) -> None:
-    genome = Genome(architecture=PretrainedArchitecture(frozen=frozen))
+def test_the_verdict_says_how_the_baseline_came_by_its_weights(architecture: PretrainedArchitecture, name: str) -> None:
+    genome = Genome(architecture=architecture)
     reference = replace(baseline(0.9), genome=genome, trained_params=5_130)
     summary = _summary(SMALL, reference)
     assert summary.verdict.startswith(f"No network has reached {name} (11,000,000 parameters")
