@@ -8,6 +8,8 @@ from nas.recipe import Recipe
 from nas.report.figure_style import look_of
 from nas.report.genome_diagram import genome_diagram, layers_of
 from nas.report.study_tables import genome_table
+from nas.report.tables import facts_table
+from tests.unit.report.examples import rows_of
 from tests.unit.search.examples import record
 
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.2)
@@ -54,3 +56,11 @@ def test_the_table_of_a_genome_has_the_branchs_genes_and_the_pairs() -> None:
     assert rows["architecture", "siamese"] == "yes"
     assert rows["architecture", "comparison_widths"] == "none"
     assert rows["recipe", "auxiliary_weight"] == "0.3"
+
+
+def test_pairs_are_described_by_their_images_and_their_answers() -> None:
+    rows = dict(rows_of(facts_table(FACTS)))
+    assert rows["pairs"] == "of 1 x 14 x 14 pixels, 10 classes"
+    assert rows["answers"] == "first is not larger, first is larger"
+    assert rows["imbalance"].endswith("training pairs of an answer)")
+    assert "images" not in rows
