@@ -290,8 +290,10 @@ def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> li
             f"augmentation {recipe.augmentation!r} with a frozen trunk: its features are computed once, of the images "
             "as they are; use 'none', or train the trunk as well"
         )
-    if architecture.frozen and recipe.orthogonality.name != "none":
-        faults.append(f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained")
+    if architecture.frozen and recipe.orthogonality.name in ("convolution", "kernel"):
+        faults.append(
+            f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained; use 'linear'"
+        )
     return faults
 
 

@@ -95,7 +95,7 @@ def _contents(
     known = Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
     if not with_evidence:
         return known
-    evidence, remarks = _look_into(application, study, finalist, known.baseline)
+    evidence, remarks = _look_into(application, study, finalist, known)
     return replace(known, evidence=evidence, remarks=tuple(remarks))
 
 
@@ -123,9 +123,9 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
 
 
 def _look_into(
-    application: Application, study: SearchStudy, finalist: TrialRecord, baseline: TrialRecord | None
+    application: Application, study: SearchStudy, finalist: TrialRecord, known: Contents
 ) -> tuple[Evidence | None, list[str]]:
-    """What both networks do with validation images; and what could not be found out, a line each.
+    """What the networks do with validation images; and what could not be found out, a line each.
 
     Whatever is missing by now (images, weights), the database still knows a report's worth.
     """
@@ -135,6 +135,7 @@ def _look_into(
     def progress(what: str, done: int, total: int) -> None:
         application.show_progress(Progressed(what, done, total))
 
+    baseline = known.baseline
     remarks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
@@ -152,11 +153,25 @@ def _look_into(
             has_reference = False
             remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
         try:
-            flops = max(finalist.flops or 0, (baseline.flops or 0) if baseline and has_reference else 0)
-            evidence = examine(weights, reference if has_reference else None, validation, compute, flops, progress)
+            settings, samples = _setting_weights(study, known, Path(folder))
+            flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
+            evidence = examine(
+                weights, reference if has_reference else None, validation, compute, flops, settings, progress
+            )
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
     return evidence, remarks
+
+
+def _setting_weights(study: SearchStudy, known: Contents, folder: Path) -> tuple[dict[str, Path], list[TrialRecord]]:
+    """The weights file of one network of each of a grid's settings, by its name; and those trials."""
+    paths, samples = {}, []
+    for place, setting in enumerate(known.settings.settings if known.settings else ()):
+        if setting.sample is not None and setting.sample.weights is not None:
+            paths[setting.name] = folder / f"setting-{place}"
+            study.download_weights(setting.sample, paths[setting.name])
+            samples.append(setting.sample)
+    return paths, samples
 
 
 def _first_line(error: NasError) -> str:
