@@ -17,6 +17,9 @@ from nas.training.weights import Weights
 class PixelClassifier(nn.Module):
     """Normalisation and network: uint8 pixels [N, C, H, W] to float32 logits [N, K].
 
+    Pairs are taken as two images, [N, 2, C, H, W], which is how a file takes them, or as a split has them: with the
+    second image's channels behind the first's, [N, 2C, H, W].
+
     Args:
         memory_format: In which it computes. Channels-last is that of training, and fast in PyTorch: a DenseNet of
             13,000 weights takes a third of the time. Other runtimes have an order of their own, and would copy.
@@ -32,6 +35,8 @@ class PixelClassifier(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits of images whose pixels are 0–255."""
+        if images_NCHW.ndim == 5:
+            images_NCHW = images_NCHW.flatten(1, 2)
         inputs_NCHW: Tensor = self.normalization(images_NCHW)
         if self.memory_format != torch.contiguous_format:
             inputs_NCHW = inputs_NCHW.contiguous(memory_format=self.memory_format)

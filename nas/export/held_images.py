@@ -24,7 +24,7 @@ class HeldImages:
     """Images to calibrate on and to score on.
 
     Attributes:
-        calibration: uint8 [N, C, H, W].
+        calibration: uint8 [N, C, H, W], with C as a split has it.
         validation: None where the study's images are not at hand.
         source: What the calibration images are, for a sentence.
     """

@@ -86,7 +86,7 @@ def measure_loss(before: ModelFile, after: ModelFile, images: HeldImages) -> Int
 
 def _macro_f1(model: ModelFile, images: HeldImages) -> float:
     assert images.validation is not None
-    pixels_NCHW: Pixels = images.validation.images.numpy()
+    pixels_NCHW = model.as_input(images.validation.images.numpy())
     starts = range(0, len(pixels_NCHW), _BATCH)
     classes_N = np.concatenate([model.logits(pixels_NCHW[i : i + _BATCH]).argmax(1) for i in starts])
     return macro_f1(confusion_matrix(images.validation.labels, torch.from_numpy(classes_N), len(model.classes)))
