@@ -38,6 +38,8 @@ class DataFacts:
         num_test: Test images, which no search opens.
         mean: Of each channel over the training images, pixels in [0, 1].
         std: Likewise.
+        part_classes: Where each image is a pair: the names of the classes of its two parts, the first half of the
+            channels being the one's; `classes` are then what is asked of the two. Else empty.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataFacts:
     num_test: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    part_classes: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> DataFacts:
@@ -73,7 +76,16 @@ class DataFacts:
     @property
     def fingerprint(self) -> str:
         """The same for the same images, however often they are loaded."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+        values = asdict(self)
+        # Of data without pairs it is what it was before there were pairs, and so their checkpoints are of use.
+        if not self.is_pair:
+            del values["part_classes"]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether each image is two, with the channels of the one before those of the other."""
+        return bool(self.part_classes)
 
     @property
     def num_train(self) -> int:

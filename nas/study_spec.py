@@ -13,6 +13,7 @@ from nas.baseline_spec import BaselineSpec
 from nas.domains import Domain, Range
 from nas.errors import SpecificationError
 from nas.final_runs import FinalsSpec
+from nas.pairs_spec import PairsSpec
 from nas.space import Space
 from nas.toml_file import faults_of, read_toml
 from nas.value import Value
@@ -42,6 +43,8 @@ class DataSpec(Value):
         max_validation_images: Likewise for validation.
         image_size: Side in pixels to which a folder's images are brought; default: their own, which must agree.
         channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 where every image is grey.
+        shrink: Each image is made smaller, to the mean of so many by so many pixels, rounded.
+        pairs: Each part's images are paired after all of this, and what is learned is a relation of the two.
     """
 
     source: Source
@@ -56,6 +59,8 @@ class DataSpec(Value):
     max_validation_images: PositiveInt | None = None
     image_size: Annotated[int, Field(ge=8, le=512)] | None = None
     channels: Literal[1, 3] | None = None
+    shrink: Annotated[int, Field(ge=2, le=64)] | None = None
+    pairs: PairsSpec | None = None
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> DataSpec:

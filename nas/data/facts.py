@@ -24,6 +24,7 @@ def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
         num_test=data.num_test,
         mean=tuple(normalization.mean.flatten().tolist()),
         std=tuple(normalization.std.flatten().tolist()),
+        part_classes=data.part_classes,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from nas.data.images import ImageData, Progress, Split
 from nas.data.loading import load_source
+from nas.data.pairs import pair_data, pair_fewer
 from nas.data.splits import long_tail_counts, split_images, thin
 from nas.study_spec import DataSpec
 
@@ -32,18 +33,22 @@ class FinalImages:
 def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = None) -> FinalImages:
     """Load and split a data set for finals; arguments and errors as in `nas.data.loading.load_data`."""
     data, test = split_images(load_source(spec, folder, progress), spec)
-    return FinalImages(data, _joined(data.train, _with_the_same_tail(data, spec)), test)
+    searched, test = pair_data(data, test, spec)
+    # Thinned before it is paired, as the training images were.
+    rest = searched.validation
+    if spec.long_tail is not None:
+        rest = pair_fewer(_with_the_same_tail(data, spec.long_tail, spec), spec)
+    return FinalImages(searched, _joined(searched.train, rest), test)
 
 
-def _with_the_same_tail(data: ImageData, spec: DataSpec) -> Split:
-    """The validation images, thinned as the training images are where those have a long tail, which they would fill."""
-    if spec.long_tail is None:
-        return data.validation
+def _with_the_same_tail(data: ImageData, factor: float, spec: DataSpec) -> Split:
+    """The validation images, thinned as the training images are that have a long tail, which they would fill."""
     counts = np.asarray(data.validation.class_counts(data.num_classes), dtype=np.int64)
     generator = np.random.default_rng(spec.seed % 2**64)
-    chosen = thin(data.validation.labels.numpy(), long_tail_counts(counts, spec.long_tail), generator)
+    chosen = thin(data.validation.labels.numpy(), long_tail_counts(counts, factor), generator)
     return data.validation.select(torch.from_numpy(chosen))
 
 
 def _joined(one: Split, other: Split) -> Split:
-    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]))
+    parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
+    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)

@@ -22,6 +22,8 @@ class Split:
     Attributes:
         images: uint8 [N, C, H, W], pixels 0–255.
         labels: int64 [N], indices of classes.
+        parts: Where each image is a pair, its second half of the channels the second one: the classes of the two,
+            int64 [N, 2].
 
     Raises:
         ValueError: A tensor has another type or shape.
@@ -29,12 +31,20 @@ class Split:
 
     images: Tensor
     labels: Tensor
+    parts: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(f"images: uint8 [N, C, H, W], not {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"labels: int64 [{len(self.images)}], not {self.labels.dtype} {list(self.labels.shape)}")
+        if self.parts is not None and (
+            self.parts.dtype != torch.int64 or self.parts.shape != (len(self.images), 2) or self.images.shape[1] % 2
+        ):
+            raise ValueError(
+                f"parts: int64 [{len(self.images)}, 2] of an even number of channels, "
+                f"not {self.parts.dtype} {list(self.parts.shape)} of {self.images.shape[1]}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,11 +55,13 @@ class Split:
 
     def select(self, indices: Tensor) -> Split:
         """The images at these indices, copied: int64 [M] -> M images."""
-        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+        parts = None if self.parts is None else self.parts.index_select(0, indices)
+        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices), parts)
 
     def to(self, device: torch.device | str) -> Split:
         """The same images on a device; nothing is copied where they are there already."""
-        return Split(self.images.to(device), self.labels.to(device))
+        parts = None if self.parts is None else self.parts.to(device)
+        return Split(self.images.to(device), self.labels.to(device), parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +90,7 @@ class ImageData:
         name: Of the data set, as shown to the user.
         classes: Names; a label is an index into them.
         num_test: Images that were put aside for testing.
+        part_classes: Where each image is a pair: what the labels of its two parts are indices into.
     """
 
     name: str
@@ -85,6 +98,7 @@ class ImageData:
     train: Split
     validation: Split
     num_test: int
+    part_classes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -93,7 +107,7 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """Channels of each image: 1 (grey) or 3 (colour)."""
+        """Channels of each image: 1 (grey) or 3 (colour); of a pair twice as many."""
         return self.train.images.shape[1]
 
     @property

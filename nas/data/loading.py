@@ -10,6 +10,8 @@ from nas.data.decoding import Decoding
 from nas.data.image_folder import load_folder
 from nas.data.images import ImageData, Progress, SourceImages
 from nas.data.npz import load_npz
+from nas.data.pairs import pair_data
+from nas.data.shrinking import shrink_source
 from nas.data.splits import split_images
 from nas.data.standard_sets import load_digits, load_emnist, load_torchvision
 from nas.errors import DataError
@@ -26,16 +28,21 @@ def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) ->
     Raises:
         DataError: The data set is missing, damaged, or not fit for classification.
     """
-    data, _ = split_images(load_source(spec, folder, progress), spec)
+    data, _ = pair_data(*split_images(load_source(spec, folder, progress), spec), spec)
     return data
 
 
 def load_source(spec: DataSpec, folder: Path, progress: Progress | None = None) -> SourceImages:
-    """Load a data set as its source has it; raises as `load_data` does."""
+    """Load a data set whole, of images that are shrunk if the specification says so; raises as `load_data` does."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be created ({error.strerror}); set NAS_DATA to another folder") from error
+    source = _as_it_is(spec, folder, progress)
+    return source if spec.shrink is None else shrink_source(source, spec.shrink)
+
+
+def _as_it_is(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
     path = Path(spec.path or "").expanduser()
     match spec.source:
         case "digits":

@@ -24,11 +24,16 @@ Indices = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 
 
-class _Stream(IntEnum):
+class Stream(IntEnum):
+    """What is chosen at random."""
+
     TEST = 0
     VALIDATION = 1
     THIN_TRAIN = 2
     THIN_VALIDATION = 3
+    PAIR_TRAIN = 4
+    PAIR_VALIDATION = 5
+    PAIR_TEST = 6
 
 
 def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split]:
@@ -47,16 +52,16 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
     train, test = source.train, source.test
     if test is None:
         # Two images of each class stay: one to train and one for validation.
-        train, test = _hold_out_part(train, spec.test_fraction, _generator(spec, _Stream.TEST), min_kept=2)
-    train, validation = _hold_out_part(train, spec.validation_fraction, _generator(spec, _Stream.VALIDATION))
+        train, test = _hold_out_part(train, spec.test_fraction, generator_of(spec, Stream.TEST), min_kept=2)
+    train, validation = _hold_out_part(train, spec.validation_fraction, generator_of(spec, Stream.VALIDATION))
     data = ImageData(
         name=source.name,
         classes=source.classes,
-        train=_thin_part(train, _train_counts(train, spec, len(counts)), _generator(spec, _Stream.THIN_TRAIN)),
+        train=_thin_part(train, _train_counts(train, spec, len(counts)), generator_of(spec, Stream.THIN_TRAIN)),
         validation=_thin_part(
             validation,
             apportion(_class_counts(validation, len(counts)), spec.max_validation_images),
-            _generator(spec, _Stream.THIN_VALIDATION),
+            generator_of(spec, Stream.THIN_VALIDATION),
         ),
         num_test=len(test),
     )
@@ -215,6 +220,7 @@ def _thin_part(split: Split, wanted: Counts, generator: np.random.Generator) -> 
     return split.select(torch.from_numpy(thin(split.labels.numpy(), wanted, generator)))
 
 
-def _generator(spec: DataSpec, stream: _Stream) -> np.random.Generator:
+def generator_of(spec: DataSpec, stream: Stream) -> np.random.Generator:
+    """The random numbers of one choice."""
     # numpy takes no negative seeds; the remainder maps them to large ones.
     return np.random.default_rng([spec.seed % 2**64, stream.value])

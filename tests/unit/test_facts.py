@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 
@@ -14,6 +15,21 @@ def test_json_round_trip() -> None:
     back = DataFacts.from_json(json.dumps(asdict(FACTS)))
     assert back == FACTS
     assert hash(back) == hash(FACTS)
+
+
+def test_facts_from_before_there_were_pairs_are_read_and_are_of_the_same_data() -> None:
+    older = {key: value for key, value in asdict(FACTS).items() if key != "part_classes"}
+    back = DataFacts.from_json(json.dumps(older))
+    assert back == FACTS
+    assert not back.is_pair
+    assert FACTS.fingerprint == hashlib.sha256(json.dumps(older).encode()).hexdigest()[:16]
+
+
+def test_pairs_of_other_classes_are_other_data() -> None:
+    cats, dogs = (replace(FACTS, part_classes=classes) for classes in (("a", "b"), ("a", "c")))
+    assert cats.is_pair
+    assert len({cats.fingerprint, dogs.fingerprint, FACTS.fingerprint}) == 3
+    assert DataFacts.from_json(json.dumps(asdict(cats))) == cats
 
 
 def test_sums() -> None:
