@@ -22,9 +22,9 @@ def pair_paths(given: Iterable[Path], lines: Iterable[str]) -> list[Path]:
     for one in _named(given, lines):
         found = list(expand_paths([one], ()))
         if one.is_dir() and len(found) % 2:
+            images = "image" if len(found) == 1 else "images"
             raise DataError(
-                f"{one}: {len(found)} images in this folder and below; the network compares two at a time, and one is "
-                "left over"
+                f"{one}: holds {len(found)} {images}, and the network compares two at a time: one left over"
             )
         paths += found
     if len(paths) % 2:

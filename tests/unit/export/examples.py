@@ -50,3 +50,17 @@ def lively_weights(
     images = torch.randint(256, (num_images, channels, height, width), dtype=torch.uint8)
     save_weights(path, network, Blueprint(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
     return path
+
+
+def lively_pair_weights(
+    path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8
+) -> Path:
+    """A weights file of a network that says of two random images whether they are of one class."""
+    network = lively_network(architecture, 2 * channels, 2)
+    facts = DataFacts(
+        "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
+        (0.4,) * 2 * channels, ("cat", "dog", "emu"),
+    )  # fmt: skip
+    images = torch.randint(256, (5, 2 * channels, height, width), dtype=torch.uint8)
+    save_weights(path, network, Blueprint(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
+    return path
