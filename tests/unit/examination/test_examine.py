@@ -110,12 +110,19 @@ def test_other_families_are_looked_into_as_well(architecture: object, tmp_path: 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    monkeypatch.setattr(examination, "MAX_EMBEDDED", 8)
-    found = examine(weights, None, TASK.validation, CPU)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=8)
     assert (len(found.labels), found.num_validation) == (20, 120)
     assert set(found.labels) == set(TASK.validation.labels.tolist())
     assert len(found.embedding.images) == len(found.embedding.points) == 8
-    assert np.array_equal(examine(weights, None, TASK.validation, CPU).labels, found.labels)
+    assert np.array_equal(examine(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
+
+
+def test_more_images_are_looked_at_where_the_embedding_is_to_have_more(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=30)
+    assert len(found.labels) == len(found.embedding.images) == 30
 
 
 def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
