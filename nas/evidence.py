@@ -37,12 +37,17 @@ class Discrimination:
         roc_macro: The mean of the curves of the classes that have images, each class against the rest.
         precision_recall_micro: As `roc_micro`, precision over recall.
         precision_recall_macro: As `roc_macro`.
+        roc_by_class: Where there are but two classes, each one's own curve; else none. There the averages say little:
+            one class's curve is the other's, mirrored.
+        precision_recall_by_class: Likewise; these two differ.
     """
 
     roc_micro: Curve
     roc_macro: Curve
     precision_recall_micro: Curve
     precision_recall_macro: Curve
+    roc_by_class: tuple[Curve, ...] = ()
+    precision_recall_by_class: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,8 +47,8 @@ class Seeing:
             "confusion": drawn("confused", confusion),
             "pairs": [self._pair(pair) for pair in most_confused(evidence, evidence.finalist)],
             "has_baseline": evidence.baseline is not None,
-            "roc": drawn("roc", roc_figure(self._networks)),
-            "precision_recall": drawn("precision-recall", precision_recall_figure(self._networks)),
+            "roc": drawn("roc", roc_figure(self._networks, evidence.classes)),
+            "precision_recall": drawn("precision-recall", precision_recall_figure(self._networks, evidence.classes)),
             "sheets": [_sheet(seen) for seen in self._networks],
             "similarities": [
                 drawn(f"similarity-{place}", similarity_figure(seen), 380) for place, seen in enumerate(self._networks)

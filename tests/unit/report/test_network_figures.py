@@ -82,12 +82,25 @@ def test_the_most_confused_pairs_are_counted_and_their_surest_images_first() -> 
 
 def test_curves_carry_their_areas() -> None:
     for figure, micro in (
-        (roc_figure([SEEN]), EVIDENCE.finalist.discrimination.roc_micro),
-        (precision_recall_figure([SEEN]), EVIDENCE.finalist.discrimination.precision_recall_micro),
+        (roc_figure([SEEN], EVIDENCE.classes), EVIDENCE.finalist.discrimination.roc_micro),
+        (precision_recall_figure([SEEN], EVIDENCE.classes), EVIDENCE.finalist.discrimination.precision_recall_micro),
     ):
         first = figure.data[0]
         assert plain(first.name) == f"trial 1 (vgg), micro ({micro.area:.3f})"
         assert list(first.y) == pytest.approx(micro.y.tolist(), abs=1e-4)
+
+
+def test_of_two_classes_each_has_its_own_precision_and_one_curve_tells_them_apart() -> None:
+    evidence = evidence_of(facts_of(2))
+    seen = replace(SEEN, evidence=evidence.finalist)
+    found = evidence.finalist.discrimination
+    (curve, _) = roc_figure([seen], evidence.classes).data
+    assert plain(curve.name) == f"trial 1 (vgg) ({found.roc_by_class[1].area:.3f})"
+    second, first = precision_recall_figure([seen], evidence.classes).data
+    assert plain(second.name).startswith("trial 1 (vgg), class 1 (")
+    assert list(second.y) == pytest.approx(found.precision_recall_by_class[1].y.tolist(), abs=1e-4)
+    assert list(first.y) == pytest.approx(found.precision_recall_by_class[0].y.tolist(), abs=1e-4)
+    assert (second.line.dash, first.line.dash) == ("solid", "dash")
 
 
 def test_orthogonal_filters_have_cosine_zero_and_a_zero_filter_has_no_direction() -> None:
