@@ -15,6 +15,8 @@ from pydantic import Field, TypeAdapter, model_validator
 from nas.recipe import Recipe
 from nas.value import Value
 
+SIAMESE = "siamese"
+
 Depth = Annotated[int, Field(ge=1, le=32)]
 Width = Annotated[int, Field(ge=4, le=1024)]
 KernelSize = Literal[1, 3, 5, 7]
@@ -127,8 +129,30 @@ class PretrainedArchitecture(Value):
 
 
 SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
+BranchArchitecture = SearchedArchitecture | ReferenceArchitecture
+
+
+class PairArchitecture(Value):
+    """A network that is shown two images at once and says how their classes are related.
+
+    Attributes:
+        branch: What makes features of the images.
+        shared: Whether the branch sees each image by itself, with the same weights, and the features of both stand side
+            by side (siamese; Bromley et al., 1993); or both at once, one's channels behind the other's.
+        comparison_widths: Width of each hidden layer between those features and the classifier of the relation.
+        auxiliary: Whether the features must also tell each image's own class, by classifiers that only training uses.
+    """
+
+    family: Literal["pair"] = "pair"
+    branch: Annotated[BranchArchitecture, Field(discriminator="family")]
+    shared: bool = True
+    comparison_widths: tuple[Width, ...] = ()
+    auxiliary: bool = False
+
+
 Architecture = Annotated[
-    SearchedArchitecture | ReferenceArchitecture | PretrainedArchitecture, Field(discriminator="family")
+    SearchedArchitecture | ReferenceArchitecture | PretrainedArchitecture | PairArchitecture,
+    Field(discriminator="family"),
 ]
 
 
@@ -140,11 +164,19 @@ class Genome(Value):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Genome:
+        faults = auxiliary_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
-            faults = frozen_conflicts(self.architecture, self.recipe)
-            if faults:
-                raise ValueError("; ".join(faults))
+            faults += frozen_conflicts(self.architecture, self.recipe)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
+
+    @property
+    def family(self) -> str:
+        """The architecture's family; of a pair the branch's, which is said to be siamese where it is shared."""
+        if not isinstance(self.architecture, PairArchitecture):
+            return self.architecture.family
+        return f"{SIAMESE} " * self.architecture.shared + self.architecture.branch.family
 
     @property
     def canonical_json(self) -> str:
@@ -177,6 +209,32 @@ def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> li
     if architecture.frozen and recipe.orthogonality.name != "none":
         faults.append(f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained")
     return faults
+
+
+def auxiliary_faults(architecture: Architecture, recipe: Recipe) -> list[str]:
+    """Where an auxiliary loss has no classifier, or a classifier no loss, one line each."""
+    has_classifiers = isinstance(architecture, PairArchitecture) and architecture.auxiliary
+    if recipe.auxiliary_weight > 0.0 and not has_classifiers:
+        return [
+            f"auxiliary_weight {recipe.auxiliary_weight:g} without classifiers of both images' classes; "
+            "only a pair architecture with auxiliary = true has them"
+        ]
+    if has_classifiers and recipe.auxiliary_weight == 0.0:
+        return ["auxiliary = true with auxiliary_weight 0: its classifiers are not trained; give them a weight"]
+    return []
+
+
+def pair_faults(architecture: Architecture, *, are_pairs: bool) -> list[str]:
+    """What an architecture needs of the data and they are not, one line each.
+
+    Args:
+        are_pairs: Whether each image is a pair.
+    """
+    if isinstance(architecture, PairArchitecture) and not are_pairs:
+        return ["a pair architecture takes pairs of images, and these are single ones; add [data.pairs]"]
+    if isinstance(architecture, PretrainedArchitecture) and are_pairs:
+        return [f"{architecture.family} takes one image, not a pair; remove it, or [data.pairs]"]
+    return []
 
 
 _GENOME: TypeAdapter[Genome] = TypeAdapter(Genome)

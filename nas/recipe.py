@@ -224,6 +224,8 @@ class Recipe(Value):
             epoch's weights; 0 trains to the end and keeps the last weights.
         posthoc_adjustment: Whether the classifier's bias is shifted by log class frequencies, by as much as
             validation likes best.
+        auxiliary_weight: Of pairs: the share w of the loss that is the mean cross entropy of both images' own classes;
+            the relation's loss has the rest, 1 - w. Absent at 0.
     """
 
     loss: Loss = Loss()
@@ -240,10 +242,13 @@ class Recipe(Value):
     ema_decay: Share = 0.0
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
     posthoc_adjustment: bool = False
+    auxiliary_weight: Annotated[Share, Field(exclude_if=lambda weight: weight == 0.0)] = 0.0
 
     @model_validator(mode="after")
     def _options_agree(self) -> Recipe:
         faults = conflicts(self.imbalance.name, self.loss.name, self.augmentation)
+        if self.auxiliary_weight > 0.0:
+            faults += auxiliary_conflicts(self.imbalance.name, self.augmentation)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -273,3 +278,10 @@ def conflicts(imbalance: str, loss: str, augmentation: str) -> list[str]:
             "class, the other blends those across classes, so that they are of no class"
         )
     return faults
+
+
+def auxiliary_conflicts(imbalance: str, augmentation: str) -> list[str]:
+    """Why an auxiliary loss cannot be combined with other options, one line each."""
+    blends = [f"imbalance {imbalance!r}"] * (imbalance in ("smote", "borderline_smote"))
+    blends += [f"augmentation {augmentation!r}"] * mixes_labels(augmentation)
+    return [f"auxiliary_weight with {blend}: what is blended of two pairs shows images of no class" for blend in blends]

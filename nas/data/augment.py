@@ -27,12 +27,14 @@ class Augmented:
         labels: int64 [N].
         other_labels: Of the images that these were mixed with, int64 [N]; None where nothing is mixed.
         weight: Each image's share in the mixture, the rest being the other's, float32 [N]; None likewise.
+        parts: Where each image is a pair, the classes of the two, int64 [N, 2]; None where something is mixed.
     """
 
     images: Tensor
     labels: Tensor
     other_labels: Tensor | None = None
     weight: Tensor | None = None
+    parts: Tensor | None = None
 
     def split(self, count: int) -> Iterator[tuple[Augmented, float]]:
         """So many parts, and each one's share of the images; fewer where a part would have less than two."""
@@ -40,8 +42,9 @@ class Augmented:
         parts = max(1, min(count, num_images // 2))
         for place in range(parts):
             part = slice(place * num_images // parts, (place + 1) * num_images // parts)
-            mixed = (None if tensor is None else tensor[part] for tensor in (self.other_labels, self.weight))
-            yield Augmented(self.images[part], self.labels[part], *mixed), (part.stop - part.start) / num_images
+            others = (self.other_labels, self.weight, self.parts)
+            of_part = (None if tensor is None else tensor[part] for tensor in others)
+            yield Augmented(self.images[part], self.labels[part], *of_part), (part.stop - part.start) / num_images
 
 
 class Augmentation:
@@ -51,15 +54,34 @@ class Augmentation:
         policy: As in `nas.augmentation_policy`.
         mean_pixel: What cutout leaves, [C], in pixels 0–255.
         generator: Of every draw; drawn on its own device, then moved.
+        of_pairs: Whether each image is a pair. Its two are then changed apart from each other, with draws of their own,
+            and mixed with those of another pair together.
     """
 
-    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator, *, of_pairs: bool = False) -> None:
         self._magnitudes = {operation.name: operation.magnitude for operation in parse_policy(policy)}
-        self._mean_pixel = mean_pixel
+        self._mean_pixel = mean_pixel.reshape(2, -1).mean(0) if of_pairs else mean_pixel
         self._generator = generator
+        self._of_pairs = of_pairs
 
-    def __call__(self, images_NCHW: Tensor, labels_N: Tensor) -> Augmented:
+    def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> Augmented:
         """Images uint8 [N, C, H, W] and their labels, changed; the images themselves where the policy is "none"."""
+        if self._of_pairs:
+            singles = images_NCHW.unflatten(1, (2, images_NCHW.shape[1] // 2)).flatten(0, 1)
+            images_NCHW = self._changed(singles).reshape(images_NCHW.shape)
+        else:
+            images_NCHW = self._changed(images_NCHW)
+        magnitudes, generator = self._magnitudes, self._generator
+        if "mixup" in magnitudes:
+            mixed = mixup(images_NCHW, magnitudes["mixup"], generator)
+        elif "cutmix" in magnitudes:
+            mixed = cutmix(images_NCHW, magnitudes["cutmix"], generator)
+        else:
+            return Augmented(images_NCHW, labels_N, parts=parts_N2)
+        return Augmented(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
+
+    def _changed(self, images_NCHW: Tensor) -> Tensor:
+        """Each image by itself."""
         magnitudes, generator = self._magnitudes, self._generator
         if "shift" in magnitudes:
             images_NCHW = random_shift(images_NCHW, int(magnitudes["shift"]), generator)
@@ -69,13 +91,7 @@ class Augmentation:
             images_NCHW = self._warped(images_NCHW)
         if "cutout" in magnitudes:
             images_NCHW = random_cutout(images_NCHW, magnitudes["cutout"], self._mean_pixel, generator)
-        if "mixup" in magnitudes:
-            mixed = mixup(images_NCHW, magnitudes["mixup"], generator)
-        elif "cutmix" in magnitudes:
-            mixed = cutmix(images_NCHW, magnitudes["cutmix"], generator)
-        else:
-            return Augmented(images_NCHW, labels_N)
-        return Augmented(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
+        return images_NCHW
 
     def _warped(self, images_NCHW: Tensor) -> Tensor:
         num_images, _, height, width = images_NCHW.shape

@@ -22,7 +22,10 @@ def in_order(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def gather(split: Split, draws: Draws) -> Split:
-    """The images that were drawn, on the split's device; where two were drawn, what lies between them."""
+    """The images that were drawn, on the split's device; where two were drawn, what lies between them.
+
+    What lies between two pairs shows parts of no class.
+    """
     chosen = split.select(draws.first)
     if draws.second is None or draws.gap is None:
         return chosen

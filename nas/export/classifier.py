@@ -55,7 +55,10 @@ def rebuild(weights: Weights) -> PixelClassifier:
         ModelFileError: The weights do not fit the network.
     """
     facts = weights.blueprint.facts
-    network = build_network(weights.blueprint.genome.architecture, facts.channels, len(facts.classes))
+    network = build_network(
+        weights.blueprint.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
+        num_part_classes=len(facts.part_classes),
+    )  # fmt: skip
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from nas.genome import (
     Architecture,
     DenseNetArchitecture,
     MobileNetArchitecture,
+    PairArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -20,6 +21,7 @@ from nas.networks.head import create_head, create_linear
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.noise import add_noise_layers
+from nas.networks.pair import PairNetwork
 from nas.networks.pretrained import PretrainedNetwork
 from nas.networks.reference import ReferenceResNet18
 from nas.networks.resnet import resnet_stages
@@ -27,19 +29,27 @@ from nas.networks.stem import create_stem
 from nas.networks.vgg import vgg_stages
 
 
-def build_network(architecture: Architecture, channels: int, num_classes: int) -> Network:
+def build_network(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> Network:  # fmt: skip
     """A freshly initialised network, from the global random state, on the default device.
 
     One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
 
     Args:
         architecture: What to build.
-        channels: Of the images, 1 or 3.
+        channels: Of the images, 1 or 3; of pairs twice as many.
         num_classes: Number of logits.
+        num_part_classes: Of pairs: number of classes of their images.
 
     Returns:
         Normalised float32 images [N, channels, H, W] to logits [N, num_classes]; any image size will do.
     """
+    if isinstance(architecture, PairArchitecture):
+        channels = channels // 2 if architecture.shared else channels
+        branch = build_network(architecture.branch, channels, num_classes, size)
+        return PairNetwork(architecture, branch, num_classes, num_part_classes)
     if isinstance(architecture, ReferenceArchitecture):
         return ReferenceResNet18(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):

@@ -11,12 +11,17 @@ from nas.networks.build import build_network
 from nas.outcome import Cost
 
 
-def count_params(architecture: Architecture, channels: int, num_classes: int) -> int:
-    """Parameters, counted on the meta device; buffers are not counted."""
-    return _params_of(_build_on_meta(architecture, channels, num_classes))
+def count_params(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> int:  # fmt: skip
+    """Parameters, counted on the meta device; buffers are not counted. Raises as `build_network` does."""
+    return _params_of(_build_on_meta(architecture, channels, num_classes, size, num_part_classes))
 
 
-def measure_cost(architecture: Architecture, channels: int, num_classes: int, height: int, width: int) -> Cost:
+def measure_cost(
+    architecture: Architecture, channels: int, num_classes: int, height: int, width: int, num_part_classes: int = 0
+) -> Cost:
     """Build on the meta device, which draws no random numbers and initialises nothing, and count.
 
     Args:
@@ -25,16 +30,19 @@ def measure_cost(architecture: Architecture, channels: int, num_classes: int, he
         num_classes: Number of logits.
         height: Of the images, in pixels.
         width: Of the images, in pixels.
+        num_part_classes: As for `build_network`.
     """
-    network = _build_on_meta(architecture, channels, num_classes)
+    network = _build_on_meta(architecture, channels, num_classes, (height, width), num_part_classes)
     image = torch.zeros(1, channels, height, width, device="cpu")
     params, trained = _params_of(network), _params_of(network, only_trained=True)
     return Cost(params, _count_flops(network, image), trained if trained < params else None)
 
 
-def _build_on_meta(architecture: Architecture, channels: int, num_classes: int) -> nn.Module:
+def _build_on_meta(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None, num_part_classes: int
+) -> nn.Module:
     with torch.device("meta"):
-        return build_network(architecture, channels, num_classes).eval()
+        return build_network(architecture, channels, num_classes, size, num_part_classes).eval()
 
 
 def _params_of(network: nn.Module, *, only_trained: bool = False) -> int:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nas.data.augment import Augmentation, Augmented
 from nas.data.batches import gather
 from nas.data.normalization import MAX_PIXEL
 from nas.data.sampling import Draws
+from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
 from nas.training.averaging import WeightAverage
 from nas.training.capture import CapturedStep
@@ -46,7 +48,8 @@ class Step:
         self._counts_K, self._micro_batches = task.counts_K, plan.micro_batches
         self.generator = torch.Generator(compute.device).manual_seed(plan.seed)
         mean_pixel_C = task.normalization.mean.flatten() * MAX_PIXEL
-        self._augmentation = Augmentation(recipe.augmentation, mean_pixel_C, self.generator)
+        of_pairs = task.train.parts is not None
+        self._augmentation = Augmentation(recipe.augmentation, mean_pixel_C, self.generator, of_pairs=of_pairs)
         self.optimizer = make_optimizer(recipe, network)
         self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0.0 else None
         self._captured: dict[int, CapturedStep] = {}
@@ -91,7 +94,7 @@ class Step:
 
     def _taken(self, draws: Draws) -> Tensor:
         batch = gather(self._train, draws)
-        shown = self._augmentation(batch.images, batch.labels)
+        shown = self._augmentation(batch.images, batch.labels, batch.parts)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batch.labels.device)
         for part, share in shown.split(self._micro_batches):
@@ -108,14 +111,23 @@ class Step:
     def _loss(self, shown: Augmented) -> Tensor:
         assert self._loss_function is not None, "an epoch is begun first"
         inputs_NCHW = self._normalization(shown.images).contiguous(memory_format=torch.channels_last)
+        part_logits_N2K: Tensor | None = None
         with self._compute.autocast():
-            logits_NK = self._network(inputs_NCHW)
+            if self._recipe.auxiliary_weight > 0.0:
+                assert isinstance(self._network, PairNetwork), "a genome with an auxiliary loss has its classifiers"
+                logits_NK, part_logits_N2K = self._network.with_parts(inputs_NCHW)
+            else:
+                logits_NK = self._network(inputs_NCHW)
         losses_N = self._loss_function(logits_NK, shown.labels)
         if shown.other_labels is not None and shown.weight is not None:
             # An image mixed of two is a share of each one's loss, whatever the loss.
             other_losses_N = self._loss_function(logits_NK, shown.other_labels)
             losses_N = shown.weight * losses_N + (1 - shown.weight) * other_losses_N
         loss = losses_N.mean()
+        if part_logits_N2K is not None:
+            assert shown.parts is not None, "a recipe with an auxiliary loss blends no pairs"
+            auxiliary = functional.cross_entropy(part_logits_N2K.float().flatten(0, 1), shown.parts.flatten())
+            loss = torch.lerp(loss, auxiliary, self._recipe.auxiliary_weight)
         if self._recipe.orthogonality.name != "none":
             penalty = orthogonality_penalty(self._network, self._recipe.orthogonality.name)
             loss = loss + self._recipe.orthogonality.parameter("orthogonality_weight") * penalty

@@ -170,7 +170,10 @@ class Trainer:
     def _measure(self, request: Measure) -> Cost | Failed:
         facts, _, _ = self._opened()
         try:
-            return measure_cost(request.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+            return measure_cost(
+                request.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
+                num_part_classes=len(facts.part_classes),
+            )  # fmt: skip
         except Exception as error:
             # As in training: a network too large for this machine's memory must not end the worker, and then the next.
             return Failed("crashed", _in_one_line(error))
@@ -230,7 +233,10 @@ class Trainer:
         """A network, trained from a state or from the beginning."""
         facts, task, compute = self._opened()
         torch.manual_seed(request.seed)
-        network = build_network(request.genome.architecture, facts.channels, len(facts.classes)).to(compute.device)
+        network = build_network(
+            request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
+            num_part_classes=len(facts.part_classes),
+        ).to(compute.device)  # fmt: skip
         if isinstance(network, PretrainedNetwork):
             if request.pretrained is None:
                 raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nas.genome import (
+    Architecture,
     ConvolutionalArchitecture,
     DenseNetArchitecture,
     Genome,
     MobileNetArchitecture,
+    PairArchitecture,
+    PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
     VggArchitecture,
+    pair_faults,
 )
 from nas.recipe import CHOICES, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule
 from tests.strategies import genomes
@@ -90,7 +94,8 @@ def test_every_gene_is_in_the_key(genome: ConvolutionalArchitecture, others: dic
         *(Genome(architecture=architecture) for architecture in architectures),
         *(Genome(architecture=genome, recipe=recipe) for recipe in recipes),
     ]
-    assert OTHER_RECIPE.keys() == Recipe.model_fields.keys()
+    # Only a pair's genome may have an auxiliary loss.
+    assert OTHER_RECIPE.keys() == Recipe.model_fields.keys() - {"auxiliary_weight"}
     assert len({variant.key for variant in variants}) == len(variants) == len(others) + len(OTHER_RECIPE) + 1
 
 
@@ -157,3 +162,39 @@ def test_what_is_no_genome_is_refused(tables: dict[str, Any], where: str) -> Non
     assert Genome.from_json(json.dumps({"architecture": VGG_TABLE})).architecture == VGG
     with pytest.raises(ValidationError, match=where):
         Genome.from_json(json.dumps(tables))
+
+
+def test_an_auxiliary_loss_and_its_classifiers_come_together() -> None:
+    pair = PairArchitecture(branch=VGG, auxiliary=True)
+    weighted = Recipe(auxiliary_weight=0.3)
+    keys = {Genome(architecture=pair, recipe=Recipe(auxiliary_weight=weight)).key for weight in (0.1, 0.3)}
+    assert len(keys) == 2
+    with pytest.raises(ValidationError, match=r"auxiliary = true with auxiliary_weight 0: its classifiers are not"):
+        Genome(architecture=pair)
+    for architecture in (VGG, PairArchitecture(branch=VGG)):
+        with pytest.raises(ValidationError, match=r"auxiliary_weight 0\.3 without classifiers of both images' classes"):
+            Genome(architecture=architecture, recipe=weighted)
+
+
+def test_a_genome_without_an_auxiliary_loss_has_the_key_it_had_before_there_was_one() -> None:
+    assert "auxiliary_weight" not in Genome(architecture=VGG, recipe=Recipe(auxiliary_weight=0.0)).canonical_json
+    assert Genome(architecture=VGG).key == "cbd1654b0ebed2f6"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family"),
+    [
+        (VGG, "vgg"),
+        (PairArchitecture(branch=VGG), "siamese vgg"),
+        (PairArchitecture(branch=ReferenceArchitecture(), shared=False), "resnet18"),
+    ],
+)
+def test_a_genome_is_called_after_its_family_or_its_branchs(architecture: Architecture, family: str) -> None:
+    assert Genome(architecture=architecture).family == family
+
+
+def test_pairs_and_pair_networks_belong_together() -> None:
+    assert pair_faults(VGG, are_pairs=True) == pair_faults(PairArchitecture(branch=VGG), are_pairs=True) == []
+    assert pair_faults(VGG, are_pairs=False) == []
+    assert "add [data.pairs]" in pair_faults(PairArchitecture(branch=VGG), are_pairs=False)[0]
+    assert "takes one image, not a pair" in pair_faults(PretrainedArchitecture(), are_pairs=True)[0]

@@ -66,3 +66,12 @@ def test_a_recipe_may_be_written_with_names_alone() -> None:
     assert recipe.loss == Loss(name="focal", gamma=2.0)
     assert recipe.schedule == Schedule(name="step", decay_factor=0.1, decay_every=0.5)
     assert recipe.imbalance.parameters == {"neighbors": 5}
+
+
+@pytest.mark.parametrize("blend", [{"imbalance": "smote"}, {"imbalance": "borderline_smote"}, {"augmentation": "mixup"},
+                                   {"augmentation": "cutmix"}])  # fmt: skip
+def test_what_blends_pairs_leaves_an_auxiliary_loss_no_classes(blend: dict[str, str]) -> None:
+    Recipe.model_validate(blend)
+    ((name, option),) = blend.items()
+    with pytest.raises(ValidationError, match=rf"auxiliary_weight with {name} '{option}.*of no class"):
+        Recipe.model_validate({**blend, "auxiliary_weight": 0.3})

@@ -19,7 +19,14 @@ from nas.augmentation_policy import KINDS
 from nas.data.images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling import Draws
-from nas.genome import Architecture, DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
+from nas.genome import (
+    Architecture,
+    DenseNetArchitecture,
+    MobileNetArchitecture,
+    PairArchitecture,
+    ResNetArchitecture,
+    VggArchitecture,
+)
 from nas.networks.build import build_network
 from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import step as step_module
@@ -98,12 +105,16 @@ def _steps(
     recipe: Recipe, architecture: Architecture = VGG, share_done: float = 0.0, micro_batches: int = 1
 ) -> list[list[tuple[Any, ...]]]:
     """Operations of several steps, the schedule going on between them."""
-    network = build_network(architecture, 3, 10).to(META).to(memory_format=torch.channels_last)
-    network.train()
+    are_pairs = isinstance(architecture, PairArchitecture)
+    channels = 6 if are_pairs else 3
+    network = build_network(architecture, channels, 10, num_part_classes=10).to(META)
+    network = network.to(memory_format=torch.channels_last).train()
     split = Split(
-        torch.zeros(50, 3, 8, 8, dtype=torch.uint8, device=META), torch.zeros(50, dtype=torch.int64, device=META)
+        torch.zeros(50, channels, 8, 8, dtype=torch.uint8, device=META),
+        torch.zeros(50, dtype=torch.int64, device=META),
+        torch.zeros(50, 2, dtype=torch.int64, device=META) if are_pairs else None,
     )
-    normalization = Normalization(torch.full((3,), 0.5), torch.ones(3)).to(META)
+    normalization = Normalization(torch.full((channels,), 0.5), torch.ones(channels)).to(META)
     task = Task(split, split, tuple("0123456789"), normalization)
     compute = Compute(META, torch.float32, captures=True)
     step = Step(network, recipe, task, Plan(5, 0, micro_batches), compute)
@@ -135,6 +146,14 @@ def test_every_option_of_a_recipe(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("orthogonality", ["none", "convolution"])
 def test_every_family(architecture: Architecture, orthogonality: str) -> None:
     _assert_one_graph(_steps(Recipe(orthogonality=Orthogonality(name=orthogonality), ema_decay=0.9), architecture))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_pairs_with_an_auxiliary_loss(shared: bool, micro_batches: int) -> None:
+    architecture = PairArchitecture(branch=VGG, shared=shared, comparison_widths=(8,), auxiliary=True)
+    recipe = Recipe(auxiliary_weight=0.3, augmentation="shift 1, rotate 5, cutout 0.2")
+    _assert_one_graph(_steps(recipe, architecture, micro_batches=micro_batches))
 
 
 def test_ldam_once_it_weighs_its_classes() -> None:
