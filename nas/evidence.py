@@ -1,6 +1,8 @@
 """What trained networks do with validation images, as plain arrays. No torch.
 
-Dimensions: N images, C channels, H and W pixels, K classes, M filters, A × B their size, L maps of a layer.
+Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, K classes, M filters,
+A × B their size, L maps of a layer, P images that a layer sees one by one: both of a pair by weights that are shared,
+else one.
 """
 
 from __future__ import annotations
@@ -79,8 +81,8 @@ class Activation:
 
     Attributes:
         image: Its place among the images.
-        early: Of the first layer, [L, H, W].
-        late: Of the last layer with maps, [L, H', W'].
+        early: Of the first layer, [P, L, H, W].
+        late: Of the last layer with maps, [P, L, H', W'].
     """
 
     image: int

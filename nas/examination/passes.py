@@ -1,6 +1,7 @@
 """Running a trained network over images, and reading its layers.
 
-Dimensions: N images, C channels, H and W pixels, D features, K classes, L maps.
+Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, D features, K classes,
+L maps, P images that a layer sees one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from nas.data.images import Split
 from nas.export.classifier import PixelClassifier
 from nas.networks.network import ConvolutionalNetwork, Network
+from nas.networks.pair import PairNetwork
 from nas.training.device import Compute
 
 NUM_MAPS = 8
@@ -63,12 +65,16 @@ def first_filters(model: PixelClassifier) -> Tensor:
 
 @torch.inference_mode()
 def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
-    """Maps of an early and of a late layer, [N, L, H, W] each, float32 on the CPU.
+    """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU.
 
-    These are the stem's and the last stage's output, or the first and the last convolution's where a network has no
-    such parts. Of each layer the eight maps that vary most are taken, in the order of the network.
+    P is 2 where a network of pairs sees both images with the same weights. The layers are the stem's and the last
+    stage's, or the first and the last convolution's where a network has no such parts. Of each the eight maps that vary
+    most are taken, in the order of the network.
     """
     network = _network_of(model)
+    num_seen = 1
+    if isinstance(network, PairNetwork):
+        num_seen, network = 2 if network.is_shared else 1, network.branch
     layers: tuple[nn.Module, nn.Module]
     if isinstance(network, ConvolutionalNetwork):
         layers = network.stem, network.stages
@@ -89,7 +95,8 @@ def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tu
     finally:
         for handle in handles:
             handle.remove()
-    return _most_varied(outputs[0]), _most_varied(outputs[1])
+    early, late = (_most_varied(outputs[place]).unflatten(0, (-1, num_seen)) for place in (0, 1))
+    return early, late
 
 
 def _most_varied(maps_NCHW: Tensor) -> Tensor:

@@ -137,12 +137,16 @@ def defect_figure(networks: Sequence[Seen]) -> go.Figure:
     return figure
 
 
-def embedding_figure(evidence: Evidence, who: str) -> go.Figure:
-    """A t-SNE of the classifier's input; a class has a colour, and what was taken for another one a ring."""
+def embedding_figure(evidence: Evidence, who: str, units: str = "images") -> go.Figure:
+    """A t-SNE of the classifier's input; a class has a colour, and what was taken for another one a ring.
+
+    Args:
+        units: What a point is, as a plural.
+    """
     title, found = "Features before the classifier (t-SNE)", evidence.embedding
     if not len(found.images):
-        return empty_figure(title, "Too few validation images for a t-SNE.")
-    note = f"{len(found.images):,} validation images as {who} sees them; ringed: taken for another class"
+        return empty_figure(title, f"Too few validation {units} for a t-SNE.")
+    note = f"{len(found.images):,} validation {units} as {who} sees them; ringed: taken for another class"
     figure = bare_figure(title, note)
     labels = evidence.labels[found.images]
     guesses = evidence.finalist.predictions[found.images]

@@ -79,11 +79,11 @@ def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None
     with torch.inference_mode():
         early = network.stem(TASK.normalization(TASK.validation.images[places]))
         late = network.stages(early)
-    assert shown[0].early.shape == (8, 8, 8)
-    assert np.allclose(np.stack([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
-    assert shown[0].late.shape == (8, 4, 4)
+    assert shown[0].early.shape == (1, 8, 8, 8)
+    assert np.allclose(np.concatenate([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
+    assert shown[0].late.shape == (1, 8, 4, 4)
     everything = late.numpy()
-    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late)
+    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late[0])
 
 
 def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None:
@@ -104,7 +104,7 @@ def test_other_families_are_looked_into_as_well(architecture: object, tmp_path: 
     save_weights(path, network, Blueprint(genome, own_facts(), {}), TASK.validation.images[:4])
     found = examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
     assert found.baseline is None
-    assert found.activations[0].early.shape[1:] == (8, 8)
+    assert found.activations[0].early.shape[2:] == (8, 8)
     assert found.finalist.filters.shape[1] == 1
 
 
