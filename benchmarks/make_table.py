@@ -28,7 +28,8 @@ from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.outcome import EpochRecord
 from nas.space import Space
-from nas.study_spec import DataSpec, StudySpec
+from nas.study_file import load_study
+from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.fit import fit
 from nas.training.loop import Diverged
@@ -122,7 +123,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="train so many genomes only")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spec = StudySpec.load(arguments.study)
+    spec = load_study(arguments.study)
     task = load_task(spec.data, arguments.images)
     genomes = list(every_genome(spec.space))
     random.Random(0).shuffle(genomes)

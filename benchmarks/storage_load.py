@@ -44,7 +44,7 @@ from nas.search.tables import make_tables
 from nas.search.telling import TrialFiles
 from nas.search.window import WINDOW_TRIALS
 from nas.settings import Settings
-from nas.study_spec import StudySpec
+from nas.study_file import load_study
 
 REPOSITORY = Path(__file__).parents[1]
 CLASSES = tuple(str(number) for number in range(62))
@@ -110,7 +110,7 @@ def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Stor
     engine = database.create_engine(url)
     make_tables(engine)
     storage = Storage.connect(url, folder, create_tables=True)
-    spec = StudySpec.load(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
+    spec = load_study(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
     budget = spec.budget.model_copy(update={"trials": finished + 100_000})
     study = SearchStudy.create(storage, spec.model_copy(update={"budget": budget}), FACTS)
     slots = Slots(engine, name)

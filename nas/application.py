@@ -167,7 +167,7 @@ class Application:
         )
 
     def find_weights(self, spec: StudySpec, child: TrainerChild, file: Path | None) -> PretrainedWeights | None:
-        """The weights that a study's baseline begins with, put into the data folder; None where it needs none.
+        """The weights that a study's networks begin with, put into the data folder; None where it needs none.
 
         Args:
             file: From the command line.
@@ -175,7 +175,8 @@ class Application:
         Raises:
             NasError: There are none, they do not fit, or some were named that nothing needs.
         """
-        if not spec.baseline.pretrained:
+        networks = spec.pretrained_networks
+        if not networks:
             if file is not None:
                 raise StudyError(
                     f"study {spec.name!r} has no use for --weights {file}: its baseline is not pretrained; "
@@ -183,7 +184,7 @@ class Application:
                 )
             return None
         file = file or self.settings.weights
-        return child.find_weights(FindWeights(spec.baseline.network, file.absolute() if file is not None else None))
+        return child.find_weights(FindWeights(networks[0], file.absolute() if file is not None else None))
 
     @cached_property
     def devices(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class BaselineSpec(Value):
     """The network that the front is compared with, trained on the same splits for the same epochs.
 
     Attributes:
+        enabled: Whether it is trained at all; where not, a study's trials are compared with each other alone.
         pretrained: Whether it begins with ImageNet weights, and sees the images at 224×224 pixels; else it begins
             afresh, with a stem for small images.
         frozen: Whether the pretrained trunk stays as it is and a new head alone is trained.
@@ -28,6 +29,7 @@ class BaselineSpec(Value):
         recipe: Where the whole pretrained network is trained, `FINE_TUNING_RATE` is the default learning rate.
     """
 
+    enabled: bool = True
     network: Literal["resnet18"] = "resnet18"
     pretrained: bool = False
     frozen: bool = False

@@ -1,25 +1,25 @@
-"""Study files: data, budget, sampler, training and baseline of one search, checked as a whole."""
+"""What a study is: data, budget, sampler, training and baseline of one search or grid, checked as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from nas.augmentation_policy import flips
 from nas.baseline_spec import BaselineSpec
 from nas.domains import Domain, Range
-from nas.errors import SpecificationError
 from nas.final_runs import FinalsSpec
+from nas.genome import Genome, PretrainedArchitecture
+from nas.grid import GridPoint, GridSpec, Parameters
 from nas.pairs_spec import PairsSpec
 from nas.space import Space
-from nas.toml_file import faults_of, read_toml
 from nas.value import Value
 
 Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "npz", "folder"]
 EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
+Objective = Literal["macro_f1", "params"]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -113,11 +113,11 @@ class SamplerSpec(Value):
     """How genomes are proposed.
 
     Attributes:
-        name: `forest` learns from every curve (`nas.search.forest`); `tpe` and `nsga2` are optuna's.
+        name: `forest` learns from every curve (`nas.search.forest`); `tpe`, `nsga2` and `grid` are optuna's.
         startup_trials: Genomes before the sampler learns: the smallest of each family, then random ones.
     """
 
-    name: Literal["forest", "tpe", "nsga2", "random"] = "forest"
+    name: Literal["forest", "tpe", "nsga2", "random", "grid"] = "forest"
     startup_trials: Annotated[int, Field(ge=0)] = 6
 
 
@@ -154,12 +154,18 @@ class StudySpec(Value):
     """One search, whole: a worker needs nothing else.
 
     Attributes:
-        search_space: The tables of the search-space file.
+        objectives: What optuna is told: macro-F1 alone, or the number of parameters as well. The front that is shown
+            has both in any case.
+        search_space: The tables of the search-space file; None for a grid.
+        genome: The tables of the genome that a grid's options change; None for a search.
+        grid: What a grid varies; its points are the budget's trials.
         finals: What is trained, where the study is the finals of another.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     description: str = ""
+    # Lists, as a study file has them.
+    objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = ("macro_f1", "params")
     data: DataSpec
     budget: BudgetSpec
     sampler: SamplerSpec = SamplerSpec()
@@ -167,55 +173,99 @@ class StudySpec(Value):
     training: TrainingSpec = TrainingSpec()
     baseline: BaselineSpec = BaselineSpec()
     finals: FinalsSpec | None = None
-    search_space: dict[str, Any]
+    search_space: dict[str, Any] | None = None
+    genome: dict[str, Any] | None = None
+    grid: GridSpec | None = None
+
+    @model_validator(mode="after")
+    def _is_search_or_grid(self) -> StudySpec:
+        faults = [*self._kind_faults(), *self._objective_faults()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _kind_faults(self) -> Iterator[str]:
+        if self.grid is None:
+            if self.search_space is None:
+                yield "search_space: missing"
+            if self.genome is not None:
+                yield "genome: only with [grid]; a search has a search_space"
+            if self.sampler.name == "grid":
+                yield "sampler.name: 'grid' needs a table [grid]"
+            return
+        if self.search_space is not None:
+            yield "search_space: not with [grid], whose genomes are those of [genome] and its options"
+        if self.sampler.name != "grid":
+            yield f"sampler.name: 'grid' where there is a [grid], not {self.sampler.name!r}"
+        if self.early_stopping.enabled:
+            yield "early_stopping.enabled: not for a grid, whose settings are all trained to the end"
+        if self.finals is None and self.budget.trials != self.grid.size:
+            yield f"budget.trials: the grid has {self.grid.size} points, not {self.budget.trials}; leave it out"
+        if self.grid.folds is not None and self.data.long_tail is not None:
+            yield "grid.folds: not with data.long_tail, which the validation images do not have"
+        faults = self.grid.faults(self.genome or {})
+        yield from faults
+        if not faults and len(self.pretrained_networks) > 1:
+            yield f"one pretrained network a study, not {' and '.join(self.pretrained_networks)}"
+
+    def _objective_faults(self) -> Iterator[str]:
+        if self.objectives not in (("macro_f1",), ("macro_f1", "params")):
+            yield 'objectives: ["macro_f1"] or ["macro_f1", "params"]'
+        elif len(self.objectives) == 1 and self.sampler.name in ("forest", "nsga2"):
+            yield f"objectives: {self.sampler.name} weighs macro-F1 against size; with one objective use tpe or random"
 
     @property
     def space(self) -> Space:
-        """The search space, ready to sample."""
+        """The search space, ready to sample; not for a grid."""
+        assert self.search_space is not None, "a grid has no search space"
         return Space.parse(self.search_space, f"search space of study {self.name!r}")
 
-    @classmethod
-    def load(cls, path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None) -> StudySpec:
-        """Read a study file and the search space it names.
+    def grid_point(self, chosen: Parameters) -> GridPoint:
+        """The training of a grid at these values of its dimensions."""
+        assert self.grid is not None
+        return self.grid.point(self.genome or {}, chosen)
 
-        Args:
-            data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
-                images of a folder are fitted.
-            name: Takes the place of the file's name for the study.
+    def grid_genomes(self) -> Iterator[Genome]:
+        """Of a grid, each combination of options; of a search none."""
+        if self.grid is not None:
+            for setting in self.grid.settings():
+                yield self.grid.genome(self.genome or {}, setting)
 
-        Raises:
-            SpecificationError: Lists every fault of both files.
-        """
-        tables = read_toml(path)
-        faults = _resolve_search_space(tables, path)
-        _resolve_data(tables, path, data)
-        if name is not None:
-            tables["name"] = name
-        table = tables.get("data")
-        found = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
-        try:
-            spec = cls.model_validate(tables)
-        except ValidationError as error:
-            # The data's own validator says the same, but only where nothing else is wrong with the table.
-            others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
-            raise SpecificationError(str(path), others + found + faults) from error
-        # Without a fault so far the space is one that can be looked into.
-        faults = faults or spec._flip_faults()
-        if faults:
-            raise SpecificationError(str(path), faults)
-        return spec
+    @property
+    def pretrained_networks(self) -> tuple[str, ...]:
+        """Names of those that begin with published weights, each once."""
+        baseline = [self.baseline.genome] if self.baseline.enabled else []
+        architectures = [genome.architecture for genome in (*baseline, *self.grid_genomes())]
+        return tuple(dict.fromkeys(one.network for one in architectures if isinstance(one, PretrainedArchitecture)))
 
-    def _flip_faults(self) -> list[str]:
-        policies = sorted(policy for policy in self.space.augmentations() if flips(policy))
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Of the networks that may be trained, each once."""
+        if self.grid is None:
+            return self.space.families
+        return tuple(dict.fromkeys(genome.architecture.family for genome in self.grid_genomes()))
+
+    def augmentations(self) -> frozenset[str]:
+        """Every augmentation policy that may be used."""
+        if self.grid is None:
+            return self.space.augmentations()
+        return frozenset(genome.recipe.augmentation for genome in self.grid_genomes())
+
+    def flip_faults(self) -> list[str]:
+        """Why images may not be mirrored, one line; empty where they are not, or may be."""
+        policies = sorted(policy for policy in self.augmentations() if flips(policy))
         if self.data.source not in _CHARACTER_SOURCES or not policies:
             return []
+        where = "search_space" if self.grid is None else "genome"
         return [
-            f"search_space: recipe.augmentation may be {policies[0]!r}, but a mirrored character is another character "
+            f"{where}: recipe.augmentation may be {policies[0]!r}, but a mirrored character is another character "
             f"or none; take flips out for source {self.data.source!r}"
         ]
 
     def notes(self) -> list[str]:
         """What is defined, but might surprise the study's reader; one line each."""
+        if self.grid is not None:
+            return []
         notes = self.space.notes()
         recipe, epochs = self.space.recipe, self.budget.epochs
         for gene, does in (
@@ -239,37 +289,6 @@ class StudySpec(Value):
             for key in sorted(mine.keys() | others.keys())
             if mine.get(key) != others.get(key)
         ]
-
-
-def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
-    """Put the tables of the named search-space file in place of its path; returns its faults."""
-    named = tables.get("search_space")
-    if not isinstance(named, str):
-        if named is None:
-            return []
-        tables["search_space"] = {}
-        return ["search_space: must be the path of a search-space file, relative to this one"]
-    try:
-        tables["search_space"] = dict(Space.load(path.parent / named).tables)
-    except SpecificationError as error:
-        tables["search_space"] = {}
-        return [f"search_space ({error.where}): {fault}" for fault in error.faults]
-    return []
-
-
-def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
-    """Make a path in the file absolute, and apply the command line's keys."""
-    table = tables.get("data", {})
-    if not isinstance(table, dict):
-        return
-    if isinstance(table.get("path"), str):
-        table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
-    source = (replacement or {}).get("source")
-    if source is not None:
-        foreign = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
-        table = {key: value for key, value in table.items() if key not in foreign}
-    if "data" in tables or replacement:
-        tables["data"] = {**table, **(replacement or {})}
 
 
 def _numbers(domain: Domain) -> tuple[float, ...]:

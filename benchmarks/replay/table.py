@@ -12,6 +12,7 @@ from nas.genome import Genome
 from nas.search.front import Objectives
 from nas.search.rungs import comparable_group
 from nas.space import Space
+from nas.study_file import load_study
 from nas.study_spec import StudySpec
 
 
@@ -62,7 +63,7 @@ class Table:
         Raises:
             ValueError: A genome diverged, or is missing.
         """
-        spec = StudySpec.load(path.with_name(path.name.split(".")[0] + ".toml"))
+        spec = load_study(path.with_name(path.name.split(".")[0] + ".toml"))
         packed = path.read_bytes()
         lines = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode().splitlines()
         trainings = [_training(json.loads(line)) for line in lines]

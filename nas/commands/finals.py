@@ -82,6 +82,8 @@ def _planned(study: SearchStudy, *, seeds: int, top: int | None, trials: list[in
         runs = more_seeds(existing.spec.finals.runs, num_seeds=seeds, first_seed=first_seed)
     if existing is None or trials or top is not None:
         summary = summarize_front(study)
+        if not study.spec.baseline.enabled:
+            raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
         if summary.baseline is None:
             raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
         finalists = choose_finalists(study, summary, trials=trials, top=top)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,14 +11,35 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.application import Application, require_budget_met
-from nas.commands.options import Channels, DataPath, FileArgument, ImageSize, Json, NameArgument, WeightsFile, load_spec
+from nas.commands.options import (
+    Channels,
+    DataPath,
+    FileArgument,
+    ImageSize,
+    Json,
+    NameArgument,
+    Quick,
+    WeightsFile,
+    load_spec,
+)
+from nas.commands.previewing import grid_samples
+from nas.facts import DataFacts
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
-from nas.report.tables import class_table, curve_table, facts_table, front_table, images_of, preview_table
+from nas.report.tables import (
+    class_table,
+    curve_table,
+    facts_table,
+    front_table,
+    grid_table,
+    images_of,
+    preview_table,
+)
 from nas.search.explanation import explain_options
 from nas.search.pace import Status, status_of
 from nas.search.records import TrialRecord
-from nas.search.summary import record_json, summarize_records
-from nas.worker.messages import Preview
+from nas.search.summary import record_json, summarize_front, summarize_records
+from nas.study_spec import StudySpec
+from nas.worker.messages import Preview, Sample
 
 
 def check(
@@ -28,15 +50,19 @@ def check(
     image_size: ImageSize = None,
     channels: Channels = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
+    quick: Quick = False,
     json: Json = False,
 ) -> None:
     """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
     application: Application = context.obj
-    spec = load_spec(file, data, image_size=image_size, channels=channels)
+    spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick)
     child = application.child(spec, device=application.devices[0], threads=application.num_cores)
     try:
         facts = child.open_data()
         pretrained = application.find_weights(spec, child, weights)
+        if spec.search_space is None:
+            _show_grid(application, spec, facts, grid_samples(child, spec), json=json)
+            return
         preview = child.preview(Preview(spec.search_space, spec.budget.max_params, samples))
     finally:
         child.close()
@@ -71,6 +97,20 @@ def check(
     )
     if samples:
         application.say(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
+
+
+def _show_grid(
+    application: Application, spec: StudySpec, facts: DataFacts, samples: Mapping[str, Sample], *, json: bool
+) -> None:
+    """What `check` says of a grid."""
+    require_budget_met(min(sample.cost.params for sample in samples.values()), spec)
+    if json:
+        settings = [{"setting": name, **asdict(one.cost)} for name, one in samples.items()]
+        application.print_json({"study": spec.name, "data": asdict(facts), "settings": settings})
+        return
+    application.console.print(facts_table(facts))
+    application.console.print(grid_table(samples))
+    application.say(f"No faults. {len(samples)} settings, {spec.budget.trials} trainings in all.")
 
 
 def studies(context: typer.Context, json: Json = False) -> None:
@@ -135,7 +175,7 @@ def front(
     application: Application = context.obj
     study = application.open_search(name)
     records = study.records()
-    summary = summarize_records(name, records)
+    summary = summarize_front(study)
     explanation = explain_options(records, summary.front) if explain else None
     if json:
         options = {} if explanation is None else {"options": explanation.as_json()}

@@ -9,6 +9,7 @@ import typer
 
 from nas.data.paths import data_path_spec
 from nas.errors import StudyError
+from nas.study_file import load_study
 from nas.study_spec import StudySpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
@@ -33,6 +34,9 @@ WeightsFile = Annotated[
         metavar="FILE", help="ImageNet weights for a pretrained baseline, .pth or .safetensors; else torchvision's."
     ),
 ]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="The file's [quick] form: smaller data, fewer epochs; a study of its own.")
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
 Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -44,7 +48,7 @@ def name_of(study: str) -> str:
     Raises:
         NasError: The file has faults.
     """
-    return StudySpec.load(Path(study)).name if study.endswith(".toml") else study
+    return load_study(Path(study)).name if study.endswith(".toml") else study
 
 
 def load_spec(
@@ -55,6 +59,7 @@ def load_spec(
     *,
     image_size: int | None = None,
     channels: int | None = None,
+    quick: bool = False,
 ) -> StudySpec:
     """Read a study file with the command line's replacements.
 
@@ -63,8 +68,10 @@ def load_spec(
     """
     source = data_path_spec(data) if data is not None else {}
     fitting = {key: value for key, value in (("image_size", image_size), ("channels", channels)) if value is not None}
-    spec = StudySpec.load(file, {**source, **fitting}, name)
+    spec = load_study(file, {**source, **fitting}, name, quick=quick)
     if trials is not None:
+        if spec.grid is not None:
+            raise StudyError(f"--trials {trials}: {file} is a grid, whose budget is its {spec.grid.size} points")
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
     return spec
 

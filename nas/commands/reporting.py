@@ -21,7 +21,7 @@ from nas.report.provenance import provenance_of
 from nas.search.companion import find_finals
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
-from nas.search.summary import FrontSummary, summarize_records
+from nas.search.summary import FrontSummary, summarize_front
 from nas.worker.messages import Progressed
 
 
@@ -64,7 +64,7 @@ def report(
     application: Application = context.obj
     study = application.open_search(name)
     records = tuple(study.records())
-    summary = summarize_records(name, records)
+    summary = summarize_front(study)
     finalist = _finalist(study, summary, trial)
     if output is None and (format is Format.HTML or json):
         output = Path(f"{name}.{format.value}")

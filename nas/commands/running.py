@@ -15,6 +15,7 @@ from nas.commands.options import (
     FileArgument,
     ImageSize,
     Json,
+    Quick,
     StudyName,
     Timeout,
     Trials,
@@ -23,8 +24,10 @@ from nas.commands.options import (
     load_spec,
     name_of,
 )
+from nas.commands.previewing import grid_samples
 from nas.errors import StudyError
-from nas.report.tables import facts_table, front_table
+from nas.report.settings import gather_settings, settings_table
+from nas.report.tables import facts_table, front_table, terminal_table
 from nas.search.pace import status_of
 from nas.search.pretrained import keep_weights, kept_weights
 from nas.search.slots import BASELINE_SLOT
@@ -51,11 +54,12 @@ def search(
     channels: Channels = None,
     name: StudyName = None,
     weights: WeightsFile = None,
+    quick: Quick = False,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
     orders = new_orders(application)
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     child = plan.child(application, spec, 0, orders)
@@ -82,12 +86,13 @@ def create(
     channels: Channels = None,
     name: StudyName = None,
     weights: WeightsFile = None,
+    quick: Quick = False,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels)
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
     orders = new_orders(application, baseline_only=baseline)
     plan = CrewPlan(1, log_format=log_format)
     child = plan.child(application, spec, 0, orders)
@@ -129,8 +134,7 @@ def worker(
 def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:
     """Check everything that can be checked before training, then make or open the study and its slots."""
     facts = child.open_data()
-    preview = child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0))
-    require_budget_met(preview.smallest.cost.params, spec)
+    require_budget_met(_smallest(child, spec), spec)
     storage = application.connect(create_tables=True)
     pretrained = (
         None if weights is None and _keeps_weights(storage, spec) else application.find_weights(spec, child, weights)
@@ -139,7 +143,7 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild, weig
     if pretrained is not None:
         keep_weights(study, pretrained, application.settings.data_folder)
     slots = application.slots(study.name)
-    slots.open_slots(spec.budget.trials)
+    slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
     if summarize_front(study).baseline_failure is not None:
         slots.reopen(BASELINE_SLOT)
     if study.spec.budget.trials > spec.budget.trials:
@@ -149,12 +153,21 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild, weig
     return study
 
 
+def _smallest(child: TrainerChild, spec: StudySpec) -> int:
+    """Parameters of the smallest network that may be trained; of a grid all networks are built for it."""
+    if spec.search_space is not None:
+        return child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
+    return min(sample.cost.params for sample in grid_samples(child, spec).values())
+
+
 def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
     """Whether a study exists that has its pretrained weights, so that none need be found again."""
     return spec.name in storage.study_names() and kept_weights(SearchStudy.open(storage, spec.name)) is not None
 
 
 def _require_baseline(study: SearchStudy) -> None:
+    if not study.spec.baseline.enabled:
+        raise StudyError(f"study {study.name!r} has no baseline: enabled = false under [baseline]")
     summary = summarize_front(study)
     if summary.baseline is None:
         raise StudyError(
@@ -164,11 +177,16 @@ def _require_baseline(study: SearchStudy) -> None:
 
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:
-    summary = summarize_front(study)
+    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
     if json:
-        application.print_json(summary.as_json())
+        compared = {} if settings is None else {"settings": settings.as_json(), "verdict": settings.verdict}
+        application.print_json(summary.as_json() | compared)
         return
-    application.console.print(front_table(summary))
-    application.say(summary.verdict)
+    if settings is None:
+        application.console.print(front_table(summary))
+        application.say(summary.verdict)
+    else:
+        application.console.print(terminal_table(settings_table(settings, is_brief=True)))
+        application.say(settings.verdict)
     if application.slots(study.name).seconds_until_claimable() is not None:
         application.say("The budget is not spent; the same command goes on.")

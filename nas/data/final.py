@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nas.data.images import ImageData, Progress, Split
+from nas.data.images import ImageData, Progress, Split, joined
 from nas.data.loading import load_source
 from nas.data.pairs import pair_data, pair_fewer
 from nas.data.splits import long_tail_counts, split_images, thin
@@ -38,7 +38,7 @@ def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = 
     rest = searched.validation
     if spec.long_tail is not None:
         rest = pair_fewer(_with_the_same_tail(data, spec.long_tail, spec), spec)
-    return FinalImages(searched, _joined(searched.train, rest), test)
+    return FinalImages(searched, joined(searched.train, rest), test)
 
 
 def _with_the_same_tail(data: ImageData, factor: float, spec: DataSpec) -> Split:
@@ -47,8 +47,3 @@ def _with_the_same_tail(data: ImageData, factor: float, spec: DataSpec) -> Split
     generator = np.random.default_rng(spec.seed % 2**64)
     chosen = thin(data.validation.labels.numpy(), long_tail_counts(counts, factor), generator)
     return data.validation.select(torch.from_numpy(chosen))
-
-
-def _joined(one: Split, other: Split) -> Split:
-    parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
-    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)

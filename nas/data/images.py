@@ -64,6 +64,12 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device), parts)
 
 
+def joined(one: Split, other: Split) -> Split:
+    """The images of both, in a row."""
+    parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
+    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)
+
+
 @dataclass(frozen=True, eq=False)
 class SourceImages:
     """What a source holds, before it is split.

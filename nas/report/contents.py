@@ -9,6 +9,7 @@ from nas.evidence import Evidence
 from nas.facts import DataFacts
 from nas.finals.results import FinalResults
 from nas.report.provenance import Provenance
+from nas.report.settings import SettingResults, gather_settings
 from nas.search.explanation import Explanation, explain_options
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary, summarize_records
@@ -44,7 +45,12 @@ class Contents:
     @cached_property
     def summary(self) -> FrontSummary:
         """The front and the baseline."""
-        return summarize_records(self.name, self.records)
+        return summarize_records(self.name, self.records, has_baseline=self.spec.baseline.enabled)
+
+    @cached_property
+    def settings(self) -> SettingResults | None:
+        """What a grid compares; None for a search."""
+        return gather_settings(self.spec, self.records)
 
     @cached_property
     def explanation(self) -> Explanation:
@@ -60,6 +66,8 @@ class Contents:
         """The answer in one sentence: on test images where there is one, else on validation images."""
         if self.finals is not None:
             return self.finals.verdict
+        if self.settings is not None:
+            return self.settings.verdict
         chosen = self.summary.smallest or self.summary.best
         if chosen is None or self.finalist.number == chosen.number:
             return self.summary.verdict
@@ -70,6 +78,11 @@ class Contents:
         """What the verdict is worth."""
         if self.finals is not None:
             return "Scores of test images, which no search has seen; what follows are validation images."
+        if self.settings is not None:
+            return (
+                "These are scores of validation images. Where nothing was chosen by them they are as good as any: no "
+                "epoch kept by early stopping, no learning rate lowered on a plateau, no setting picked for its score."
+            )
         tried = sum(record.objectives is not None and not record.is_baseline for record in self.records)
         return (
             f"These are scores of validation images, each of a single training, and the network was picked from "

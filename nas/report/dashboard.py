@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from nas.errors import DatabaseError
+from nas.report.settings import gather_settings, settings_table
 from nas.search.records import TrialRecord
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
@@ -68,19 +69,23 @@ def write_report(study: SearchStudy, records: Sequence[TrialRecord]) -> None:
 
     for identifier, figure in study_figures(study.name, records).items():
         optuna_dashboard.save_plotly_graph_object(study.optuna_study, figure, graph_object_id=identifier)
-    optuna_dashboard.save_note(study.optuna_study, note(study, summarize_records(study.name, records)))
+    optuna_dashboard.save_note(study.optuna_study, note(study, records))
 
 
-def note(study: SearchStudy, summary: FrontSummary) -> str:
+def note(study: SearchStudy, records: Sequence[TrialRecord]) -> str:
     """The note, in Markdown."""
     facts, spec = study.facts, study.spec
+    summary = summarize_records(study.name, records, has_baseline=spec.baseline.enabled)
+    settings = gather_settings(spec, records)
     paragraphs = [
         f"# {study.name}",
         spec.description,
-        f"Searches {', '.join(spec.space.families)} on {facts.name}: {len(facts.classes)} classes, "
+        f"{'Searches' if settings is None else 'Compares settings of'} {', '.join(spec.families)} "
+        f"on {facts.name}: {len(facts.classes)} classes, "
         f"{facts.num_train:,} training and {facts.num_validation:,} validation images, "
         f"{spec.budget.epochs} epochs a trial.",
-        summary.verdict,
+        summary.verdict if settings is None else settings.verdict,
+        "" if settings is None else settings_table(settings).as_markdown(),
         _front_as_markdown(summary),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

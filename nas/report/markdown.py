@@ -6,6 +6,7 @@ from nas.report.contents import Contents
 from nas.report.option_tables import shared_sentence
 from nas.report.plain_table import PlainTable
 from nas.report.provenance import space_file_name
+from nas.report.settings import setting_class_table, settings_table
 from nas.report.study_tables import (
     class_table,
     final_class_table,
@@ -24,6 +25,8 @@ def as_markdown(contents: Contents) -> str:
     tables: list[PlainTable] = []
     if contents.finals is not None:
         tables += [finals_table(contents.finals), final_class_table(contents, contents.finals)]
+    if contents.settings is not None:
+        tables += [settings_table(contents.settings), setting_class_table(contents.settings, contents.facts.classes)]
     tables.append(front_table(contents.summary, contents.finalist))
     if contents.finalist.per_class:
         tables.append(class_table(contents))
@@ -40,8 +43,7 @@ def as_markdown(contents: Contents) -> str:
         reproduction_table(contents).as_markdown(),
         f"`{spec.name}.toml`:",
         f"```toml\n{found.study_file}```",
-        f"`{space_file_name(spec)}`:",
-        f"```toml\n{found.space_file}```",
+        *([f"`{space_file_name(spec)}`:", f"```toml\n{found.space_file}```"] if found.space_file is not None else []),
         "```\n" + "\n".join(commands(contents)) + "\n```",
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"

@@ -40,13 +40,13 @@ class Provenance:
 
     Attributes:
         study_file: TOML, to be saved as `NAME.toml`.
-        space_file: TOML, to be saved as `NAME-space.toml` beside it.
+        space_file: TOML, to be saved as `NAME-space.toml` beside it; None for a grid.
         versions: Of the program and its libraries where the report was written, by name.
         commit: Of the program's source; None where that is not a git checkout.
     """
 
     study_file: str
-    space_file: str
+    space_file: str | None
     versions: dict[str, str]
     commit: str | None
     devices: tuple[DeviceUse, ...]
@@ -57,7 +57,7 @@ def provenance_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Provenance
     """Of a study whose trials ran on the devices that they say."""
     return Provenance(
         study_file=study_file(spec),
-        space_file=_toml(spec.search_space),
+        space_file=None if spec.search_space is None else _toml(spec.search_space),
         versions=_versions(),
         commit=_commit(Path(nas.__file__).parent),
         devices=_devices(records),
@@ -73,7 +73,9 @@ def space_file_name(spec: StudySpec) -> str:
 def study_file(spec: StudySpec) -> str:
     """The study as a file that `nas search` takes, with every default written out."""
     tables = spec.model_dump(mode="json", exclude_none=True)
-    return _toml({**tables, "search_space": space_file_name(spec)})
+    if spec.search_space is not None:
+        tables["search_space"] = space_file_name(spec)
+    return _toml(tables)
 
 
 def _toml(tables: Mapping[str, Any]) -> str:

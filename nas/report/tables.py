@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.markup import escape
 from rich.table import Table
 
 from nas.facts import DataFacts
+from nas.report.plain_table import PlainTable
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary
-from nas.worker.messages import SpacePreview
+from nas.worker.messages import Sample, SpacePreview
 
 
 def front_table(summary: FrontSummary) -> Table:
@@ -87,22 +90,51 @@ def facts_table(facts: DataFacts) -> Table:
     return table
 
 
+def terminal_table(plain: PlainTable) -> Table:
+    """A table of a report, for the terminal."""
+    table = Table(title=escape(plain.title), title_justify="left")
+    for place, name in enumerate(plain.columns):
+        table.add_column(escape(name), justify="left" if place < plain.text_columns else "right", overflow="fold")
+    for place, row in enumerate(plain.rows):
+        table.add_row(*map(escape, row), style="bold" if place == plain.marked else None)
+    return table
+
+
 def preview_table(preview: SpacePreview) -> Table:
     """Sample genomes of a search space."""
-    table = Table(title="Sample genomes", title_justify="left")
-    table.add_column("family")
+    table = _sample_table("Sample genomes")
+    for sample in (preview.smallest, *preview.samples):
+        table.add_row(*_sample_cells(sample, " (smallest)" if sample is preview.smallest else ""))
+    return table
+
+
+def grid_table(samples: Mapping[str, Sample]) -> Table:
+    """The settings of a grid and their networks."""
+    table = _sample_table("Settings", "setting")
+    for setting, sample in samples.items():
+        table.add_row(escape(setting), *_sample_cells(sample))
+    return table
+
+
+def _sample_table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in (*columns, "family"):
+        table.add_column(name)
     table.add_column("parameters", justify="right")
     table.add_column("MFLOPs", justify="right")
     table.add_column("genome", overflow="fold")
-    for sample in (preview.smallest, *preview.samples):
-        genes = sample.genome.architecture.model_dump(exclude={"family"})
-        table.add_row(
-            sample.genome.architecture.family + (" (smallest)" if sample is preview.smallest else ""),
-            f"{sample.cost.params:,}",
-            f"{sample.cost.flops / 1e6:,.1f}",
-            ", ".join(f"{name}={_short(value)}" for name, value in genes.items()),
-        )
     return table
+
+
+def _sample_cells(sample: Sample, remark: str = "") -> tuple[str, ...]:
+    architecture = sample.genome.architecture
+    genes = architecture.model_dump(exclude={"family"})
+    return (
+        architecture.family + remark,
+        f"{sample.cost.params:,}",
+        f"{sample.cost.flops / 1e6:,.1f}",
+        ", ".join(f"{name}={_short(value)}" for name, value in genes.items()),
+    )
 
 
 def _short(value: object) -> str:

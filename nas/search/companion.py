@@ -13,7 +13,8 @@ from nas.final_runs import FinalRun, FinalsSpec
 from nas.predictions import Predictions
 from nas.search.pretrained import share_weights
 from nas.search.records import TrialRecord
-from nas.search.study import DIRECTIONS, SearchStudy, specify
+from nas.search.specification import directions_of, specify
+from nas.search.study import SearchStudy
 from nas.study_spec import EarlyStoppingSpec, StudySpec
 
 SUFFIX = "-finals"
@@ -54,7 +55,7 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
         spec = _spec_of(study.spec, merged)
         if finals is None:
             created = optuna.create_study(
-                storage=storage.rdb, study_name=spec.name, directions=DIRECTIONS, load_if_exists=True
+                storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
             )
             specify(created, spec, study.facts)
         else:

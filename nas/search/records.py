@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.genome import Genome
+from nas.grid import Parameters
 from nas.outcome import METRIC_NAMES, ClassScores, Completed, Cost, EpochRecord, Stopped
 from nas.search.front import Objectives
+from nas.search.grid import chosen_point
 
 STOPPED = "stopped"
 """The reason of a trial that fell behind."""
@@ -34,6 +36,7 @@ class TrialRecord:
         stopped_at: After how many epochs it was stopped, if it fell behind.
         reused_from: The trial of the same genome whose result this one took over.
         trained_params: As in `Cost`.
+        point: The values of its dimensions, of a grid's trial.
     """
 
     number: int
@@ -60,6 +63,7 @@ class TrialRecord:
     started: datetime | None
     ended: datetime | None
     trained_params: int | None = None
+    point: Parameters = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -87,6 +91,12 @@ def objectives_of(completed: Completed, cost: Cost) -> Objectives:
     return Objectives(completed.scores.f1_macro, math.log10(cost.params))
 
 
+def stored_objectives(trial: FrozenTrial) -> Objectives:
+    """Of a trial that completed; where optuna was told macro-F1 alone, the size is that which was noted before."""
+    macro_f1, *sizes = trial.values
+    return Objectives(macro_f1, sizes[0] if sizes else math.log10(trial.user_attrs["params"]))
+
+
 def read_record(trial: FrozenTrial) -> TrialRecord:
     """What a stored trial holds."""
     attributes: dict[str, Any] = trial.user_attrs
@@ -98,7 +108,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         state=trial.state.name,
         is_baseline=bool(attributes.get("baseline", False)),
         genome=Genome.from_json(genome) if genome else None,
-        objectives=Objectives(*trial.values) if complete and trial.values else None,
+        objectives=stored_objectives(trial) if complete and trial.values else None,
         params=attributes.get("params"),
         flops=attributes.get("flops"),
         metrics={name: attributes[name] for name in METRIC_NAMES if name in attributes},
@@ -117,6 +127,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         started=trial.datetime_start,
         ended=trial.datetime_complete,
         trained_params=attributes.get("trained_params"),
+        point=chosen_point(trial),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from typing_extensions import assert_never
 
+from nas.search.grid import SlotGridSampler
 from nas.study_spec import StudySpec
 
 
@@ -21,6 +22,9 @@ def make_sampler(spec: StudySpec) -> BaseSampler:
             return TPESampler(n_startup_trials=startup_trials)
         case "nsga2":
             return NSGAIISampler(population_size=max(2, startup_trials))
+        case "grid":
+            assert spec.grid is not None, "checked with the specification"
+            return SlotGridSampler(spec.grid)
         case "random":
             return RandomSampler()
         case _:

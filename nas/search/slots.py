@@ -22,6 +22,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     and_,
+    case,
     func,
     literal,
     or_,
@@ -94,13 +95,18 @@ class Slots:
         self._study = study
         self._patience_seconds = patience_seconds
 
-    def open_slots(self, count: int) -> int:
+    def open_slots(self, count: int, *, baseline: bool = True) -> int:
         """Add what is missing of the baseline's slot and `count` trials; how many were added.
 
         A budget is only ever raised: with a smaller count nothing is removed.
+
+        Args:
+            baseline: Whether there is one to be trained; else its slot is done from the beginning.
         """
-        numbers = select(literal(self._study), func.generate_series(BASELINE_SLOT, count))
-        missing = insert(_slots).from_select(["study", "slot"], numbers).on_conflict_do_nothing()
+        number = func.generate_series(BASELINE_SLOT, count).column_valued("number")
+        is_open = or_(number != BASELINE_SLOT, literal(baseline))
+        rows = select(literal(self._study), number, case((is_open, "open"), else_="done"))
+        missing = insert(_slots).from_select(["study", "slot", "state"], rows).on_conflict_do_nothing()
         statement = missing.returning(_slots.c.slot)
         return len(self._run(lambda connection: connection.execute(statement).all()))
 

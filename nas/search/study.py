@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
@@ -19,18 +16,18 @@ from nas.facts import DataFacts
 from nas.final_runs import FinalRun, FinalsSpec
 from nas.outcome import Cost, EpochRecord
 from nas.search.beginning import first_parameters
+from nas.search.grid import choose, point_attributes
 from nas.search.outage import through_outages
 from nas.search.records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.samplers import make_sampler
 from nas.search.slots import BASELINE_SLOT
+from nas.search.specification import directions_of, specify, text_of
 from nas.search.storage import Storage
 from nas.search.telling import OpenTrial, Telling
 from nas.search.window import WindowedStorage
 from nas.study_spec import StudySpec
 
-DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-_METRIC_NAMES = ("macro_f1", "log10_params")
 
 
 class SearchStudy:
@@ -60,12 +57,12 @@ class SearchStudy:
         """
         with storage.explained(), storage.one_creator():
             study = optuna.create_study(
-                storage=storage.rdb, study_name=spec.name, directions=DIRECTIONS, load_if_exists=True
+                storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
             )
             # Empty without a specification: new, or left so by a creation that was cut short.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
                 specify(study, spec, facts)
-                for parameters in first_parameters(spec.space):
+                for parameters in first_parameters(spec.space) if spec.grid is None else ():
                     study.enqueue_trial(parameters)
         opened = cls.open(storage, spec.name)
         differences = opened.spec.differences(spec) or opened.facts.differences(facts)
@@ -102,7 +99,7 @@ class SearchStudy:
 
     def replace_spec(self, spec: StudySpec) -> None:
         """Take a specification with a larger budget in the place of the study's."""
-        self._study.set_user_attr("spec", _text_of(spec))
+        self._study.set_user_attr("spec", text_of(spec))
         self.spec = spec
 
     @property
@@ -163,11 +160,13 @@ class SearchStudy:
         return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
     def begin(self, slot: int) -> OpenTrial:
-        """Start the trial of a slot: the baseline's, one that the sampler proposes, or a run of finals."""
+        """Start the trial of a slot: the baseline's, a grid's point, one that is proposed, or a run of finals."""
         if self.spec.finals is not None:
             is_baseline = self._final_run(self.spec.finals, slot).is_baseline
             return self._start({"run": slot} | ({"baseline": True} if is_baseline else {}))
-        return self._start({"baseline": True}) if slot == BASELINE_SLOT else self.ask()
+        if slot == BASELINE_SLOT:
+            return self._start({"baseline": True})
+        return self.ask() if self.spec.grid is None else self._start({}, point_attributes(self.spec.grid, slot - 1))
 
     @through_outages
     def ask(self) -> OpenTrial:
@@ -183,9 +182,13 @@ class SearchStudy:
             return self._proposed(trial)
 
     @through_outages
-    def _start(self, attributes: dict[str, Any]) -> OpenTrial:
-        """Start a trial that the sampler has no part in."""
-        template = create_trial(state=TrialState.RUNNING, user_attrs=attributes)
+    def _start(self, attributes: dict[str, Any], of_sampler: dict[str, Any] | None = None) -> OpenTrial:
+        """Start a trial that the sampler does not choose.
+
+        Args:
+            of_sampler: What the sampler reads of it.
+        """
+        template = create_trial(state=TrialState.RUNNING, user_attrs=attributes, system_attrs=of_sampler)
         trial_id = self._study._storage.create_new_trial(self.study_id, template_trial=template)
         opened = self.resume(trial_id)
         assert opened is not None, "nobody else knows of it yet"
@@ -272,17 +275,12 @@ class SearchStudy:
         return finals.runs[index]
 
     def _proposed(self, trial: Trial) -> OpenTrial:
-        return OpenTrial(trial, self.spec.space.sample(trial), self.spec.training.seed)
-
-
-def specify(study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
-    """Write down what a new study is."""
-    # Names for the dashboard.
-    study.set_metric_names(list(_METRIC_NAMES))
-    study.set_user_attr("facts", json.dumps(asdict(facts)))
-    study.set_user_attr("spec", _text_of(spec))
-
-
-def _text_of(spec: StudySpec) -> str:
-    """In lines, for the dashboard's page would else be as wide as the whole specification."""
-    return spec.model_dump_json(indent=1)
+        grid, seed = self.spec.grid, self.spec.training.seed
+        if grid is None:
+            return OpenTrial(trial, self.spec.space.sample(trial), seed)
+        chosen = choose(trial, grid)
+        point = self.spec.grid_point(chosen)
+        return OpenTrial(
+            trial, point.genome, seed if point.seed is None else point.seed, fold=point.fold,
+            is_sample=grid.is_first(chosen),
+        )  # fmt: skip

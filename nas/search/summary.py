@@ -21,6 +21,7 @@ class FrontSummary:
         baseline_failure: Why its last training gave no result, if so.
         front: Smallest first; the baseline is not in it.
         hypervolume: Of the front, see `nas.search.front`.
+        has_baseline: Whether there is one to be trained.
     """
 
     study: str
@@ -28,6 +29,7 @@ class FrontSummary:
     front: tuple[TrialRecord, ...]
     hypervolume: float
     baseline_failure: str | None = None
+    has_baseline: bool = True
 
     @property
     def best(self) -> TrialRecord | None:
@@ -59,6 +61,11 @@ class FrontSummary:
         """The study's answer in one sentence."""
         if self.best is None:
             return "No trial has a result yet."
+        if not self.has_baseline:
+            return (
+                f"The highest macro-F1 has trial {self.best.number}, a {self.best.family} with "
+                f"{self.best.params:,} parameters: {self.best.macro_f1:.3f}."
+            )
         if self.baseline is None:
             if self.baseline_failure is not None:
                 return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
@@ -97,10 +104,10 @@ class FrontSummary:
 
 def summarize_front(study: SearchStudy) -> FrontSummary:
     """Read a study's front and baseline."""
-    return summarize_records(study.name, study.records())
+    return summarize_records(study.name, study.records(), has_baseline=study.spec.baseline.enabled)
 
 
-def summarize_records(study: str, records: Sequence[TrialRecord]) -> FrontSummary:
+def summarize_records(study: str, records: Sequence[TrialRecord], *, has_baseline: bool = True) -> FrontSummary:
     """The front and baseline of a study's trials."""
     complete = [record for record in records if record.objectives is not None]
     failures = [
@@ -115,6 +122,7 @@ def summarize_records(study: str, records: Sequence[TrialRecord]) -> FrontSummar
         baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
         hypervolume=hypervolume([_objectives(record) for record in front]),
+        has_baseline=has_baseline,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from optuna.trial import Trial, TrialState
 
 from nas.final_runs import Choices
 from nas.genome import Genome
+from nas.grid import Fold
 from nas.outcome import Completed, Cost, Failed, Infeasible, Stopped
 from nas.search.front import Objectives, pareto_front
 from nas.search.outage import through_outages
@@ -24,6 +25,7 @@ from nas.search.records import (
     objectives_of,
     result_attributes,
     stopped_attributes,
+    stored_objectives,
 )
 from nas.search.storage import Storage
 
@@ -38,6 +40,8 @@ class OpenTrial:
     Attributes:
         seed: That it is trained from.
         choices: Made before it, for a run of finals.
+        fold: What it is validated on, if not the study's own validation images.
+        is_sample: Whether its weights are kept in any case: a grid keeps those of each setting once.
     """
 
     trial: Trial
@@ -45,6 +49,8 @@ class OpenTrial:
     seed: int
     is_baseline: bool = False
     choices: Choices | None = None
+    fold: Fold | None = None
+    is_sample: bool = False
 
     @property
     def number(self) -> int:
@@ -58,7 +64,8 @@ class OpenTrial:
     @property
     def key(self) -> str:
         """Trials of one key would give the same result."""
-        return f"{self.genome.key}-{self.seed}" if self.is_final else self.genome.key
+        fold = "" if self.fold is None else f"-{self.fold.index}"
+        return f"{self.genome.key}-{self.seed}{fold}"
 
     @property
     def trial_id(self) -> int:
@@ -103,19 +110,20 @@ class Telling:
     def completed(self, opened: OpenTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
         """Record a result, and keep the files that somebody may want. Returns whether it is on the front.
 
-        Weights are wanted of the baseline and of the front; of finals those of the finalists, and all predictions.
+        Weights are wanted of the baseline, of the front and of samples; of finals those of the finalists, and all
+        predictions.
         """
         if self._has_ended(opened.trial):
             return False
         trial, objectives = opened.trial, objectives_of(completed, cost)
         on_front = not opened.is_baseline and not opened.is_final and self._would_be_on_front(objectives)
         attributes = result_attributes(completed)
-        if opened.is_final != opened.is_baseline or on_front:
+        if opened.is_final != opened.is_baseline or on_front or opened.is_sample:
             attributes["weights"] = self._storage.keep_file(files.weights, trial)
         if files.predictions is not None:
             attributes["predictions"] = self._storage.keep_file(files.predictions, trial)
         self.note(trial, attributes)
-        self._tell(trial, values=(objectives.macro_f1, objectives.log10_params))
+        self._tell(trial, values=objectives)
         return on_front
 
     @through_outages
@@ -138,7 +146,7 @@ class Telling:
         if twin.objectives is None:
             self._tell(opened.trial, state=TrialState.PRUNED)
         else:
-            self._tell(opened.trial, values=(twin.objectives.macro_f1, twin.objectives.log10_params))
+            self._tell(opened.trial, values=twin.objectives)
 
     @through_outages
     def infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
@@ -176,7 +184,7 @@ class Telling:
 
     def _would_be_on_front(self, objectives: Objectives) -> bool:
         complete = self._study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = [Objectives(*trial.values) for trial in complete if not trial.user_attrs.get("baseline")]
+        known = [stored_objectives(trial) for trial in complete if not trial.user_attrs.get("baseline")]
         # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
         return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 
@@ -184,6 +192,9 @@ class Telling:
         """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
         return self._storage.rdb.state_of(trial._trial_id).is_finished()
 
-    def _tell(self, trial: Trial, *, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
+    def _tell(self, trial: Trial, *, values: Objectives | None = None, state: TrialState | None = None) -> None:
+        study = self._study()
+        # A study of one objective is told the first.
+        told = None if values is None else (values.macro_f1, values.log10_params)[: len(study.directions)]
         with _unless_just_told:
-            self._study().tell(trial, values=values, state=state, skip_if_finished=True)
+            study.tell(trial, values=told, state=state, skip_if_finished=True)

@@ -83,6 +83,7 @@ class WindowedStorage(LeanStorage):
 
 def _anchors(rows: Any) -> set[int]:
     """Of the trials before the newest: the front, the baseline, and all that have not ended."""
-    complete = [(row[0], Objectives(row[2], row[3])) for row in rows if row[1] == "COMPLETE" and not row[4]]
+    # Of one objective the front is the best.
+    complete = [(row[0], Objectives(row[2], row[3] or 0.0)) for row in rows if row[1] == "COMPLETE" and not row[4]]
     front = {trial_id for trial_id, _ in pareto_front(complete, lambda pair: pair[1])}
     return front | {row[0] for row in rows if row[1] in ("RUNNING", "WAITING") or row[4]}

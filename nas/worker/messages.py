@@ -9,6 +9,7 @@ from typing import Any
 from nas.facts import DataFacts, PretrainedWeights
 from nas.final_runs import Choices
 from nas.genome import Architecture, Genome
+from nas.grid import Fold
 from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
 from nas.study_spec import DataSpec
 
@@ -77,6 +78,7 @@ class Train:
         choices: As in `Plan`.
         predictions: Where to write what is said of the test images; for finals, whose scores are of these.
         pretrained: The file of the weights that a pretrained network begins with.
+        fold: What to validate on, if not the validation images.
     """
 
     genome: Genome
@@ -90,6 +92,7 @@ class Train:
     choices: Choices | None = None
     predictions: Path | None = None
     pretrained: Path | None = None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import traceback
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from typing_extensions import assert_never
 
 from nas.allocator import keep_memory
 from nas.data.facts import facts_of
+from nas.data.folds import split_fold
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained import find_weights, load_trunk
@@ -111,6 +113,7 @@ class Trainer:
         self._task: Task | None = None
         self._facts: DataFacts | None = None
         self._exam: FinalExam | None = None
+        self._data_seed = 0
         self._folder = Path()
 
     def answer(self, request: Request) -> Reply:
@@ -142,7 +145,7 @@ class Trainer:
         self._compute = Compute.choose(self._device, request.precision, cuda_graphs=cuda_graphs)
         if request.deterministic:
             make_deterministic(self._compute.device)
-        self._folder = request.folder
+        self._folder, self._data_seed = request.folder, request.spec.seed
         device = self._compute.device
         if request.is_final:
             data, train, self._exam = load_finals(request.spec, request.folder, self._report, device)
@@ -183,19 +186,20 @@ class Trainer:
         return preview_space(Space.parse(request.tables), facts, request.max_params, request.num_samples)
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
-        facts, task, compute = self._opened()
+        facts, _, compute = self._opened()
+        task = self._task_of(request)
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {facts.fingerprint}",
+            f"{request.genome.key} {request.epochs} {request.seed} {request.fold} {facts.fingerprint}",
         )  # fmt: skip
         watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
         try:
             try:
-                network, fitted = self._fitted(request, watcher, self._resumed(checkpoints))
+                network, fitted = self._fitted(request, task, watcher, self._resumed(checkpoints))
             except CheckpointError as error:
                 checkpoints.refuse_all()
                 self._connection.send(Resumed(None, (str(error),)))
-                network, fitted = self._fitted(request, watcher, None)
+                network, fitted = self._fitted(request, task, watcher, None)
             scores = fitted.scores
             if self._exam is not None:
                 assert request.predictions is not None, "finals keep what is said of the test images"
@@ -229,9 +233,17 @@ class Trainer:
             # The process boundary: a network that cannot be trained must not end the worker.
             return Failed("crashed", _in_one_line(error))
 
-    def _fitted(self, request: Train, watcher: Watcher, start: State | None) -> tuple[Network, Fitted]:
+    def _task_of(self, request: Train) -> Task:
+        """The study's, or that of a fold, which keeps the study's normalisation."""
+        _, task, _ = self._opened()
+        if request.fold is None:
+            return task
+        train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)
+        return replace(task, train=train, validation=validation)
+
+    def _fitted(self, request: Train, task: Task, watcher: Watcher, start: State | None) -> tuple[Network, Fitted]:
         """A network, trained from a state or from the beginning."""
-        facts, task, compute = self._opened()
+        facts, _, compute = self._opened()
         torch.manual_seed(request.seed)
         network = build_network(
             request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),

@@ -49,7 +49,7 @@ class Tries:
             request = Train(
                 trial.genome, self._spec.budget.epochs, trial.seed, files.weights,
                 self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
-                trial.choices, files.predictions, self._pretrained,
+                trial.choices, files.predictions, self._pretrained, trial.fold,
             )  # fmt: skip
             self._rungs.begin()
             outcome = _finite(

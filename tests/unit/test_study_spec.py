@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from nas.domains import RandomSuggester
 from nas.errors import SpecificationError
+from nas.study_file import load_study
 from nas.study_spec import DataSpec, StudySpec
 
 ROOT = Path(__file__).parents[2]
@@ -31,26 +32,26 @@ def _write(folder: Path, study: str = STUDY, space: str = SPACE) -> Path:
 
 def _faults(path: Path, **arguments: Any) -> list[str]:
     with pytest.raises(SpecificationError) as caught:
-        StudySpec.load(path, **arguments)
+        load_study(path, **arguments)
     assert caught.value.where == str(path)
     return list(caught.value.faults)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.name)
 def test_the_studies_that_come_with_the_program_are_valid(path: Path) -> None:
-    spec = StudySpec.load(path)
+    spec = load_study(path)
     assert spec.space.sample(RandomSuggester(0))
 
 
 def test_a_study_holds_its_search_space_and_survives_json(tmp_path: Path) -> None:
-    spec = StudySpec.load(_write(tmp_path))
+    spec = load_study(_write(tmp_path))
     assert spec.search_space == {"architecture": {"family": ["vgg", "resnet"]}}
     assert spec.space.families == ("vgg", "resnet")
     assert StudySpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def test_defaults(tmp_path: Path) -> None:
-    spec = StudySpec.load(_write(tmp_path))
+    spec = load_study(_write(tmp_path))
     assert (spec.sampler.name, spec.training.precision, spec.baseline.network) == ("forest", "auto", "resnet18")
     assert (spec.data.validation_fraction, spec.budget.max_params) == (0.15, None)
     stopping = spec.early_stopping
@@ -58,8 +59,8 @@ def test_defaults(tmp_path: Path) -> None:
 
 
 def test_a_name_takes_the_place_of_the_files(tmp_path: Path) -> None:
-    assert StudySpec.load(_write(tmp_path), name="other").name == "other"
-    assert StudySpec.load(_write(tmp_path, STUDY.replace('name = "tiny"\n', "")), name="other").name == "other"
+    assert load_study(_write(tmp_path), name="other").name == "other"
+    assert load_study(_write(tmp_path, STUDY.replace('name = "tiny"\n', "")), name="other").name == "other"
     for bad in ("-x", "", "a/b", "a b", "x" * 101):
         (fault,) = _faults(_write(tmp_path), name=bad)
         assert fault.startswith("name: ")
@@ -121,62 +122,62 @@ def test_a_path_in_the_file_is_relative_to_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for given, absolute in (("a.npz", tmp_path / "a.npz"), ("/b.npz", Path("/b.npz")), ("~/c", tmp_path / "home/c")):
         path = _write(tmp_path, STUDY.replace('"digits"', f'"npz"\npath = "{given}"'))
-        assert StudySpec.load(path).data.path == str(absolute)
+        assert load_study(path).data.path == str(absolute)
 
 
 def test_other_data_keeps_the_limits_and_drops_what_does_not_fit(tmp_path: Path) -> None:
     path = _write(tmp_path, STUDY.replace('"digits"', '"emnist"\nemnist_split = "letters"\nseed = 7\nlong_tail = 5.0'))
-    data = StudySpec.load(path, data={"source": "npz", "path": "/a.npz"}).data
+    data = load_study(path, data={"source": "npz", "path": "/a.npz"}).data
     assert data == DataSpec(source="npz", path="/a.npz", seed=7, long_tail=5.0)
 
 
 @pytest.mark.parametrize(("source", "image_size"), [("folder", 32), ("npz", None)])
 def test_other_data_in_place_of_a_folder(tmp_path: Path, source: str, image_size: int | None) -> None:
     path = _write(tmp_path, STUDY.replace('"digits"', '"folder"\npath = "cats"\nimage_size = 32\nchannels = 1'))
-    data = StudySpec.load(path, data={"source": source, "path": "/x"}).data
+    data = load_study(path, data={"source": source, "path": "/x"}).data
     assert (data.source, data.path, data.image_size) == (source, "/x", image_size)
 
 
 def test_other_data_serves_a_file_that_has_none(tmp_path: Path) -> None:
     path = _write(tmp_path, STUDY.replace('[data]\nsource = "digits"', ""))
-    assert StudySpec.load(path, data={"source": "npz", "path": "/a.npz"}).data.path == "/a.npz"
+    assert load_study(path, data={"source": "npz", "path": "/a.npz"}).data.path == "/a.npz"
 
 
 def test_differences_name_both_values_and_leave_the_trials_out(tmp_path: Path) -> None:
-    stored = StudySpec.load(_write(tmp_path))
+    stored = load_study(_write(tmp_path))
     assert stored.differences(stored) == []
     changed = STUDY.replace("trials = 3", "trials = 9").replace("epochs = 2", "epochs = 5\nmax_params = 10")
     space = '[architecture]\nfamily = ["vgg"]\nwidth = 8\n'
-    given = StudySpec.load(_write(tmp_path, changed, space))
+    given = load_study(_write(tmp_path, changed, space))
     assert stored.differences(given) == [
         "budget.epochs: 2 there, 5 here",
         "budget.max_params: None there, 10 here",
         "search_space.architecture.family: ['vgg', 'resnet'] there, ['vgg'] here",
         "search_space.architecture.width: absent there, 8 here",
     ]
-    raised = StudySpec.load(_write(tmp_path, STUDY.replace("trials = 3", "trials = 9")))
+    raised = load_study(_write(tmp_path, STUDY.replace("trials = 3", "trials = 9")))
     assert stored.differences(raised) == []
 
 
 def test_a_study_of_an_earlier_version_has_the_defaults_of_this_one(tmp_path: Path) -> None:
-    spec = StudySpec.load(_write(tmp_path))
+    spec = load_study(_write(tmp_path))
     stored = StudySpec.model_validate_json(spec.model_dump_json(exclude={"early_stopping"}))
     assert stored.differences(spec) == []
-    off = StudySpec.load(_write(tmp_path, STUDY + "[early_stopping]\nenabled = false\n"))
+    off = load_study(_write(tmp_path, STUDY + "[early_stopping]\nenabled = false\n"))
     assert stored.differences(off) == ["early_stopping.enabled: True there, False here"]
 
 
 def test_grace_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
     table = "[early_stopping]\ngrace_epochs = 2\n"
-    assert StudySpec.load(_write(tmp_path, STUDY + table)).notes() == [
+    assert load_study(_write(tmp_path, STUDY + table)).notes() == [
         "early_stopping.grace_epochs: after 2 epochs of grace none of 2 is left to save"
     ]
-    assert StudySpec.load(_write(tmp_path, STUDY + table + "enabled = false\n")).notes() == []
+    assert load_study(_write(tmp_path, STUDY + table + "enabled = false\n")).notes() == []
 
 
 def test_a_study_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        StudySpec.load(_write(tmp_path)).name = "other"  # type: ignore[misc]
+        load_study(_write(tmp_path)).name = "other"  # type: ignore[misc]
 
 
 def test_every_fault_of_the_data_table_is_reported_beside_the_others(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_characters_are_never_mirrored(tmp_path: Path, source: str, refused: boo
     space = SPACE + '[recipe]\naugmentation = ["none", "shift 1, flip"]\n'
     path = _write(tmp_path, STUDY.replace("digits", source), space)
     if not refused:
-        assert StudySpec.load(path).space.augmentations() == {"none", "shift 1, flip"}
+        assert load_study(path).space.augmentations() == {"none", "shift 1, flip"}
         return
     (fault,) = _faults(path)
     assert fault.startswith("search_space: recipe.augmentation may be 'shift 1, flip', but a mirrored character")
@@ -201,19 +202,19 @@ def test_patience_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
         '[recipe]\nschedule = "reduce_on_plateau"\nplateau_patience = { low = 1, high = 4 }\n'
         "early_stopping_patience = [0, 2]\n"
     )
-    spec = StudySpec.load(_write(tmp_path, STUDY.replace("epochs = 2", "epochs = 4"), space))
+    spec = load_study(_write(tmp_path, STUDY.replace("epochs = 2", "epochs = 4"), space))
     assert spec.notes() == ["recipe.plateau_patience: 4 epochs of patience cannot lower any learning rate in 4 epochs"]
-    spec = StudySpec.load(_write(tmp_path, STUDY, space))
+    spec = load_study(_write(tmp_path, STUDY, space))
     assert len(spec.notes()) == 2
-    assert StudySpec.load(_write(tmp_path)).notes() == []
+    assert load_study(_write(tmp_path)).notes() == []
 
 
 def test_how_a_folder_is_fitted_can_be_said_beside_the_file(tmp_path: Path) -> None:
     path = _write(tmp_path, STUDY.replace('"digits"', '"folder"\npath = "cats"\nimage_size = 32\nseed = 7'))
-    data = StudySpec.load(path, data={"image_size": 48, "channels": 1}).data
+    data = load_study(path, data={"image_size": 48, "channels": 1}).data
     expected = DataSpec(source="folder", path=str(tmp_path / "cats"), image_size=48, channels=1, seed=7)
     assert data == expected
-    assert StudySpec.load(path, data={}).data == expected.model_copy(update={"image_size": 32, "channels": None})
+    assert load_study(path, data={}).data == expected.model_copy(update={"image_size": 32, "channels": None})
 
 
 def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
@@ -221,4 +222,4 @@ def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
     (fault,) = _faults(path, data={"image_size": 48})
     assert fault == "data.image_size: only for source folder, not 'digits'; remove it"
     given = {"source": "folder", "path": "/cats", "image_size": 48}
-    assert StudySpec.load(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)
+    assert load_study(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)

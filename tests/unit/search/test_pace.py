@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nas.baseline_spec import BaselineSpec
 from nas.search.pace import status_of, trials_per_hour
 from nas.search.records import TrialRecord
 from nas.search.slots import Owner, SlotCounts
@@ -50,7 +51,7 @@ def test_the_baseline_and_failures_do_not_count_but_pruned_trials_do() -> None:
 
 
 def _status(records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True) -> Any:
-    spec = SimpleNamespace(budget=SimpleNamespace(trials=5, epochs=9))
+    spec = SimpleNamespace(budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec())
     study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
     slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
     return status_of(study, slots)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nas.baseline_spec import BaselineSpec
 from nas.genome import Genome, PretrainedArchitecture
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary, record_json, summarize_front
@@ -14,7 +15,8 @@ from tests.unit.search.examples import VGG, baseline, record
 
 
 def _study(*records: TrialRecord) -> Any:
-    return SimpleNamespace(name="s", records=lambda: list(records))
+    spec = SimpleNamespace(baseline=BaselineSpec())
+    return SimpleNamespace(name="s", spec=spec, records=lambda: list(records))
 
 
 SMALL, MIDDLE, LARGE = record(1, 0.6, 1_000), record(2, 0.8, 10_000), record(3, 0.9, 100_000)

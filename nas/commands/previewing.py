@@ -1,0 +1,28 @@
+"""What a study's networks cost, found out before any is trained."""
+
+from __future__ import annotations
+
+from nas.errors import StudyError
+from nas.grid import describe_setting
+from nas.study_spec import StudySpec
+from nas.worker.child import TrainerChild, Unmeasurable
+from nas.worker.messages import Sample
+
+
+def grid_samples(child: TrainerChild, spec: StudySpec) -> dict[str, Sample]:
+    """The genome of each setting of a grid, and what its network costs; equal networks are built once.
+
+    Raises:
+        StudyError: A network cannot be built for the images, with the setting.
+    """
+    assert spec.grid is not None
+    found: dict[str, Sample] = {}
+    for setting, genome in zip(spec.grid.settings(), spec.grid_genomes(), strict=True):
+        alike = next((one for one in found.values() if one.genome.architecture == genome.architecture), None)
+        name = describe_setting(setting)
+        try:
+            cost = child.measure(genome.architecture) if alike is None else alike.cost
+        except Unmeasurable as error:
+            raise StudyError(f"study {spec.name!r}{f' ({name})' if name else ''}: {error}") from error
+        found[name] = Sample(genome, cost)
+    return found

@@ -1,0 +1,114 @@
+"""Study files: reading one, what it names and what takes the place of its own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.errors import SpecificationError
+from nas.grid import GridSpec, merged
+from nas.space import Space
+from nas.study_spec import StudySpec, source_faults
+from nas.toml_file import faults_of, read_toml
+
+QUICK = "quick"
+
+
+def load_study(
+    path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None, *, quick: bool = False
+) -> StudySpec:
+    """Read a study file and the search space it names.
+
+    Args:
+        data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
+            images of a folder are fitted.
+        name: Takes the place of the file's name for the study.
+        quick: Whether the file's `[quick]` tables take the place of its others; the study is then called so.
+
+    Raises:
+        SpecificationError: Lists every fault of both files.
+    """
+    tables = read_toml(path)
+    faults = _take_quick(tables, quick)
+    faults += _resolve_search_space(tables, path)
+    _resolve_data(tables, path, data)
+    if name is not None:
+        tables["name"] = name
+    table = tables.get("data")
+    found = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
+    _complete_grid(tables)
+    try:
+        spec = StudySpec.model_validate(tables)
+    except ValidationError as error:
+        # The data's own validator says the same, but only where nothing else is wrong with the table.
+        others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
+        raise SpecificationError(str(path), others + found + faults) from error
+    # Without a fault so far the space is one that can be looked into.
+    faults = faults or spec.flip_faults()
+    if faults:
+        raise SpecificationError(str(path), faults)
+    return spec
+
+
+def _take_quick(tables: dict[str, Any], wanted: bool) -> list[str]:
+    """Take `[quick]` out of the tables, and where it is wanted put what it says over them; returns its faults."""
+    quick = tables.pop(QUICK, None)
+    if quick is not None and not isinstance(quick, dict):
+        return [f"{QUICK}: must be a table"]
+    if not wanted:
+        return []
+    if quick is None:
+        return [f"{QUICK}: missing, so there is nothing quick about --quick; add [{QUICK}.data] or [{QUICK}.budget]"]
+    changed = merged(tables, {"name": f"{tables.get('name', '')}-{QUICK}", **quick})
+    tables.clear()
+    tables.update(changed)
+    return []
+
+
+def _complete_grid(tables: dict[str, Any]) -> None:
+    """What follows from there being a grid; where the grid has faults, the specification names them."""
+    if "grid" not in tables:
+        return
+    tables.setdefault("sampler", {"name": "grid"})
+    tables.setdefault("early_stopping", {"enabled": False})
+    budget = tables.get("budget")
+    try:
+        size = GridSpec.model_validate(tables["grid"]).size
+    except ValidationError:
+        size = 1
+    if isinstance(budget, dict):
+        tables["budget"] = {"trials": size, **budget}
+
+
+def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
+    """Put the tables of the named search-space file in place of its path; returns its faults."""
+    named = tables.get("search_space")
+    if not isinstance(named, str):
+        if named is None:
+            return []
+        tables["search_space"] = {}
+        return ["search_space: must be the path of a search-space file, relative to this one"]
+    try:
+        tables["search_space"] = dict(Space.load(path.parent / named).tables)
+    except SpecificationError as error:
+        tables["search_space"] = {}
+        return [f"search_space ({error.where}): {fault}" for fault in error.faults]
+    return []
+
+
+def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
+    """Make a path in the file absolute, and apply the command line's keys."""
+    table = tables.get("data", {})
+    if not isinstance(table, dict):
+        return
+    if isinstance(table.get("path"), str):
+        table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
+    source = (replacement or {}).get("source")
+    if source is not None:
+        foreign = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
+        table = {key: value for key, value in table.items() if key not in foreign}
+    if "data" in tables or replacement:
+        tables["data"] = {**table, **(replacement or {})}
