@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas.data.normalization import Normalization
 from nas.errors import ModelFileError
 from nas.networks.build import build_network
+from nas.networks.pair import PairNetwork
 from nas.training.weights import Weights
 
 
@@ -63,5 +64,7 @@ def rebuild(weights: Weights) -> PixelClassifier:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ModelFileError("the weights are not those of the network that their file describes") from error
+    if isinstance(network, PairNetwork):
+        network.part_classifier = None  # For training alone; torch.export's files would keep it.
     normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
     return PixelClassifier(normalization, network).eval().requires_grad_(False)

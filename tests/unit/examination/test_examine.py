@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nas.data.facts import facts_of
+from nas.data.images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling import EachOnce
 from nas.data.splits import split_images
@@ -18,9 +19,12 @@ from nas.errors import DataError, ModelFileError
 from nas.evidence import Evidence
 from nas.examination import examine as examination
 from nas.examination.examine import examine, load_validation
+from nas.export.classifier import rebuild
 from nas.facts import DataFacts
-from nas.genome import DenseNetArchitecture, Genome, ReferenceArchitecture
+from nas.genome import DenseNetArchitecture, Genome, PairArchitecture, ReferenceArchitecture
 from nas.networks.build import build_network
+from nas.networks.network import ConvolutionalNetwork
+from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
 from nas.study_spec import DataSpec
 from nas.training.evaluation import evaluate
@@ -28,6 +32,8 @@ from nas.training.loop import Training
 from nas.training.orthogonality import mean_defect
 from nas.training.task import Plan
 from nas.training.weights import Blueprint, load_weights, save_weights
+from tests.unit.export.examples import lively_pair_weights
+from tests.unit.networks.examples import architecture
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 TASK = digits_task(160, num_validation=120)
@@ -93,14 +99,14 @@ def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None
 
 
 @pytest.mark.parametrize(
-    "architecture",
+    "wanted",
     [DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)), ReferenceArchitecture()],
 )
-def test_other_families_are_looked_into_as_well(architecture: object, tmp_path: Path) -> None:
+def test_other_families_are_looked_into_as_well(wanted: object, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build_network(architecture, 1, 10)  # type: ignore[arg-type]
+    network = build_network(wanted, 1, 10)  # type: ignore[arg-type]
     path = tmp_path / "b.safetensors"
-    genome = Genome(architecture=architecture)  # type: ignore[arg-type]
+    genome = Genome(architecture=wanted)  # type: ignore[arg-type]
     save_weights(path, network, Blueprint(genome, own_facts(), {}), TASK.validation.images[:4])
     found = examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
     assert found.baseline is None
@@ -144,3 +150,31 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(ModelFileError):
         examine(path, None, TASK.validation, CPU)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_shared(
+    is_shared: bool, tmp_path: Path
+) -> None:
+    wanted = PairArchitecture(branch=architecture("vgg"), shared=is_shared)
+    read = load_weights(lively_pair_weights(tmp_path / "w", wanted))
+    model = rebuild(read)
+    assert isinstance(model.network, PairNetwork)
+    pairs = read.sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    first, second = found.activations
+    inputs = model.normalization(pairs)
+    branch = model.network.branch
+    assert isinstance(branch, ConvolutionalNetwork)
+    if is_shared:
+        assert found.finalist.filters.shape[1] == 1
+        # Stem of width 8, of which all maps are shown.
+        expected = [branch.stem(inputs[:, place : place + 1]).numpy() for place in (0, 1)]
+        assert first.early.shape == (2, 8, 8, 8)
+        for image in (0, 1):
+            assert np.allclose(second.early[image], expected[image][second.image], atol=1e-5)
+    else:
+        assert found.finalist.filters.shape[1] == 2
+        assert np.allclose(second.early[0], branch.stem(inputs).numpy()[second.image], atol=1e-5)
+    assert len(first.late) == len(second.early) == (2 if is_shared else 1)
+    assert len(found.finalist.discrimination.roc_by_class) == 2

@@ -11,12 +11,13 @@ import torch
 from nas.data.appearance import Appearance
 from nas.data.images import Split
 from nas.export import shipment
+from nas.export.classifier import rebuild
 from nas.export.formats import Format, beside, side_by_side
 from nas.export.held_images import HeldImages
 from nas.export.model_file import ModelFile, open_model
 from nas.export.shipment import Shipped, ship
 from nas.export.verification import TOLERANCE
-from nas.genome import Architecture
+from nas.genome import Architecture, PairArchitecture
 from nas.networks.build import build_network
 from nas.training.weights import Weights, load_weights
 from tests.unit.export.examples import ORIGIN, lively_pair_weights
@@ -39,24 +40,36 @@ def _shipped(folder: Path, wanted: Architecture, channels: int) -> list[Shipped]
         return ship(path, [*outputs, beside(outputs)], ORIGIN, _held)
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
-def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Format, ModelFile]:
+SIAMESE = PairArchitecture(branch=architecture("vgg"), comparison_widths=(6,), auxiliary=True)
+NETWORKS = {
+    "one network for both": architecture("vgg"),
+    "siamese": SIAMESE,
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> Architecture:
+    """What is exported."""
+    return NETWORKS[request.param]
+
+
+@pytest.fixture(scope="module")
+def models(network: Architecture, tmp_path_factory: pytest.TempPathFactory) -> dict[Format, ModelFile]:
     """Of all formats."""
-    folder = tmp_path_factory.mktemp("pairs")
-    shipped = _shipped(folder, architecture("vgg"), request.param)
+    shipped = _shipped(tmp_path_factory.mktemp("pairs"), network, channels=3)
     return {one.output.format: open_model(one.output.path) for one in shipped}
 
 
-def test_a_file_takes_two_images(models: dict[Format, ModelFile], tmp_path: Path) -> None:
-    channels = models[Format.ONNX].channels
-    weights = load_weights(lively_pair_weights(tmp_path / "w", architecture("vgg"), channels, HEIGHT, WIDTH))
-    network = build_network(architecture("vgg"), 2 * channels, 2).eval()
-    network.load_state_dict(weights.state)
+def test_a_file_takes_two_images(network: Architecture, models: dict[Format, ModelFile], tmp_path: Path) -> None:
+    channels = 3
+    weights = load_weights(lively_pair_weights(tmp_path / "w", network, channels, HEIGHT, WIDTH))
+    original = build_network(network, 2 * channels, 2, num_part_classes=3).eval()
+    original.load_state_dict(weights.state)
     generator = np.random.default_rng(1)
     images = generator.integers(0, 256, (11, 2, channels, HEIGHT, WIDTH), np.uint8)
     stacked = torch.from_numpy(np.concatenate([images[:, 0], images[:, 1]], axis=1)) / 255
     with torch.no_grad():
-        expected = network((stacked - 0.3) / 0.4).numpy()
+        expected = original((stacked - 0.3) / 0.4).numpy()
     assert float(expected.std(0).max()) > 0.01  # It tells pairs apart.
     for kind, model in models.items():
         assert (model.num_images, model.channels, model.height, model.width) == (2, channels, HEIGHT, WIDTH)
@@ -68,7 +81,13 @@ def test_a_file_takes_two_images(models: dict[Format, ModelFile], tmp_path: Path
                 np.testing.assert_allclose(found, expected[:count], rtol=1e-4, atol=TOLERANCE)
 
 
-def test_metadata_say_that_it_is_a_pair(models: dict[Format, ModelFile], tmp_path: Path) -> None:
+def test_the_classifiers_of_training_alone_are_left_out(tmp_path: Path) -> None:
+    read = load_weights(lively_pair_weights(tmp_path / "w", SIAMESE))
+    assert any("part_classifier" in name for name in read.state)
+    assert not any("part_classifier" in name for name in rebuild(read).state_dict())
+
+
+def test_metadata_say_that_it_is_a_pair(models: dict[Format, ModelFile]) -> None:
     for model in models.values():
         channels = model.channels
         assert model.metadata["input"] == {
