@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nas.genome import Genome, PretrainedArchitecture, ReferenceArchitecture, Width, frozen_conflicts
+from nas.genome import (
+    Genome,
+    PretrainedArchitecture,
+    ReferenceArchitecture,
+    Width,
+    auxiliary_faults,
+    frozen_conflicts,
+)
 from nas.recipe import Recipe
 from nas.value import Value
 
@@ -55,6 +62,7 @@ class BaselineSpec(Value):
             for key, is_set in (("frozen", self.frozen), ("head_widths", bool(self.head_widths)))
             if is_set and not self.pretrained
         ]
+        faults += auxiliary_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
         if faults:

@@ -64,6 +64,11 @@ class Choices:
         """Number of values."""
         return len(self.values)
 
+    @property
+    def highest(self) -> float:
+        """Of a gene that is a number: its largest value."""
+        return max(float(value) for value in self.values)
+
     def whole_numbers(self) -> tuple[int, ...]:
         """The values of a gene that counts something."""
         return tuple(int(value) for value in self.values)
@@ -94,6 +99,11 @@ class Range:
         if not self.integer and self.step is None:
             return None
         return int((self.high - self.low) / (self.step or 1) + 1e-9) + 1
+
+    @property
+    def highest(self) -> float:
+        """Its upper end."""
+        return self.high
 
     def whole_numbers(self) -> tuple[int, ...]:
         """The values of a gene that counts something."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from nas.genome import (
     ConvolutionalArchitecture,
@@ -23,6 +23,7 @@ from nas.recipe import CHOICES, Choice, Recipe
 
 Scalar = bool | int | float | str
 
+_LEAST_WIDTH = 4
 _STAGED = ("vgg", "resnet", "mobilenet")
 
 
@@ -103,6 +104,12 @@ def _of_choice(name: str, choice: type[Choice]) -> dict[str, Gene]:
     return genes
 
 
+def _none_or_width(width: int) -> int:
+    if 0 < width < _LEAST_WIDTH:
+        raise ValueError(f"a hidden layer has at least {_LEAST_WIDTH} units; 0 is for none")
+    return width
+
+
 ARCHITECTURE_GENES: Mapping[str, Gene] = {
     "family": Gene(Literal["vgg", "resnet", "densenet", "mobilenet"], "resnet", branches=True),
     "num_stages": Gene(Annotated[int, Field(ge=2, le=4)], 3),
@@ -119,8 +126,13 @@ ARCHITECTURE_GENES: Mapping[str, Gene] = {
     "expansion": Gene(Expansion, MobileNetArchitecture.model_fields["expansion"].default, needs=("mobilenet",)),
     "growth_rate": Gene(_of(DenseNetArchitecture, "growth_rate").type, 12, needs=("densenet",)),
     "compression": _of(DenseNetArchitecture, "compression", needs=("densenet",)),
+    "siamese": Gene(bool, False, needs=("pair",)),
+    "comparison_width": Gene(Annotated[int, Field(ge=0, le=1024), AfterValidator(_none_or_width)], 0, needs=("pair",)),
 }
 """Genes of `[architecture]`; `depth` and `width` have a value a stage, `head_width` one a hidden layer."""
+
+PAIR_GENES = ("siamese", "comparison_width")
+"""Those of the network around a branch of any family, where images are pairs; a width of 0 is no hidden layer."""
 
 RECIPE_GENES: Mapping[str, Gene] = {
     **{gene: found for name, choice in CHOICES.items() for gene, found in _of_choice(name, choice).items()},

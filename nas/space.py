@@ -16,7 +16,7 @@ from typing import Any
 
 from nas.domains import Suggester
 from nas.errors import SpecificationError
-from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES, Scalar
+from nas.genes import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, Scalar
 from nas.genome import Genome
 from nas.recipe import CHOICES
 from nas.sections import RECIPE_BRANCHES, Section, choices_of, genes_of_recipe
@@ -84,11 +84,28 @@ class Space:
         """The families that may be drawn."""
         return tuple(str(family) for family in self.architecture.values("family"))
 
+    @property
+    def pair_genes(self) -> tuple[str, ...]:
+        """The genes here that are of pairs of images alone, with their section; then a genome is one of pairs."""
+        given = {
+            "architecture": (self.architecture, PAIR_GENES),
+            "recipe": (self.recipe, ("auxiliary_weight",)),
+        }
+        return tuple(
+            f"{name}.{gene}"
+            for name, (section, genes) in given.items()
+            for gene in genes
+            if any(gene in domains for domains in (section.domains, *section.by_choice.values()))
+        )
+
     def sample(self, suggester: Suggester) -> Genome:
         """Draw a genome; only genes that have an effect on it are asked for."""
-        return Genome.model_validate(
-            {"architecture": self._sample_architecture(suggester), "recipe": self._sample_recipe(suggester)}
-        )
+        architecture = self._sample_architecture(suggester)
+        pair = self._sample_pair(suggester) if self.pair_genes else None
+        recipe = self._sample_recipe(suggester)
+        if pair is not None:
+            architecture = {**pair, "branch": architecture, "auxiliary": recipe["auxiliary_weight"] > 0.0}
+        return Genome.model_validate({"architecture": architecture, "recipe": recipe})
 
     def size(self) -> SpaceSize:
         """Count the genomes."""
@@ -117,6 +134,7 @@ class Space:
                 * repeated("head_width", "head_layers", family)
                 * count(self.architecture, _plain_genes(self.architecture, family), (family,))
             )
+        architectures *= count(self.architecture, PAIR_GENES, ())
         recipes = sum(
             count(self.recipe, genes_of_recipe(self.recipe, choices), choices) for choices in choices_of(self.recipe)
         )
@@ -158,6 +176,10 @@ class Space:
             genes["widths"] = tuple(draw("width", f"_{stage}") for stage in stages)
         genes["head_widths"] = tuple(draw("head_width", f"_{layer}") for layer in range(1, draw("head_layers") + 1))
         return genes | {gene: draw(gene) for gene in _plain_genes(self.architecture, family)}
+
+    def _sample_pair(self, suggester: Suggester) -> dict[str, Any]:
+        is_siamese, width = (_draw(self.architecture, suggester, gene) for gene in PAIR_GENES)
+        return {"family": "pair", "shared": is_siamese, "comparison_widths": (width,) if width else ()}
 
     def _sample_recipe(self, suggester: Suggester) -> dict[str, Any]:
         choices: list[str] = []

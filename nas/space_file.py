@@ -9,7 +9,7 @@ from typing import Any
 from nas.domains import Domain, parse_domain
 from nas.errors import SpecificationError
 from nas.genes import Gene
-from nas.recipe import CHOICES, conflicts
+from nas.recipe import CHOICES, auxiliary_conflicts, conflicts
 from nas.sections import RECIPE_BRANCHES, Section, choices_of
 from nas.toml_file import read_toml
 
@@ -73,12 +73,16 @@ def conflict_faults(recipe: Section) -> Iterator[str]:
     """Options that can be drawn together and exclude each other, with what to write instead."""
     for choices in choices_of(recipe):
         imbalance, loss = choices[:2]
+        weighs_auxiliaries = recipe.domain("auxiliary_weight", choices)[1].highest > 0.0
         for policy in recipe.values("augmentation", choices):
             for conflict in conflicts(imbalance, loss, str(policy)):
                 gene = "loss" if "with loss" in conflict else "augmentation"
                 yield (
                     f"recipe.{gene}: {conflict}; give [recipe.{imbalance}] {gene} = [...] without it, or leave one out"
                 )
+            if weighs_auxiliaries:
+                for conflict in auxiliary_conflicts(imbalance, str(policy)):
+                    yield f"recipe.{conflict}; leave one out"
 
 
 def read_extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.errors import SpecificationError
+from nas.genome import pair_faults
 from nas.grid import GridSpec, merged
 from nas.space import Space
 from nas.study_spec import StudySpec, source_faults
@@ -47,10 +48,26 @@ def load_study(
         others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
         raise SpecificationError(str(path), others + found + faults) from error
     # Without a fault so far the space is one that can be looked into.
-    faults = faults or spec.flip_faults()
+    faults = faults or [*spec.flip_faults(), *_pair_faults(spec)]
     if faults:
         raise SpecificationError(str(path), faults)
     return spec
+
+
+def _pair_faults(spec: StudySpec) -> list[str]:
+    """Pairs, and what is made for them, without each other."""
+    are_pairs = spec.data.pairs is not None
+    faults = []
+    if spec.grid is None and spec.space.pair_genes and not are_pairs:
+        faults.append(
+            f"search_space: {', '.join(spec.space.pair_genes)}: only for pairs of images; add [data.pairs], or leave "
+            "it out"
+        )
+    for genome in spec.grid_genomes():
+        faults += [f"genome.architecture: {fault}" for fault in pair_faults(genome.architecture, are_pairs=are_pairs)]
+    if spec.baseline.enabled:
+        faults += [f"baseline: {fault}" for fault in pair_faults(spec.baseline.architecture, are_pairs=are_pairs)]
+    return list(dict.fromkeys(faults))
 
 
 def _take_quick(tables: dict[str, Any], wanted: bool) -> list[str]:

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from nas.augmentation_policy import flips
 from nas.baseline_spec import BaselineSpec
-from nas.domains import Domain, Range
 from nas.final_runs import FinalsSpec
 from nas.genome import Genome, PretrainedArchitecture
 from nas.grid import GridPoint, GridSpec, Parameters
@@ -243,7 +242,7 @@ class StudySpec(Value):
         """Of the networks that may be trained, each once."""
         if self.grid is None:
             return self.space.families
-        return tuple(dict.fromkeys(genome.architecture.family for genome in self.grid_genomes()))
+        return tuple(dict.fromkeys(genome.family for genome in self.grid_genomes()))
 
     def augmentations(self) -> frozenset[str]:
         """Every augmentation policy that may be used."""
@@ -272,7 +271,7 @@ class StudySpec(Value):
             ("early_stopping_patience", "stop any training"),
             ("plateau_patience", "lower any learning rate"),
         ):
-            longest = max(_numbers(recipe.domain(gene)[1]), default=0)
+            longest = recipe.domain(gene)[1].highest
             if gene in recipe.domains and longest >= epochs:
                 notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {does} in {epochs} epochs")
         grace = self.early_stopping.grace_epochs or 0
@@ -289,11 +288,6 @@ class StudySpec(Value):
             for key in sorted(mine.keys() | others.keys())
             if mine.get(key) != others.get(key)
         ]
-
-
-def _numbers(domain: Domain) -> tuple[float, ...]:
-    """The largest and other values of a gene that is a number."""
-    return (domain.high,) if isinstance(domain, Range) else tuple(float(value) for value in domain.values)
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rich.table import Table
 from nas.genome import Genome
 from nas.search.explanation import Explanation, OptionEffect
 from nas.search.matching import Difference
-from nas.search.traits import traits_of
+from nas.search.traits import architecture_genes, traits_of
 
 
 def explanation_table(explanation: Explanation) -> Table:
@@ -72,7 +72,7 @@ def genome_table(genome: Genome, explanation: Explanation) -> Table:
     table.add_column("value")
     table.add_column("on the front", justify="right")
     table.add_column("macro-F1 over matched trials")
-    for gene, value in genome.architecture:
+    for gene, value in architecture_genes(genome.architecture).items():
         if isinstance(value, tuple):
             table.add_row(f"architecture.{gene}", ", ".join(map(str, value)) or "none", "", "")
     effects = explanation.of(genome)

@@ -12,7 +12,7 @@ from nas.report.plain_table import PlainTable
 from nas.search.explanation import Explanation
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary
-from nas.search.traits import Traits, traits_of
+from nas.search.traits import Traits, architecture_genes, traits_of
 
 _NOTHING = "–"
 
@@ -108,11 +108,12 @@ def option_table(explanation: Explanation) -> PlainTable:
 
 def genome_table(record: TrialRecord) -> PlainTable:
     """Every gene of a trial."""
-    genes = record.genome.model_dump(mode="json", exclude_none=True) if record.genome else {}
+    genome = record.genome
     rows = []
-    for section, members in genes.items():
-        for gene, value in members.items():
-            rows.append((section, gene, _gene(value)))
+    if genome is not None:
+        recipe = genome.recipe.model_dump(mode="json", exclude_none=True)
+        for section, members in (("architecture", architecture_genes(genome.architecture)), ("recipe", recipe)):
+            rows += [(section, gene, _gene(value)) for gene, value in members.items()]
     return PlainTable(f"Genome of trial {record.number}", ("section", "gene", "value"), tuple(rows), text_columns=3)
 
 
@@ -121,7 +122,7 @@ def _gene(value: object) -> str:
         name = str(value["name"])
         parameters = ", ".join(f"{key} = {_gene(setting)}" for key, setting in value.items() if key != "name")
         return f"{name} ({parameters})" if parameters else name
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_gene, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

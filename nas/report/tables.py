@@ -11,6 +11,7 @@ from nas.facts import DataFacts
 from nas.report.plain_table import PlainTable
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary
+from nas.search.traits import architecture_genes
 from nas.worker.messages import Sample, SpacePreview
 
 
@@ -127,13 +128,12 @@ def _sample_table(title: str, *columns: str) -> Table:
 
 
 def _sample_cells(sample: Sample, remark: str = "") -> tuple[str, ...]:
-    architecture = sample.genome.architecture
-    genes = architecture.model_dump(exclude={"family"})
+    genes = architecture_genes(sample.genome.architecture)
     return (
-        architecture.family + remark,
+        sample.genome.family + remark,
         f"{sample.cost.params:,}",
         f"{sample.cost.flops / 1e6:,.1f}",
-        ", ".join(f"{name}={_short(value)}" for name, value in genes.items()),
+        ", ".join(f"{name}={_short(value)}" for name, value in genes.items() if name != "family"),
     )
 
 

@@ -67,7 +67,7 @@ class TrialRecord:
 
     @property
     def family(self) -> str:
-        return self.genome.architecture.family if self.genome else "?"
+        return self.genome.family if self.genome else "?"
 
     @property
     def stopped_early(self) -> bool:
@@ -136,7 +136,7 @@ def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
     return {
         "genome": genome.canonical_json,
         "genome_key": genome.key,
-        "family": genome.architecture.family,
+        "family": genome.family,
         "params": cost.params,
         "flops": cost.flops,
         **({} if cost.trained_params is None else {"trained_params": cost.trained_params}),

@@ -5,22 +5,34 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nas.genes import Scalar
-from nas.genome import Genome
+from nas.genome import Architecture, Genome, PairArchitecture
 
 Traits = Mapping[str, Scalar]
+
+
+def architecture_genes(architecture: Architecture) -> dict[str, Any]:
+    """The genes in one table, of a pair network those of its branch with its own."""
+    genes = architecture.model_dump()
+    if not isinstance(architecture, PairArchitecture):
+        return genes
+    del genes["family"]
+    return {**genes.pop("branch"), "siamese": genes.pop("shared"), **genes}
 
 
 def traits_of(genome: Genome) -> Traits:
     """A genome's genes by name, with their section; a parameter stands below its option, as `recipe.loss.gamma`.
 
     Lists count as what they come to: `depth` is the number of blocks, `width` that of channels in the widest stage.
+    Whether a pair network has auxiliary classifiers is the same as whether they have a weight.
     """
     genes = genome.model_dump(exclude_none=True)
     traits: dict[str, Scalar] = {}
-    for gene, value in genes["architecture"].items():
+    if isinstance(genome.architecture, PairArchitecture):
+        genes["recipe"]["auxiliary_weight"] = genome.recipe.auxiliary_weight
+    for gene, value in architecture_genes(genome.architecture).items():
         match gene:
             case "depths":
                 traits |= {"architecture.num_stages": len(value), "architecture.depth": sum(value)}
@@ -28,6 +40,10 @@ def traits_of(genome: Genome) -> Traits:
                 traits["architecture.width"] = max(value)
             case "head_widths":
                 traits["architecture.head_layers"] = len(value)
+            case "comparison_widths":
+                traits["architecture.comparison_width"] = max(value, default=0)
+            case "auxiliary":
+                pass
             case _:
                 traits[f"architecture.{gene}"] = value
     for gene, value in genes["recipe"].items():

@@ -39,19 +39,20 @@ def smallest_genome(space: Space, params_of: Callable[[Genome], int]) -> Genome:
     """The genome with the fewest parameters.
 
     Parameters grow with every number in a space but two: a hidden layer may narrow the classifier's input, and so
-    may the transition before a DenseNet's further stage. Those, factorisation and normalisation are tried in all
-    ways; so a few corners of the space hold the smallest. (ResNets of 1×1 kernels are an exception: a stem as wide
-    as the first stage spares them a projection, which is not tried.)
+    may the transition before a DenseNet's further stage. Those, factorisation, normalisation and whether a network of
+    pairs is siamese are tried in all ways; so a few corners of the space hold the smallest. (ResNets of 1×1 kernels are
+    an exception: a stem as wide as the first stage spares them a projection, which is not tried.)
     """
     candidates = []
-    for family, factorized, normalization in product(space.families, (False, True), ("batch", "none")):
+    siamese = (False, True) if space.pair_genes else (False,)
+    for family, factorized, normalization, shared in product(space.families, (False, True), ("batch", "none"), siamese):
         stages, layers = (
             space.architecture.domain(gene, (family,))[1].whole_numbers() for gene in ("num_stages", "head_layers")
         )
         for num_stages, head_layers in product(stages if family == "densenet" else (min(stages),), layers):
             wanted = {
                 "family": family, "factorized": factorized, "normalization": normalization,
-                "num_stages": num_stages, "head_layers": head_layers,
+                "num_stages": num_stages, "head_layers": head_layers, "siamese": shared,
             }  # fmt: skip
             candidates.append(space.sample(_CornerSuggester(wanted)))
     return min(candidates, key=params_of)
@@ -61,10 +62,15 @@ def preview_space(space: Space, facts: DataFacts, max_params: int | None, num_sa
     """Describe a search space for a data set; trains nothing."""
 
     def params_of(genome: Genome) -> int:
-        return count_params(genome.architecture, facts.channels, len(facts.classes))
+        return count_params(
+            genome.architecture, facts.channels, len(facts.classes), num_part_classes=len(facts.part_classes)
+        )
 
     def sample(genome: Genome) -> Sample:
-        cost = measure_cost(genome.architecture, facts.channels, len(facts.classes), facts.height, facts.width)
+        cost = measure_cost(
+            genome.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
+            num_part_classes=len(facts.part_classes),
+        )  # fmt: skip
         return Sample(genome, cost)
 
     samples = tuple(sample(space.sample(RandomSuggester(seed))) for seed in range(num_samples))

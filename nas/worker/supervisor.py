@@ -126,7 +126,7 @@ class Supervisor:
                 self._listener(Notice(place, f"{failed.reason} {failed.detail}", is_end=True))
             return None
         self._study.note_genome(trial, cost)
-        subject = Subject(trial.is_baseline, trial.genome.architecture.family, cost)
+        subject = Subject(trial.is_baseline, trial.genome.family, cost)
         return Attempt(lease, trial, place, subject)
 
     def _twin(self, trial: OpenTrial) -> TrialRecord | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nas.augmentation_policy import flips
 from nas.domains import RandomSuggester
 from nas.errors import SpecificationError
-from nas.genome import Genome
+from nas.genome import Genome, PairArchitecture
 from nas.networks.build import build_network
 from nas.networks.cost import count_params
 from nas.space import Space
@@ -317,3 +317,74 @@ def test_photos_may_be_mirrored_and_are_else_searched_like_the_default() -> None
     photos = Space.load(ROOT / "search_spaces" / "small_photos.toml")
     assert any(flips(policy) for policy in photos.augmentations())
     assert photos.architecture == SMALL_CNN.architecture
+
+
+PAIRS: dict[str, Any] = {
+    "architecture": {
+        "family": ["vgg", "densenet"], "num_stages": 2, "siamese": [True, False], "comparison_width": [0, 8],
+    },
+    "recipe": {"auxiliary_weight": [0.0, 0.3], "batch_size": [32, 64]},
+}  # fmt: skip
+
+
+def test_a_space_of_pairs_draws_every_branch_with_and_without_sharing_and_losses() -> None:
+    space = Space.parse(PAIRS)
+    genomes = list(every_genome(space))
+    assert len({genome.key for genome in genomes}) == len(genomes) == space.size().discrete == 2**5
+    for genome in genomes:
+        assert isinstance(genome.architecture, PairArchitecture)
+        assert genome.architecture.auxiliary == (genome.recipe.auxiliary_weight > 0)
+    assert {genome.family for genome in genomes} == {"vgg", "densenet", "siamese vgg", "siamese densenet"}
+    widths = {genome.architecture.comparison_widths for genome in genomes if hasattr(genome.architecture, "shared")}
+    assert widths == {(), (8,)}
+    assert space.pair_genes == ("architecture.siamese", "architecture.comparison_width", "recipe.auxiliary_weight")
+
+
+def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
+    suggester = Scripted()
+    Space.parse(PAIRS).sample(suggester)
+    assert suggester.names == ["family", "siamese", "comparison_width", "batch_size", "auxiliary_weight"]
+
+
+def test_a_space_without_pair_genes_draws_what_it_drew_before_there_were_any() -> None:
+    """The keys are those that the program before gave."""
+    assert SMALL_CNN.pair_genes == ()
+    suggester = Scripted()
+    genome = SMALL_CNN.sample(suggester)
+    assert not {"siamese", "comparison_width", "auxiliary_weight"} & set(suggester.names)
+    assert [SMALL_CNN.sample(RandomSuggester(seed)).key for seed in range(3)] == [
+        "2af533fa9cf804a6", "d5221b168e39f027", "4b21c39b8d2c217e",
+    ]  # fmt: skip
+    assert genome.key == "889e8bdd1379edb5"
+
+
+@pytest.mark.parametrize(
+    ("tables", "fault"),
+    [
+        ({"architecture": {"comparison_width": 3}}, "a hidden layer has at least 4 units; 0 is for none"),
+        ({"architecture": {"vgg": {"siamese": True}}}, "architecture.vgg.siamese: has no effect on vgg"),
+        ({"recipe": {"auxiliary_weight": 1.0}}, "recipe.auxiliary_weight: input should be less than 1"),
+        (
+            {"recipe": {"auxiliary_weight": {"low": 0.0, "high": 0.4}, "augmentation": ["none", "mixup"]}},
+            "recipe.auxiliary_weight with augmentation 'mixup 0.2': what is blended of two pairs shows images of no",
+        ),
+        (
+            {"recipe": {"auxiliary_weight": 0.3, "imbalance": ["none", "smote"]}},
+            "recipe.auxiliary_weight with imbalance 'smote'",
+        ),
+    ],
+)
+def test_faults_of_pair_genes(tables: dict[str, Any], fault: str) -> None:
+    architecture = {"family": "vgg", **tables.get("architecture", {})}
+    with pytest.raises(SpecificationError) as raised:
+        Space.parse({**tables, "architecture": architecture})
+    assert len(raised.value.faults) == 1
+    assert fault in raised.value.faults[0]
+
+
+def test_where_smote_is_drawn_the_auxiliary_loss_may_be_left_out() -> None:
+    recipe = {"auxiliary_weight": 0.3, "imbalance": ["none", "smote"], "smote": {"auxiliary_weight": 0.0}}
+    genomes = list(every_genome(Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})))
+    assert {(genome.recipe.imbalance.name, genome.recipe.auxiliary_weight) for genome in genomes} == {
+        ("none", 0.3), ("smote", 0.0),
+    }  # fmt: skip

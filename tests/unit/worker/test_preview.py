@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,24 @@ def test_without_a_budget_everything_is_within_it() -> None:
     assert preview_space(space, FACTS, None, 1).share_within_budget == 1.0
     assert preview_space(space, FACTS, 1, 1).share_within_budget == 0.0
     assert preview_space(space, FACTS, 1, 0).samples == ()
+
+
+@pytest.mark.parametrize(
+    ("genes", "weight", "family"),
+    [
+        # Kernels of two channels in place of one cost less than two sets of features.
+        ({"width": 64, "stem_width": 8}, 0.0, "vgg"),
+        ({"width": 4, "stem_width": 64, "kernel_size": 7}, 0.0, "siamese vgg"),
+        # A siamese network has one auxiliary classifier, the other has two.
+        ({"width": 64, "stem_width": 8}, 0.3, "siamese vgg"),
+    ],
+)
+def test_of_pairs_the_smallest_may_be_siamese_or_not(genes: dict[str, Any], weight: float, family: str) -> None:
+    facts = replace(FACTS, channels=2, classes=("no", "yes"), part_classes=FACTS.classes)
+    architecture = {"family": "vgg", "siamese": [True, False], "comparison_width": [8, 0], **genes}
+    space = Space.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
+    params = [count_params(genome.architecture, 2, 2, num_part_classes=10) for genome in every_genome(space)]
+    smallest = preview_space(space, facts, None, 1).smallest
+    assert smallest.cost.params == min(params)
+    assert params.count(min(params)) == 1
+    assert smallest.genome.family == family
