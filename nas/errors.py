@@ -45,6 +45,10 @@ class FaultyDataError(DataError):
         super().__init__(fault_list(where, faults))
 
 
+class ArchitectureError(NasError):
+    """A network cannot be built for the images that there are."""
+
+
 class DatabaseError(NasError):
     """The database cannot be reached or used."""
 

@@ -59,7 +59,7 @@ class NetworkEvidence:
     Attributes:
         predictions: Class of each image, [N].
         confidences: Probability of that class, [N].
-        filters: Of the first convolution, [M, C, A, B].
+        filters: Of the first convolution, [M, C, A, B]; in an MLP what each unit weighs the image with, [M, C, H, W].
         layer_defects: How far each convolution is from orthogonal, in forward order; 0 is orthogonal, 1 all zeros.
     """
 
@@ -70,9 +70,9 @@ class NetworkEvidence:
     layer_defects: tuple[float, ...]
 
     @property
-    def mean_defect(self) -> float:
-        """Over the convolutions."""
-        return float(np.mean(self.layer_defects))
+    def mean_defect(self) -> float | None:
+        """Over the convolutions; None where there are none."""
+        return float(np.mean(self.layer_defects)) if self.layer_defects else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +112,7 @@ class Evidence:
         labels: Classes of the images, [N].
         num_validation: How many there are.
         baseline: None where it has no weights.
+        activations: Of the finalist; empty where it has no convolutions.
     """
 
     classes: tuple[str, ...]

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from nas.errors import ArchitectureError
 from nas.recipe import Recipe
 from nas.value import Value
 
@@ -104,6 +105,76 @@ class MobileNetArchitecture(StagedArchitecture):
     expansion: Expansion = 4
 
 
+class PlainArchitecture(Value):
+    """Blocks of one convolution and a 2×2 max pooling each, then the flattened maps, as in LeNet (LeCun et al., 1998).
+
+    Its size depends on that of the images, and it is built for images of one size alone.
+
+    Attributes:
+        widths: Channels of each block, one to five.
+        kernel_size: Side of the square kernels, in pixels.
+        padded: Whether a convolution keeps the sides of its input, by a border of zeros.
+        normalization: Batch normalisation after each convolution, or none.
+        head_widths: Width of each hidden layer between the flattened maps and the classifier.
+        dropout_first: Dropout probability after the first convolution.
+        dropout_head: Dropout probability before the classifier.
+        noise_std: Standard deviation of Gaussian noise after each convolution, in training.
+    """
+
+    family: Literal["plain"] = "plain"
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=5)]
+    kernel_size: KernelSize = 3
+    padded: bool = False
+    normalization: Normalization = "none"
+    activation: Activation = "relu"
+    head_widths: tuple[Width, ...] = ()
+    dropout_first: Probability = 0.0
+    dropout_head: Probability = 0.0
+    noise_std: NoiseStd = 0.0
+
+    def convolved(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns after a convolution; less than 1 where the kernel does not fit."""
+        lost = 0 if self.padded else self.kernel_size - 1
+        return size[0] - lost, size[1] - lost
+
+    def map_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of the maps that each block returns, for images of so many rows and columns.
+
+        Raises:
+            ArchitectureError: A block would return nothing.
+        """
+        sizes: list[tuple[int, int]] = []
+        for block in range(1, len(self.widths) + 1):
+            before = sizes[-1] if sizes else size
+            rows, columns = self.convolved(before)
+            if min(rows, columns) < 2:
+                kind = "a padded" if self.padded else "an unpadded"
+                k = self.kernel_size
+                raise ArchitectureError(
+                    f"images of {size[0]}×{size[1]} pixels are too small for {len(self.widths)} blocks of {kind} "
+                    f"{k}×{k} convolution and a 2×2 pooling: block {block} would have nothing left of "
+                    f"{before[0]}×{before[1]}; take fewer widths" + ("" if self.padded else ", or padded = true")
+                )
+            sizes.append((rows // 2, columns // 2))
+        return tuple(sizes)
+
+
+class MlpArchitecture(Value):
+    """Hidden layers on the image's values, with no convolution.
+
+    Its size depends on that of the images, and it is built for images of one size alone.
+
+    Attributes:
+        widths: Units of each hidden layer, one to eight layers.
+        dropout: Dropout probability after each hidden layer.
+    """
+
+    family: Literal["mlp"] = "mlp"
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
+    activation: Activation = "relu"
+    dropout: Probability = 0.0
+
+
 class ReferenceArchitecture(Value):
     """A published network that searches are compared with; it has no genes."""
 
@@ -129,7 +200,8 @@ class PretrainedArchitecture(Value):
 
 
 SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
-BranchArchitecture = SearchedArchitecture | ReferenceArchitecture
+FlatteningArchitecture = PlainArchitecture | MlpArchitecture
+BranchArchitecture = SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture
 
 
 class PairArchitecture(Value):
@@ -151,9 +223,14 @@ class PairArchitecture(Value):
 
 
 Architecture = Annotated[
-    SearchedArchitecture | ReferenceArchitecture | PretrainedArchitecture | PairArchitecture,
+    SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture | PretrainedArchitecture | PairArchitecture,
     Field(discriminator="family"),
 ]
+
+
+def branch_of(architecture: Architecture) -> BranchArchitecture | PretrainedArchitecture:
+    """What makes features of images: a pair network's branch, or the network itself."""
+    return architecture.branch if isinstance(architecture, PairArchitecture) else architecture
 
 
 class Genome(Value):
@@ -167,6 +244,9 @@ class Genome(Value):
         faults = auxiliary_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
+        form = self.recipe.orthogonality.name
+        if isinstance(branch_of(self.architecture), MlpArchitecture) and form != "none":
+            faults.append(f"orthogonality {form!r} with an mlp: it has no convolution")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -174,9 +254,8 @@ class Genome(Value):
     @property
     def family(self) -> str:
         """The architecture's family; of a pair the branch's, which is said to be siamese where it is shared."""
-        if not isinstance(self.architecture, PairArchitecture):
-            return self.architecture.family
-        return f"{SIAMESE} " * self.architecture.shared + self.architecture.branch.family
+        is_siamese = isinstance(self.architecture, PairArchitecture) and self.architecture.shared
+        return f"{SIAMESE} " * is_siamese + branch_of(self.architecture).family
 
     @property
     def canonical_json(self) -> str:

@@ -10,6 +10,7 @@ from nas.genome import (
     DenseNetArchitecture,
     Genome,
     MobileNetArchitecture,
+    PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -116,6 +117,13 @@ def recipes(draw: st.DrawFn) -> Recipe:
 def genomes() -> st.SearchStrategy[Genome]:
     """Any genome that is searched, and the baseline."""
     anything = st.one_of(
-        architectures(), st.just(ReferenceArchitecture()), st.just(PretrainedArchitecture(head_widths=(16,)))
+        architectures(),
+        st.sampled_from(
+            [
+                PlainArchitecture(widths=(8, 16), noise_std=0.1),
+                ReferenceArchitecture(),
+                PretrainedArchitecture(head_widths=(16,)),
+            ]
+        ),
     )
     return st.builds(Genome, architecture=anything, recipe=recipes())

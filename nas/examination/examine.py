@@ -132,10 +132,12 @@ def _some_of(split: Split, most: int) -> Split:
 
 def _activations(model: PixelClassifier, split: Split, compute: Compute) -> tuple[Activation, ...]:
     places = _of_different_classes(split.labels.numpy())
-    early, late = maps_of(model, split.images[torch.from_numpy(places)], compute)
+    maps = maps_of(model, split.images[torch.from_numpy(places)], compute)
+    if maps is None:
+        return ()
     return tuple(
         Activation(int(place), of_early.numpy(), of_late.numpy())
-        for place, of_early, of_late in zip(places, early, late, strict=True)
+        for place, of_early, of_late in zip(places, *maps, strict=True)
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas.data.images import Split
 from nas.export.classifier import PixelClassifier
+from nas.networks.mlp import MlpNetwork
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.pair import PairNetwork
 from nas.training.device import Compute
@@ -59,28 +60,29 @@ def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: C
 
 
 def first_filters(model: PixelClassifier) -> Tensor:
-    """Of the first convolution, float32 [M, C, A, B], on the CPU."""
-    return _convolutions(model)[0].weight.detach().float().cpu()
+    """Of the first convolution, float32 [M, C, A, B], on the CPU; of an MLP the first layer's weights, [M, C, H, W]."""
+    trunk = _trunk_of(model)
+    weights = trunk.first_weights() if isinstance(trunk, MlpNetwork) else _convolutions(model)[0].weight.detach()
+    return weights.float().cpu()
 
 
 @torch.inference_mode()
-def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
-    """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU.
+def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
+    """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU; None where no layer has maps.
 
     P is 2 where a network of pairs sees both images with the same weights. The layers are the stem's and the last
     stage's, or the first and the last convolution's where a network has no such parts. Of each the eight maps that vary
     most are taken, in the order of the network.
     """
-    network = _network_of(model)
-    num_seen = 1
-    if isinstance(network, PairNetwork):
-        num_seen, network = 2 if network.is_shared else 1, network.branch
+    network, trunk = _network_of(model), _trunk_of(model)
+    num_seen = 2 if isinstance(network, PairNetwork) and network.is_shared else 1
     layers: tuple[nn.Module, nn.Module]
-    if isinstance(network, ConvolutionalNetwork):
-        layers = network.stem, network.stages
-    else:
-        convolutions = _convolutions(model)
+    if isinstance(trunk, ConvolutionalNetwork):
+        layers = trunk.stem, trunk.stages
+    elif convolutions := _convolutions(model):
         layers = convolutions[0], convolutions[-1]
+    else:
+        return None
     outputs: dict[int, Tensor] = {}
 
     def keep(place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -108,6 +110,12 @@ def _most_varied(maps_NCHW: Tensor) -> Tensor:
 def _network_of(model: PixelClassifier) -> Network:
     assert isinstance(model.network, Network), "a weights file is rebuilt as one of this program's networks"
     return model.network
+
+
+def _trunk_of(model: PixelClassifier) -> Network:
+    """The network, or what makes features of the images in a network of pairs."""
+    network = _network_of(model)
+    return network.branch if isinstance(network, PairNetwork) else network
 
 
 def _convolutions(model: PixelClassifier) -> list[nn.Conv2d]:

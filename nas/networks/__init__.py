@@ -1,1 +1,1 @@
-"""Architecture to `nn.Module`: the four searched families, the reference ResNet-18, and what they cost."""
+"""Architecture to `nn.Module`: the four searched families, those of grids alone, published ones, and what they cost."""

@@ -8,8 +8,10 @@ from typing_extensions import assert_never
 from nas.genome import (
     Architecture,
     DenseNetArchitecture,
+    MlpArchitecture,
     MobileNetArchitecture,
     PairArchitecture,
+    PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -18,10 +20,12 @@ from nas.genome import (
 )
 from nas.networks.densenet import densenet_stages
 from nas.networks.head import create_head, create_linear
+from nas.networks.mlp import MlpNetwork
 from nas.networks.mobilenet import mobilenet_stages
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.noise import add_noise_layers
 from nas.networks.pair import PairNetwork
+from nas.networks.plain import plain_network
 from nas.networks.pretrained import PretrainedNetwork
 from nas.networks.reference import ReferenceResNet18
 from nas.networks.resnet import resnet_stages
@@ -41,22 +45,33 @@ def build_network(
         architecture: What to build.
         channels: Of the images, 1 or 3; of pairs twice as many.
         num_classes: Number of logits.
+        size: Rows and columns of the images, for the families that flatten their maps; to others any size will do.
         num_part_classes: Of pairs: number of classes of their images.
 
     Returns:
-        Normalised float32 images [N, channels, H, W] to logits [N, num_classes]; any image size will do.
+        Normalised float32 images [N, channels, H, W] to logits [N, num_classes].
+
+    Raises:
+        ArchitectureError: The images are too small for the network.
+        ValueError: The family needs to know their size, and is not told.
     """
     if isinstance(architecture, PairArchitecture):
         channels = channels // 2 if architecture.shared else channels
         branch = build_network(architecture.branch, channels, num_classes, size)
         return PairNetwork(architecture, branch, num_classes, num_part_classes)
+    if isinstance(architecture, PlainArchitecture | MlpArchitecture):
+        if size is None:
+            raise ValueError(f"a network of family {architecture.family!r} is built for images of one size; say which")
+        if isinstance(architecture, PlainArchitecture):
+            return plain_network(architecture, channels, num_classes, size)
+        return MlpNetwork(architecture, channels, num_classes, size)
     if isinstance(architecture, ReferenceArchitecture):
         return ReferenceResNet18(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):
         return PretrainedNetwork(architecture, channels, num_classes)
     stem = create_stem(architecture, channels)
     stages, stages_width = _create_stages(architecture)
-    head, head_width = create_head(architecture, stages_width)
+    head, head_width = create_head(architecture, stages_width, nn.AdaptiveAvgPool2d(1))
     network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
     add_noise_layers(network, architecture.noise_std)
     return network

@@ -34,6 +34,7 @@ class Convolution(nn.Sequential):
         depthwise: Whether each channel is convolved by itself; needs `out_width` equal to `in_width`.
         factorized: Whether to use two parts.
         bias: Whether the output has a bias, one a channel.
+        padded: Whether a border of zeros keeps the sides; else each is k - 1 shorter, before the stride.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture", 2016, section 3.2.
     """
@@ -48,12 +49,13 @@ class Convolution(nn.Sequential):
         depthwise: bool = False,
         factorized: bool = False,
         bias: bool = True,
+        padded: bool = True,
     ) -> None:
         super().__init__()
         groups = in_width if depthwise else 1
 
         def part(width: int, to_width: int, kernel: tuple[int, int], step: tuple[int, int], *, bias: bool) -> nn.Conv2d:
-            padding = (kernel[0] // 2, kernel[1] // 2)
+            padding = (kernel[0] // 2, kernel[1] // 2) if padded else (0, 0)
             kind = DepthwiseConvolution if depthwise else nn.Conv2d
             return kind(width, to_width, kernel, step, padding, groups=groups, bias=bias)
 

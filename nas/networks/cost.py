@@ -31,6 +31,9 @@ def measure_cost(
         height: Of the images, in pixels.
         width: Of the images, in pixels.
         num_part_classes: As for `build_network`.
+
+    Raises:
+        ArchitectureError: The images are too small for the network.
     """
     network = _build_on_meta(architecture, channels, num_classes, (height, width), num_part_classes)
     image = torch.zeros(1, channels, height, width, device="cpu")

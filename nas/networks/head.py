@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from nas.genome import ConvolutionalArchitecture
+from nas.genome import Activation, ConvolutionalArchitecture, PlainArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer
 
 
@@ -18,13 +19,29 @@ def create_linear(in_width: int, out_width: int, gain: float) -> nn.Linear:
     return linear
 
 
-def create_head(architecture: ConvolutionalArchitecture, in_width: int) -> tuple[nn.Sequential, int]:
-    """Global average pooling, hidden layers and dropout, [N, in_width, H, W] to [N, D]; and D."""
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    for width in architecture.head_widths:
-        head.append(create_linear(in_width, width, ACTIVATION_GAINS[architecture.activation]))
-        head.append(activation_layer(architecture.activation))
+def hidden_layers(
+    in_width: int, widths: Sequence[int], activation: Activation, dropout: float = 0.0
+) -> Iterator[nn.Module]:
+    """Linear layers, each with its activation and its dropout, if any: [N, in_width] to [N, widths[-1]]."""
+    for width in widths:
+        yield create_linear(in_width, width, ACTIVATION_GAINS[activation])
+        yield activation_layer(activation)
+        if dropout > 0.0:
+            yield nn.Dropout(dropout)
         in_width = width
+
+
+def create_head(
+    architecture: ConvolutionalArchitecture | PlainArchitecture, in_width: int, pooling: nn.Module
+) -> tuple[nn.Sequential, int]:
+    """Pooling, hidden layers and dropout, [N, C, H, W] to [N, D]; and D.
+
+    Args:
+        in_width: Values of an image after the pooling.
+        pooling: Of the last maps.
+    """
+    widths = architecture.head_widths
+    head = nn.Sequential(pooling, nn.Flatten(), *hidden_layers(in_width, widths, architecture.activation))
     if architecture.dropout_head > 0.0:
         head.append(nn.Dropout(architecture.dropout_head))
-    return head, in_width
+    return head, widths[-1] if widths else in_width

@@ -9,10 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nas.genome import PairArchitecture
-from nas.networks.head import create_linear
+from nas.networks.head import create_linear, hidden_layers
 from nas.networks.network import Network
-
-_RELU_GAIN = 2.0**0.5
 
 
 class PairNetwork(Network):
@@ -50,11 +48,8 @@ class PairNetwork(Network):
             rows = num_part_classes if self.is_shared else 2 * num_part_classes
             self.part_classifier = create_linear(width, rows, gain=1.0)
         width *= 2 if self.is_shared else 1
-        self.comparison = nn.Sequential()
-        for hidden_width in architecture.comparison_widths:
-            self.comparison.append(create_linear(width, hidden_width, _RELU_GAIN))
-            self.comparison.append(nn.ReLU())
-            width = hidden_width
+        self.comparison = nn.Sequential(*hidden_layers(width, architecture.comparison_widths, "relu"))
+        width = (width, *architecture.comparison_widths)[-1]
         self.classifier = create_linear(width, num_answers, gain=1.0)
         self.evaluation_batch = branch.evaluation_batch // (2 if self.is_shared else 1)
 

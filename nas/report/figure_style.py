@@ -33,6 +33,9 @@ _LOOKS = {
     "resnet": Look("#D55E00", "square"),
     "densenet": Look("#009E73", "diamond"),
     "mobilenet": Look("#CC79A7", "triangle-up"),
+    # Tol, "Colour Schemes", 2021: two of his muted ones.
+    "plain": Look("#999933", "star"),
+    "mlp": Look("#AA4499", "x"),
 }
 _OTHER = Look("#56B4E9", "cross")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +15,13 @@ from nas.genome import (
     Architecture,
     ConvolutionalArchitecture,
     DenseNetArchitecture,
+    MlpArchitecture,
     MobileNetArchitecture,
+    PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
+    SearchedArchitecture,
     VggArchitecture,
 )
 
@@ -48,14 +51,25 @@ class Layer:
 
 def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
     """From the image to the classes."""
-    if isinstance(architecture, PretrainedArchitecture):
-        return _pretrained_layers(architecture, facts)
-    if isinstance(architecture, ReferenceArchitecture):
-        # The published network in the genes of its family.
-        architecture = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
+    match architecture:
+        case PretrainedArchitecture():
+            return _pretrained_layers(architecture, facts)
+        case PlainArchitecture():
+            return _plain_layers(architecture, facts)
+        case MlpArchitecture():
+            return _mlp_layers(architecture, facts)
+        case ReferenceArchitecture():
+            # The published network in the genes of its family.
+            published = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
+            return _staged_layers(published, facts)
+        case _:
+            return _staged_layers(architecture, facts)
+
+
+def _staged_layers(architecture: SearchedArchitecture, facts: DataFacts) -> list[Layer]:
     height, width = facts.height, facts.width
     layers = [
-        Layer("image", f"{facts.channels} × {height} × {width}", facts.channels, kind="data"),
+        _image(facts),
         Layer(
             f"{_kernel(architecture, factorized=False)} convolution → {architecture.stem_width}",
             _listed(f"{height} × {width}", _normalization(architecture), _dropout(architecture.dropout_first),
@@ -71,24 +85,54 @@ def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
             Layer(f"{depth} × {_block(architecture)} → {channels}", detail, channels, depth, _link(architecture))
         )
     layers.append(Layer("average over all pixels", f"{layers[-1].channels} features", layers[-1].channels, kind="head"))
-    layers += [
-        Layer(f"hidden layer → {hidden}", architecture.activation, hidden, kind="head")
-        for hidden in architecture.head_widths
+    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+
+
+def _plain_layers(architecture: PlainArchitecture, facts: DataFacts) -> list[Layer]:
+    size, layers = (facts.height, facts.width), [_image(facts)]
+    for block, (channels, pooled) in enumerate(zip(architecture.widths, architecture.map_sizes(size), strict=True)):
+        (rows, columns), k = architecture.convolved(size), architecture.kernel_size
+        detail = _listed(
+            f"{rows} × {columns}, pooled to {pooled[0]} × {pooled[1]}", _normalization(architecture),
+            _dropout(architecture.dropout_first if block == 0 else 0.0), _noise(architecture.noise_std),
+        )  # fmt: skip
+        name = f"{k}×{k} convolution{'' if architecture.padded else ', unpadded'} → {channels}"
+        layers.append(Layer(name, detail, channels))
+        size = pooled
+    values = architecture.widths[-1] * size[0] * size[1]
+    layers.append(Layer("flattened", f"{values} features", values, kind="head"))
+    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+
+
+def _mlp_layers(architecture: MlpArchitecture, facts: DataFacts) -> list[Layer]:
+    values = facts.channels * facts.height * facts.width
+    detail = _listed(architecture.activation, _dropout(architecture.dropout))
+    return [
+        _image(facts),
+        Layer("flattened", f"{values} features", values, kind="data"),
+        *_head(architecture.widths, detail, facts),
     ]
-    num_classes = len(facts.classes)
-    layers.append(Layer(f"classifier → {num_classes}", _dropout(architecture.dropout_head), num_classes, kind="head"))
-    return layers
 
 
 def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -> list[Layer]:
     trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
     return [
-        Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data"),
+        _image(facts),
         Layer("resized", "3 × 224 × 224", 3, kind="data"),
         Layer(f"{architecture.network} → 512", trunk, 512, blocks=8, link="skip"),
-        *(Layer(f"hidden layer → {hidden}", "relu", hidden, kind="head") for hidden in architecture.head_widths),
-        Layer(f"classifier → {len(facts.classes)}", "", len(facts.classes), kind="head"),
+        *_head(architecture.head_widths, "relu", facts),
     ]
+
+
+def _image(facts: DataFacts) -> Layer:
+    return Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data")
+
+
+def _head(hidden_widths: Sequence[int], detail: str, facts: DataFacts, dropout: float = 0.0) -> Iterator[Layer]:
+    """Hidden layers and classifier."""
+    for width in hidden_widths:
+        yield Layer(f"hidden layer → {width}", detail, width, kind="head")
+    yield Layer(f"classifier → {len(facts.classes)}", _dropout(dropout), len(facts.classes), kind="head")
 
 
 def genome_diagram(architecture: Architecture, facts: DataFacts) -> Markup:
@@ -194,7 +238,7 @@ def _kernel(architecture: ConvolutionalArchitecture, *, factorized: bool) -> str
     return f"1×{k} then {k}×1" if factorized and k > 1 else f"{k}×{k}"
 
 
-def _normalization(architecture: ConvolutionalArchitecture) -> str:
+def _normalization(architecture: ConvolutionalArchitecture | PlainArchitecture) -> str:
     normalized = "batch norm" if architecture.normalization == "batch" else "no normalisation"
     return f"{normalized}, {architecture.activation}"
 

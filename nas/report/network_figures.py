@@ -18,6 +18,8 @@ _DIVERGING = ((0.0, "rgb(213, 94, 0)"), (0.5, "rgba(128, 128, 128, 0)"), (1.0, "
 _LETTERS = 2
 _FEW_CLASSES = 12
 _EMBEDDING_WIDTH = 900
+# An MLP has hundreds of units, and the figure as many numbers as pairs of them.
+_MOST_COMPARED = 128
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
@@ -86,9 +88,10 @@ def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
 def similarity_figure(seen: Seen) -> go.Figure:
     """Cosine of the angle between each two filters of the first layer: 0 off the diagonal where they are orthogonal."""
     flat = seen.evidence.filters.reshape(len(seen.evidence.filters), -1)
-    cosines = _cosines(flat)
     number, length = flat.shape
-    note = f"{number} filters of {length} weights; blue alike, red opposite, clear orthogonal"
+    cosines = _cosines(flat[:_MOST_COMPARED])
+    shown = f", {_MOST_COMPARED} of them shown" if number > _MOST_COMPARED else ""
+    note = f"{number} filters of {length} weights{shown}; blue alike, red opposite, clear orthogonal"
     if number > length:
         note += f"; no more than {length} can be"
     figure = bare_figure(f"Angles between the first filters of {seen.name}", note)
@@ -116,8 +119,12 @@ def _cosines(vectors: Floats) -> Floats:
 
 def defect_figure(networks: Sequence[Seen]) -> go.Figure:
     """How far each convolution is from orthogonal, from the first to the last."""
-    figure = bare_figure("Distance from orthogonality, layer by layer", "0 is orthogonal, 1 a layer of zeros")
-    for seen in networks:
+    title = "Distance from orthogonality, layer by layer"
+    convolutional = [seen for seen in networks if seen.evidence.layer_defects]
+    if not convolutional:
+        return empty_figure(title, "There are no convolutions.")
+    figure = bare_figure(title, "0 is orthogonal, 1 a layer of zeros")
+    for seen in convolutional:
         defects = seen.evidence.layer_defects
         figure.add_trace(
             go.Scatter(
@@ -129,7 +136,7 @@ def defect_figure(networks: Sequence[Seen]) -> go.Figure:
                 hovertemplate=f"{html.escape(seen.name)}<br>convolution %{{x}}: %{{y:.3g}}<extra></extra>",
             )
         )
-    largest = max((max(seen.evidence.layer_defects) for seen in networks), default=1.0)
+    largest = max(max(seen.evidence.layer_defects) for seen in convolutional)
     figure.update_layout(
         xaxis=axis("convolution"),
         yaxis=axis("defect", **({"type": "log", "dtick": 1} if largest > 10 else {"rangemode": "tozero"})),

@@ -18,7 +18,7 @@ from nas.data.sampling import ClassSampler, EachOnce, Sampler
 from nas.data.smote import SmoteSampler, smote_table
 from nas.final_runs import Choices
 from nas.networks.network import Network
-from nas.networks.pretrained import Head, PretrainedNetwork
+from nas.networks.pretrained import PretrainedNetwork
 from nas.outcome import EpochRecord, Scores
 from nas.recipe import Imbalance, Recipe
 from nas.training.classifier import (
@@ -73,7 +73,7 @@ def fit(
 ) -> Fitted:
     """Train a network in place, as its recipe says; of one with a frozen trunk the head, on features computed once.
 
-    The figures are `kept_epoch`, `orthogonality_defect` unless the convolutions are frozen, and where they apply `tau`,
+    The figures are `kept_epoch`, `orthogonality_defect` where convolutions are trained, and where they apply `tau`,
     `posthoc_strength` and `f1_macro_unadjusted`, the macro-F1 before the post-hoc adjustment.
 
     Args:
@@ -99,8 +99,9 @@ def fit(
         trained = training.run(on_epoch)
         started = time.perf_counter()
         figures = {"kept_epoch": float(trained.kept_epoch)}
-        if not isinstance(network, Head):
-            figures["orthogonality_defect"] = mean_defect(network)
+        defect = mean_defect(network)
+        if defect is not None:
+            figures["orthogonality_defect"] = defect
         if training.micro_batches > 1:
             figures["micro_batches"] = float(training.micro_batches)
         if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:

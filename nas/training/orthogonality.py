@@ -64,16 +64,18 @@ def layer_defects(network: nn.Module) -> tuple[float, ...]:
     return tuple(_layer_defects(network).tolist())
 
 
-def mean_defect(network: nn.Module) -> float:
-    """The mean of `layer_defects`."""
-    return float(_layer_defects(network).mean())
+def mean_defect(network: nn.Module) -> float | None:
+    """The mean of `layer_defects`; None of a network without convolutions."""
+    defects = _layer_defects(network)
+    return float(defects.mean()) if len(defects) else None
 
 
 @torch.no_grad()
 def _layer_defects(network: nn.Module) -> Tensor:
-    return torch.stack(
-        [_defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)]
-    )
+    defects = [
+        _defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)
+    ]
+    return torch.stack(defects) if defects else torch.empty(0)
 
 
 def _convolutions(network: nn.Module) -> Iterator[nn.Conv2d]:

@@ -63,8 +63,9 @@ def preview_space(space: Space, facts: DataFacts, max_params: int | None, num_sa
 
     def params_of(genome: Genome) -> int:
         return count_params(
-            genome.architecture, facts.channels, len(facts.classes), num_part_classes=len(facts.part_classes)
-        )
+            genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
+            len(facts.part_classes),
+        )  # fmt: skip
 
     def sample(genome: Genome) -> Sample:
         cost = measure_cost(

@@ -21,7 +21,7 @@ from nas.data.folds import split_fold
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained import find_weights, load_trunk
-from nas.errors import DataError, NasError
+from nas.errors import ArchitectureError, DataError, NasError
 from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
@@ -177,6 +177,8 @@ class Trainer:
                 request.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
                 num_part_classes=len(facts.part_classes),
             )  # fmt: skip
+        except ArchitectureError as error:
+            return Failed("crashed", str(error))
         except Exception as error:
             # As in training: a network too large for this machine's memory must not end the worker, and then the next.
             return Failed("crashed", _in_one_line(error))

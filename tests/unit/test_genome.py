@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from nas.genome import (
     Architecture,
-    ConvolutionalArchitecture,
     DenseNetArchitecture,
     Genome,
+    MlpArchitecture,
     MobileNetArchitecture,
     PairArchitecture,
+    PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -29,6 +30,10 @@ VGG = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16))
 OTHER_SHARED: dict[str, Any] = {
     "stem_width": 9, "depths": (1, 3), "kernel_size": 5, "factorized": True, "normalization": "none",
     "activation": "silu", "head_widths": (4,), "dropout_first": 0.1, "dropout_head": 0.1, "noise_std": 0.1,
+}  # fmt: skip
+OTHER_PLAIN: dict[str, Any] = {
+    **{gene: value for gene, value in OTHER_SHARED.items() if gene not in ("stem_width", "depths", "factorized")},
+    "widths": (8, 17), "padded": True, "normalization": "batch",
 }  # fmt: skip
 OTHER_RECIPE: dict[str, Any] = {
     "loss": Loss(name="focal", gamma=2.0), "imbalance": Imbalance(name="smote"), "optimizer": "sgd",
@@ -82,9 +87,10 @@ def _changed(genes: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any
             MobileNetArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16)),
             OTHER_SHARED | {"widths": (8, 17), "expansion": 2},
         ),
+        (PlainArchitecture(widths=(8, 16)), OTHER_PLAIN),
     ],
 )
-def test_every_gene_is_in_the_key(genome: ConvolutionalArchitecture, others: dict[str, Any]) -> None:
+def test_every_gene_is_in_the_key(genome: Architecture, others: dict[str, Any]) -> None:
     genes = dict(genome)
     assert others.keys() == genes.keys() - {"family"}
     architectures = [type(genome)(**changed) for changed in _changed(genes, others)]
@@ -97,6 +103,14 @@ def test_every_gene_is_in_the_key(genome: ConvolutionalArchitecture, others: dic
     # Only a pair's genome may have an auxiliary loss.
     assert OTHER_RECIPE.keys() == Recipe.model_fields.keys() - {"auxiliary_weight"}
     assert len({variant.key for variant in variants}) == len(variants) == len(others) + len(OTHER_RECIPE) + 1
+
+
+def test_every_gene_of_an_mlp_is_in_the_key() -> None:
+    mlp = MlpArchitecture(widths=(8, 16))
+    genes, others = dict(mlp), {"widths": (8,), "activation": "gelu", "dropout": 0.5}
+    assert others.keys() == genes.keys() - {"family"}
+    variants = [mlp, *(MlpArchitecture(**changed) for changed in _changed(genes, others))]
+    assert len({Genome(architecture=one).key for one in variants}) == 4
 
 
 def test_the_family_and_the_parameters_of_a_loss_are_in_the_key() -> None:
@@ -122,7 +136,7 @@ def test_absent_genes_are_not_in_the_json(genome: Genome) -> None:
         option = tables["recipe"][name]
         assert set(option) == {"name", *choice.PARAMETERS[option["name"]]}
     genes, family = set(tables["architecture"]), genome.architecture.family
-    assert ("widths" in genes) == (family in ("vgg", "resnet", "mobilenet"))
+    assert ("widths" in genes) == (family in ("vgg", "resnet", "mobilenet", "plain"))
     assert ("expansion" in genes) == (family == "mobilenet")
     assert ({"growth_rate", "compression"} <= genes) == (family == "densenet")
     assert (genes == {"family"}) == (family == "resnet18")
@@ -143,6 +157,12 @@ VGG_TABLE: dict[str, Any] = {"family": "vgg", "stem_width": 8, "depths": [1, 2],
     [
         ({"architecture": VGG_TABLE, "colour": 1}, "colour"),
         ({"architecture": {**VGG_TABLE, "growth_rate": 4}}, "growth_rate"),
+        ({"architecture": {"family": "plain", "widths": [8] * 6}}, "widths"),
+        ({"architecture": {"family": "mlp", "widths": []}}, "widths"),
+        (
+            {"architecture": {"family": "mlp", "widths": [8]}, "recipe": {"orthogonality": {"name": "kernel"}}},
+            "orthogonality 'kernel' with an mlp: it has no convolution",
+        ),
         ({"architecture": {**VGG_TABLE, "expansion": 4}}, "expansion"),
         ({"architecture": {**VGG_TABLE, "family": "alexnet"}}, "architecture"),
         ({"architecture": {**VGG_TABLE, "stem_width": "8"}}, "stem_width"),

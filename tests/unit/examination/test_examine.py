@@ -21,9 +21,17 @@ from nas.examination import examine as examination
 from nas.examination.examine import examine, load_validation
 from nas.export.classifier import rebuild
 from nas.facts import DataFacts
-from nas.genome import DenseNetArchitecture, Genome, PairArchitecture, ReferenceArchitecture
+from nas.genome import (
+    Architecture,
+    DenseNetArchitecture,
+    Genome,
+    MlpArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+)
 from nas.networks.build import build_network
-from nas.networks.network import ConvolutionalNetwork
+from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
 from nas.study_spec import DataSpec
@@ -33,7 +41,6 @@ from nas.training.orthogonality import mean_defect
 from nas.training.task import Plan
 from nas.training.weights import Blueprint, load_weights, save_weights
 from tests.unit.export.examples import lively_pair_weights
-from tests.unit.networks.examples import architecture
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 TASK = digits_task(160, num_validation=120)
@@ -99,19 +106,45 @@ def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)), ReferenceArchitecture()],
+    "architecture",
+    [
+        DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)),
+        PlainArchitecture(widths=(4, 8), padded=True),
+        ReferenceArchitecture(),
+    ],
 )
-def test_other_families_are_looked_into_as_well(wanted: object, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = build_network(wanted, 1, 10)  # type: ignore[arg-type]
-    path = tmp_path / "b.safetensors"
-    genome = Genome(architecture=wanted)  # type: ignore[arg-type]
-    save_weights(path, network, Blueprint(genome, own_facts(), {}), TASK.validation.images[:4])
-    found = examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
+def test_other_families_are_looked_into_as_well(architecture: Architecture, tmp_path: Path) -> None:
+    found = _looked_into(_untrained(architecture), architecture, tmp_path)
     assert found.baseline is None
     assert found.activations[0].early.shape[2:] == (8, 8)
     assert found.finalist.filters.shape[1] == 1
+
+
+def test_an_mlp_shows_what_its_units_weigh_the_image_with_and_no_maps(tmp_path: Path) -> None:
+    architecture = MlpArchitecture(widths=(6, 4))
+    network = _untrained(architecture)
+    found = _looked_into(network, architecture, tmp_path)
+    first = next(module for module in network.modules() if isinstance(module, torch.nn.Linear))
+    assert found.finalist.filters.shape == (6, 1, 8, 8)
+    # The image on which a unit's answer is largest is its own picture.
+    with torch.inference_mode():
+        answers = first(torch.from_numpy(found.finalist.filters).flatten(1))
+    assert answers.argmax(0).tolist() == list(range(6))
+    assert found.activations == ()
+    assert found.finalist.layer_defects == ()
+    assert found.finalist.mean_defect is None
+
+
+def _untrained(architecture: Architecture) -> Network:
+    torch.manual_seed(0)
+    return build_network(architecture, 1, 10, (8, 8))
+
+
+def _looked_into(network: Network, architecture: Architecture, folder: Path) -> Evidence:
+    path = folder / "b.safetensors"
+    blueprint = Blueprint(Genome(architecture=architecture), own_facts(), {})
+    save_weights(path, network, blueprint, TASK.validation.images[:4])
+    return examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +189,7 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
 def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_shared(
     is_shared: bool, tmp_path: Path
 ) -> None:
-    wanted = PairArchitecture(branch=architecture("vgg"), shared=is_shared)
+    wanted = PairArchitecture(branch=VGG, shared=is_shared)
     read = load_weights(lively_pair_weights(tmp_path / "w", wanted))
     model = rebuild(read)
     assert isinstance(model.network, PairNetwork)
@@ -178,3 +211,11 @@ def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_
         assert np.allclose(second.early[0], branch.stem(inputs).numpy()[second.image], atol=1e-5)
     assert len(first.late) == len(second.early) == (2 if is_shared else 1)
     assert len(found.finalist.discrimination.roc_by_class) == 2
+
+
+def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
+    lively_pair_weights(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
+    pairs = load_weights(tmp_path / "w").sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    assert found.finalist.filters.shape == (6, 2, 8, 8)
+    assert found.activations == ()

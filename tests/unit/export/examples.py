@@ -26,11 +26,12 @@ ORIGIN = Origin("digits", 7, fitted=False)
 
 
 def lively_network(
-    architecture: Architecture, channels: int = 1, num_classes: int = 10, num_part_classes: int = 0
-) -> Network:
+    architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> Network:  # fmt: skip
     """With statistics of batch normalisation, weights and biases that are none of their initial zeros and ones."""
     torch.manual_seed(0)
-    network = build_network(architecture, channels, num_classes, num_part_classes=num_part_classes)
+    network = build_network(architecture, channels, num_classes, size, num_part_classes)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if name.endswith("running_var"):
@@ -46,7 +47,7 @@ def lively_weights(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8, num_images: int = 5
 ) -> Path:
     """A weights file of `lively_network` with random images."""
-    network = lively_network(architecture, channels, 3)
+    network = lively_network(architecture, channels, 3, (height, width))
     facts = DataFacts(
         "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
     )
@@ -59,7 +60,7 @@ def lively_pair_weights(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8
 ) -> Path:
     """A weights file of a network that says of two random images whether they are of one class."""
-    network = lively_network(architecture, 2 * channels, 2, num_part_classes=3)
+    network = lively_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
     facts = DataFacts(
         "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
         (0.4,) * 2 * channels, ("cat", "dog", "emu"),

@@ -20,7 +20,7 @@ from nas.export.held_images import HeldImages
 from nas.export.model_file import open_model
 from nas.export.shipment import Shipped, ship
 from nas.export.verification import TOLERANCE, Expected, Verified, verify
-from nas.genome import Genome, ReferenceArchitecture
+from nas.genome import Architecture, Genome, MlpArchitecture, PlainArchitecture, ReferenceArchitecture
 from nas.recipe import Recipe
 from nas.training.loop import Training
 from nas.training.task import Plan
@@ -167,6 +167,21 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
     wanted = ReferenceArchitecture() if family == "resnet18" else architecture(family, **genes)
     # Odd sides, so that poolings round up; one image, of which no more is known than that there may be others.
     path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=1)
+    outputs = side_by_side(tmp_path / "m")
+    for one in ship(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
+        assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        PlainArchitecture(widths=(4, 8), padded=True, normalization="batch", noise_std=0.1, head_widths=(8,)),
+        MlpArchitecture(widths=(16, 8), dropout=0.1),
+    ],
+    ids=lambda wanted: wanted.family,
+)
+def test_families_that_flatten_in_every_format(wanted: Architecture, tmp_path: Path, quick: None) -> None:
+    path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=2)
     outputs = side_by_side(tmp_path / "m")
     for one in ship(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
         assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from nas.genome import PairArchitecture, ReferenceArchitecture, SearchedArchitecture
+from nas.genome import (
+    MlpArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+    SearchedArchitecture,
+)
 from nas.networks.build import build_network
 from nas.networks.cost import count_params, measure_cost
 from nas.networks.network import Network
@@ -132,3 +138,18 @@ def test_the_reference_network_takes_pairs_with_and_without_sharing() -> None:
         assert network(images).shape == (2, 2)
     # A stem of one channel in place of two: 64 kernels of 3 x 3 less; and twice the features for two classes.
     assert count_params(genes, 2, 2) == count_params(ReferenceArchitecture(), 2, 2) - 64 * 9 + 512 * 2
+
+
+@pytest.mark.parametrize("branch", [PlainArchitecture(widths=(4, 6)), MlpArchitecture(widths=(9, 7))])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_branch_of_images_of_one_size_is_built_for_it(
+    branch: PlainArchitecture | MlpArchitecture, shared: bool
+) -> None:
+    genes = PairArchitecture(branch=branch, shared=shared, auxiliary=True)
+    network = build_network(genes, 2, 2, (14, 14), num_part_classes=10)
+    assert isinstance(network, PairNetwork)
+    logits, part_logits = network.with_parts(torch.randn(3, 2, 14, 14))
+    assert (logits.shape, part_logits.shape) == ((3, 2), (3, 2, 10))
+    one_branch = build_network(branch, 1 if shared else 2, 2, (14, 14))
+    assert _params(network.branch) == _branch_params(one_branch)
+    assert measure_cost(genes, 2, 2, 14, 14, num_part_classes=10).params == _params(network)

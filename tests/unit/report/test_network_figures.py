@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.genome import DenseNetArchitecture, MobileNetArchitecture, ReferenceArchitecture, ResNetArchitecture
+from nas.genome import (
+    DenseNetArchitecture,
+    MlpArchitecture,
+    MobileNetArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+    ResNetArchitecture,
+)
 from nas.report.class_figure import Contender, class_figure
 from nas.report.confusion_figure import confusion_figure, most_confused
 from nas.report.genome_diagram import genome_diagram, layers_of
@@ -114,6 +121,21 @@ def test_defects_stand_in_forward_order_with_their_mean() -> None:
     (line,) = defect_figure([SEEN]).data
     assert list(line.y) == [0.5, 0.25, 0.75]
     assert plain(line.name) == "trial 1 (vgg) (mean 0.5)"
+
+
+def test_a_network_without_convolutions_has_no_line_of_defects() -> None:
+    mlp = replace(SEEN, evidence=replace(EVIDENCE.finalist, layer_defects=()))
+    assert len(defect_figure([mlp, SEEN]).data) == 1
+    alone = defect_figure([mlp])
+    assert len(alone.data) == 0
+    assert alone.layout.meta["reason"] == "There are no convolutions."
+
+
+def test_of_very_many_units_some_are_compared() -> None:
+    filters = np.random.default_rng(0).normal(size=(500, 1, 28, 28)).astype(np.float32)
+    figure = similarity_figure(replace(SEEN, evidence=replace(EVIDENCE.finalist, filters=filters)))
+    assert np.array(figure.data[0].z).shape == (128, 128)
+    assert "500 filters of 784 weights, 128 of them shown" in figure.layout.meta["note"]
 
 
 def test_the_map_of_features_has_every_point_once_and_rings_the_mistakes() -> None:
@@ -223,6 +245,17 @@ def test_a_dense_stage_returns_what_its_layers_add() -> None:
     assert [layer.channels for layer in layers_of(dense, facts_of(2))] == [1, 8, 16, 20, 20, 2]
 
 
+def test_what_is_flattened_is_counted() -> None:
+    plain_net = PlainArchitecture(widths=(32, 64, 128), head_widths=(256,), dropout_first=0.2, dropout_head=0.4)
+    layers = layers_of(plain_net, facts_of(10, channels=3, side=32))
+    assert [layer.channels for layer in layers] == [3, 32, 64, 128, 512, 256, 10]
+    assert layers[1].name == "3×3 convolution, unpadded → 32"
+    assert layers[1].detail == "30 × 30, pooled to 15 × 15 · no normalisation, relu · dropout 0.2"
+    assert layers[-1].detail == "dropout 0.4"
+    mlp = layers_of(MlpArchitecture(widths=(500, 300)), facts_of(10, side=28))
+    assert [layer.channels for layer in mlp] == [1, 784, 500, 300, 10]
+
+
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -230,6 +263,8 @@ def test_a_dense_stage_returns_what_its_layers_add() -> None:
         ResNetArchitecture(stem_width=8, depths=(1, 2, 1), widths=(8, 16, 32), factorized=True, head_widths=(64,)),
         DenseNetArchitecture(stem_width=8, depths=(4, 8), growth_rate=4),
         MobileNetArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16), dropout_head=0.2),
+        PlainArchitecture(widths=(8, 16), padded=True, head_widths=(64, 32)),
+        MlpArchitecture(widths=(500, 500), dropout=0.5),
         ReferenceArchitecture(),
     ],
 )

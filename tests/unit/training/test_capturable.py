@@ -22,8 +22,10 @@ from nas.data.sampling import Draws
 from nas.genome import (
     Architecture,
     DenseNetArchitecture,
+    MlpArchitecture,
     MobileNetArchitecture,
     PairArchitecture,
+    PlainArchitecture,
     ResNetArchitecture,
     VggArchitecture,
 )
@@ -67,6 +69,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     ResNetArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8)),
     DenseNetArchitecture(stem_width=4, depths=(2, 2), growth_rate=4),
     MobileNetArchitecture(stem_width=4, depths=(1, 2), widths=(4, 8), expansion=2),
+    PlainArchitecture(widths=(4, 8), padded=True, dropout_first=0.1, noise_std=0.01),
 )
 
 
@@ -107,7 +110,7 @@ def _steps(
     """Operations of several steps, the schedule going on between them."""
     are_pairs = isinstance(architecture, PairArchitecture)
     channels = 6 if are_pairs else 3
-    network = build_network(architecture, channels, 10, num_part_classes=10).to(META)
+    network = build_network(architecture, channels, 10, (8, 8), num_part_classes=10).to(META)
     network = network.to(memory_format=torch.channels_last).train()
     split = Split(
         torch.zeros(50, channels, 8, 8, dtype=torch.uint8, device=META),
@@ -154,6 +157,10 @@ def test_pairs_with_an_auxiliary_loss(shared: bool, micro_batches: int) -> None:
     architecture = PairArchitecture(branch=VGG, shared=shared, comparison_widths=(8,), auxiliary=True)
     recipe = Recipe(auxiliary_weight=0.3, augmentation="shift 1, rotate 5, cutout 0.2")
     _assert_one_graph(_steps(recipe, architecture, micro_batches=micro_batches))
+
+
+def test_an_mlp() -> None:
+    _assert_one_graph(_steps(Recipe(ema_decay=0.9), MlpArchitecture(widths=(8, 8), dropout=0.1)))
 
 
 def test_ldam_once_it_weighs_its_classes() -> None:

@@ -116,6 +116,12 @@ def test_the_penalty_sums_and_the_figure_averages_all_convolutions() -> None:
     assert mean_defect(network) == pytest.approx(1.0)
 
 
+def test_a_network_without_convolutions_has_no_figure() -> None:
+    network = nn.Sequential(nn.Linear(4, 2))
+    assert layer_defects(network) == ()
+    assert mean_defect(network) is None
+
+
 @pytest.mark.parametrize("form", ["convolution", "kernel"])
 def test_descent_on_the_penalty_lowers_the_defect(form: str) -> None:
     network = small_network()

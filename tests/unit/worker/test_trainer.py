@@ -8,11 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from nas.genome import Genome, VggArchitecture
-from nas.outcome import Completed
+from nas.export.classifier import rebuild
+from nas.genome import Genome, MlpArchitecture, PlainArchitecture, VggArchitecture
+from nas.outcome import Completed, Cost, Failed
+from nas.recipe import Recipe
 from nas.study_spec import DataSpec
+from nas.training.weights import load_weights
 from nas.worker.final_task import FinalExam
-from nas.worker.messages import OpenData, Pause, Paused, Train
+from nas.worker.messages import Measure, OpenData, Pause, Paused, Train
 from nas.worker.trainer import Trainer
 
 GENOME = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16)))
@@ -57,3 +60,31 @@ def test_a_pause_while_the_test_images_are_scored_is_no_crash(tmp_path: Path, mo
     assert not (tmp_path / "predictions").exists()
     assert isinstance(trainer.answer(request), Completed)
     assert (tmp_path / "predictions").exists()
+
+
+def test_a_network_that_the_images_are_too_small_for_is_told_in_a_line(tmp_path: Path) -> None:
+    trainer = Trainer(cast(Any, _Pipe()), "cpu")
+    trainer.answer(OpenData(DataSpec(source="digits"), tmp_path / "data", "float32"))
+    fits = trainer.answer(Measure(PlainArchitecture(widths=(8, 8), padded=True)))
+    assert isinstance(fits, Cost)
+    assert trainer.answer(Measure(PlainArchitecture(widths=(8, 8, 8)))) == Failed(
+        "crashed",
+        "images of 8×8 pixels are too small for 3 blocks of an unpadded 3×3 convolution and a 2×2 pooling: "
+        "block 2 would have nothing left of 3×3; take fewer widths, or padded = true",
+    )
+
+
+@pytest.mark.parametrize("architecture", [PlainArchitecture(widths=(8, 8), padded=True), MlpArchitecture(widths=(16,))])
+def test_families_that_flatten_are_trained_on_images_of_their_size(
+    architecture: PlainArchitecture | MlpArchitecture, tmp_path: Path
+) -> None:
+    trainer = Trainer(cast(Any, _Pipe()), "cpu")
+    trainer.answer(OpenData(DataSpec(source="digits", max_train_images=500), tmp_path / "data", "float32"))
+    recipe, weights = Recipe(batch_size=32, learning_rate=0.01), tmp_path / "weights.safetensors"
+    genome = Genome(architecture=architecture, recipe=recipe)
+    outcome = trainer.answer(Train(genome, 5, 0, weights, tmp_path / "checkpoints"))
+    assert isinstance(outcome, Completed)
+    assert outcome.scores.f1_macro > 0.8
+    assert ("orthogonality_defect" in outcome.figures) == (architecture.family == "plain")
+    rebuilt = rebuild(load_weights(weights))
+    assert rebuilt(load_weights(weights).sample_images).shape[1] == 10
