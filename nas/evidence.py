@@ -113,6 +113,7 @@ class Evidence:
         num_validation: How many there are.
         baseline: None where it has no weights.
         activations: Of the finalist; empty where it has no convolutions.
+        settings: Of a grid, one network of each setting by the setting's name; those that kept weights.
     """
 
     classes: tuple[str, ...]
@@ -123,6 +124,7 @@ class Evidence:
     baseline: NetworkEvidence | None
     activations: tuple[Activation, ...]
     embedding: Embedding
+    settings: tuple[tuple[str, NetworkEvidence], ...] = ()
 
     def confusion(self, network: NetworkEvidence) -> Integers:
         """Counts [K, K]: rows are true classes, columns predicted ones."""

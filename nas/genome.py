@@ -233,6 +233,12 @@ def branch_of(architecture: Architecture) -> BranchArchitecture | PretrainedArch
     return architecture.branch if isinstance(architecture, PairArchitecture) else architecture
 
 
+def family_name(architecture: Architecture) -> str:
+    """The architecture's family; of a pair network the branch's, called siamese where it is shared."""
+    is_siamese = isinstance(architecture, PairArchitecture) and architecture.shared
+    return f"{SIAMESE} " * is_siamese + branch_of(architecture).family
+
+
 class Genome(Value):
     """One network and the recipe that trains it."""
 
@@ -253,9 +259,8 @@ class Genome(Value):
 
     @property
     def family(self) -> str:
-        """The architecture's family; of a pair the branch's, which is said to be siamese where it is shared."""
-        is_siamese = isinstance(self.architecture, PairArchitecture) and self.architecture.shared
-        return f"{SIAMESE} " * is_siamese + branch_of(self.architecture).family
+        """As `family_name`."""
+        return family_name(self.architecture)
 
     @property
     def canonical_json(self) -> str:
@@ -285,8 +290,10 @@ def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> li
             f"augmentation {recipe.augmentation!r} with a frozen trunk: its features are computed once, of the images "
             "as they are; use 'none', or train the trunk as well"
         )
-    if architecture.frozen and recipe.orthogonality.name != "none":
-        faults.append(f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained")
+    if architecture.frozen and recipe.orthogonality.name in ("convolution", "kernel"):
+        faults.append(
+            f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained; use 'linear'"
+        )
     return faults
 
 

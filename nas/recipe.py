@@ -149,16 +149,17 @@ class Imbalance(Choice):
 
 
 class Orthogonality(Choice):
-    """A penalty on convolutions that are not orthogonal.
+    """A penalty on convolutions, or on linear layers, that are not orthogonal.
 
     Attributes:
-        orthogonality_weight: Of the sum over all convolutions, added to the loss.
+        orthogonality_weight: Of the sum over all of them, added to the loss.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
         "none": {},
         "convolution": {"orthogonality_weight": 0.01},
         "kernel": {"orthogonality_weight": 0.01},
+        "linear": {"orthogonality_weight": 0.01},
     }
 
     name: str = "none"
@@ -222,6 +223,8 @@ class Recipe(Value):
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 for the weights themselves.
         early_stopping_patience: Epochs without a higher validation macro-F1 before training ends with the best
             epoch's weights; 0 trains to the end and keeps the last weights.
+        convergence_tolerance: Training ends where the mean training losses of two successive epochs differ by less; 0
+            trains to the end.
         posthoc_adjustment: Whether the classifier's bias is shifted by log class frequencies, by as much as
             validation likes best.
         auxiliary_weight: Of pairs: the share w of the loss that is the mean cross entropy of both images' own classes;
@@ -241,6 +244,7 @@ class Recipe(Value):
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
     ema_decay: Share = 0.0
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
     posthoc_adjustment: bool = False
     auxiliary_weight: Annotated[Share, Field(exclude_if=lambda weight: weight == 0.0)] = 0.0
 

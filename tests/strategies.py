@@ -110,6 +110,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         batch_size=draw(st.integers(2, 4096)),
         ema_decay=draw(st.floats(0.0, 1.0, exclude_max=True)),
         early_stopping_patience=draw(st.integers(0, 100)),
+        convergence_tolerance=draw(st.sampled_from([0.0, 1e-3])),
         posthoc_adjustment=draw(st.booleans()),
     )
 

@@ -70,9 +70,9 @@ def report(
         output = Path(f"{name}.{format.value}")
     if output is not None:
         require_folder_of(output)
-    contents = _contents(application, study, records, finalist)
+    contents = _contents(study, records, finalist)
     if format is Format.HTML:
-        evidence, remarks = _look_into(application, study, finalist, contents.baseline, tsne)
+        evidence, remarks = _look_into(application, study, contents, tsne)
         contents = replace(contents, evidence=evidence, remarks=tuple(remarks))
     text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
@@ -91,12 +91,7 @@ def report(
     application.say(f"{output}: trial {finalist.number} of {name} and its baseline, {size / 1e6:.1f} MB.")
 
 
-def _contents(
-    application: Application,
-    study: SearchStudy,
-    records: tuple[TrialRecord, ...],
-    finalist: TrialRecord,
-) -> Contents:
+def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> Contents:
     """All but what needs the network itself."""
     companion = find_finals(study)
     finals = None if companion is None else read_results(study, companion)
@@ -129,9 +124,9 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
 
 
 def _look_into(
-    application: Application, study: SearchStudy, finalist: TrialRecord, baseline: TrialRecord | None, tsne: int | None
+    application: Application, study: SearchStudy, known: Contents, tsne: int | None
 ) -> tuple[Evidence | None, list[str]]:
-    """What both networks do with validation images; and what could not be found out, a line each.
+    """What the networks do with validation images; and what could not be found out, a line each.
 
     Whatever is missing by now (images, weights), the database still knows a report's worth.
     """
@@ -141,6 +136,7 @@ def _look_into(
     def progress(what: str, done: int, total: int) -> None:
         application.show_progress(Progressed(what, done, total))
 
+    finalist, baseline = known.finalist, known.baseline
     remarks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
@@ -158,13 +154,25 @@ def _look_into(
             has_reference = False
             remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
         try:
-            flops = max(finalist.flops or 0, (baseline.flops or 0) if baseline and has_reference else 0)
+            settings, samples = _setting_weights(study, known, Path(folder))
+            flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
             evidence = examine(
-                weights, reference if has_reference else None, validation, compute, flops, tsne, progress
+                weights, reference if has_reference else None, validation, compute, flops, settings, tsne, progress
             )
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
     return evidence, remarks
+
+
+def _setting_weights(study: SearchStudy, known: Contents, folder: Path) -> tuple[dict[str, Path], list[TrialRecord]]:
+    """The weights file of one network of each of a grid's settings, by its name; and those trials."""
+    paths, samples = {}, []
+    for place, setting in enumerate(known.settings.settings if known.settings else ()):
+        if setting.sample is not None and setting.sample.weights is not None:
+            paths[setting.name] = folder / f"setting-{place}"
+            study.download_weights(setting.sample, paths[setting.name])
+            samples.append(setting.sample)
+    return paths, samples
 
 
 def _first_line(error: NasError) -> str:

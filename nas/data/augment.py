@@ -67,7 +67,8 @@ class Augmentation:
     def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> Augmented:
         """Images uint8 [N, C, H, W] and their labels, changed; the images themselves where the policy is "none"."""
         if self._of_pairs:
-            singles = images_NCHW.unflatten(1, (2, images_NCHW.shape[1] // 2)).flatten(0, 1)
+            num_images, channels, height, width = images_NCHW.shape
+            singles = images_NCHW.reshape(2 * num_images, channels // 2, height, width)
             images_NCHW = self._changed(singles).reshape(images_NCHW.shape)
         else:
             images_NCHW = self._changed(images_NCHW)

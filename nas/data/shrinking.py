@@ -40,6 +40,6 @@ def shrink(images_NCHW: Tensor, factor: int) -> Tensor:
     """The mean of each square of `factor` x `factor` pixels, rounded; uint8 to uint8."""
     chunks = [
         functional.avg_pool2d(chunk.float(), factor).round_().to(torch.uint8)
-        for chunk in images_NCHW.split(_CHUNK_IMAGES)
+        for chunk in torch.split(images_NCHW, _CHUNK_IMAGES)
     ]
     return torch.cat(chunks)

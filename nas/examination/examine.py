@@ -5,8 +5,10 @@ Dimensions: N images, C channels, H and W pixels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -35,6 +37,7 @@ _CPU_FLOPS = 2e12
 MAX_EMBEDDED = 1000
 NUM_ACTIVATIONS = 4
 _SEED = 0
+_BASELINE = "baseline"
 _EMBEDDING_WORTH = 1000
 """Images that could be looked at in the time of the t-SNE, for the progress."""
 _PCA_COMPONENTS = 50
@@ -58,6 +61,7 @@ def examine(
     validation: Split,
     compute: Compute,
     flops: int = 0,
+    settings: Mapping[str, Path] = MappingProxyType({}),
     num_embedded: int | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Evidence:
@@ -66,7 +70,8 @@ def examine(
     Args:
         finalist: Its weights file.
         baseline: Likewise; None where there is none.
-        flops: Of the larger network for one image; 0 where it does not matter.
+        flops: Of the largest network for one image; 0 where it does not matter.
+        settings: Weights files of a grid's settings by their names.
         num_embedded: Images in the t-SNE, for which more are looked at if need be; default: 1,000 of those looked at.
         progress: Told what is being done, how much of it is done, and how much there is.
 
@@ -75,15 +80,16 @@ def examine(
     """
     looked_at = _some_of(validation, max(_affordable(flops, compute), num_embedded or 0))
     number = len(looked_at)
-    total = number * (1 if baseline is None else 2) + _EMBEDDING_WORTH
+    others = {**({} if baseline is None else {_BASELINE: baseline}), **settings}
+    total = number * (1 + len(others)) + _EMBEDDING_WORTH
     weights = load_weights(finalist)
     model = rebuild(weights)
     passed = run_over(model, looked_at, compute, lambda done: progress("finalist", done, total))
-    reference = None
-    if baseline is not None:
-        other = rebuild(load_weights(baseline))
-        passed_other = run_over(other, looked_at, compute, lambda done: progress("baseline", number + done, total))
-        reference = _network_evidence(other, passed_other, looked_at)
+    seen: dict[str, NetworkEvidence] = {}
+    for place, (name, path) in enumerate(others.items(), 1):
+        other = rebuild(load_weights(path))
+        told = partial(_told, progress, name, number * place, total)
+        seen[name] = _network_evidence(other, run_over(other, looked_at, compute, told), looked_at)
     progress("t-SNE", total - _EMBEDDING_WORTH, total)
     embedding = _embed(passed.features.numpy(), num_embedded or MAX_EMBEDDED)
     progress("t-SNE", total, total)
@@ -93,10 +99,15 @@ def examine(
         labels=looked_at.labels.numpy(),
         num_validation=len(validation),
         finalist=_network_evidence(model, passed, looked_at),
-        baseline=reference,
+        baseline=seen.pop(_BASELINE, None),
         activations=_activations(model, looked_at, compute),
         embedding=embedding,
+        settings=tuple(seen.items()),
     )
+
+
+def _told(progress: Callable[[str, int, int], None], name: str, before: int, total: int, done: int) -> None:
+    progress(name, before + done, total)
 
 
 def _network_evidence(model: PixelClassifier, passed: Pass, split: Split) -> NetworkEvidence:

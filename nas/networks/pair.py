@@ -73,7 +73,8 @@ class PairNetwork(Network):
     def _branch_features(self, images_NCHW: Tensor) -> Tensor:
         """[2N, B] of first and second images in turn, or [N, B] of both at once."""
         if self.is_shared:
-            images_NCHW = images_NCHW.unflatten(1, (2, images_NCHW.shape[1] // 2)).flatten(0, 1)
+            by_image = images_NCHW.unflatten(1, (2, -1))  # type: ignore[no-untyped-call]
+            images_NCHW = by_image.flatten(0, 1)
         return self.branch.features(images_NCHW)
 
     def _compared(self, branch_features: Tensor) -> Tensor:

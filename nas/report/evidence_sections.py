@@ -13,6 +13,7 @@ from nas.report.contents import Contents
 from nas.report.figure_style import BASELINE_COLOUR, look_of
 from nas.report.network_figures import (
     Seen,
+    class_colour,
     defect_figure,
     embedding_figure,
     precision_recall_figure,
@@ -23,6 +24,7 @@ from nas.report.on_page import drawn
 from nas.report.pictures import Picture, filter_sheet, image_picture, map_sheet
 
 _MOST_FILTERS = 64
+_MOST_CURVES = 8
 
 
 class Seeing:
@@ -37,6 +39,11 @@ class Seeing:
         ]
         if self._evidence.baseline is not None:
             self._networks.append(Seen(contents.baseline_name, BASELINE_COLOUR, self._evidence.baseline))
+        number = len(self._evidence.settings)
+        self._settings = [
+            Seen(name, class_colour(place, number), evidence)
+            for place, (name, evidence) in enumerate(self._evidence.settings)
+        ]
 
     def values(self) -> Mapping[str, Any]:
         """By name, as the template calls them."""
@@ -47,17 +54,24 @@ class Seeing:
             "confusion": drawn("confused", confusion),
             "pairs": [self._pair(pair) for pair in most_confused(evidence, evidence.finalist)],
             "has_baseline": evidence.baseline is not None,
-            "roc": drawn("roc", roc_figure(self._networks, evidence.classes)),
-            "precision_recall": drawn("precision-recall", precision_recall_figure(self._networks, evidence.classes)),
-            "sheets": [_sheet(seen, of_pairs=self._contents.facts.is_pair) for seen in self._networks],
+            "roc": drawn("roc", roc_figure(self._compared, evidence.classes)),
+            "precision_recall": drawn("precision-recall", precision_recall_figure(self._compared, evidence.classes)),
+            "sheets": [
+                _sheet(seen, of_pairs=self._contents.facts.is_pair) for seen in self._settings or self._networks
+            ],
             "similarities": [
                 drawn(f"similarity-{place}", similarity_figure(seen), 380) for place, seen in enumerate(self._networks)
             ],
-            "defects": drawn("defects", defect_figure(self._networks), 380),
+            "defects": drawn("defects", defect_figure(self._compared), 380),
             "maps": self._maps(),
             "maps_note": self._maps_note(),
             "embedding": drawn("embedding", embedding_figure(evidence, finalist.name, f"{self._contents.facts.unit}s")),
         }
+
+    @property
+    def _compared(self) -> list[Seen]:
+        """Whose curves stand in one figure: a grid's settings where they are few, else finalist and baseline."""
+        return self._settings if 0 < len(self._settings) <= _MOST_CURVES else self._networks
 
     def _extent(self) -> str:
         evidence, units = self._evidence, f"{self._contents.facts.unit}s"

@@ -9,6 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from nas.genome import SIAMESE
+
 GREY = "#808080"
 """For lines: a contrast of about 4 with white as with the dashboard's dark grey."""
 BASELINE_COLOUR = "#E69F00"
@@ -41,8 +43,9 @@ _OTHER = Look("#56B4E9", "cross")
 
 
 def look_of(family: str) -> Look:
-    """Always the same for a family, whatever else a figure shows."""
-    return _LOOKS.get(family, _OTHER)
+    """Always the same for a family, whatever else a figure shows; its siamese networks' markers are hollow."""
+    look = _LOOKS.get(family.removeprefix(f"{SIAMESE} "), _OTHER)
+    return Look(look.colour, f"{look.symbol}-open") if family.startswith(SIAMESE) else look
 
 
 def shade(share: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup, escape
@@ -17,12 +17,14 @@ from nas.genome import (
     DenseNetArchitecture,
     MlpArchitecture,
     MobileNetArchitecture,
+    PairArchitecture,
     PlainArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
     VggArchitecture,
+    family_name,
 )
 
 Link = Literal["none", "skip", "dense"]
@@ -62,6 +64,8 @@ def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
             # The published network in the genes of its family.
             published = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
             return _staged_layers(published, facts)
+        case PairArchitecture():
+            return _pair_layers(architecture, facts)
         case _:
             return _staged_layers(architecture, facts)
 
@@ -124,6 +128,20 @@ def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -
     ]
 
 
+def _pair_layers(architecture: PairArchitecture, facts: DataFacts) -> list[Layer]:
+    """The branch up to its features, what becomes of both images' features, and the classifier of the relation."""
+    shown = replace(facts, channels=facts.channels // 2) if architecture.shared else facts
+    image, *branch, classifier = layers_of(architecture.branch, shown)
+    image = replace(image, name="each of two images" if architecture.shared else "two images, one behind the other")
+    auxiliary = f"in training also → {len(facts.part_classes)} classes of each" if architecture.auxiliary else ""
+    branch[-1] = replace(branch[-1], detail=_listed(branch[-1].detail, classifier.detail, auxiliary))
+    layers = [image, *branch]
+    if architecture.shared:
+        features = branch[-1].channels
+        layers.append(Layer("side by side", f"2 × {features} features", 2 * features, kind="head"))
+    return [*layers, *_head(architecture.comparison_widths, "relu", facts)]
+
+
 def _image(facts: DataFacts) -> Layer:
     return Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data")
 
@@ -146,7 +164,7 @@ def genome_diagram(architecture: Architecture, facts: DataFacts) -> Markup:
         if place + 1 < len(layers):
             parts.append(_arrow(top + height + 2, _ROW_GAP - 4))
         top += height + _ROW_GAP
-    alt = escape(f"{architecture.family}: " + ", ".join(layer.name for layer in layers))
+    alt = escape(f"{family_name(architecture)}: " + ", ".join(layer.name for layer in layers))
     return Markup(
         f'<svg class="genome" viewBox="0 0 {_WIDTH} {top}" role="img" aria-label="{alt}">{"".join(parts)}</svg>'
     )

@@ -24,6 +24,7 @@ from nas.report.on_page import Drawn, drawn
 from nas.report.option_tables import shared_sentence
 from nas.report.plain_table import PlainTable
 from nas.report.provenance import space_file_name
+from nas.report.settings import setting_class_table, settings_table
 from nas.report.study_tables import (
     class_table,
     finals_table,
@@ -67,6 +68,7 @@ def as_page(contents: Contents) -> str:
         figures=_figures(contents),
         tables=_tables(contents),
         finals=_finals(contents),
+        settings=_settings(contents),
         seen=seen,
         shared=shared_sentence(contents.explanation),
         diagram=_diagram(contents.finalist, contents),
@@ -130,6 +132,7 @@ def _headings(contents: Contents) -> list[tuple[str, str]]:
     with_evidence = contents.evidence is not None
     return [
         *([("finals", "test images")] if contents.finals is not None else []),
+        *([("settings", "settings")] if contents.settings is not None else []),
         ("front", "front"), ("search", "search"), ("options", "options"), ("classes", "classes"),
         *([("confusion", "confusion")] if with_evidence else []),
         ("curves", "curves"),
@@ -192,6 +195,15 @@ def _finals(contents: Contents) -> Mapping[str, Any] | None:
     return {
         "table": finals_table(results),
         "classes": drawn("final-classes", figure) if figure is not None else None,
+    }
+
+
+def _settings(contents: Contents) -> Mapping[str, PlainTable] | None:
+    if contents.settings is None:
+        return None
+    return {
+        "table": settings_table(contents.settings),
+        "classes": setting_class_table(contents.settings, contents.facts.classes),
     }
 
 

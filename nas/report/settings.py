@@ -86,7 +86,7 @@ class SettingResults:
         missing = sum(one.missing for one in self.settings)
         return (
             f"Of {len(self.settings)} settings {best.name} has the highest accuracy on validation images: "
-            f"{best.accuracy}, macro-F1 {macro_f1}{repeated}."
+            f"{_in_digits(best.accuracy)}, macro-F1 {_in_digits(macro_f1)}{repeated}."
             + (f" {missing} trainings have no result." if missing else "")
         )
 
@@ -168,9 +168,16 @@ def _score(name: str, change: Callable[[float], float] = lambda value: value) ->
 
     def cell(one: SettingResult) -> str:
         spread = one.spread(lambda record: change(record.metrics[name]))
-        return _NOTHING if spread is None else str(spread)
+        return _in_digits(spread)
 
     return cell
+
+
+def _in_digits(spread: Spread | None) -> str:
+    """Mean ± sd with four digits, for settings may lie close together."""
+    if spread is None:
+        return _NOTHING
+    return f"{spread.mean:.4f}" + ("" if spread.sd is None else f" ± {spread.sd:.4f}")
 
 
 def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], str]:

@@ -80,11 +80,17 @@ def facts_table(facts: DataFacts) -> Table:
     """A data set in numbers."""
     table = Table(title=f"Data: {escape(facts.name)}", title_justify="left", show_header=False)
     largest, smallest = max(facts.train_counts), min(facts.train_counts)
-    table.add_row("images", f"{facts.channels} x {facts.height} x {facts.width} pixels, {len(facts.classes)} classes")
+    size = f"{facts.height} x {facts.width} pixels"
+    if facts.is_pair:
+        table.add_row("pairs", f"of {facts.channels // 2} x {size}, {len(facts.part_classes)} classes")
+        table.add_row("answers", escape(", ".join(facts.classes)))
+    else:
+        table.add_row("images", f"{facts.channels} x {size}, {len(facts.classes)} classes")
     table.add_row(
         "splits", f"{facts.num_train:,} train, {facts.num_validation:,} validation, {facts.num_test:,} test (unopened)"
     )
-    table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training images of a class)")
+    counted = "pairs of an answer" if facts.is_pair else "images of a class"
+    table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training {counted})")
     absent = [name for name, count in zip(facts.classes, facts.validation_counts, strict=True) if count == 0]
     if absent:
         table.add_row("not in validation", escape(", ".join(absent)))

@@ -126,7 +126,7 @@ class Training:
             self._best.load(state.part("best"))
 
     def run(self, on_epoch: Callable[[EpochRecord], None]) -> Trained:
-        """Train to the end of the plan, or until patience is lost.
+        """Train to the end of the plan, or until it has converged or patience is lost.
 
         Args:
             on_epoch: Told after each epoch; what it raises ends the training.
@@ -137,7 +137,7 @@ class Training:
         curve = self._progress.curve
         with self._compute.queueing():
             try:
-                while len(curve) < self._plan.last_epoch and not self._is_out_of_patience():
+                while not (len(curve) >= self._plan.last_epoch or self._is_out_of_patience() or self._has_converged()):
                     self._epoch(len(curve) + 1)
                     on_epoch(curve[-1])
             finally:
@@ -151,6 +151,13 @@ class Training:
 
     def _is_out_of_patience(self) -> bool:
         return self._best is not None and self._best.epochs_without_gain >= self._recipe.early_stopping_patience
+
+    def _has_converged(self) -> bool:
+        """Told by the curve, which a training that goes on from a checkpoint has too."""
+        curve, tolerance = self._progress.curve, self._recipe.convergence_tolerance
+        if tolerance == 0.0 or self._plan.choices is not None or len(curve) < 2:
+            return False
+        return abs(curve[-1].train_loss - curve[-2].train_loss) < tolerance
 
     def _epoch(self, epoch: int) -> None:
         """Train for one epoch and evaluate; with averaged weights, it is those that are evaluated and kept."""

@@ -47,12 +47,15 @@ def kernel_defect(weight: Tensor, groups: int = 1) -> Tensor:
 
 
 def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
-    """The sum of the defects of all convolutions; a float32 scalar.
+    """The sum of the defects of all layers of a kind; a float32 scalar.
 
     Args:
-        form: "convolution" or "kernel".
+        form: "convolution" or "kernel"; or "linear", which is the kernel form of the linear layers in their place.
     """
     with torch.autocast(next(network.parameters()).device.type, enabled=False):
+        if form == "linear":
+            weights = [module.weight.float() for module in network.modules() if isinstance(module, nn.Linear)]
+            return torch.stack([kernel_defect(weight[:, :, None, None]) for weight in weights]).sum()
         return torch.stack([_defect(convolution, form) for convolution in _convolutions(network)]).sum()
 
 

@@ -41,7 +41,7 @@ class Rig:
         self.engine = engine
         self.slots = Slots(engine, spec.name)
         self.study = SearchStudy.create(connect(), spec, FACTS)
-        self.slots.open_slots(spec.budget.trials)
+        self.slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
         self.events: list[Event] = []
         self.stop = threading.Event()
         self.checkpoints = TrialCheckpoints(folder, spec.name)

@@ -39,7 +39,8 @@ OTHER_RECIPE: dict[str, Any] = {
     "loss": Loss(name="focal", gamma=2.0), "imbalance": Imbalance(name="smote"), "optimizer": "sgd",
     "orthogonality": Orthogonality(name="kernel"), "schedule": Schedule(name="cosine"), "learning_rate": 1e-3,
     "classifier": Classifier(name="svm"), "augmentation": "shift 1", "weight_decay": 0.0, "gradient_clip": 0.0,
-    "batch_size": 64, "ema_decay": 0.99, "early_stopping_patience": 2, "posthoc_adjustment": True,
+    "batch_size": 64, "ema_decay": 0.99, "early_stopping_patience": 2, "convergence_tolerance": 1e-3,
+    "posthoc_adjustment": True,
 }  # fmt: skip
 
 

@@ -223,3 +223,52 @@ def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
     assert fault == "data.image_size: only for source folder, not 'digits'; remove it"
     given = {"source": "folder", "path": "/cats", "image_size": 48}
     assert load_study(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)
+
+
+PAIRS = STUDY.replace('"digits"', '"digits"\n[data.pairs]\nrelation = "same"')
+PAIR_SPACE = SPACE + "siamese = [true, false]\n[recipe]\nauxiliary_weight = [0.0, 0.3]\n"
+
+
+def test_pairs_are_searched_with_and_without_genes_of_their_own(tmp_path: Path) -> None:
+    for space, pair_genes in ((SPACE, 0), (PAIR_SPACE, 2)):
+        spec = load_study(_write(tmp_path, PAIRS, space))
+        assert spec.data.pairs is not None
+        assert spec.data.pairs.classes == ("different", "same")
+        assert len(spec.space.pair_genes) == pair_genes
+        assert StudySpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("study", "space", "fault"),
+    [
+        (
+            STUDY, PAIR_SPACE,
+            "search_space: architecture.siamese, recipe.auxiliary_weight: only for pairs of images; add [data.pairs], "
+            "or leave it out",
+        ),
+        (
+            PAIRS + "[baseline]\npretrained = true\n", SPACE,
+            "baseline: pretrained_resnet18 takes one image, not a pair; remove it, or [data.pairs]",
+        ),
+        (
+            STUDY.replace('search_space = "space.toml"', "").replace("trials = 3", "")
+            + '[genome.architecture]\nfamily = "pair"\nbranch = { family = "resnet18" }\n[grid]\nseeds = [0, 1]\n', "",
+            "genome.architecture: a pair architecture takes pairs of images, and these are single ones; "
+            "add [data.pairs]",
+        ),
+        (
+            STUDY + "[baseline.recipe]\nauxiliary_weight = 0.2\n", SPACE,
+            "baseline: auxiliary_weight 0.2 without classifiers of both images' classes; only a pair architecture with "
+            "auxiliary = true has them",
+        ),
+        (
+            PAIRS.replace('"same"', '"larger"\ntrain = 0'), SPACE,
+            "data.pairs.train: input should be greater than or equal to 1 (given: 0)",
+        ),
+        (PAIRS.replace('"same"', '"smaller"'), SPACE, "data.pairs.relation: input should be 'larger' or 'same' (given"),
+        (STUDY.replace('"digits"', '"digits"\nshrink = 1'), SPACE, "data.shrink: input should be greater than or equ"),
+    ],
+)  # fmt: skip
+def test_pairs_and_what_is_for_them_come_together(tmp_path: Path, study: str, space: str, fault: str) -> None:
+    (found,) = _faults(_write(tmp_path, study, space))
+    assert found.startswith(fault)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from nas.genome import DenseNetArchitecture, Genome
+from nas.genome import DenseNetArchitecture, Genome, PairArchitecture, VggArchitecture
 from nas.recipe import Loss, Recipe
 from nas.search.explanation import Explanation, explain_options
 from nas.search.traits import Option, options_among, traits_of
@@ -20,6 +20,28 @@ def test_traits_are_the_genes_by_name() -> None:
     assert "recipe.loss.label_smoothing" not in traits
     densenet = DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4)
     assert "architecture.width" not in traits_of(Genome(architecture=densenet))
+
+
+def test_traits_of_a_pair_network_are_its_branchs_and_its_own() -> None:
+    branch = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16))
+    plain, siamese = (
+        traits_of(
+            Genome(
+                architecture=PairArchitecture(
+                    branch=branch, shared=weight > 0, comparison_widths=(8,) if weight > 0 else (), auxiliary=weight > 0
+                ),
+                recipe=Recipe(auxiliary_weight=weight),
+            )
+        )
+        for weight in (0.0, 0.3)
+    )
+    assert (plain["architecture.family"], plain["architecture.width"]) == ("vgg", 16)
+    assert {gene: (value, siamese[gene]) for gene, value in plain.items() if value != siamese[gene]} == {
+        "architecture.siamese": (False, True),
+        "architecture.comparison_width": (0, 8),
+        "recipe.auxiliary_weight": (0.0, 0.3),
+    }
+    assert plain.keys() == siamese.keys()
 
 
 def test_options_are_values_or_the_sides_of_the_median() -> None:

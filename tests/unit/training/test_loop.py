@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn, optim
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nas.data.sampling import EachOnce
+from nas.final_runs import Choices
 from nas.networks.network import Network
 from nas.outcome import EpochRecord
 from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
@@ -197,6 +199,29 @@ def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
     assert all(torch.equal(a, b) for a, b in zip(_state(network), kept, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(kept, last, strict=True))
     assert evaluate(network, task.validation, task, CPU)[0].f1_macro == max(scores)
+
+
+def test_training_ends_where_the_loss_has_converged() -> None:
+    def curve(epochs: int = 30, choices: Choices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
+        plan = Plan(epochs, seed=0, choices=choices)
+        recipe = {"learning_rate": 1e-2, "batch_size": 50, **recipe}
+        training = Training(
+            small_network(), Recipe.model_validate(recipe), task, plan, EachOnce(len(task.train), seed=0), CPU
+        )
+        trained = training.run(lambda record: None)
+        assert trained.kept_epoch == len(trained.curve)
+        return trained.curve
+
+    task = digits_task(200, num_validation=50)
+    losses = [record.train_loss for record in curve()]
+    steps = [abs(after - before) for before, after in pairwise(losses)]
+    assert len(losses) == 30
+    converged = next(place for place, step in enumerate(steps) if step < 0.01) + 2
+    assert 2 < converged < 30
+    # The very same losses, to the epoch at which two are alike.
+    assert [record.train_loss for record in curve(convergence_tolerance=0.01)] == losses[:converged]
+    # How long is a choice of the search; trained anew, it is as long whatever the losses are.
+    assert len(curve(choices=Choices(kept_epoch=29), convergence_tolerance=0.01)) == 29
 
 
 def test_without_patience_the_last_weights_are_kept() -> None:

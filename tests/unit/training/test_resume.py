@@ -28,6 +28,7 @@ RECIPES: list[dict[str, Any]] = [
     {"schedule": "reduce_on_plateau", "ema_decay": 0.9, "imbalance": "smote"},
     {"schedule": {"name": "step", "decay_every": 0.3}, "early_stopping_patience": 1, "loss": "ldam"},
     {"schedule": "constant", "classifier": "retrained", "posthoc_adjustment": True, "ema_decay": 0.5},
+    {"convergence_tolerance": 0.3, "learning_rate": 1e-4, "schedule": "constant"},
     {"early_stopping_patience": 2, "ema_decay": 0.8, "orthogonality": "convolution", "optimizer": "sgd"},
 ]
 

@@ -1,0 +1,102 @@
+"""Grids on a real database: each point is trained once, whoever asks, and resumed where its worker was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from sqlalchemy import Engine
+
+from nas.grid import Fold
+from nas.outcome import Completed
+from nas.search.storage import Storage
+from nas.study_spec import StudySpec
+from nas.worker.messages import Paused
+from tests.integration.test_supervisor import Rig
+from tests.tiny_study import ScriptedTrainer, completed
+
+GRID: dict[str, Any] = {
+    "seeds": [4, 2],
+    "folds": 2,
+    "options": {"loss": {"plain": {}, "focal": {"recipe": {"loss": "focal"}}}},
+}
+
+
+def _spec(grid: dict[str, Any] = GRID, trials: int = 8, **tables: Any) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "name": "grid",
+            "data": {"source": "digits"},
+            "budget": {"trials": trials, "epochs": 1},
+            "sampler": {"name": "grid"},
+            "early_stopping": {"enabled": False},
+            "baseline": {"enabled": False},
+            "genome": {"architecture": {"family": "vgg", "stem_width": 8, "depths": [1, 1], "widths": [8, 8]}},
+            "grid": grid,
+            **tables,
+        }
+    )
+
+
+@pytest.fixture
+def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Rig]:
+    return lambda spec: Rig(connect, engine, spec, tmp_path)
+
+
+def test_each_point_is_trained_once_with_its_seed_and_fold(rig: Callable[[StudySpec], Rig]) -> None:
+    made = rig(_spec())
+    trainers = [ScriptedTrainer(), ScriptedTrainer()]
+    for number, trainer in enumerate(trainers, 1):
+        made.supervisor(trainer, number=number).run()
+    requests = [request for trainer in trainers for request in trainer.requests]
+    trained = {(request.genome.recipe.loss.name, request.seed, request.fold) for request in requests}
+    assert len(requests) == len(trained) == 8
+    assert trained == {
+        (loss, seed, Fold(fold, 2)) for loss in ("cross_entropy", "focal") for seed in (4, 2) for fold in (0, 1)
+    }
+    records = made.records()
+    assert {(r.point["loss"], r.point["seed"], r.point["fold"]) for r in records} == {
+        (loss, seed, fold) for loss in ("plain", "focal") for seed in (4, 2) for fold in (0, 1)
+    }
+    kept = [record.point for record in records if record.weights is not None and record.objectives is not None]
+    assert {"loss": "plain", "seed": 4, "fold": 0} in kept
+    assert {"loss": "focal", "seed": 4, "fold": 0} in kept
+
+
+def test_a_point_whose_worker_was_lost_is_taken_up_again(rig: Callable[[StudySpec], Rig]) -> None:
+    made = rig(_spec({"options": GRID["options"]}, 2))
+    answers: list[Completed | Paused] = [Paused(None), completed(), completed()]
+    made.run(ScriptedTrainer(lambda genome: answers.pop(0)))
+    made.run(ScriptedTrainer(lambda genome: answers.pop(0)))
+    assert sorted(record.point["loss"] for record in made.records()) == ["focal", "plain"]
+    assert [record.state for record in made.records()] == ["COMPLETE"] * 2
+
+
+def test_equal_settings_are_trained_once(rig: Callable[[StudySpec], Rig]) -> None:
+    made = rig(_spec({"options": {"loss": {"plain": {}, "the same": {"recipe": {"loss": "cross_entropy"}}}}}, 2))
+    trainer = ScriptedTrainer()
+    made.run(trainer)
+    assert len(trainer.trained) == 1
+    assert [record.macro_f1 for record in made.records()] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "expected"),
+    [
+        (["macro_f1"], [optuna.study.StudyDirection.MAXIMIZE]),
+        (["macro_f1", "params"], [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]),
+    ],
+)
+def test_optuna_is_told_one_objective_or_two(
+    rig: Callable[[StudySpec], Rig], objectives: list[str], expected: list[Any]
+) -> None:
+    made = rig(_spec({"options": GRID["options"]}, 2, objectives=objectives))
+    made.run(ScriptedTrainer(lambda genome: completed(0.7)))
+    assert made.study.optuna_study.directions == expected
+    assert [len(trial.values) for trial in made.study.optuna_study.trials] == [len(expected)] * 2
+    for record in made.records():
+        assert record.objectives is not None
+        assert (record.macro_f1, record.objectives.log10_params) == (0.7, 3.0)

@@ -1,0 +1,189 @@
+"""Each reference study in its quick form, smaller still, on generated images of the right shape: its table's rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from sqlalchemy import Engine
+
+from nas.facts import DataFacts, PretrainedWeights
+from nas.genome import Architecture
+from nas.outcome import Cost
+from nas.report.settings import gather_settings, setting_class_table, settings_table
+from nas.search.records import TrialRecord
+from nas.search.slots import Slots
+from nas.search.storage import Storage
+from nas.search.study import SearchStudy
+from nas.search.tables import make_tables
+from nas.study_file import load_study
+from nas.study_spec import DataSpec, StudySpec
+from nas.worker.checkpoints import TrialCheckpoints
+from nas.worker.messages import FindWeights, Measure, OpenData, Report, Stop, Train
+from nas.worker.post import Orders, Post
+from nas.worker.supervisor import Supervisor
+from nas.worker.trainer import Trainer
+from tests.unit.imagenet import torchvisions_network
+
+STUDIES = Path(__file__).parents[2] / "studies" / "reference"
+SHAPES = {"emnist": (62, 28, 1), "mnist": (10, 28, 1), "cifar10": (10, 32, 3), "eurosat": (10, 32, 3)}
+IMAGES_OF_A_CLASS = 10
+SETTINGS = {
+    "cifar10_long_tail": 12,
+    "cifar10_plain": 1,
+    "cifar10_pretrained": 8,
+    "cifar10_resnet18": 1,
+    "digit_pairs": 5,
+    "digit_pairs_folds": 27,
+    "digit_pairs_weights": 8,
+    "emnist_frozen": 6,
+    "emnist_settings": 6,
+    "eurosat_densenet": 3,
+    "eurosat_long_tail": 3,
+    "eurosat_resnet50": 1,
+    "mnist_mlp": 4,
+    "tiny_cifar10": 16,
+}
+
+
+class _Pipe:
+    """Nobody is at the other end."""
+
+    def send(self, message: object) -> None:
+        pass
+
+    def poll(self) -> bool:
+        return False
+
+
+class HereTrainer:
+    """Trains in this process, which spares a test the start of another one."""
+
+    def __init__(self, spec: DataSpec, folder: Path) -> None:
+        self._trainer = Trainer(cast(Any, _Pipe()), "cpu")
+        self._opened = OpenData(spec, folder, "float32")
+
+    def open_data(self) -> DataFacts:
+        return cast(DataFacts, self._trainer.answer(self._opened))
+
+    def measure(self, architecture: Architecture) -> Cost:
+        return cast(Cost, self._trainer.answer(Measure(architecture)))
+
+    def find_weights(self, network: str, file: Path) -> PretrainedWeights:
+        return cast(PretrainedWeights, self._trainer.answer(FindWeights(network, file)))
+
+    def train(
+        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool],
+        stop: Callable[[], Stop | None],
+    ) -> Any:  # fmt: skip
+        return self._trainer.answer(request)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a source's stand-in: noise around a mean that differs from class to class."""
+    folder = tmp_path_factory.mktemp("images")
+
+    def file(source: str) -> Path:
+        path = folder / f"{source}.npz"
+        if not path.exists():
+            num_classes, side, channels = SHAPES[source]
+            generator = np.random.default_rng(0)
+            labels = np.repeat(np.arange(num_classes), IMAGES_OF_A_CLASS)
+            means = generator.integers(40, 216, (num_classes, 1, 1, channels))
+            pixels = means[labels] + generator.normal(0, 20, (len(labels), side, side, channels))
+            pixels = pixels.clip(0, 255).astype(np.uint8)
+            if channels == 1:
+                pixels = pixels[..., 0]
+            np.savez(path, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+        return path
+
+    return file
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
+    """Its grid over at most two seeds or folds, one epoch of a few images."""
+    file = STUDIES / f"{name}.toml"
+    source = load_study(file, quick=True).data.source
+    tables = load_study(file, {"source": "npz", "path": str(images(source))}, quick=True).model_dump(exclude_none=True)
+    data, grid = tables["data"], tables["grid"]
+    for limit in ("max_train_images", "max_validation_images", "images_per_class"):
+        data.pop(limit, None)
+    data["validation_fraction"] = 0.3
+    if SHAPES[source][0] == 10 and "pairs" not in data:
+        data |= {"max_train_images": 30, "max_validation_images": 10}
+    if "pairs" in data:
+        data["pairs"] |= {"train": 20, "validation": 10, "test": 10}
+    grid["seeds"] = tuple(grid["seeds"][:2])
+    if "folds" in grid:
+        grid["folds"] = 2
+    tables["budget"] |= {
+        "epochs": 1,
+        "trials": StudySpec.model_validate(tables | {"budget": {"trials": _size(grid), "epochs": 1}}).grid.size,
+    }  # type: ignore[union-attr]
+    return StudySpec.model_validate(tables)
+
+
+def _size(grid: dict[str, Any]) -> int:
+    from nas.grid import GridSpec
+
+    return GridSpec.model_validate(grid).size
+
+
+def _run(
+    spec: StudySpec, connect: Callable[[], Storage], engine: Engine, folder: Path
+) -> tuple[list[TrialRecord], DataFacts]:
+    make_tables(engine)
+    trainer = HereTrainer(spec.data, folder)
+    facts = trainer.open_data()
+    pretrained = None
+    for network in spec.pretrained_networks:
+        torch.save(torchvisions_network(network).state_dict(), folder / "weights.pth")
+        pretrained = trainer.find_weights(network, folder / "weights.pth").path(folder)
+    study, slots = SearchStudy.create(connect(), spec, facts), Slots(engine, spec.name)
+    slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
+    post = Post(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), pretrained)
+    orders = Orders(threading.Event(), threading.Event(), lease_seconds=300.0)
+    Supervisor(post, orders, number=1, owner="test", listener=lambda event: None).run()
+    return study.records(), facts
+
+
+def test_every_study_file_is_in_the_list() -> None:
+    grids = {path.stem for path in STUDIES.glob("*.toml") if "[grid" in path.read_text()}
+    assert grids == SETTINGS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_the_table_has_a_row_for_each_setting(
+    name: str, images: Callable[[str], Path], connect: Callable[[], Storage], engine: Engine, tmp_path: Path
+) -> None:
+    spec = _smaller_still(name, images)
+    records, facts = _run(spec, connect, engine, tmp_path)
+    failures = [f"{record.point}: {record.detail}" for record in records if record.objectives is None]
+    assert not failures
+    results = gather_settings(spec, records)
+    assert results is not None
+    assert spec.grid is not None
+    table, classes = settings_table(results), setting_class_table(results, facts.classes)
+    assert table.columns[: len(spec.grid.options)] == tuple(spec.grid.options)
+    assert {"accuracy (micro-F1)", "macro-precision", "macro-recall", "macro-F1", "error"} <= set(table.columns)
+    assert len(table.rows) == SETTINGS[name]
+    accuracies = [row[table.columns.index("accuracy (micro-F1)")] for row in table.rows]
+    assert all(0.0 <= float(accuracy.split(" ± ")[0]) <= 1.0 for accuracy in accuracies)
+    assert len(classes.rows) == (len(facts.classes) if len(facts.classes) > 12 else SETTINGS[name])
