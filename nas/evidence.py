@@ -1,6 +1,8 @@
 """What trained networks do with validation images, as plain arrays. No torch.
 
-Dimensions: N images, C channels, H and W pixels, K classes, M filters, A × B their size, L maps of a layer.
+Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, K classes, M filters,
+A × B their size, L maps of a layer, P images that a layer sees one by one: both of a pair by weights that are shared,
+else one.
 """
 
 from __future__ import annotations
@@ -37,12 +39,17 @@ class Discrimination:
         roc_macro: The mean of the curves of the classes that have images, each class against the rest.
         precision_recall_micro: As `roc_micro`, precision over recall.
         precision_recall_macro: As `roc_macro`.
+        roc_by_class: Where there are but two classes, each one's own curve; else none. There the averages say little:
+            one class's curve is the other's, mirrored.
+        precision_recall_by_class: Likewise; these two differ.
     """
 
     roc_micro: Curve
     roc_macro: Curve
     precision_recall_micro: Curve
     precision_recall_macro: Curve
+    roc_by_class: tuple[Curve, ...] = ()
+    precision_recall_by_class: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +81,8 @@ class Activation:
 
     Attributes:
         image: Its place among the images.
-        early: Of the first layer, [L, H, W].
-        late: Of the last layer with maps, [L, H', W'].
+        early: Of the first layer, [P, L, H, W].
+        late: Of the last layer with maps, [P, L, H', W'].
     """
 
     image: int

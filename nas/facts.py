@@ -88,6 +88,11 @@ class DataFacts:
         return bool(self.part_classes)
 
     @property
+    def unit(self) -> str:
+        """What one example is called."""
+        return "pair" if self.is_pair else "image"
+
+    @property
     def num_train(self) -> int:
         return sum(self.train_counts)
 

@@ -50,9 +50,17 @@ def report(
             help="The network to look into; default: the smallest that equals the baseline, or the best.",
         ),
     ] = None,
+    tsne: Annotated[
+        int | None,
+        typer.Option(
+            min=5, metavar="N", help="Validation images in the page's t-SNE; default: 1,000, or all there are."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a study down as one self-contained page, or as tables."""
+    if tsne is not None and format is not Format.HTML:
+        raise typer.BadParameter("a t-SNE is of the page alone, not of Markdown", param_hint="--tsne")
     application: Application = context.obj
     study = application.open_search(name)
     records = tuple(study.records())
@@ -62,7 +70,10 @@ def report(
         output = Path(f"{name}.{format.value}")
     if output is not None:
         require_folder_of(output)
-    contents = _contents(application, study, records, finalist, with_evidence=format is Format.HTML)
+    contents = _contents(study, records, finalist)
+    if format is Format.HTML:
+        evidence, remarks = _look_into(application, study, contents, tsne)
+        contents = replace(contents, evidence=evidence, remarks=tuple(remarks))
     text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
         application.say(text)
@@ -80,23 +91,13 @@ def report(
     application.say(f"{output}: trial {finalist.number} of {name} and its baseline, {size / 1e6:.1f} MB.")
 
 
-def _contents(
-    application: Application,
-    study: SearchStudy,
-    records: tuple[TrialRecord, ...],
-    finalist: TrialRecord,
-    *,
-    with_evidence: bool,
-) -> Contents:
+def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> Contents:
+    """All but what needs the network itself."""
     companion = find_finals(study)
     finals = None if companion is None else read_results(study, companion)
     if finals is not None and not finals.standings:
         finals = None
-    known = Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
-    if not with_evidence:
-        return known
-    evidence, remarks = _look_into(application, study, finalist, known)
-    return replace(known, evidence=evidence, remarks=tuple(remarks))
+    return Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
 
 
 def _as_html(contents: Contents) -> str:
@@ -123,7 +124,7 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
 
 
 def _look_into(
-    application: Application, study: SearchStudy, finalist: TrialRecord, known: Contents
+    application: Application, study: SearchStudy, known: Contents, tsne: int | None
 ) -> tuple[Evidence | None, list[str]]:
     """What the networks do with validation images; and what could not be found out, a line each.
 
@@ -135,7 +136,7 @@ def _look_into(
     def progress(what: str, done: int, total: int) -> None:
         application.show_progress(Progressed(what, done, total))
 
-    baseline = known.baseline
+    finalist, baseline = known.finalist, known.baseline
     remarks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
@@ -156,7 +157,7 @@ def _look_into(
             settings, samples = _setting_weights(study, known, Path(folder))
             flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
             evidence = examine(
-                weights, reference if has_reference else None, validation, compute, flops, settings, progress
+                weights, reference if has_reference else None, validation, compute, flops, settings, tsne, progress
             )
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]

@@ -153,18 +153,19 @@ def _as_json(record: TrialRecord, shipped: Sequence[Shipped]) -> dict[str, Any]:
 
 
 def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[Shipped]) -> None:
+    unit = study.facts.unit
     scored_on = "validation" if study.spec.finals is None else "test"
     application.say(
         f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
-        f", macro-F1 {record.macro_f1:.4f} on {scored_on} images."
+        f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s."
     )
-    application.console.print(_table(shipped))
+    application.console.print(_table(shipped, unit))
     exact = [one.verified for one in shipped if one.output.format is not Format.INT8]
     if exact:
         largest = max(verified.largest_difference for verified in exact)
         opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
         application.say(
-            f"Verified: {opened} in a fresh process, on {exact[0].num_images} real images {they} the original "
+            f"Verified: {opened} in a fresh process, on {exact[0].num_images} real {unit}s {they} the original "
             f"network's classes, with logits that differ from its by at most {largest:.1e}."
         )
     for one in shipped:
@@ -172,11 +173,11 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, shi
             application.say(one.loss.sentence)
 
 
-def _table(shipped: Sequence[Shipped]) -> Table:
+def _table(shipped: Sequence[Shipped], unit: str) -> Table:
     table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
     table.add_column("file", overflow="fold")
     batches = [latency.batch for latency in shipped[0].verified.latencies]
-    titles = ["format", "size", "differs by", "same class", *(f"{n} image{'s'[: n > 1]}, ms" for n in batches)]
+    titles = ["format", "size", "differs by", "same class", *(f"{n} {unit}{'s'[: n > 1]}, ms" for n in batches)]
     for title in titles:
         table.add_column(title, justify="left" if title == "format" else "right")
     for one in shipped:

@@ -62,6 +62,7 @@ def examine(
     compute: Compute,
     flops: int = 0,
     settings: Mapping[str, Path] = MappingProxyType({}),
+    num_embedded: int | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Evidence:
     """Run both networks over validation images: at most 4,000, fewer of large ones, drawn at random from a fixed seed.
@@ -71,12 +72,13 @@ def examine(
         baseline: Likewise; None where there is none.
         flops: Of the largest network for one image; 0 where it does not matter.
         settings: Weights files of a grid's settings by their names.
+        num_embedded: Images in the t-SNE, for which more are looked at if need be; default: 1,000 of those looked at.
         progress: Told what is being done, how much of it is done, and how much there is.
 
     Raises:
         ModelFileError: A weights file cannot be read.
     """
-    looked_at = _some_of(validation, _affordable(flops, compute))
+    looked_at = _some_of(validation, max(_affordable(flops, compute), num_embedded or 0))
     number = len(looked_at)
     others = {**({} if baseline is None else {_BASELINE: baseline}), **settings}
     total = number * (1 + len(others)) + _EMBEDDING_WORTH
@@ -89,7 +91,7 @@ def examine(
         told = partial(_told, progress, name, number * place, total)
         seen[name] = _network_evidence(other, run_over(other, looked_at, compute, told), looked_at)
     progress("t-SNE", total - _EMBEDDING_WORTH, total)
-    embedding = _embed(passed.features.numpy())
+    embedding = _embed(passed.features.numpy(), num_embedded or MAX_EMBEDDED)
     progress("t-SNE", total, total)
     return Evidence(
         classes=weights.blueprint.facts.classes,
@@ -158,10 +160,10 @@ def _of_different_classes(labels: Integers) -> Integers:
     return np.array([np.flatnonzero(labels == by_count[rank])[0] for rank in ranks], dtype=np.int64)
 
 
-def _embed(features_ND: Floats) -> Embedding:
-    """A t-SNE, from the principal components (Kobak & Berens, 2019), of at most 1,000 images."""
+def _embed(features_ND: Floats, most: int) -> Embedding:
+    """A t-SNE, from the principal components (Kobak & Berens, 2019)."""
     generator = np.random.default_rng(_SEED)
-    num_images = min(len(features_ND), MAX_EMBEDDED)
+    num_images = min(len(features_ND), most)
     places = np.sort(generator.choice(len(features_ND), num_images, replace=False)).astype(np.int64)
     chosen = features_ND[places]
     if num_images < 5:

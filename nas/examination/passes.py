@@ -1,6 +1,7 @@
 """Running a trained network over images, and reading its layers.
 
-Dimensions: N images, C channels, H and W pixels, D features, K classes, L maps.
+Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, D features, K classes,
+L maps, P images that a layer sees one by one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from nas.data.images import Split
 from nas.export.classifier import PixelClassifier
 from nas.networks.mlp import MlpNetwork
 from nas.networks.network import ConvolutionalNetwork, Network
+from nas.networks.pair import PairNetwork
 from nas.training.device import Compute
 
 NUM_MAPS = 8
@@ -59,22 +61,24 @@ def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: C
 
 def first_filters(model: PixelClassifier) -> Tensor:
     """Of the first convolution, float32 [M, C, A, B], on the CPU; of an MLP the first layer's weights, [M, C, H, W]."""
-    network = _network_of(model)
-    weights = network.first_weights() if isinstance(network, MlpNetwork) else _convolutions(model)[0].weight.detach()
+    trunk = _trunk_of(model)
+    weights = trunk.first_weights() if isinstance(trunk, MlpNetwork) else _convolutions(model)[0].weight.detach()
     return weights.float().cpu()
 
 
 @torch.inference_mode()
 def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
-    """Maps of an early and of a late layer, [N, L, H, W] each, float32 on the CPU; None where no layer has maps.
+    """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU; None where no layer has maps.
 
-    These are the stem's and the last stage's output, or the first and the last convolution's where a network has no
-    such parts. Of each layer the eight maps that vary most are taken, in the order of the network.
+    P is 2 where a network of pairs sees both images with the same weights. The layers are the stem's and the last
+    stage's, or the first and the last convolution's where a network has no such parts. Of each the eight maps that vary
+    most are taken, in the order of the network.
     """
-    network = _network_of(model)
+    network, trunk = _network_of(model), _trunk_of(model)
+    num_seen = 2 if isinstance(network, PairNetwork) and network.is_shared else 1
     layers: tuple[nn.Module, nn.Module]
-    if isinstance(network, ConvolutionalNetwork):
-        layers = network.stem, network.stages
+    if isinstance(trunk, ConvolutionalNetwork):
+        layers = trunk.stem, trunk.stages
     elif convolutions := _convolutions(model):
         layers = convolutions[0], convolutions[-1]
     else:
@@ -93,7 +97,8 @@ def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tu
     finally:
         for handle in handles:
             handle.remove()
-    return _most_varied(outputs[0]), _most_varied(outputs[1])
+    early, late = (_most_varied(outputs[place]).unflatten(0, (-1, num_seen)) for place in (0, 1))
+    return early, late
 
 
 def _most_varied(maps_NCHW: Tensor) -> Tensor:
@@ -105,6 +110,12 @@ def _most_varied(maps_NCHW: Tensor) -> Tensor:
 def _network_of(model: PixelClassifier) -> Network:
     assert isinstance(model.network, Network), "a weights file is rebuilt as one of this program's networks"
     return model.network
+
+
+def _trunk_of(model: PixelClassifier) -> Network:
+    """The network, or what makes features of the images in a network of pairs."""
+    network = _network_of(model)
+    return network.branch if isinstance(network, PairNetwork) else network
 
 
 def _convolutions(model: PixelClassifier) -> list[nn.Conv2d]:

@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from nas.data.normalization import Normalization
 from nas.errors import ModelFileError
 from nas.networks.build import build_network
+from nas.networks.pair import PairNetwork
 from nas.training.weights import Weights
 
 
 class PixelClassifier(nn.Module):
     """Normalisation and network: uint8 pixels [N, C, H, W] to float32 logits [N, K].
+
+    Pairs are taken as two images, [N, 2, C, H, W], which is how a file takes them, or as a split has them: with the
+    second image's channels behind the first's, [N, 2C, H, W].
 
     Args:
         memory_format: In which it computes. Channels-last is that of training, and fast in PyTorch: a DenseNet of
@@ -32,6 +36,8 @@ class PixelClassifier(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits of images whose pixels are 0–255."""
+        if images_NCHW.ndim == 5:
+            images_NCHW = images_NCHW.flatten(1, 2)
         inputs_NCHW: Tensor = self.normalization(images_NCHW)
         if self.memory_format != torch.contiguous_format:
             inputs_NCHW = inputs_NCHW.contiguous(memory_format=self.memory_format)
@@ -58,5 +64,7 @@ def rebuild(weights: Weights) -> PixelClassifier:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ModelFileError("the weights are not those of the network that their file describes") from error
+    if isinstance(network, PairNetwork):
+        network.part_classifier = None  # For training alone; torch.export's files would keep it.
     normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
     return PixelClassifier(normalization, network).eval().requires_grad_(False)

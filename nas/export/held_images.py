@@ -24,7 +24,7 @@ class HeldImages:
     """Images to calibrate on and to score on.
 
     Attributes:
-        calibration: uint8 [N, C, H, W].
+        calibration: uint8 [N, C, H, W], with C as a split has it.
         validation: None where the study's images are not at hand.
         source: What the calibration images are, for a sentence.
     """
@@ -51,6 +51,6 @@ def held_images(spec: DataSpec, folder: Path, facts: DataFacts, weights: Weights
         if not changes:
             chosen = torch.linspace(0, len(data.train) - 1, min(CALIBRATION_IMAGES, len(data.train))).long()
             images: Pixels = data.train.images[chosen].numpy()
-            return HeldImages(images, data.validation, f"{len(images)} training images")
+            return HeldImages(images, data.validation, f"{len(images)} training {facts.unit}s")
         reason = f"the images have changed, {changes[0]}"
-    return HeldImages(samples, None, f"the {len(samples)} images that its weights came with ({reason})")
+    return HeldImages(samples, None, f"the {len(samples)} {facts.unit}s that its weights came with ({reason})")

@@ -11,6 +11,7 @@ import torch
 import nas
 from nas.data.appearance import Appearance
 from nas.export.model_file import FORMAT
+from nas.facts import DataFacts
 from nas.training.weights import Weights
 
 
@@ -27,15 +28,27 @@ class Origin:
     fitted: bool
 
 
+def input_shape(facts: DataFacts) -> tuple[int, ...]:
+    """Of one input of an exported file: an image [C, H, W], or two of them [2, C, H, W]."""
+    if facts.is_pair:
+        return 2, facts.channels // 2, facts.height, facts.width
+    return facts.channels, facts.height, facts.width
+
+
 def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
     """The metadata of a file, ready for JSON."""
     blueprint = weights.blueprint
     facts = blueprint.facts
+    shape = input_shape(facts)
+    # Each image by itself, also where they come in pairs.
+    samples_NCHW = weights.sample_images.numpy().reshape(-1, *shape[-3:])
     return {
         "format": FORMAT,
         "classes": facts.classes,
+        **({"part_classes": facts.part_classes} if facts.is_pair else {}),
         "input": {
-            "shape": ["N", facts.channels, facts.height, facts.width],
+            "kind": "pair" if facts.is_pair else "image",
+            "shape": ["N", *shape],
             "type": "uint8",
             "range": [0, 255],
         },
@@ -44,7 +57,7 @@ def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
             "mean": facts.mean,
             "std": facts.std,
             "fitted": origin.fitted,
-            **asdict(Appearance.of(weights.sample_images.numpy())),
+            **asdict(Appearance.of(samples_NCHW)),
         },
         "genome": blueprint.genome.model_dump(mode="json", exclude_none=True),
         "metrics": blueprint.metrics,

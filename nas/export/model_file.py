@@ -1,6 +1,6 @@
 """Reading an exported file of any format and running it; torch is imported for PyTorch's own formats alone.
 
-Array dimensions: N images, C channels, H and W pixels, K classes.
+Array dimensions: N images (or pairs of images), C channels, H and W pixels, K classes.
 """
 
 from __future__ import annotations
@@ -31,16 +31,24 @@ class ModelFile:
     """A file that `nas export` wrote, opened.
 
     Attributes:
-        logits: From uint8 pixels [N, C, H, W] to float32 logits [N, K].
+        logits: From uint8 pixels [N, C, H, W], or [N, 2, C, H, W] of pairs, to float32 logits [N, K].
         metadata: What `nas.export.metadata` wrote.
+        num_images: Images to an answer: two where the network compares pairs, else one.
+        channels: Of each image.
     """
 
     logits: _Run
     metadata: dict[str, Any]
     classes: tuple[str, ...]
+    num_images: int
     channels: int
     height: int
     width: int
+
+    def as_input(self, images_NCHW: Pixels) -> Pixels:
+        """Images one after the other, or a split's pairs of stacked channels, as `logits` takes them."""
+        pair = (2,) if self.num_images == 2 else ()
+        return images_NCHW.reshape(-1, *pair, self.channels, self.height, self.width)
 
 
 def open_model(path: Path, threads: int | None = None) -> ModelFile:
@@ -59,8 +67,10 @@ def open_model(path: Path, threads: int | None = None) -> ModelFile:
         metadata: dict[str, Any] = json.loads(text)
         if metadata["format"] != FORMAT:
             raise ValueError(f"format {metadata['format']!r}")
-        _, channels, height, width = metadata["input"]["shape"]
-        return ModelFile(logits, metadata, tuple(metadata["classes"]), channels, height, width)
+        _, *pair, channels, height, width = metadata["input"]["shape"]
+        if pair not in ([], [2]):
+            raise ValueError(f"{pair} images at once")
+        return ModelFile(logits, metadata, tuple(metadata["classes"]), 1 + len(pair), channels, height, width)
     except Exception as error:
         # Three libraries read what somebody gave for a model, and raise as many kinds of errors.
         raise ModelFileError(

@@ -21,7 +21,7 @@ def trace_program(classifier: nn.Module, images_NCHW: Tensor) -> ExportedProgram
         images_NCHW: uint8, at least one.
     """
     # An example of one image would fix the number at one. It is kept in the file, and with it all it is a view of.
-    example_NCHW = images_NCHW[:1].repeat(2, 1, 1, 1)
+    example_NCHW = images_NCHW[:1].repeat_interleave(2, dim=0)
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(classifier, (example_NCHW,), dynamic_shapes=({0: Dim("N", min=1)},))

@@ -33,12 +33,14 @@ class Int8Loss:
         float_f1: Macro-F1 on the study's validation images before; None where those are not at hand.
         int8_f1: Likewise after.
         num_scored: How many they are.
+        unit: What one of them is called.
     """
 
     calibrated_on: str
     float_f1: float | None
     int8_f1: float | None
     num_scored: int
+    unit: str = "image"
 
     @property
     def sentence(self) -> str:
@@ -47,7 +49,7 @@ class Int8Loss:
             return f"int8: calibrated on {self.calibrated_on}; its loss of macro-F1 could not be measured there."
         return (
             f"int8: calibrated on {self.calibrated_on}; macro-F1 {self.int8_f1:.4f} on {self.num_scored:,} validation "
-            f"images, {self.float_f1:.4f} in float32: {self.int8_f1 - self.float_f1:+.4f}."
+            f"{self.unit}s, {self.float_f1:.4f} in float32: {self.int8_f1 - self.float_f1:+.4f}."
         )
 
 
@@ -81,12 +83,12 @@ def measure_loss(before: ModelFile, after: ModelFile, images: HeldImages) -> Int
     if images.validation is None:
         return Int8Loss(images.source, None, None, 0)
     float_f1, int8_f1 = (_macro_f1(model, images) for model in (before, after))
-    return Int8Loss(images.source, float_f1, int8_f1, len(images.validation))
+    return Int8Loss(images.source, float_f1, int8_f1, len(images.validation), before.metadata["input"]["kind"])
 
 
 def _macro_f1(model: ModelFile, images: HeldImages) -> float:
     assert images.validation is not None
-    pixels_NCHW: Pixels = images.validation.images.numpy()
+    pixels_NCHW = model.as_input(images.validation.images.numpy())
     starts = range(0, len(pixels_NCHW), _BATCH)
     classes_N = np.concatenate([model.logits(pixels_NCHW[i : i + _BATCH]).argmax(1) for i in starts])
     return macro_f1(confusion_matrix(images.validation.labels, torch.from_numpy(classes_N), len(model.classes)))

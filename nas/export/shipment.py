@@ -19,7 +19,7 @@ from nas.errors import ModelFileError
 from nas.export.classifier import PixelClassifier, rebuild
 from nas.export.formats import INT8_SUFFIX, Format, Output
 from nas.export.held_images import HeldImages
-from nas.export.metadata import Origin, describe
+from nas.export.metadata import Origin, describe, input_shape
 from nas.export.model_file import open_model
 from nas.export.onnx_file import write_onnx
 from nas.export.program import trace_program, write_program
@@ -82,7 +82,7 @@ class _Workshop:
         self._weights = weights
         self._metadata = metadata
         self._folder = folder
-        self._images = weights.sample_images
+        self._images = weights.sample_images.reshape(-1, *input_shape(weights.blueprint.facts))
         self._expected = _ask(rebuild(weights), self._images)
         self._classifier = rebuild(weights)
         fold_batch_norms(self._classifier.network)
@@ -120,8 +120,9 @@ class _Workshop:
         float_path, path = self.path(Format.ONNX), self.path(Format.INT8)
         if not float_path.exists():
             self._write(Format.ONNX, lambda weights: images)
-        quantize(float_path, path, images.calibration)
-        return measure_loss(open_model(float_path), open_model(path), images)
+        before = open_model(float_path)
+        quantize(float_path, path, before.as_input(images.calibration))
+        return measure_loss(before, open_model(path), images)
 
 
 @torch.no_grad()

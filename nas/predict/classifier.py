@@ -1,11 +1,11 @@
-"""Classes and probabilities of image files.
+"""Classes and probabilities of image files, each by itself or two by two.
 
 Array dimensions: N images, C channels, H rows, W columns, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +20,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image.
+    """What a network says of one image, or of a pair.
 
     Attributes:
+        images: One, or the two that are compared.
         ranked: Class names with their probabilities, most probable first.
     """
 
-    image: str
+    images: tuple[str, ...]
     ranked: tuple[tuple[str, float], ...]
 
 
@@ -36,6 +37,19 @@ class Unreadable:
 
     image: str
     reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What is to be answered at once, read: an image, or the two of a pair.
+
+    Attributes:
+        pixels: Of each, as it is to be stacked.
+    """
+
+    paths: tuple[Path, ...]
+    looks: tuple[Look, ...]
+    pixels: tuple[Pixels, ...]
 
 
 @dataclass
@@ -61,19 +75,24 @@ class Classifier:
         side = model.height if model.height == model.width else None
         self._decoding = Decoding(side, model.channels)
 
-    def predict(self, paths: Iterable[Path], top: int) -> Predicted:
-        """Classify files, and name those that cannot be read.
+    @property
+    def num_images(self) -> int:
+        """How many images one answer is about."""
+        return self._model.num_images
+
+    def predict(self, paths: Sequence[Path], top: int) -> Predicted:
+        """Classify files, and name those that cannot be read; a pair with one of them has no answer.
 
         Args:
+            paths: Of a network that compares pairs, the first two are a pair, the next two another one, and so on.
             top: Classes kept of each.
         """
         predicted = Predicted()
-        batch: list[tuple[Path, Look, Pixels]] = []
-        for path in paths:
-            try:
-                batch.append((path, *self._read(path)))
-            except CORRUPT as error:
-                predicted.unreadable.append(Unreadable(str(path), _reason(error)))
+        batch: list[_Question] = []
+        for start in range(0, len(paths), self.num_images):
+            asked = self._read_all(paths[start : start + self.num_images], predicted)
+            if asked is not None:
+                batch.append(asked)
             if len(batch) == _BATCH:
                 self._answer(batch, top, predicted)
                 batch = []
@@ -83,12 +102,25 @@ class Classifier:
 
     def doubts(self, predicted: Predicted) -> list[Doubted]:
         """What makes the images look unlike the training images, one sentence a kind."""
-        num_images = len(predicted.predictions)
+        num_images = self.num_images * len(predicted.predictions)
         return [
             Doubted(doubt, self._expectation.sentence(doubt, paths, num_images), len(paths))
             for doubt in Doubt
             if (paths := predicted.doubtful.get(doubt))
         ]
+
+    def _read_all(self, paths: Sequence[Path], predicted: Predicted) -> _Question | None:
+        """The images of one answer; None where one of them gave nothing, which is then noted."""
+        found: list[tuple[Look, Pixels]] = []
+        for path in paths:
+            try:
+                found.append(self._read(path))
+            except CORRUPT as error:
+                predicted.unreadable.append(Unreadable(str(path), _reason(error)))
+        if len(found) < len(paths):
+            return None
+        looks, pixels = zip(*found, strict=True)
+        return _Question(tuple(paths), looks, pixels)
 
     def _read(self, path: Path) -> tuple[Look, Pixels]:
         image = read_image(path)
@@ -100,16 +132,18 @@ class Classifier:
             )
         return Look(*image.size, is_grey=image.mode == "L"), pixels
 
-    def _answer(self, batch: Sequence[tuple[Path, Look, Pixels]], top: int, predicted: Predicted) -> None:
-        paths, looks, pixels = zip(*batch, strict=True)
-        pixels_NCHW = stack(pixels, self._model.channels)
+    def _answer(self, batch: Sequence[_Question], top: int, predicted: Predicted) -> None:
+        paths = [path for asked in batch for path in asked.paths]
+        looks = [look for asked in batch for look in asked.looks]
+        pixels_NCHW = stack([pixels for asked in batch for pixels in asked.pixels], self._model.channels)
         for path, found in zip(paths, self._expectation.doubts(looks, pixels_NCHW), strict=True):
             for doubt in found:
                 predicted.doubtful.setdefault(doubt, []).append(path)
-        for path, row in zip(paths, _probabilities(self._model.logits(pixels_NCHW)), strict=True):
+        logits_NK = self._model.logits(self._model.as_input(pixels_NCHW))
+        for asked, row in zip(batch, _probabilities(logits_NK), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             ranked = tuple((self._model.classes[k], float(row[k])) for k in best)
-            predicted.predictions.append(Prediction(str(path), ranked))
+            predicted.predictions.append(Prediction(tuple(map(str, asked.paths)), ranked))
 
 
 def _probabilities(logits_NK: Logits) -> Logits:

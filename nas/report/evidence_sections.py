@@ -54,15 +54,18 @@ class Seeing:
             "confusion": drawn("confused", confusion),
             "pairs": [self._pair(pair) for pair in most_confused(evidence, evidence.finalist)],
             "has_baseline": evidence.baseline is not None,
-            "roc": drawn("roc", roc_figure(self._compared)),
-            "precision_recall": drawn("precision-recall", precision_recall_figure(self._compared)),
-            "sheets": [_sheet(seen) for seen in self._settings or self._networks],
+            "roc": drawn("roc", roc_figure(self._compared, evidence.classes)),
+            "precision_recall": drawn("precision-recall", precision_recall_figure(self._compared, evidence.classes)),
+            "sheets": [
+                _sheet(seen, of_pairs=self._contents.facts.is_pair) for seen in self._settings or self._networks
+            ],
             "similarities": [
                 drawn(f"similarity-{place}", similarity_figure(seen), 380) for place, seen in enumerate(self._networks)
             ],
             "defects": drawn("defects", defect_figure(self._compared), 380),
             "maps": self._maps(),
-            "embedding": drawn("embedding", embedding_figure(evidence, finalist.name)),
+            "maps_note": self._maps_note(),
+            "embedding": drawn("embedding", embedding_figure(evidence, finalist.name, f"{self._contents.facts.unit}s")),
         }
 
     @property
@@ -71,12 +74,12 @@ class Seeing:
         return self._settings if 0 < len(self._settings) <= _MOST_CURVES else self._networks
 
     def _extent(self) -> str:
-        evidence = self._evidence
+        evidence, units = self._evidence, f"{self._contents.facts.unit}s"
         looked_at = len(evidence.labels)
         if looked_at == evidence.num_validation:
-            return f"From here on, all {looked_at:,} validation images were looked at anew."
+            return f"From here on, all {looked_at:,} validation {units} were looked at anew."
         return (
-            f"From here on, {looked_at:,} of {evidence.num_validation:,} validation images were looked at anew, "
+            f"From here on, {looked_at:,} of {evidence.num_validation:,} validation {units} were looked at anew, "
             "drawn at random, with each class that there is."
         )
 
@@ -98,6 +101,14 @@ class Seeing:
             ],
         }
 
+    def _maps_note(self) -> str:
+        """How to read them where there are two images."""
+        if not self._contents.facts.is_pair:
+            return ""
+        if any(len(shown.early) == 2 for shown in self._evidence.activations):
+            return "The same weights see both images: the upper row is the first one's, the lower row the second one's."
+        return "The network sees both images at once: a map is of the pair."
+
     def _maps(self) -> list[Mapping[str, Any]]:
         evidence = self._evidence
         rows: list[Mapping[str, Any]] = []
@@ -116,14 +127,16 @@ class Seeing:
         return rows
 
 
-def _sheet(seen: Seen) -> Mapping[str, Any]:
+def _sheet(seen: Seen, *, of_pairs: bool) -> Mapping[str, Any]:
     filters = seen.evidence.filters
     number, channels, height, width = filters.shape
     note = f"{number} of {height} × {width}, each on its own scale"
     if number > _MOST_FILTERS:
         note += f"; {_MOST_FILTERS} are shown"
-    if channels != 3:
+    if channels % 3:
         note += "; blue weighs brightness, red darkness"
+    if of_pairs:
+        note += "; each sees either image" if channels in (1, 3) else "; left for the first image, right for the second"
     picture: Picture = filter_sheet(filters, f"first filters of {seen.name}", _MOST_FILTERS)
     return {"name": seen.name, "note": note, "picture": picture}
 

@@ -32,38 +32,50 @@ class Seen:
     evidence: NetworkEvidence
 
 
-def roc_figure(networks: Sequence[Seen]) -> go.Figure:
-    """True over false positive rate."""
-    figure = bare_figure("ROC", "each class against the rest, on validation images; in brackets the area")
+def roc_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
+    """True over false positive rate; of two classes for the second one, which has the first one's area."""
+    told = f"{classes[1]} against {classes[0]}" if len(classes) == 2 else "each class against the rest"
+    figure = bare_figure("ROC", f"{told}, on validation images; in brackets the area")
     for seen in networks:
         found = seen.evidence.discrimination
-        _add_curves(figure, seen, found.roc_micro, found.roc_macro)
+        if found.roc_by_class:
+            _add_curve(figure, seen, "", found.roc_by_class[1])
+        else:
+            _add_curve(figure, seen, "micro", found.roc_micro)
+            _add_curve(figure, seen, "macro", found.roc_macro, "dash")
     chance = {"color": GREY, "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=chance, hoverinfo="skip", showlegend=False))
     return _unit_square(figure, "false positive rate", "true positive rate")
 
 
-def precision_recall_figure(networks: Sequence[Seen]) -> go.Figure:
-    """Precision over recall."""
-    figure = bare_figure("Precision and recall", "each class against the rest; in brackets the average precision")
+def precision_recall_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
+    """Precision over recall; of two classes for each."""
+    told = "either class" if len(classes) == 2 else "each class against the rest"
+    figure = bare_figure("Precision and recall", f"{told}; in brackets the average precision")
     for seen in networks:
         found = seen.evidence.discrimination
-        _add_curves(figure, seen, found.precision_recall_micro, found.precision_recall_macro)
+        if found.precision_recall_by_class:
+            first, second = found.precision_recall_by_class
+            _add_curve(figure, seen, classes[1], second)
+            _add_curve(figure, seen, classes[0], first, "dash")
+        else:
+            _add_curve(figure, seen, "micro", found.precision_recall_micro)
+            _add_curve(figure, seen, "macro", found.precision_recall_macro, "dash")
     return _unit_square(figure, "recall", "precision")
 
 
-def _add_curves(figure: go.Figure, seen: Seen, micro: Curve, macro: Curve) -> None:
-    for kind, curve, dash in (("micro", micro, "solid"), ("macro", macro, "dash")):
-        figure.add_trace(
-            go.Scatter(
-                x=curve.x.round(4).tolist(),
-                y=curve.y.round(4).tolist(),
-                mode="lines",
-                name=ink(html.escape(f"{seen.name}, {kind} ({curve.area:.3f})")),
-                line={"color": seen.colour, "width": 2, "dash": dash},
-                hovertemplate=f"{html.escape(seen.name)}, {kind}<br>%{{x:.3f}}, %{{y:.3f}}<extra></extra>",
-            )
+def _add_curve(figure: go.Figure, seen: Seen, kind: str, curve: Curve, dash: str = "solid") -> None:
+    name = html.escape(f"{seen.name}, {kind}" if kind else seen.name)
+    figure.add_trace(
+        go.Scatter(
+            x=curve.x.round(4).tolist(),
+            y=curve.y.round(4).tolist(),
+            mode="lines",
+            name=ink(f"{name} ({curve.area:.3f})"),
+            line={"color": seen.colour, "width": 2, "dash": dash},
+            hovertemplate=f"{name}<br>%{{x:.3f}}, %{{y:.3f}}<extra></extra>",
         )
+    )
 
 
 def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
@@ -132,12 +144,16 @@ def defect_figure(networks: Sequence[Seen]) -> go.Figure:
     return figure
 
 
-def embedding_figure(evidence: Evidence, who: str) -> go.Figure:
-    """A t-SNE of the classifier's input; a class has a colour, and what was taken for another one a ring."""
+def embedding_figure(evidence: Evidence, who: str, units: str = "images") -> go.Figure:
+    """A t-SNE of the classifier's input; a class has a colour, and what was taken for another one a ring.
+
+    Args:
+        units: What a point is, as a plural.
+    """
     title, found = "Features before the classifier (t-SNE)", evidence.embedding
     if not len(found.images):
-        return empty_figure(title, "Too few validation images for a t-SNE.")
-    note = f"{len(found.images):,} validation images as {who} sees them; ringed: taken for another class"
+        return empty_figure(title, f"Too few validation {units} for a t-SNE.")
+    note = f"{len(found.images):,} validation {units} as {who} sees them; ringed: taken for another class"
     figure = bare_figure(title, note)
     labels = evidence.labels[found.images]
     guesses = evidence.finalist.predictions[found.images]

@@ -94,10 +94,13 @@ def _with_code(text: str) -> Markup:
 def _data_sentence(contents: Contents) -> str:
     facts = contents.facts
     imbalance = max(facts.train_counts) / min(facts.train_counts)
+    shown = f"{len(facts.classes)} classes of {facts.channels}"
+    if facts.is_pair:
+        shown = f"pairs of images, {' or '.join(facts.classes)}, each of {facts.channels // 2}"
     return (
-        f"{facts.name}: {len(facts.classes)} classes of {facts.channels} × {facts.height} × {facts.width} pixels, "
-        f"{facts.num_train:,} training images ({_in_words(imbalance)}), "
-        f"{facts.num_validation:,} validation images; epochs of a trial: {contents.spec.budget.epochs}."
+        f"{facts.name}: {shown} × {facts.height} × {facts.width} pixels, "
+        f"{facts.num_train:,} training {facts.unit}s ({_in_words(imbalance)}), "
+        f"{facts.num_validation:,} validation {facts.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
     )
 
 

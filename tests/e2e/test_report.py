@@ -16,7 +16,7 @@ from tests.e2e.conftest import SPACE, STUDY, Terminal
 def test_a_page_shows_the_smallest_that_equals_the_baseline_or_the_best(
     terminal: Terminal, searched: dict[str, Any]
 ) -> None:
-    result = terminal.json("report", "tiny", "-o", "page.html")
+    result = terminal.json("report", "tiny", "-o", "page.html", "--tsne", "20")
     page = (terminal.folder / "page.html").read_text(encoding="utf-8")
     assert result["file_bytes"] == len(page.encode())
     assert result["remarks"] == []
@@ -26,6 +26,7 @@ def test_a_page_shows_the_smallest_that_equals_the_baseline_or_the_best(
     assert result["trial"] == (at_least_equal[0] if at_least_equal else front[-1])["number"]
     assert 'id="plot-confused"' in page
     assert 'id="plot-embedding"' in page
+    assert "20 validation images as trial" in page
 
 
 def test_markdown_goes_to_the_terminal_with_a_row_a_trial(terminal: Terminal, searched: dict[str, Any]) -> None:
@@ -79,6 +80,7 @@ def test_what_cannot_be_reported_is_one_line(terminal: Terminal, searched: dict[
     assert "no trial 99" in terminal.error("report", "tiny", "--trial", "99")
     assert "does not exist" in terminal.error("report", "tiny", "-o", str(Path("nowhere") / "page.html"))
     assert "pdf" in terminal.error("report", "tiny", "--format", "pdf", code=2)
+    assert "of the page alone" in terminal.error("report", "tiny", "--format", "md", "--tsne", "20", code=2)
 
 
 def test_any_trial_but_the_baseline_can_be_chosen(terminal: Terminal, searched: dict[str, Any]) -> None:

@@ -58,3 +58,18 @@ def test_a_perfect_classifier_has_areas_of_one_and_classes_without_images_do_not
     for curve in (perfect.roc_micro, perfect.roc_macro, perfect.precision_recall_micro, perfect.precision_recall_macro):
         assert curve.area == pytest.approx(1.0)
         assert curve.y[-1] == 1.0
+
+
+def test_two_classes_have_their_own_curves() -> None:
+    generator = np.random.default_rng(4)
+    labels = (generator.random(80) < 0.2).astype(np.int64)
+    sure = np.clip(0.3 + 0.3 * labels + generator.normal(0, 0.2, 80), 0.01, 0.99)
+    found = discriminate(np.stack([1 - sure, sure], 1).astype(np.float32), labels)
+    first, second = found.roc_by_class
+    assert first.area == pytest.approx(second.area)
+    assert second.area == pytest.approx(area_by_pairs(labels == 1, sure))
+    common, rare = found.precision_recall_by_class
+    assert common.area > rare.area
+    for place, (curve, scores) in enumerate(((common, 1 - sure), (rare, sure))):
+        assert curve.y[100] == pytest.approx(best_precision(labels == place, scores, 0.5), abs=1e-6)
+    assert FOUND.roc_by_class == FOUND.precision_recall_by_class == ()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nas.data.facts import facts_of
+from nas.data.images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling import EachOnce
 from nas.data.splits import split_images
@@ -18,17 +19,20 @@ from nas.errors import DataError, ModelFileError
 from nas.evidence import Evidence
 from nas.examination import examine as examination
 from nas.examination.examine import examine, load_validation
+from nas.export.classifier import rebuild
 from nas.facts import DataFacts
 from nas.genome import (
     Architecture,
     DenseNetArchitecture,
     Genome,
     MlpArchitecture,
+    PairArchitecture,
     PlainArchitecture,
     ReferenceArchitecture,
 )
 from nas.networks.build import build_network
-from nas.networks.network import Network
+from nas.networks.network import ConvolutionalNetwork, Network
+from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
 from nas.study_spec import DataSpec
 from nas.training.evaluation import evaluate
@@ -36,6 +40,7 @@ from nas.training.loop import Training
 from nas.training.orthogonality import mean_defect
 from nas.training.task import Plan
 from nas.training.weights import Blueprint, load_weights, save_weights
+from tests.unit.export.examples import lively_pair_weights
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 TASK = digits_task(160, num_validation=120)
@@ -87,11 +92,11 @@ def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None
     with torch.inference_mode():
         early = network.stem(TASK.normalization(TASK.validation.images[places]))
         late = network.stages(early)
-    assert shown[0].early.shape == (8, 8, 8)
-    assert np.allclose(np.stack([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
-    assert shown[0].late.shape == (8, 4, 4)
+    assert shown[0].early.shape == (1, 8, 8, 8)
+    assert np.allclose(np.concatenate([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
+    assert shown[0].late.shape == (1, 8, 4, 4)
     everything = late.numpy()
-    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late)
+    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late[0])
 
 
 def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None:
@@ -111,7 +116,7 @@ def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None
 def test_other_families_are_looked_into_as_well(architecture: Architecture, tmp_path: Path) -> None:
     found = _looked_into(_untrained(architecture), architecture, tmp_path)
     assert found.baseline is None
-    assert found.activations[0].early.shape[1:] == (8, 8)
+    assert found.activations[0].early.shape[2:] == (8, 8)
     assert found.finalist.filters.shape[1] == 1
 
 
@@ -144,12 +149,19 @@ def _looked_into(network: Network, architecture: Architecture, folder: Path) -> 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    monkeypatch.setattr(examination, "MAX_EMBEDDED", 8)
-    found = examine(weights, None, TASK.validation, CPU)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=8)
     assert (len(found.labels), found.num_validation) == (20, 120)
     assert set(found.labels) == set(TASK.validation.labels.tolist())
     assert len(found.embedding.images) == len(found.embedding.points) == 8
-    assert np.array_equal(examine(weights, None, TASK.validation, CPU).labels, found.labels)
+    assert np.array_equal(examine(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
+
+
+def test_more_images_are_looked_at_where_the_embedding_is_to_have_more(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=30)
+    assert len(found.labels) == len(found.embedding.images) == 30
 
 
 def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
@@ -171,3 +183,39 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(ModelFileError):
         examine(path, None, TASK.validation, CPU)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_shared(
+    is_shared: bool, tmp_path: Path
+) -> None:
+    wanted = PairArchitecture(branch=VGG, shared=is_shared)
+    read = load_weights(lively_pair_weights(tmp_path / "w", wanted))
+    model = rebuild(read)
+    assert isinstance(model.network, PairNetwork)
+    pairs = read.sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    first, second = found.activations
+    inputs = model.normalization(pairs)
+    branch = model.network.branch
+    assert isinstance(branch, ConvolutionalNetwork)
+    if is_shared:
+        assert found.finalist.filters.shape[1] == 1
+        # Stem of width 8, of which all maps are shown.
+        expected = [branch.stem(inputs[:, place : place + 1]).numpy() for place in (0, 1)]
+        assert first.early.shape == (2, 8, 8, 8)
+        for image in (0, 1):
+            assert np.allclose(second.early[image], expected[image][second.image], atol=1e-5)
+    else:
+        assert found.finalist.filters.shape[1] == 2
+        assert np.allclose(second.early[0], branch.stem(inputs).numpy()[second.image], atol=1e-5)
+    assert len(first.late) == len(second.early) == (2 if is_shared else 1)
+    assert len(found.finalist.discrimination.roc_by_class) == 2
+
+
+def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
+    lively_pair_weights(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
+    pairs = load_weights(tmp_path / "w").sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    assert found.finalist.filters.shape == (6, 2, 8, 8)
+    assert found.activations == ()

@@ -9,9 +9,10 @@ import torch
 from nas.data.normalization import channel_statistics
 from nas.export.metadata import Origin
 from nas.facts import DataFacts
-from nas.genome import Architecture, Genome
+from nas.genome import Architecture, Genome, PairArchitecture
 from nas.networks.build import build_network
 from nas.networks.network import Network
+from nas.recipe import Recipe
 from nas.training.weights import Blueprint, save_weights
 from tests.unit.training.examples import digits_task
 
@@ -25,11 +26,12 @@ ORIGIN = Origin("digits", 7, fitted=False)
 
 
 def lively_network(
-    architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None
-) -> Network:
+    architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> Network:  # fmt: skip
     """With statistics of batch normalisation, weights and biases that are none of their initial zeros and ones."""
     torch.manual_seed(0)
-    network = build_network(architecture, channels, num_classes, size)
+    network = build_network(architecture, channels, num_classes, size, num_part_classes)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if name.endswith("running_var"):
@@ -51,4 +53,20 @@ def lively_weights(
     )
     images = torch.randint(256, (num_images, channels, height, width), dtype=torch.uint8)
     save_weights(path, network, Blueprint(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
+    return path
+
+
+def lively_pair_weights(
+    path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8
+) -> Path:
+    """A weights file of a network that says of two random images whether they are of one class."""
+    network = lively_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
+    facts = DataFacts(
+        "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
+        (0.4,) * 2 * channels, ("cat", "dog", "emu"),
+    )  # fmt: skip
+    images = torch.randint(256, (5, 2 * channels, height, width), dtype=torch.uint8)
+    has_auxiliary = isinstance(architecture, PairArchitecture) and architecture.auxiliary
+    genome = Genome(architecture=architecture, recipe=Recipe(auxiliary_weight=0.3 if has_auxiliary else 0.0))
+    save_weights(path, network, Blueprint(genome, facts, {"f1_macro": 0.25}), images)
     return path

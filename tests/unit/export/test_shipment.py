@@ -124,7 +124,7 @@ def test_metadata_say_what_a_file_is(exported: Sequence[Shipped]) -> None:
         assert metadata == {
             "format": "nas-model-1",
             "classes": list("0123456789"),
-            "input": {"shape": ["N", 1, 8, 8], "type": "uint8", "range": [0, 255]},
+            "input": {"kind": "image", "shape": ["N", 1, 8, 8], "type": "uint8", "range": [0, 255]},
             "training_images": {
                 "data": "digits",
                 "mean": list(FACTS.mean),

@@ -15,7 +15,7 @@ from nas.export.verification import Verified
 from nas.predict.classifier import Classifier, Predicted
 from nas.predict.doubts import Doubt
 from nas.training.weights import Weights
-from tests.unit.export.examples import ORIGIN, lively_weights
+from tests.unit.export.examples import ORIGIN, lively_pair_weights, lively_weights
 from tests.unit.training.examples import VGG, digits_task
 
 CLASSES = ("cat", "dog", "emu")
@@ -23,7 +23,14 @@ DIGITS = digits_task(20).train.images.numpy()
 
 
 def _exported(folder: Path, channels: int = 1, height: int = 8, width: int = 8) -> ModelFile:
-    path = lively_weights(folder / "w", VGG, channels, height, width)
+    return _opened(lively_weights(folder / "w", VGG, channels, height, width), folder)
+
+
+def _pair_model(folder: Path) -> ModelFile:
+    return _opened(lively_pair_weights(folder / "w", VGG), folder)
+
+
+def _opened(path: Path, folder: Path) -> ModelFile:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
         ship(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], ORIGIN, _not_held)
@@ -49,7 +56,7 @@ def test_an_image_of_the_networks_own_size_is_taken_pixel_by_pixel(tmp_path: Pat
     logits = model.logits(DIGITS[:3]).astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     for row, path, prediction in zip(expected, paths, _predict(model, paths).predictions, strict=True):
-        assert prediction.image == str(path)
+        assert prediction.images == (str(path),)
         order = np.argsort(-row)
         assert [name for name, _ in prediction.ranked] == [CLASSES[k] for k in order]
         assert [p for _, p in prediction.ranked] == pytest.approx(list(row[order]), abs=1e-5)
@@ -65,7 +72,7 @@ def test_images_of_other_sizes_and_channels(tmp_path: Path, channels: int) -> No
     shapes = [(8, 8), (20, 31), (5, 4, 3), (64, 8, 4)]
     paths = [_png(tmp_path / f"{n}.png", generator.integers(0, 256, shape)) for n, shape in enumerate(shapes)]
     predicted = _predict(model, paths)
-    assert [prediction.image for prediction in predicted.predictions] == [str(path) for path in paths]
+    assert [prediction.images for prediction in predicted.predictions] == [(str(path),) for path in paths]
     for prediction in predicted.predictions:
         probabilities = [probability for _, probability in prediction.ranked]
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
@@ -79,7 +86,7 @@ def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
     model = _exported(tmp_path)
     paths = [_png(tmp_path / f"{n}.png", DIGITS[n % 20, 0]) for n in range(20)] * 7
     predictions = _predict(model, paths).predictions
-    assert [one.image for one in predictions] == [str(path) for path in paths]
+    assert [one.images for one in predictions] == [(str(path),) for path in paths]
     for one, same in zip(predictions, predictions[120:], strict=False):
         assert [p for _, p in one.ranked] == pytest.approx([p for _, p in same.ranked], abs=1e-5)
 
@@ -89,7 +96,7 @@ def test_a_network_of_oblong_images_takes_that_size_alone(tmp_path: Path) -> Non
     predicted = _predict(
         model, [_png(tmp_path / "b.png", np.zeros((7, 9))), _png(tmp_path / "a.png", np.zeros((9, 7)))]
     )
-    assert [one.image for one in predicted.predictions] == [str(tmp_path / "a.png")]
+    assert [one.images for one in predicted.predictions] == [(str(tmp_path / "a.png"),)]
     assert [one.reason for one in predicted.unreadable] == ["9x7 pixels, and the network takes 7x9 alone"]
 
 
@@ -97,7 +104,7 @@ def test_a_file_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> N
     (tmp_path / "text.png").write_text("no pixels")
     given = [tmp_path / "text.png", _png(tmp_path / "a.png", np.zeros((8, 8))), tmp_path / "missing.png", tmp_path]
     predicted = _predict(_exported(tmp_path), given)
-    assert [one.image for one in predicted.predictions] == [str(tmp_path / "a.png")]
+    assert [one.images for one in predicted.predictions] == [(str(tmp_path / "a.png"),)]
     assert [(Path(one.image).name, one.reason) for one in predicted.unreadable] == [
         ("text.png", "no image"), ("missing.png", "no such file"), (tmp_path.name, "Is a directory"),
     ]  # fmt: skip
@@ -108,3 +115,48 @@ def test_negatives_are_told_apart(tmp_path: Path) -> None:
     # The example's images are random, and have no polarity.
     paths = [_png(tmp_path / f"{n}.png", 255 - DIGITS[n, 0]) for n in range(3)]
     assert classifier.doubts(classifier.predict(paths, 1)) == []
+
+
+def test_a_pair_is_compared_in_its_order(tmp_path: Path) -> None:
+    model = _pair_model(tmp_path)
+    paths = [_png(tmp_path / f"{n}.png", DIGITS[n, 0]) for n in range(4)]
+    predictions = _predict(model, [*paths, paths[1], paths[0]]).predictions
+    names = [str(path) for path in paths]
+    assert [one.images for one in predictions] == [(names[0], names[1]), (names[2], names[3]), (names[1], names[0])]
+    logits = model.logits(np.stack([DIGITS[[0, 1]], DIGITS[[2, 3]], DIGITS[[1, 0]]])).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    for row, one in zip(expected, predictions, strict=True):
+        assert dict(one.ranked) == pytest.approx({"different": row[0], "same": row[1]}, abs=1e-5)
+    assert predictions[0].ranked != predictions[2].ranked
+
+
+def test_more_pairs_than_are_answered_at_once(tmp_path: Path) -> None:
+    model = _pair_model(tmp_path)
+    paths = [_png(tmp_path / f"{n}.png", DIGITS[n, 0]) for n in range(20)] * 14
+    predictions = _predict(model, paths).predictions
+    assert [name for one in predictions for name in one.images] == [str(path) for path in paths]
+    assert [p for _, p in predictions[130].ranked] == pytest.approx([p for _, p in predictions[0].ranked], abs=1e-5)
+
+
+def test_a_pair_with_an_image_that_cannot_be_read_has_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no pixels")
+    good = _png(tmp_path / "a.png", DIGITS[0, 0])
+    given = [good, tmp_path / "text.png", good, good, tmp_path / "missing.png", tmp_path / "text.png"]
+    predicted = _predict(_pair_model(tmp_path), given)
+    assert [one.images for one in predicted.predictions] == [(str(good), str(good))]
+    assert [(Path(one.image).name, one.reason) for one in predicted.unreadable] == [
+        ("text.png", "no image"), ("missing.png", "no such file"), ("text.png", "no image"),
+    ]  # fmt: skip
+
+
+def test_each_image_of_a_pair_is_doubted_by_itself(tmp_path: Path) -> None:
+    classifier = Classifier(_pair_model(tmp_path))
+    coloured = np.zeros((8, 8, 3))
+    coloured[2, :, 0] = 200
+    paths = [
+        _png(tmp_path / "a.png", DIGITS[0, 0]), _png(tmp_path / "large.png", np.zeros((16, 16))),
+        _png(tmp_path / "colour.png", coloured), _png(tmp_path / "b.png", DIGITS[1, 0]),
+    ]  # fmt: skip
+    predicted = classifier.predict(paths, 1)
+    assert predicted.doubtful == {Doubt.SIZE: [paths[1]], Doubt.CHANNELS: [paths[2]]}
+    assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.doubts(predicted))

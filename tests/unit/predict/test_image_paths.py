@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import DataError
-from nas.predict.image_paths import expand_paths
+from nas.predict.image_paths import expand_paths, pair_paths
 
 
 def _folder(root: Path) -> Path:
@@ -37,3 +37,24 @@ def test_nothing_to_look_at(tmp_path: Path) -> None:
         list(expand_paths([tmp_path], ()))
     with pytest.raises(DataError, match="standard input names no image"):
         list(expand_paths([Path("-")], ["\n"]))
+
+
+def test_pairs_are_taken_in_order_from_wherever_they_are(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    given = [Path("one.png"), Path("-"), folder]
+    found = pair_paths(given, ["two.png\n", f"{folder / 'sub'}\n"])
+    below = [folder / "sub/z.webp", folder / "sub/deep/c.tiff"]
+    assert found == [Path("one.png"), Path("two.png"), *below, folder / "a.jpg", folder / "b.PNG", *below]
+
+
+def test_an_image_that_is_left_over(tmp_path: Path) -> None:
+    folder = _folder(tmp_path) / "sub/deep"
+    with pytest.raises(DataError, match=r"^c\.png: left over; the network compares two images .* given 3$"):
+        pair_paths([Path("a.png"), Path("b.png"), Path("c.png")], ())
+    # With a file beside it the number would be even, and the pairs such as nobody meant.
+    with pytest.raises(DataError, match=f"^{folder}: holds 1 image, .* left over"):
+        pair_paths([folder, Path("a.png")], ())
+    (folder / "d.tiff").touch()
+    (folder / "e.tiff").touch()
+    with pytest.raises(DataError, match=f"^{folder}: holds 3 images, .* left over"):
+        pair_paths([folder], ())

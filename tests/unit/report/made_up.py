@@ -43,7 +43,9 @@ def evidence_of(facts: DataFacts, accuracy: float = 0.8, *, with_baseline: bool 
         baseline=network_of(labels, facts, generator, accuracy, filters=80) if with_baseline else None,
         activations=tuple(
             Activation(
-                place, generator.random((8, 8, 8), dtype=np.float32), generator.random((8, 2, 2), dtype=np.float32)
+                place,
+                generator.random((1, 8, 8, 8), dtype=np.float32),
+                generator.random((1, 8, 2, 2), dtype=np.float32),
             )
             for place in (0, 10)
         ),

@@ -90,12 +90,25 @@ def test_the_most_confused_pairs_are_counted_and_their_surest_images_first() -> 
 
 def test_curves_carry_their_areas() -> None:
     for figure, micro in (
-        (roc_figure([SEEN]), EVIDENCE.finalist.discrimination.roc_micro),
-        (precision_recall_figure([SEEN]), EVIDENCE.finalist.discrimination.precision_recall_micro),
+        (roc_figure([SEEN], EVIDENCE.classes), EVIDENCE.finalist.discrimination.roc_micro),
+        (precision_recall_figure([SEEN], EVIDENCE.classes), EVIDENCE.finalist.discrimination.precision_recall_micro),
     ):
         first = figure.data[0]
         assert plain(first.name) == f"trial 1 (vgg), micro ({micro.area:.3f})"
         assert list(first.y) == pytest.approx(micro.y.tolist(), abs=1e-4)
+
+
+def test_of_two_classes_each_has_its_own_precision_and_one_curve_tells_them_apart() -> None:
+    evidence = evidence_of(facts_of(2))
+    seen = replace(SEEN, evidence=evidence.finalist)
+    found = evidence.finalist.discrimination
+    (curve, _) = roc_figure([seen], evidence.classes).data
+    assert plain(curve.name) == f"trial 1 (vgg) ({found.roc_by_class[1].area:.3f})"
+    second, first = precision_recall_figure([seen], evidence.classes).data
+    assert plain(second.name).startswith("trial 1 (vgg), class 1 (")
+    assert list(second.y) == pytest.approx(found.precision_recall_by_class[1].y.tolist(), abs=1e-4)
+    assert list(first.y) == pytest.approx(found.precision_recall_by_class[0].y.tolist(), abs=1e-4)
+    assert (second.line.dash, first.line.dash) == ("solid", "dash")
 
 
 def test_orthogonal_filters_have_cosine_zero_and_a_zero_filter_has_no_direction() -> None:
@@ -175,9 +188,48 @@ def test_filters_and_maps_are_tiles_with_a_clear_pixel_between() -> None:
     assert tuple(sheet[0, 0]) == (0, 114, 178, 255)
     assert tuple(sheet[0, 1]) == (213, 94, 0, 255)
     assert sheet[:, 3, 3].max() == 0
-    maps = pixels_of(map_sheet(np.arange(8, dtype=np.float32).reshape(2, 2, 2), "m").uri)
+    maps = pixels_of(map_sheet(np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2), "m").uri)
     assert tuple(maps[0, 0, :3]) == (68, 1, 84)
     assert tuple(maps[1, 1, :3]) == (253, 231, 37)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_two_images_are_shown_side_by_side(channels: int) -> None:
+    pair = np.random.default_rng(0).integers(0, 256, (2 * channels, 28, 20), np.uint8)
+    made = image_picture(pair, "a pair")
+    shown = pixels_of(made.uri)
+    # With two clear pixels between them.
+    assert shown.shape == (28, 42, 4)
+    assert (made.width, made.height) == (84, 56)
+    for left, image in ((0, pair[:channels]), (22, pair[channels:])):
+        assert np.array_equal(shown[:, left : left + 20, :3], np.broadcast_to(np.moveaxis(image, 0, -1), (28, 20, 3)))
+    assert shown[:, 20:22, 3].max() == 0
+
+
+def test_filters_of_two_images_are_halves_on_one_scale() -> None:
+    filters = np.zeros((9, 2, 3, 3), np.float32)
+    filters[0, 0, 0, 0], filters[0, 1, 0, 0] = 1, -2
+    sheet = pixels_of(filter_sheet(filters, "f").uri)
+    assert sheet.shape == (11, 4 * 7 - 1, 4)
+    assert tuple(sheet[0, 3]) == (213, 94, 0, 255)
+    blue = sheet[0, 0].astype(int)
+    assert blue[2] > blue[0] > 0  # Half as strong as the other image's, and so paler than the strongest blue.
+    coloured = np.zeros((1, 6, 3, 3), np.float32)
+    coloured[0, 4, 1, 2] = 1
+    half = pixels_of(filter_sheet(coloured, "f").uri)
+    assert half.shape == (3, 6, 4)
+    assert tuple(half[1, 5]) == (128, 255, 128, 255)
+
+
+def test_maps_of_two_images_stand_below_each_other_on_one_scale() -> None:
+    maps = np.zeros((2, 3, 2, 2), np.float32)
+    maps[0, 1], maps[1, 1, 0, 0] = 1, 2
+    made = map_sheet(maps, "m")
+    sheet = pixels_of(made.uri)
+    assert sheet.shape == (5, 8, 4)
+    assert made.height == 110  # About twice as high as those of one image, by a whole factor.
+    assert tuple(sheet[3, 3, :3]) == (253, 231, 37)
+    assert tuple(sheet[0, 3, :3]) == (33, 145, 140)
 
 
 def test_layers_follow_the_architecture() -> None:
