@@ -88,7 +88,8 @@ def report(
         return
     for remark in contents.remarks:
         application.say(f"note: {remark}")
-    application.say(f"{output}: trial {finalist.number} of {name} and its baseline, {size / 1e6:.1f} MB.")
+    compared = " and its baseline" if summary.baseline is not None else ""
+    application.say(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
 
 
 def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> Contents:

@@ -177,7 +177,7 @@ def _in_digits(spread: Spread | None) -> str:
     """Mean ± sd with four digits, for settings may lie close together."""
     if spread is None:
         return _NOTHING
-    return f"{spread.mean:.4f}" + ("" if spread.sd is None else f" ± {spread.sd:.4f}")
+    return f"{spread.mean:.4f}" + ("" if spread.sd is None else f"\u00a0±\u00a0{spread.sd:.4f}")
 
 
 def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], str]:

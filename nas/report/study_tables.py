@@ -34,7 +34,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
     )
     marked = next((place for place, record in enumerate(shown) if record.number == finalist.number), None)
     return PlainTable(
-        "Front and baseline, on validation images",
+        "Front and baseline, on validation images" if summary.has_baseline else "Front, on validation images",
         (
             "trial", "family", "macro-F1", "macro-precision", "macro-recall", "micro-F1 (accuracy)", "parameters",
             "MFLOPs", "times smaller",

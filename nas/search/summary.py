@@ -52,7 +52,7 @@ class FrontSummary:
     def verdict_on(self, record: TrialRecord) -> str:
         """Whether a member of the front at least equals the baseline on the validation images."""
         if self.baseline is None:
-            return "no baseline yet"
+            return "no baseline yet" if self.has_baseline else ""
         difference = record.macro_f1 - self.baseline.macro_f1
         return f"{difference:+.4f} {'(at least equal)' if difference >= 0 else '(below)'}"
 

@@ -40,12 +40,12 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
     assert table.title == "Settings, on validation images, mean ± standard deviation over 2 seeds"
     assert [row[0] for row in table.rows] == ["plain", "focal"]
     focal, plain = _cells(table, 1), _cells(table, 0)
-    assert (focal["accuracy (micro-F1)"], focal["error"]) == ("0.8500 ± 0.0707", "0.1500 ± 0.0707")
+    assert (focal["accuracy (micro-F1)"], focal["error"]) == ("0.8500\u00a0±\u00a00.0707", "0.1500\u00a0±\u00a00.0707")
     assert (focal["trainings"], focal["parameters"], focal["epochs"]) == ("2", "1,000", "2")
     assert (plain["accuracy (micro-F1)"], plain["trainings"]) == ("0.4000", "1")
     assert table.marked == 1
     assert results.verdict == (
-        "Of 2 settings focal has the highest accuracy on validation images: 0.8500 ± 0.0707, macro-F1 0.5000 ± 0.0000 "
+        "Of 2 settings focal has the highest accuracy on validation images: 0.8500\u00a0±\u00a00.0707, macro-F1 0.5000\u00a0±\u00a00.0000 "
         "(mean ± sd of 2 trainings). 1 trainings have no result."
     )
 
