@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from nas.facts import DataFacts, PretrainedWeights
 from nas.genome import Architecture
 from nas.grid import GridSpec
+from nas.networks import pretrained
 from nas.outcome import Cost
 from nas.report.settings import gather_settings, setting_class_table, settings_table
 from nas.search.records import TrialRecord
@@ -112,6 +113,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(autouse=True)
+def small_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretrained networks take any size; 224 pixels a side would be most of the time."""
+    monkeypatch.setattr(pretrained, "SIDE", 48)
+
+
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -133,7 +140,7 @@ def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
     elif source in ("cifar10", "eurosat"):
         data |= {"max_train_images": 6, "max_validation_images": 3}
     else:
-        data |= {"max_train_images": 28, "max_validation_images": 14}
+        data |= {"max_train_images": 14, "max_validation_images": 14}
     grid["seeds"] = grid["seeds"][:2]
     if "folds" in grid:
         grid["folds"] = 2
@@ -147,13 +154,13 @@ def _run(
     make_tables(engine)
     trainer = HereTrainer(spec.data, folder)
     facts = trainer.open_data()
-    pretrained = None
+    weights = None
     for network in spec.pretrained_networks:
         torch.save(torchvisions(network).state_dict(), folder / "weights.pth")
-        pretrained = trainer.find_weights(network, folder / "weights.pth").path(folder)
+        weights = trainer.find_weights(network, folder / "weights.pth").path(folder)
     study, slots = SearchStudy.create(connect(), spec, facts), Slots(engine, spec.name)
     slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
-    post = Post(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), pretrained)
+    post = Post(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), weights)
     orders = Orders(threading.Event(), threading.Event(), lease_seconds=300.0)
     Supervisor(post, orders, number=1, owner="test", listener=lambda event: None).run()
     return study.records(), facts
