@@ -16,7 +16,7 @@ from nas.pairs_spec import PairsSpec
 from nas.space import Space
 from nas.value import Value
 
-Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "npz", "folder"]
+Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "eurosat", "npz", "folder"]
 EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 Objective = Literal["macro_f1", "params"]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -40,7 +40,8 @@ class DataSpec(Value):
             exponentially over the classes' order (Cui et al., 2019).
         max_train_images: At most so many training images, class frequencies kept.
         max_validation_images: Likewise for validation.
-        image_size: Side in pixels to which a folder's images are brought; default: their own, which must agree.
+        image_size: Side in pixels to which a folder's images, or EuroSAT's, are brought; default: their own, which
+            must agree.
         channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 where every image is grey.
         shrink: Each image is made smaller, to the mean of so many by so many pixels, rounded.
         pairs: Each part's images are paired after all of this, and what is learned is a relation of the two.
@@ -72,7 +73,7 @@ class DataSpec(Value):
 _SOURCES_WITH = {
     "path": ("npz", "folder"),
     "emnist_split": ("emnist",),
-    "image_size": ("folder",),
+    "image_size": ("folder", "eurosat"),
     "channels": ("folder",),
 }
 

@@ -13,7 +13,7 @@ from nas.data.npz import load_npz
 from nas.data.pairs import pair_data
 from nas.data.shrinking import shrink_source
 from nas.data.splits import split_images
-from nas.data.standard_sets import load_digits, load_emnist, load_torchvision
+from nas.data.standard_sets import load_digits, load_emnist, load_eurosat, load_torchvision
 from nas.errors import DataError
 from nas.study_spec import DataSpec
 
@@ -51,6 +51,8 @@ def _as_it_is(spec: DataSpec, folder: Path, progress: Progress | None) -> Source
             return load_torchvision(spec.source, folder)
         case "emnist":
             return load_emnist(spec.emnist_split or "", folder)
+        case "eurosat":
+            return load_eurosat(folder, Decoding(spec.image_size, None), progress)
         case "npz":
             return load_npz(path)
         case "folder":

@@ -1,4 +1,4 @@
-"""The data sets that scikit-learn and torchvision bring: digits, MNIST and kin, EMNIST, CIFAR."""
+"""The data sets that scikit-learn and torchvision bring: digits, MNIST and kin, EMNIST, CIFAR, EuroSAT."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pickle
 import socket
 import sys
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from sklearn.datasets import load_digits as sklearn_digits
 from torch import Tensor
 from torchvision import datasets
 
-from nas.data.images import SourceImages, Split
+from nas.data.decoding import Decoding
+from nas.data.image_folder import load_folder
+from nas.data.images import Progress, SourceImages, Split
 from nas.data.lock import folder_lock
 from nas.errors import DataError
 
@@ -92,6 +96,39 @@ def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
     return SourceImages(name, classes, *parts)
 
 
+def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = None) -> SourceImages:
+    """EuroSAT's 27,000 satellite images in ten classes, 64×64 in colour, without a test part (Helber et al., 2019).
+
+    Args:
+        folder: torchvision's root.
+        progress: Called while images are decoded.
+
+    Raises:
+        DataError: The files are damaged, or missing and cannot be downloaded.
+    """
+    name, place = "eurosat", "eurosat/2750"
+    with folder_lock(folder):
+        if not (folder / place).is_dir():
+            try:
+                _download_eurosat(folder, place)
+            except _DAMAGE as error:
+                raise _not_to_be_had(name, folder, place, error) from error
+
+    def named(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"decoding {name}", done, total)
+
+    return replace(load_folder(folder / place, decoding, folder / "decoded", named), name=name)
+
+
+def _download_eurosat(folder: Path, place: str) -> None:
+    """Put it in place whole: torchvision would take what is left of a broken unpacking for all of it."""
+    with tempfile.TemporaryDirectory(prefix="eurosat-", dir=folder) as partial, quiet_download():
+        datasets.EuroSAT(partial, download=True)
+        (folder / place).parent.mkdir(exist_ok=True)
+        (Path(partial) / place).rename(folder / place)
+
+
 def _grey(part: Any) -> Tensor:
     images: Tensor = part.data
     return images.unsqueeze(1)
@@ -121,10 +158,14 @@ def _read(name: str, data_set: Callable[..., Any], folder: Path, place: str, **a
             with quiet_download():
                 return data_set(folder, download=True, **arguments)
         except _DAMAGE as error:
-            raise DataError(
-                f"{name}: not in {folder / place}, and it cannot be downloaded ({reason_of(error)}); put torchvision's "
-                f"files there, set NAS_DATA to a folder that holds {place}, or use your own images with --data PATH"
-            ) from error
+            raise _not_to_be_had(name, folder, place, error) from error
+
+
+def _not_to_be_had(name: str, folder: Path, place: str, error: BaseException) -> DataError:
+    return DataError(
+        f"{name}: not in {folder / place}, and it cannot be downloaded ({reason_of(error)}); put torchvision's "
+        f"files there, set NAS_DATA to a folder that holds {place}, or use your own images with --data PATH"
+    )
 
 
 def _damaged(name: str, place: Path, reason: str) -> DataError:

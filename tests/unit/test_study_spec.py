@@ -220,7 +220,7 @@ def test_how_a_folder_is_fitted_can_be_said_beside_the_file(tmp_path: Path) -> N
 def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
     path = _write(tmp_path)
     (fault,) = _faults(path, data={"image_size": 48})
-    assert fault == "data.image_size: only for source folder, not 'digits'; remove it"
+    assert fault == "data.image_size: only for source folder or eurosat, not 'digits'; remove it"
     given = {"source": "folder", "path": "/cats", "image_size": 48}
     assert load_study(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)
 

@@ -3,20 +3,26 @@ from __future__ import annotations
 import hashlib
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits as sklearn_digits
 from torchvision import datasets
 from torchvision.datasets import mnist
 
-from nas.data.standard_sets import load_digits, load_emnist, load_torchvision
+from nas.data.decoding import Decoding
+from nas.data.loading import load_source
+from nas.data.standard_sets import load_digits, load_emnist, load_eurosat, load_torchvision
 from nas.errors import DataError
+from nas.study_spec import DataSpec
 
 DIGITS = sklearn_digits()
+AS_IT_IS = Decoding(None, None)
 NUM_CLASSES = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26, "digits": 10, "mnist": 10}
 
 
@@ -173,3 +179,52 @@ def test_a_download_is_used_and_silent(
     monkeypatch.setattr(mnist.EMNIST, "download", download)
     assert len(load_emnist("digits", tmp_path).train) == 10
     assert capsys.readouterr().out == ""  # Standard output belongs to --json.
+
+
+def _write_eurosat(root: Path) -> None:
+    """Three images of each of two classes, as the archive has them."""
+    for shade, name in ((40, "Forest"), (200, "River")):
+        (root / "2750" / name).mkdir(parents=True)
+        for number in range(1, 4):
+            Image.new("RGB", (64, 64), (shade, shade + number, 10)).save(root / "2750" / name / f"{name}_{number}.jpg")
+
+
+def test_eurosat_is_read_where_it_lies(tmp_path: Path) -> None:
+    _write_eurosat(tmp_path / "eurosat")
+    told: list[str] = []
+    source = load_eurosat(tmp_path, AS_IT_IS, lambda what, done, total: told.append(what))
+    assert (source.name, source.classes, source.test) == ("eurosat", ("Forest", "River"), None)
+    assert source.train.images.shape == (6, 3, 64, 64)
+    assert source.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert abs(int(source.train.images[4, 0].float().mean()) - 200) < 3
+    assert set(told) == {"decoding eurosat"}
+    assert load_eurosat(tmp_path, Decoding(16, None)).train.images.shape == (6, 3, 16, 16)
+    assert load_source(DataSpec(source="eurosat", image_size=32), tmp_path).train.images.shape == (6, 3, 32, 32)
+
+
+def test_eurosat_is_downloaded_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[bool] = []
+
+    def download(data_set: datasets.EuroSAT) -> None:
+        _write_eurosat(Path(data_set.root) / "eurosat")
+        tries.append(True)
+        if len(tries) == 1:
+            raise zipfile.BadZipFile("cut short")
+
+    monkeypatch.setattr(datasets.EuroSAT, "download", download)
+    with pytest.raises(DataError, match=r"eurosat: not in .*2750, and it cannot be downloaded \(cut short\)"):
+        load_eurosat(tmp_path, AS_IT_IS)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    assert len(load_eurosat(tmp_path, AS_IT_IS).train) == 6
+    assert len(load_eurosat(tmp_path, AS_IT_IS).train) == 6
+    assert len(tries) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "eurosat", "decoded"}
+
+
+def test_eurosat_without_a_network_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        load_eurosat(tmp_path, AS_IT_IS)
+    said = str(raised.value)
+    assert "\n" not in said
+    for part in (f"eurosat: not in {tmp_path / 'eurosat' / '2750'}", "no route to host", "NAS_DATA", "--data PATH"):
+        assert part in said

@@ -202,26 +202,25 @@ def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
 
 
 def test_training_ends_where_the_loss_has_converged() -> None:
-    def curve(epochs: int = 30, choices: Choices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
+    def curve(epochs: int = 8, choices: Choices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
         plan = Plan(epochs, seed=0, choices=choices)
-        recipe = {"learning_rate": 1e-2, "batch_size": 50, **recipe}
-        training = Training(
-            small_network(), Recipe.model_validate(recipe), task, plan, EachOnce(len(task.train), seed=0), CPU
-        )
-        trained = training.run(lambda record: None)
+        trained_by = Recipe(learning_rate=1e-2, batch_size=25, schedule=Schedule(name="constant"), **recipe)
+        sampler = EachOnce(len(task.train), seed=0)
+        trained = Training(small_network(), trained_by, task, plan, sampler, CPU).run(lambda record: None)
         assert trained.kept_epoch == len(trained.curve)
         return trained.curve
 
-    task = digits_task(200, num_validation=50)
+    task = digits_task(100, num_validation=20)
     losses = [record.train_loss for record in curve()]
     steps = [abs(after - before) for before, after in pairwise(losses)]
-    assert len(losses) == 30
-    converged = next(place for place, step in enumerate(steps) if step < 0.01) + 2
-    assert 2 < converged < 30
+    assert len(losses) == 8
+    tolerance = 1.001 * min(steps)
+    converged = next(place for place, step in enumerate(steps) if step < tolerance) + 2
+    assert 2 < converged < 8
     # The very same losses, to the epoch at which two are alike.
-    assert [record.train_loss for record in curve(convergence_tolerance=0.01)] == losses[:converged]
+    assert [record.train_loss for record in curve(convergence_tolerance=tolerance)] == losses[:converged]
     # How long is a choice of the search; trained anew, it is as long whatever the losses are.
-    assert len(curve(choices=Choices(kept_epoch=29), convergence_tolerance=0.01)) == 29
+    assert len(curve(choices=Choices(kept_epoch=7), convergence_tolerance=tolerance)) == 7
 
 
 def test_without_patience_the_last_weights_are_kept() -> None:
