@@ -23,6 +23,11 @@ Parameters = Mapping[str, Mapping[str, float]]
 Reasons = Mapping[tuple[str, str], str]
 
 
+def _is_zero(value: float) -> bool:
+    """Of genes that came later: at 0 they are absent, so that older genomes have the keys that they had."""
+    return value == 0.0
+
+
 class Choice(Value):
     """One of several named options, with its own parameters and no other; omitted ones get their defaults.
 
@@ -244,9 +249,9 @@ class Recipe(Value):
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
     ema_decay: Share = 0.0
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
-    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=lambda loss: loss == 0.0)] = 0.0
+    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=_is_zero)] = 0.0
     posthoc_adjustment: bool = False
-    auxiliary_weight: Annotated[Share, Field(exclude_if=lambda weight: weight == 0.0)] = 0.0
+    auxiliary_weight: Annotated[Share, Field(exclude_if=_is_zero)] = 0.0
 
     @model_validator(mode="after")
     def _options_agree(self) -> Recipe:
