@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from nas.report.figure_style import GREY, axis, bare_figure, ink
 
-_LONGEST_NAME = 18
+_LONGEST_NAME = 20
 _FEW = 30
 
 

@@ -136,7 +136,9 @@ def _sheet(seen: Seen, *, of_pairs: bool) -> Mapping[str, Any]:
     if channels % 3:
         note += "; blue weighs brightness, red darkness"
     if of_pairs:
-        note += "; each sees either image" if channels in (1, 3) else "; left for the first image, right for the second"
+        note += (
+            "; the same for both images" if channels in (1, 3) else "; left for the first image, right for the second"
+        )
     picture: Picture = filter_sheet(filters, f"first filters of {seen.name}", _MOST_FILTERS)
     return {"name": seen.name, "note": note, "picture": picture}
 

@@ -94,11 +94,14 @@ def _with_code(text: str) -> Markup:
 def _data_sentence(contents: Contents) -> str:
     facts = contents.facts
     imbalance = max(facts.train_counts) / min(facts.train_counts)
-    shown = f"{len(facts.classes)} classes of {facts.channels}"
+    size = f"{facts.channels} × {facts.height} × {facts.width} pixels"
+    shown = f"{len(facts.classes)} classes of {size}"
     if facts.is_pair:
-        shown = f"pairs of images, {' or '.join(facts.classes)}, each of {facts.channels // 2}"
+        shown = (
+            f"pairs of 2 × {facts.channels // 2} × {facts.height} × {facts.width} pixels ({', '.join(facts.classes)})"
+        )
     return (
-        f"{facts.name}: {shown} × {facts.height} × {facts.width} pixels, "
+        f"{facts.name}: {shown}, "
         f"{facts.num_train:,} training {facts.unit}s ({_in_words(imbalance)}), "
         f"{facts.num_validation:,} validation {facts.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
     )

@@ -28,6 +28,10 @@ def facts_of(num_classes: int, channels: int = 1, side: int = 8) -> DataFacts:
     return DataFacts("made-up", classes, channels, side, side, counts, (10,) * num_classes, 4, *statistics)
 
 
+def pair_facts(channels: int = 1) -> DataFacts:
+    return replace(facts_of(2, 2 * channels), classes=("different", "same"), part_classes=("cat", "dog", "emu"))
+
+
 def evidence_of(facts: DataFacts, accuracy: float = 0.8, *, with_baseline: bool = True) -> Evidence:
     """Ten images a class, some of them taken for a neighbouring class."""
     generator = np.random.default_rng(0)

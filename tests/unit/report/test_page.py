@@ -18,7 +18,7 @@ from nas.predictions import Predictions
 from nas.report.contents import Contents
 from nas.report.page import as_page
 from nas.search.summary import summarize_records
-from tests.unit.report.made_up import contents_of, evidence_of, facts_of
+from tests.unit.report.made_up import contents_of, evidence_of, facts_of, pair_facts
 from tests.unit.search.examples import baseline, record
 
 EVIDENCE_PARTS = {"confused", "roc", "precision-recall", "similarity-0", "similarity-1", "defects", "embedding"}
@@ -162,3 +162,26 @@ def test_a_trial_that_is_not_the_fronts_is_named_after_the_verdict() -> None:
     assert summarize_records("tiny", contents.records).smallest != other
     page = page_of(replace(contents, finalist=other))
     assert "This report is about trial 1." in page.text
+
+
+def test_pairs_are_called_pairs_and_maps_of_shared_weights_are_explained() -> None:
+    facts = pair_facts()
+    evidence = evidence_of(facts)
+    page = page_of(contents_of(facts, evidence))
+    for words in (
+        "pairs of 2 × 1 × 8 × 8 pixels (different, same), 199 training pairs",
+        "all 20 validation pairs were looked at",
+        "same against different",
+        "left for the first image, right for the second",
+        "a map is of the pair",
+    ):
+        assert words in page.text
+    assert len([own for tag, own in page.tags if tag == "div" and own.get("class") == "images of-pairs"]) > 0
+    activations = tuple(
+        replace(one, early=np.repeat(one.early, 2, axis=0), late=np.repeat(one.late, 2, axis=0))
+        for one in evidence.activations
+    )
+    finalist = replace(evidence.finalist, filters=evidence.finalist.filters[:, :1])
+    page = page_of(contents_of(facts, replace(evidence, activations=activations, finalist=finalist)))
+    assert "the upper row is the first one's" in page.text
+    assert "red darkness; the same for both images" in page.text
