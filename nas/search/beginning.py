@@ -7,18 +7,19 @@ where random genomes would be mostly large ones. Chosen by rule, from the search
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
-from nas.genes import ARCHITECTURE_GENES
+from nas.genes import ARCHITECTURE_GENES, Scalar
 from nas.space import Space
 
 
 def first_parameters(space: Space) -> list[dict[str, Any]]:
-    """The parameters of each family's first trial."""
+    """The parameters of each family's first trial; of pairs, where both are searched, siamese and not."""
     beginnings = []
-    for family in space.families:
-        modest = _Modest(family)
+    for siamese, family in product(space.architecture.values("siamese"), space.families):
+        modest = _Modest({"siamese": siamese, "family": family})
         space.sample(modest)
         beginnings.append({"family": family, **modest.chosen})
     return beginnings
@@ -27,13 +28,13 @@ def first_parameters(space: Space) -> list[dict[str, Any]]:
 class _Modest:
     """Of the architecture the least, of the recipe's numbers the middle; of names the one that a space gives first."""
 
-    def __init__(self, family: str) -> None:
-        self._family = family
+    def __init__(self, kind: Mapping[str, Scalar]) -> None:
+        self._kind = kind
         self.chosen: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name == "family":
-            return self._family
+        if name in self._kind:
+            return self._note(name, self._kind[name])
         if all(isinstance(choice, str) for choice in choices):
             return self._note(name, choices[0])
         ordered = sorted(choices)

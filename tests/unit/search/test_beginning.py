@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import FixedTrial
 
 from nas.domains import RandomSuggester
+from nas.genome import PairArchitecture
 from nas.networks.cost import count_params
 from nas.search.beginning import first_parameters
 from nas.space import Space
@@ -58,3 +59,22 @@ def test_an_asked_trial_takes_them_whole() -> None:
         trial = study.ask()
         space.sample(trial)
         assert trial.params == parameters
+
+
+def test_pairs_begin_with_siamese_networks_and_others_of_each_family() -> None:
+    space = Space.parse(
+        {
+            "architecture": {
+                "family": ["vgg", "densenet"], "siamese": [True, False], "comparison_width": [64, 0], "depth": [2, 1],
+            },
+            "recipe": {"auxiliary_weight": [0.0, 0.1, 0.3]},
+        }
+    )  # fmt: skip
+    genomes = [space.sample(FixedTrial(parameters)) for parameters in first_parameters(space)]
+    assert [genome.family for genome in genomes] == ["siamese vgg", "siamese densenet", "vgg", "densenet"]
+    for genome in genomes:
+        assert isinstance(genome.architecture, PairArchitecture)
+        assert genome.architecture.comparison_widths == ()
+        assert genome.recipe.auxiliary_weight == 0.1
+    one_kind = Space.parse({**space.tables, "architecture": {**space.tables["architecture"], "siamese": True}})
+    assert len(first_parameters(one_kind)) == 2
