@@ -23,13 +23,13 @@ import torch
 
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
+from nas.data_spec import DataSpec
 from nas.genome import Genome
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.outcome import EpochRecord
 from nas.space import Space
 from nas.study_file import load_study
-from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.fit import fit
 from nas.training.loop import Diverged

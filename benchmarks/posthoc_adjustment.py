@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
+from nas.architecture import ResNetArchitecture
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
-from nas.genome import ResNetArchitecture
+from nas.data_spec import DataSpec
 from nas.networks.build import build_network
 from nas.recipe import Recipe
-from nas.study_spec import DataSpec
 from nas.training.classifier import adjusted
 from nas.training.device import Compute
 from nas.training.evaluation import evaluate

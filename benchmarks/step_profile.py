@@ -15,8 +15,8 @@ from subjects import cost_of, drawn, random_task
 from torch.profiler import ProfilerActivity, profile
 
 from nas.allocator import keep_memory
+from nas.architecture import Architecture
 from nas.data.sampling import EachOnce
-from nas.genome import Architecture
 from nas.networks.build import build_network
 from nas.recipe import Recipe
 from nas.training.device import Compute

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
+from nas.architecture import Architecture
 from nas.data.images import Split
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
+from nas.data_spec import DataSpec
 from nas.domains import RandomSuggester
-from nas.genome import Architecture
 from nas.networks.cost import measure_cost
 from nas.outcome import Cost
 from nas.space import Space
-from nas.study_spec import DataSpec
 from nas.training.task import Task
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"

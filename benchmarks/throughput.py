@@ -31,8 +31,8 @@ from rich.table import Table
 from subjects import cost_of, drawn, load_task
 
 from nas.allocator import keep_memory
+from nas.architecture import Architecture, ReferenceArchitecture
 from nas.data.sampling import EachOnce
-from nas.genome import Architecture, ReferenceArchitecture
 from nas.networks.build import build_network
 from nas.outcome import EpochRecord
 from nas.recipe import Recipe

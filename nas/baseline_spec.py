@@ -7,14 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nas.genome import (
-    Genome,
-    PretrainedArchitecture,
-    ReferenceArchitecture,
-    Width,
-    auxiliary_faults,
-    frozen_conflicts,
-)
+from nas.architecture import PretrainedArchitecture, ReferenceArchitecture, Width
+from nas.genome import Genome, auxiliary_faults, frozen_conflicts
 from nas.recipe import Recipe
 from nas.value import Value
 

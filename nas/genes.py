@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from nas.genome import (
+from nas.architecture import (
     ConvolutionalArchitecture,
     DenseNetArchitecture,
     Depth,

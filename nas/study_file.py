@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nas.data_spec import source_faults
 from nas.errors import SpecificationError
 from nas.genome import pair_faults
 from nas.grid import GridSpec, merged
 from nas.space import Space
-from nas.study_spec import StudySpec, source_faults
+from nas.study_spec import StudySpec
 from nas.toml_file import faults_of, read_toml
 
 QUICK = "quick"

@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from nas.genome import (
+from nas.architecture import (
     DenseNetArchitecture,
-    Genome,
     MobileNetArchitecture,
     PlainArchitecture,
     PretrainedArchitecture,
@@ -17,6 +16,7 @@ from nas.genome import (
     SearchedArchitecture,
     VggArchitecture,
 )
+from nas.genome import Genome
 from nas.recipe import Choice, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule, conflicts
 
 ChoiceT = TypeVar("ChoiceT", bound=Choice)

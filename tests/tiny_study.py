@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nas.architecture import Architecture, ReferenceArchitecture
 from nas.facts import DataFacts
-from nas.genome import Architecture, Genome, ReferenceArchitecture
+from nas.genome import Genome
 from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores, Stopped
 from nas.predictions import Predictions
 from nas.study_spec import StudySpec

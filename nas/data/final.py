@@ -12,7 +12,7 @@ from nas.data.images import ImageData, Progress, Split, joined
 from nas.data.loading import load_source
 from nas.data.pairs import pair_data, pair_fewer
 from nas.data.splits import long_tail_counts, split_images, thin
-from nas.study_spec import DataSpec
+from nas.data_spec import DataSpec
 
 
 @dataclass(frozen=True, eq=False)

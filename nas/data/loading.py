@@ -14,8 +14,8 @@ from nas.data.pairs import pair_data
 from nas.data.shrinking import shrink_source
 from nas.data.splits import split_images
 from nas.data.standard_sets import load_digits, load_emnist, load_eurosat, load_torchvision
+from nas.data_spec import DataSpec
 from nas.errors import DataError
-from nas.study_spec import DataSpec
 
 
 def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) -> ImageData:

@@ -14,9 +14,9 @@ import torch
 
 from nas.data.images import ImageData, Split
 from nas.data.splits import Stream, generator_of
+from nas.data_spec import DataSpec
 from nas.errors import FaultyDataError
 from nas.pairs_spec import Relation
-from nas.study_spec import DataSpec
 
 Indices = npt.NDArray[np.int64]
 

@@ -17,8 +17,8 @@ from sklearn.model_selection import train_test_split
 
 from nas.data.faults import listed
 from nas.data.images import ImageData, SourceImages, Split
+from nas.data_spec import DataSpec
 from nas.errors import FaultyDataError
-from nas.study_spec import DataSpec
 
 Indices = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]

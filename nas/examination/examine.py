@@ -18,13 +18,13 @@ from sklearn.manifold import TSNE
 from nas.data.facts import changes_of
 from nas.data.images import Progress, Split
 from nas.data.loading import load_data
+from nas.data_spec import DataSpec
 from nas.errors import DataError
 from nas.evidence import Activation, Embedding, Evidence, Floats, Integers, NetworkEvidence
 from nas.examination.discrimination import discriminate
 from nas.examination.passes import Pass, first_filters, maps_of, run_over
 from nas.export.classifier import PixelClassifier, rebuild
 from nas.facts import DataFacts
-from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.orthogonality import layer_defects
 from nas.training.weights import load_weights

@@ -10,10 +10,10 @@ import torch
 from nas.data.facts import changes_of
 from nas.data.images import Split
 from nas.data.loading import load_data
+from nas.data_spec import DataSpec
 from nas.errors import DataError
 from nas.export.model_file import Pixels
 from nas.facts import DataFacts
-from nas.study_spec import DataSpec
 from nas.training.weights import Weights
 
 CALIBRATION_IMAGES = 512

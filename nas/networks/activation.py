@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import assert_never
 
-from nas.genome import Activation, Normalization
+from nas.architecture import Activation, Normalization
 from nas.networks.bfloat16 import GELU, BatchNorm, LeakyReLU, SiLU
 
 ACTIVATION_GAINS: dict[Activation, float] = {

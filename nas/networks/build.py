@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import assert_never
 
-from nas.genome import (
+from nas.architecture import (
     Architecture,
     DenseNetArchitecture,
     MlpArchitecture,

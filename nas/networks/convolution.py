@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nas.genome import ConvolutionalArchitecture
+from nas.architecture import ConvolutionalArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer, normalization_layer
 from nas.networks.bfloat16 import BatchNorm
 from nas.networks.depthwise import DepthwiseConvolution

@@ -6,7 +6,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
-from nas.genome import Architecture
+from nas.architecture import Architecture
 from nas.networks.build import build_network
 from nas.outcome import Cost
 

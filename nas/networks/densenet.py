@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nas.genome import DenseNetArchitecture
+from nas.architecture import DenseNetArchitecture
 from nas.networks.activation import activation_layer, normalization_layer
 from nas.networks.convolution import create_convolution, norm_act_conv
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from nas.genome import Activation, ConvolutionalArchitecture, PlainArchitecture
+from nas.architecture import Activation, ConvolutionalArchitecture, PlainArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer
 
 

@@ -9,7 +9,7 @@ import math
 
 from torch import Tensor, nn
 
-from nas.genome import MlpArchitecture
+from nas.architecture import MlpArchitecture
 from nas.networks.head import create_linear, hidden_layers
 from nas.networks.network import Network
 

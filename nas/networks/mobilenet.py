@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.genome import MobileNetArchitecture
+from nas.architecture import MobileNetArchitecture
 from nas.networks.convolution import conv_norm_act, create_convolution
 from nas.networks.stages import BlockShape, block_shapes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.genome import PairArchitecture
+from nas.architecture import PairArchitecture
 from nas.networks.head import create_linear, hidden_layers
 from nas.networks.network import Network
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from nas.genome import PlainArchitecture
+from nas.architecture import PlainArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer, normalization_layer
 from nas.networks.bfloat16 import Dropout
 from nas.networks.convolution import ConvNormAct, Convolution

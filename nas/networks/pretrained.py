@@ -16,7 +16,7 @@ from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 from typing_extensions import Self
 
-from nas.genome import PretrainedArchitecture
+from nas.architecture import PretrainedArchitecture
 from nas.networks.bfloat16 import BatchNorm
 from nas.networks.folding import fold_batch_norms
 from nas.networks.head import create_linear

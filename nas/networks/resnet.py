@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.genome import ResNetArchitecture
+from nas.architecture import ResNetArchitecture
 from nas.networks.activation import activation_layer
 from nas.networks.convolution import conv_norm_act, create_convolution, norm_act_conv
 from nas.networks.stages import BlockShape, block_shapes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas.genome import StagedArchitecture
+from nas.architecture import StagedArchitecture
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.genome import ConvolutionalArchitecture, DenseNetArchitecture
+from nas.architecture import ConvolutionalArchitecture, DenseNetArchitecture
 from nas.networks.activation import ACTIVATION_GAINS
 from nas.networks.bfloat16 import Dropout
 from nas.networks.convolution import Convolution, conv_norm_act

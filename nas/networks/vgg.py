@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.genome import VggArchitecture
+from nas.architecture import VggArchitecture
 from nas.networks.convolution import conv_norm_act, create_convolution
 from nas.networks.stages import block_shapes
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nas.genome import SIAMESE
+from nas.architecture import SIAMESE
 
 GREY = "#808080"
 """For lines: a contrast of about 4 with white as with the dashboard's dark grey."""

@@ -10,8 +10,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 from typing_extensions import assert_never
 
-from nas.facts import DataFacts
-from nas.genome import (
+from nas.architecture import (
     Architecture,
     ConvolutionalArchitecture,
     DenseNetArchitecture,
@@ -26,6 +25,7 @@ from nas.genome import (
     VggArchitecture,
     family_name,
 )
+from nas.facts import DataFacts
 
 Link = Literal["none", "skip", "dense"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.genome import PretrainedArchitecture
+from nas.architecture import PretrainedArchitecture
 from nas.search.front import Objectives, hypervolume, pareto_front
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy

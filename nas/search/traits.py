@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nas.architecture import Architecture, PairArchitecture
 from nas.genes import Scalar
-from nas.genome import Architecture, Genome, PairArchitecture
+from nas.genome import Genome
 
 Traits = Mapping[str, Scalar]
 

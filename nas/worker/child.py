@@ -9,9 +9,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
+from nas.architecture import Architecture
 from nas.errors import DataError, NasError, WorkerError
 from nas.facts import DataFacts, PretrainedWeights
-from nas.genome import Architecture
 from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
 from nas.worker.messages import (
     Alive,

@@ -11,10 +11,10 @@ import torch
 
 from nas.data.final import load_final_images
 from nas.data.images import ImageData, Progress, Split
+from nas.data_spec import DataSpec
 from nas.networks.network import Network
 from nas.outcome import Scores
 from nas.predictions import Predictions
-from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.frozen import predict_any
 from nas.training.metrics import confusion_matrix, scores_of

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.architecture import Architecture
+from nas.data_spec import DataSpec
 from nas.facts import DataFacts, PretrainedWeights
 from nas.final_runs import Choices
-from nas.genome import Architecture, Genome
+from nas.genome import Genome
 from nas.grid import Fold
 from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
-from nas.study_spec import DataSpec
 
 
 @dataclass(frozen=True)

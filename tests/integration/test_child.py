@@ -18,8 +18,9 @@ import pytest
 import torch
 from sqlalchemy import Engine
 
+from nas.architecture import VggArchitecture
 from nas.errors import DataError, NasError, WorkerError
-from nas.genome import Genome, VggArchitecture
+from nas.genome import Genome
 from nas.outcome import Behind, Completed, EpochRecord, Failed, Stopped
 from nas.recipe import Imbalance, Recipe, Schedule
 from nas.search.slots import Slots

@@ -11,8 +11,9 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
 
+from nas.architecture import Architecture
 from nas.errors import DatabaseError
-from nas.genome import Architecture, Genome
+from nas.genome import Genome
 from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
 from nas.search.front import Objectives
 from nas.search.history import hypervolume_history

@@ -12,8 +12,9 @@ import pytest
 import torch
 from sqlalchemy import Engine
 
+from nas.architecture import Architecture
+from nas.data_spec import DataSpec
 from nas.facts import DataFacts, PretrainedWeights
-from nas.genome import Architecture
 from nas.grid import GridSpec
 from nas.networks import pretrained
 from nas.outcome import Cost
@@ -24,7 +25,7 @@ from nas.search.storage import Storage
 from nas.search.study import SearchStudy
 from nas.search.tables import make_tables
 from nas.study_file import load_study
-from nas.study_spec import DataSpec, StudySpec
+from nas.study_spec import StudySpec
 from nas.worker.checkpoints import TrialCheckpoints
 from nas.worker.messages import FindWeights, Measure, OpenData, Report, Stop, Train
 from nas.worker.post import Orders, Post

@@ -12,8 +12,9 @@ import optuna
 import pytest
 from sqlalchemy import Engine, text
 
+from nas.architecture import Architecture
 from nas.errors import DatabaseError, SettingsError, StudyError
-from nas.genome import Architecture, Genome
+from nas.genome import Genome
 from nas.outcome import Completed, Cost, Failed
 from nas.search.records import TrialRecord
 from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from nas.architecture import PretrainedArchitecture, ReferenceArchitecture
 from nas.baseline_spec import FINE_TUNING_RATE, BaselineSpec
-from nas.genome import PretrainedArchitecture, ReferenceArchitecture
 from nas.recipe import Recipe
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from nas.architecture import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
 from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES, Gene
-from nas.genome import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
 from nas.recipe import CHOICES, Recipe
 
 ALL = {**ARCHITECTURE_GENES, **RECIPE_GENES}

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nas.genome import (
+from nas.architecture import (
     Architecture,
     DenseNetArchitecture,
-    Genome,
     MlpArchitecture,
     MobileNetArchitecture,
     PairArchitecture,
@@ -21,8 +20,8 @@ from nas.genome import (
     ReferenceArchitecture,
     ResNetArchitecture,
     VggArchitecture,
-    pair_faults,
 )
+from nas.genome import Genome, pair_faults
 from nas.recipe import CHOICES, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule
 from tests.strategies import genomes
 

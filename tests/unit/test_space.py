@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas.architecture import PairArchitecture
 from nas.augmentation_policy import flips
 from nas.domains import RandomSuggester
 from nas.errors import SpecificationError
-from nas.genome import Genome, PairArchitecture
+from nas.genome import Genome
 from nas.networks.build import build_network
 from nas.networks.cost import count_params
 from nas.space import Space

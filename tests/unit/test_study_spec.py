@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from nas.data_spec import DataSpec
 from nas.domains import RandomSuggester
 from nas.errors import SpecificationError
 from nas.study_file import load_study
-from nas.study_spec import DataSpec, StudySpec
+from nas.study_spec import StudySpec
 
 ROOT = Path(__file__).parents[2]
 SPACE = '[architecture]\nfamily = ["vgg", "resnet"]\n'

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from nas.data_spec import DataSpec
 from nas.errors import SpecificationError
-from nas.study_spec import BudgetSpec, DataSpec
+from nas.study_spec import BudgetSpec
 from nas.toml_file import faults_of, read_toml
 
 

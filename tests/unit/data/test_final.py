@@ -11,7 +11,7 @@ import nas
 from nas.data.final import load_final_images
 from nas.data.images import ImageData, Split
 from nas.data.loading import load_data
-from nas.study_spec import DataSpec
+from nas.data_spec import DataSpec
 
 PACKAGE = Path(nas.__file__).parent
 

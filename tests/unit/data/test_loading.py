@@ -9,8 +9,8 @@ from PIL import Image
 
 from nas.data.images import ImageData, Split
 from nas.data.loading import load_data
+from nas.data_spec import DataSpec
 from nas.errors import DataError
-from nas.study_spec import DataSpec
 
 
 def _rows(split: Split) -> set[bytes]:

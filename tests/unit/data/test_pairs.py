@@ -15,8 +15,8 @@ from nas.data.images import ImageData, Split
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.pairs import pair_data
+from nas.data_spec import DataSpec
 from nas.errors import FaultyDataError
-from nas.study_spec import DataSpec
 
 
 def _numbered(counts: list[int], first: int) -> Split:

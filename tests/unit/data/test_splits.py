@@ -9,8 +9,8 @@ from sklearn.model_selection import train_test_split
 
 from nas.data.images import ImageData, SourceImages, Split
 from nas.data.splits import apportion, hold_out, long_tail_counts, split_images, thin
+from nas.data_spec import DataSpec
 from nas.errors import DataError
-from nas.study_spec import DataSpec
 
 
 def _numbered(counts: list[int], first: int = 0) -> Split:

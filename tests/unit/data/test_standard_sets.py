@@ -18,8 +18,8 @@ from torchvision.datasets import mnist
 from nas.data.decoding import Decoding
 from nas.data.loading import load_source
 from nas.data.standard_sets import load_digits, load_emnist, load_eurosat, load_torchvision
+from nas.data_spec import DataSpec
 from nas.errors import DataError
-from nas.study_spec import DataSpec
 
 DIGITS = sklearn_digits()
 AS_IT_IS = Decoding(None, None)

@@ -9,32 +9,32 @@ import numpy as np
 import pytest
 import torch
 
+from nas.architecture import (
+    Architecture,
+    DenseNetArchitecture,
+    MlpArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+)
 from nas.data.facts import facts_of
 from nas.data.images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling import EachOnce
 from nas.data.splits import split_images
 from nas.data.standard_sets import load_digits
+from nas.data_spec import DataSpec
 from nas.errors import DataError, ModelFileError
 from nas.evidence import Evidence
 from nas.examination import examine as examination
 from nas.examination.examine import examine, load_validation
 from nas.export.classifier import rebuild
 from nas.facts import DataFacts
-from nas.genome import (
-    Architecture,
-    DenseNetArchitecture,
-    Genome,
-    MlpArchitecture,
-    PairArchitecture,
-    PlainArchitecture,
-    ReferenceArchitecture,
-)
+from nas.genome import Genome
 from nas.networks.build import build_network
 from nas.networks.network import ConvolutionalNetwork, Network
 from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
-from nas.study_spec import DataSpec
 from nas.training.evaluation import evaluate
 from nas.training.loop import Training
 from nas.training.orthogonality import mean_defect

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
+from nas.architecture import Architecture, PairArchitecture
 from nas.data.normalization import channel_statistics
 from nas.export.metadata import Origin
 from nas.facts import DataFacts
-from nas.genome import Architecture, Genome, PairArchitecture
+from nas.genome import Genome
 from nas.networks.build import build_network
 from nas.networks.network import Network
 from nas.recipe import Recipe

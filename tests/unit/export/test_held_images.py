@@ -9,10 +9,10 @@ import torch
 from nas.data.facts import facts_of
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
+from nas.data_spec import DataSpec
 from nas.export import held_images as module
 from nas.export.held_images import held_images
 from nas.export.quantization import Int8Loss
-from nas.study_spec import DataSpec
 from nas.training.weights import Blueprint, Weights
 from tests.unit.export.examples import FACTS
 from tests.unit.export.test_shipment import BLUEPRINT

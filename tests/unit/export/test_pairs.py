@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.architecture import Architecture, PairArchitecture
 from nas.data.appearance import Appearance
 from nas.data.images import Split
 from nas.export import shipment
@@ -17,7 +18,6 @@ from nas.export.held_images import HeldImages
 from nas.export.model_file import ModelFile, open_model
 from nas.export.shipment import Shipped, ship
 from nas.export.verification import TOLERANCE
-from nas.genome import Architecture, PairArchitecture
 from nas.networks.build import build_network
 from nas.training.weights import Weights, load_weights
 from tests.unit.export.examples import ORIGIN, lively_pair_weights

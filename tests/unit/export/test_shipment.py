@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import nas
+from nas.architecture import Architecture, MlpArchitecture, PlainArchitecture, ReferenceArchitecture
 from nas.data.normalization import Normalization
 from nas.data.sampling import EachOnce
 from nas.errors import ModelFileError
@@ -20,7 +21,7 @@ from nas.export.held_images import HeldImages
 from nas.export.model_file import open_model
 from nas.export.shipment import Shipped, ship
 from nas.export.verification import TOLERANCE, Expected, Verified, verify
-from nas.genome import Architecture, Genome, MlpArchitecture, PlainArchitecture, ReferenceArchitecture
+from nas.genome import Genome
 from nas.recipe import Recipe
 from nas.training.loop import Training
 from nas.training.task import Plan

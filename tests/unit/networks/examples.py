@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.genome import (
+from nas.architecture import (
     DenseNetArchitecture,
     MobileNetArchitecture,
     ResNetArchitecture,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from nas.genome import Architecture, PretrainedArchitecture, ReferenceArchitecture, SearchedArchitecture
+from nas.architecture import Architecture, PretrainedArchitecture, ReferenceArchitecture, SearchedArchitecture
 from nas.networks.activation import ACTIVATION_GAINS, activation_layer
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost

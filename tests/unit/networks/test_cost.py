@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.genome import ReferenceArchitecture, SearchedArchitecture, VggArchitecture
+from nas.architecture import ReferenceArchitecture, SearchedArchitecture, VggArchitecture
 from nas.networks.build import build_network
 from nas.networks.cost import Cost, measure_cost
 from tests.strategies import architectures

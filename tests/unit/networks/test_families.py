@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import DenseNet
 from torchvision.models.mobilenetv2 import InvertedResidual as TorchvisionInvertedResidual
 
-from nas.genome import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
+from nas.architecture import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
 from nas.networks.build import build_network
 from nas.networks.densenet import densenet_stages, transition
 from nas.networks.mobilenet import InvertedResidual

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from nas.architecture import FlatteningArchitecture, MlpArchitecture, PlainArchitecture
 from nas.errors import ArchitectureError
-from nas.genome import FlatteningArchitecture, MlpArchitecture, PlainArchitecture
 from nas.networks.build import build_network
 from nas.networks.cost import count_params, measure_cost
 from nas.networks.noise import GaussianNoise

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from nas.genome import Architecture, ReferenceArchitecture
+from nas.architecture import Architecture, ReferenceArchitecture
 from nas.networks.folding import fold_batch_norms
 from tests.strategies import architectures
 from tests.unit.export.examples import lively_network

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from nas.genome import (
+from nas.architecture import (
     MlpArchitecture,
     PairArchitecture,
     PlainArchitecture,

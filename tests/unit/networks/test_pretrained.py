@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
+from nas.architecture import PretrainedArchitecture
 from nas.data.normalization import Normalization
-from nas.genome import PretrainedArchitecture
 from nas.networks.build import build_network
 from nas.networks.cost import measure_cost
 from nas.networks.pretrained import MEAN, SIDE, STD, PretrainedNetwork

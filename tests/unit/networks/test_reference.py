@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from nas.genome import ReferenceArchitecture
+from nas.architecture import ReferenceArchitecture
 from nas.networks.build import build_network
 from nas.networks.reference import ReferenceResNet18
 

@@ -10,7 +10,8 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from nas.genome import DenseNetArchitecture, Genome
+from nas.architecture import DenseNetArchitecture
+from nas.genome import Genome
 from nas.outcome import EpochRecord
 from nas.report.figure_style import look_of, params_axis
 from nas.report.figures import (

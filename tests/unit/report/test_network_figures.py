@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.genome import (
+from nas.architecture import (
     DenseNetArchitecture,
     MlpArchitecture,
     MobileNetArchitecture,

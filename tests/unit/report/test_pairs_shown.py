@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nas.architecture import PairArchitecture, PlainArchitecture, VggArchitecture
 from nas.facts import DataFacts
-from nas.genome import Genome, PairArchitecture, PlainArchitecture, VggArchitecture
+from nas.genome import Genome
 from nas.recipe import Recipe
 from nas.report.figure_style import look_of
 from nas.report.genome_diagram import genome_diagram, layers_of

@@ -6,7 +6,8 @@ import math
 from datetime import datetime
 from typing import Any
 
-from nas.genome import Genome, ReferenceArchitecture, VggArchitecture
+from nas.architecture import ReferenceArchitecture, VggArchitecture
+from nas.genome import Genome
 from nas.outcome import ClassScores, Completed, EpochRecord, Scores
 from nas.recipe import Loss, Recipe
 from nas.search.front import Objectives

@@ -6,8 +6,8 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
+from nas.architecture import PairArchitecture
 from nas.domains import RandomSuggester
-from nas.genome import PairArchitecture
 from nas.networks.cost import count_params
 from nas.search.beginning import first_parameters
 from nas.space import Space

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from nas.genome import DenseNetArchitecture, Genome, PairArchitecture, VggArchitecture
+from nas.architecture import DenseNetArchitecture, PairArchitecture, VggArchitecture
+from nas.genome import Genome
 from nas.recipe import Loss, Recipe
 from nas.search.explanation import Explanation, explain_options
 from nas.search.traits import Option, options_among, traits_of

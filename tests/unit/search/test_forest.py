@@ -10,7 +10,8 @@ import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from nas.genome import ConvolutionalArchitecture, Genome
+from nas.architecture import ConvolutionalArchitecture
+from nas.genome import Genome
 from nas.search.forest import ForestSampler, lesson_of
 from nas.search.front import Objectives, hypervolume
 from nas.space import Space

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nas.architecture import PretrainedArchitecture
 from nas.baseline_spec import BaselineSpec
-from nas.genome import Genome, PretrainedArchitecture
+from nas.genome import Genome
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary, record_json, summarize_front
 from tests.unit.search.examples import VGG, baseline, record

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from nas.architecture import VggArchitecture
 from nas.data.normalization import Normalization
 from nas.data.standard_sets import load_digits
-from nas.genome import VggArchitecture
 from nas.networks.build import build_network
 from nas.networks.network import Network
 from nas.training.device import Compute

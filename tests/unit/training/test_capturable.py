@@ -15,11 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.augmentation_policy import KINDS
-from nas.data.images import Split
-from nas.data.normalization import Normalization
-from nas.data.sampling import Draws
-from nas.genome import (
+from nas.architecture import (
     Architecture,
     DenseNetArchitecture,
     MlpArchitecture,
@@ -29,6 +25,10 @@ from nas.genome import (
     ResNetArchitecture,
     VggArchitecture,
 )
+from nas.augmentation_policy import KINDS
+from nas.data.images import Split
+from nas.data.normalization import Normalization
+from nas.data.sampling import Draws
 from nas.networks.build import build_network
 from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import step as step_module

@@ -10,8 +10,8 @@ from sklearn.metrics import f1_score
 from torch import nn
 from torch.nn import functional
 
+from nas.architecture import MobileNetArchitecture, ResNetArchitecture, SearchedArchitecture
 from nas.data.sampling import EachOnce
-from nas.genome import MobileNetArchitecture, ResNetArchitecture, SearchedArchitecture
 from nas.networks.build import build_network
 from nas.recipe import Recipe
 from nas.training.device import Compute

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nas.architecture import PretrainedArchitecture
 from nas.data.sampling import EachOnce
-from nas.genome import PretrainedArchitecture
 from nas.networks import pretrained
 from nas.networks.build import build_network
 from nas.networks.pretrained import PretrainedNetwork

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch.nn import functional
 
+from nas.architecture import PairArchitecture, VggArchitecture
 from nas.data.augment import Augmentation
 from nas.data.batches import gather
 from nas.data.loading import load_data
 from nas.data.normalization import Normalization
 from nas.data.sampling import Draws
-from nas.genome import Genome, PairArchitecture, VggArchitecture
+from nas.data_spec import DataSpec
+from nas.genome import Genome
 from nas.networks.build import build_network
 from nas.networks.pair import PairNetwork
 from nas.recipe import Recipe
-from nas.study_spec import DataSpec
 from nas.training.device import Compute
 from nas.training.fit import fit
 from nas.training.step import Step

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from nas.architecture import MlpArchitecture, PlainArchitecture, VggArchitecture
+from nas.data_spec import DataSpec
 from nas.export.classifier import rebuild
-from nas.genome import Genome, MlpArchitecture, PlainArchitecture, VggArchitecture
+from nas.genome import Genome
 from nas.outcome import Completed, Cost, Failed
 from nas.recipe import Recipe
-from nas.study_spec import DataSpec
 from nas.training.weights import load_weights
 from nas.worker.final_task import FinalExam
 from nas.worker.messages import Measure, OpenData, Pause, Paused, Train
