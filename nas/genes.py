@@ -1,6 +1,6 @@
 """The genes that a search space may give: name, type, bounds and default of each.
 
-The bounds are those of `nas.genome`, so a space that passes cannot draw a genome that fails.
+The bounds are those of `nas.architecture` and `nas.recipe`, so a space that passes cannot draw a genome that fails.
 """
 
 from __future__ import annotations
