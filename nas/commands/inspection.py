@@ -110,7 +110,7 @@ def _show_grid(
         return
     application.console.print(facts_table(facts))
     application.console.print(grid_table(samples))
-    application.say(f"No faults. {len(samples)} settings, {spec.budget.trials} trainings in all.")
+    application.say(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")
 
 
 def studies(context: typer.Context, json: Json = False) -> None:

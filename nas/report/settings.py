@@ -84,10 +84,15 @@ class SettingResults:
         macro_f1 = best.spread(lambda record: record.macro_f1)
         repeated = f" (mean ± sd of {len(best.records)} trainings)" if len(best.records) > 1 else ""
         missing = sum(one.missing for one in self.settings)
+        compared = (
+            f"Of {len(self.settings)} settings {best.name} has the highest accuracy"
+            if len(self.settings) > 1
+            else "Accuracy"
+        )
         return (
-            f"Of {len(self.settings)} settings {best.name} has the highest accuracy on validation images: "
+            f"{compared} on validation images: "
             f"{_in_digits(best.accuracy)}, macro-F1 {_in_digits(macro_f1)}{repeated}."
-            + (f" {missing} trainings have no result." if missing else "")
+            + (f" {missing} training{'s have' if missing > 1 else ' has'} no result." if missing else "")
         )
 
     def as_json(self) -> list[dict[str, Any]]:

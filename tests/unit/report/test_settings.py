@@ -47,7 +47,7 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
     assert results.verdict == (
         "Of 2 settings focal has the highest accuracy on validation images: 0.8500\u00a0±\u00a00.0707, "
         "macro-F1 0.5000\u00a0±\u00a00.0000 "
-        "(mean ± sd of 2 trainings). 1 trainings have no result."
+        "(mean ± sd of 2 trainings). 1 training has no result."
     )
 
 
