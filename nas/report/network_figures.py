@@ -17,6 +17,7 @@ from nas.report.figure_style import GREY, axis, bare_figure, empty_figure, ink
 _DIVERGING = ((0.0, "rgb(213, 94, 0)"), (0.5, "rgba(128, 128, 128, 0)"), (1.0, "rgb(61, 155, 220)"))
 _LETTERS = 2
 _FEW_CLASSES = 12
+_FEW_NETWORKS = 2
 _EMBEDDING_WIDTH = 900
 # An MLP has hundreds of units, and the figure as many numbers as pairs of them.
 _MOST_COMPARED = 128
@@ -49,15 +50,19 @@ def roc_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
 
 
 def precision_recall_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
-    """Precision over recall; of two classes for each."""
-    told = "either class" if len(classes) == 2 else "each class against the rest"
+    """Precision over recall; of two classes for each, or for the second one where there are many networks."""
+    is_crowded = len(networks) > _FEW_NETWORKS
+    told = "each class against the rest"
+    if len(classes) == 2:
+        told = f"of {classes[1]}" if is_crowded else "of either class"
     figure = bare_figure("Precision and recall", f"{told}; in brackets the average precision")
     for seen in networks:
         found = seen.evidence.discrimination
         if found.precision_recall_by_class:
             first, second = found.precision_recall_by_class
-            _add_curve(figure, seen, classes[1], second)
-            _add_curve(figure, seen, classes[0], first, "dash")
+            _add_curve(figure, seen, "" if is_crowded else classes[1], second)
+            if not is_crowded:
+                _add_curve(figure, seen, classes[0], first, "dash")
         else:
             _add_curve(figure, seen, "micro", found.precision_recall_micro)
             _add_curve(figure, seen, "macro", found.precision_recall_macro, "dash")

@@ -109,6 +109,10 @@ def test_of_two_classes_each_has_its_own_precision_and_one_curve_tells_them_apar
     assert list(second.y) == pytest.approx(found.precision_recall_by_class[1].y.tolist(), abs=1e-4)
     assert list(first.y) == pytest.approx(found.precision_recall_by_class[0].y.tolist(), abs=1e-4)
     assert (second.line.dash, first.line.dash) == ("solid", "dash")
+    many = precision_recall_figure([seen] * 3, evidence.classes)
+    assert [plain(one.name) for one in many.data] == [
+        f"trial 1 (vgg) ({found.precision_recall_by_class[1].area:.3f})"
+    ] * 3
 
 
 def test_orthogonal_filters_have_cosine_zero_and_a_zero_filter_has_no_direction() -> None:
