@@ -24,6 +24,7 @@ from nas.commands.options import (
 )
 from nas.commands.previewing import grid_samples
 from nas.facts import DataFacts
+from nas.grid import describe_setting
 from nas.report.option_tables import chance_sentence, explanation_table, genome_table, shared_sentence
 from nas.report.tables import (
     class_table,
@@ -143,7 +144,8 @@ def _status_table(found: Status) -> Table:
     table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
     table.add_row("budget", f"{found.done} of {found.budget} trials done")
     failed = f"failed ({found.baseline_failure})" if found.baseline_failure else None
-    table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
+    if found.has_baseline:
+        table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
     table.add_row("trials by state", states or "none")
     if found.stopped:
@@ -226,6 +228,8 @@ def show(
 def _result_table(record: TrialRecord) -> Table:
     table = Table(title=f"Trial {record.number}", title_justify="left", show_header=False)
     table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
+    if record.point:
+        table.add_row("setting", escape(describe_setting(record.point)))
     if record.params is not None:
         trained = "" if record.trained_params is None else f", {record.trained_params:,} of them trained"
         table.add_row("parameters", f"{record.params:,}{trained}")

@@ -128,7 +128,7 @@ def worker(
         leave(0)
     if log_format is LogFormat.TEXT and not orders.stop.is_set():
         finals = study.spec.finals
-        application.say(summarize_front(study).verdict if finals is None else f"Results: nas finals {finals.study}")
+        application.say(_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
 
 
 def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:
@@ -167,13 +167,18 @@ def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
 
 def _require_baseline(study: SearchStudy) -> None:
     if not study.spec.baseline.enabled:
-        raise StudyError(f"study {study.name!r} has no baseline: enabled = false under [baseline]")
+        return
     summary = summarize_front(study)
     if summary.baseline is None:
         raise StudyError(
             f"the baseline of study {study.name!r} gave no result ({summary.baseline_failure or 'not trained'}); "
             "the same command tries again"
         )
+
+
+def _verdict(study: SearchStudy) -> str:
+    settings = gather_settings(study.spec, study.records())
+    return summarize_front(study).verdict if settings is None else settings.verdict
 
 
 def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:

@@ -20,7 +20,8 @@ class Status:
 
     Attributes:
         done: Slots of the budget that are used up, the baseline's not counted.
-        baseline_done: Whether the baseline's slot is used up.
+        has_baseline: Whether there is one to be trained.
+        baseline_done: Whether the baseline's slot is used up, which it is from the beginning where there is none.
         baseline_failure: Why it gave no result, if so.
         states: Trials by optuna's state, the baseline not counted; PAUSED are those that run for optuna while
             no worker has them.
@@ -35,6 +36,7 @@ class Status:
     data: str
     budget: int
     done: int
+    has_baseline: bool
     baseline_done: bool
     baseline_failure: str | None
     states: dict[str, int]
@@ -60,6 +62,7 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
         data=study.facts.name,
         budget=study.spec.budget.trials,
         done=counts.done - baseline_done,
+        has_baseline=study.spec.baseline.enabled,
         baseline_done=baseline_done,
         baseline_failure=summary.baseline_failure,
         states=_states(study, {owner.trial_id for owner in owners}),
