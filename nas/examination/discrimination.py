@@ -40,7 +40,7 @@ def discriminate(probabilities_NK: Floats, labels_N: Integers) -> Discrimination
 
 
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
-    mean = np.mean([curve.y for curve in curves], axis=0, dtype=np.float32)
+    mean: Floats = np.mean([curve.y for curve in curves], axis=0, dtype=np.float32)
     return Curve(GRID, mean, float(np.mean([curve.area for curve in curves])))
 
 

@@ -97,8 +97,9 @@ def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tu
     finally:
         for handle in handles:
             handle.remove()
-    early, late = (_most_varied(outputs[place]).unflatten(0, (-1, num_seen)) for place in (0, 1))
-    return early, late
+    early, late = (_most_varied(outputs[place]) for place in (0, 1))
+    # A branch is shown the images of a pair one after the other.
+    return early.reshape(-1, num_seen, *early.shape[1:]), late.reshape(-1, num_seen, *late.shape[1:])
 
 
 def _most_varied(maps_NCHW: Tensor) -> Tensor:
