@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from nas.data.normalization import Normalization
 from nas.errors import ModelFileError
 from nas.networks.build import build_network
-from nas.networks.pair import PairNetwork
 from nas.training.weights import Weights
 
 
@@ -64,7 +63,7 @@ def rebuild(weights: Weights) -> PixelClassifier:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ModelFileError("the weights are not those of the network that their file describes") from error
-    if isinstance(network, PairNetwork):
-        network.part_classifier = None  # For training alone; torch.export's files would keep it.
+    # Files of torch.export would keep what nothing uses.
+    network.drop_training_parts()
     normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
     return PixelClassifier(normalization, network).eval().requires_grad_(False)

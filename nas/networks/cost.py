@@ -15,7 +15,10 @@ def count_params(
     architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
     num_part_classes: int = 0,
 ) -> int:  # fmt: skip
-    """Parameters, counted on the meta device; buffers are not counted. Raises as `build_network` does."""
+    """Parameters, counted on the meta device; buffers, and what only training uses, are not counted.
+
+    Raises as `build_network` does.
+    """
     return _params_of(_build_on_meta(architecture, channels, num_classes, size, num_part_classes))
 
 
@@ -45,7 +48,9 @@ def _build_on_meta(
     architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None, num_part_classes: int
 ) -> nn.Module:
     with torch.device("meta"):
-        return build_network(architecture, channels, num_classes, size, num_part_classes).eval()
+        network = build_network(architecture, channels, num_classes, size, num_part_classes).eval()
+    network.drop_training_parts()
+    return network
 
 
 def _params_of(network: nn.Module, *, only_trained: bool = False) -> int:

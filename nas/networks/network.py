@@ -23,6 +23,9 @@ class Network(nn.Module, ABC):
     classifier: nn.Linear
     evaluation_batch: int = 512
 
+    def drop_training_parts(self) -> None:
+        """Do without what only training uses, as a network does that is counted, examined or exported."""
+
     @abstractmethod
     def features(self, images_NCHW: Tensor) -> Tensor:
         """Normalised float images [N, C, H, W] to the classifier's input [N, D]."""

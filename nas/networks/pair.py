@@ -53,6 +53,10 @@ class PairNetwork(Network):
         self.classifier = create_linear(width, num_answers, gain=1.0)
         self.evaluation_batch = branch.evaluation_batch // (2 if self.is_shared else 1)
 
+    def drop_training_parts(self) -> None:
+        """Do without the auxiliary classifiers."""
+        self.part_classifier = None
+
     def features(self, images_NCHW: Tensor) -> Tensor:
         """Normalised float pairs [N, 2C, H, W] to the classifier's input [N, D]."""
         return self._compared(self._branch_features(images_NCHW))

@@ -73,8 +73,9 @@ def test_every_pair_architecture_runs_learns_and_counts_what_it_has(
     sizes = [2 * width if shared else width, *widths, 2]
     expected += sum((before + 1) * after for before, after in pairwise(sizes))
     assert _params(network) == expected
-    assert measure_cost(genes, 2 * channels, 2, 9, 12, num_part_classes=10).params == expected
-    assert count_params(genes, 2 * channels, 2, num_part_classes=10) == expected
+    in_use = expected - (width + 1) * (10 if shared else 20) * auxiliary
+    assert measure_cost(genes, 2 * channels, 2, 9, 12, num_part_classes=10).params == in_use
+    assert count_params(genes, 2 * channels, 2, num_part_classes=10) == in_use
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -152,4 +153,5 @@ def test_a_branch_of_images_of_one_size_is_built_for_it(
     assert (logits.shape, part_logits.shape) == ((3, 2), (3, 2, 10))
     one_branch = build_network(branch, 1 if shared else 2, 2, (14, 14))
     assert _params(network.branch) == _branch_params(one_branch)
+    network.drop_training_parts()
     assert measure_cost(genes, 2, 2, 14, 14, num_part_classes=10).params == _params(network)
