@@ -37,8 +37,9 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(RUN)/python -W ignore benchmarks/search_efficiency.py benchmarks/tables/emnist.jsonl.xz \
 		--methods service --share 0.34 --seeds 10
 
+# Two processes: each has a database of its own, and most tests wait for others' processes part of their time.
 test: $(STAMP)
-	$(RUN)/python -m pytest $(PYTEST_ARGS)
+	$(RUN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
 test-faults: $(STAMP)
 	$(RUN)/python -m pytest -m faults -s $(PYTEST_ARGS)

@@ -282,5 +282,5 @@ class SearchStudy:
         point = self.spec.grid_point(chosen)
         return OpenTrial(
             trial, point.genome, seed if point.seed is None else point.seed, fold=point.fold,
-            is_sample=grid.is_first(chosen),
+            is_point=True, is_sample=grid.is_first(chosen),
         )  # fmt: skip

@@ -41,6 +41,7 @@ class OpenTrial:
         seed: That it is trained from.
         choices: Made before it, for a run of finals.
         fold: What it is validated on, if not the study's own validation images.
+        is_point: Whether it is a grid's, where one genome is trained from several seeds.
         is_sample: Whether its weights are kept in any case: a grid keeps those of each setting once.
     """
 
@@ -50,6 +51,7 @@ class OpenTrial:
     is_baseline: bool = False
     choices: Choices | None = None
     fold: Fold | None = None
+    is_point: bool = False
     is_sample: bool = False
 
     @property
@@ -64,8 +66,9 @@ class OpenTrial:
     @property
     def key(self) -> str:
         """Trials of one key would give the same result."""
-        fold = "" if self.fold is None else f"-{self.fold.index}"
-        return f"{self.genome.key}-{self.seed}{fold}"
+        if not self.is_final and not self.is_point:
+            return self.genome.key
+        return f"{self.genome.key}-{self.seed}" + ("" if self.fold is None else f"-{self.fold.index}")
 
     @property
     def trial_id(self) -> int:
