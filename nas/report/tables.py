@@ -17,7 +17,8 @@ from nas.worker.messages import Sample, SpacePreview
 
 def front_table(summary: FrontSummary) -> Table:
     """The front against the baseline, smallest first."""
-    table = Table(title=f"Front of {summary.study} and its baseline, on validation images", title_justify="left")
+    compared = " and its baseline" if summary.has_baseline else ""
+    table = Table(title=f"Front of {summary.study}{compared}, on validation images", title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("family")
     for name in ("macro-F1", "accuracy", "params", "MFLOPs", "smaller"):
