@@ -141,6 +141,9 @@ def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
     if faults:
         return faults
     low, high, step, log = table["low"], table["high"], table.get("step"), table.get("log", False)
+    if gene.kind is int and not faults and low + 1 < high and not isinstance(step, bool):
+        # A gene may have a gap above its lowest value.
+        faults += [f"{fault}; give a list" for fault in gene.faults(low + (step if isinstance(step, int) else 1))]
     if low > high:
         faults.append(f"low {low} is above high {high}")
     if not isinstance(log, bool):

@@ -67,11 +67,17 @@ class GridSpec(Value):
     def _with_genes_as_options(cls, table: Any) -> Any:
         if not isinstance(table, dict) or not isinstance(table.get("genes"), dict):
             return table
-        options = dict(table.get("options", {}))
+        options = table.get("options", {})
+        if not isinstance(options, dict):
+            raise ValueError("options: must be a table")
+        options = dict(options)
         for path, values in _lists(table["genes"]):
+            where = f"genes.{'.'.join(path)}"
             if path[-1] in options:
-                raise ValueError(f"genes.{'.'.join(path)}: there is a dimension {path[-1]!r} already")
+                raise ValueError(f"{where}: there is a dimension {path[-1]!r} already")
             options[path[-1]] = {_label(value): _nested(path, value) for value in values}
+            if len(options[path[-1]]) < len(values):
+                raise ValueError(f"{where}: a value is given twice")
         return {**{key: value for key, value in table.items() if key != "genes"}, "options": options}
 
     @model_validator(mode="after")
@@ -116,7 +122,7 @@ class GridSpec(Value):
         for dimension, options in self.options.items():
             tables = merged(tables, options[str(chosen[dimension])])
         # Lists of a file are a genome's tuples, which only JSON may give as lists.
-        return Genome.model_validate_json(json.dumps(tables))
+        return Genome.model_validate_json(json.dumps(tables, default=str))
 
     def point(self, base: Mapping[str, Any], chosen: Parameters) -> GridPoint:
         """The training of a combination of values of all dimensions."""
@@ -158,7 +164,7 @@ def merged(tables: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _names_another(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    return any(key in value and value[key] != known.get(key) for key in ("name", "family"))
+    return any(key in value and key in known and value[key] != known[key] for key in ("name", "family"))
 
 
 def _lists(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:

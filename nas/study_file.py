@@ -80,7 +80,8 @@ def _take_quick(tables: dict[str, Any], wanted: bool) -> list[str]:
         return []
     if quick is None:
         return [f"{QUICK}: missing, so there is nothing quick about --quick; add [{QUICK}.data] or [{QUICK}.budget]"]
-    changed = merged(tables, {"name": f"{tables.get('name', '')}-{QUICK}", **quick})
+    named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
+    changed = merged(tables, {**named, **quick})
     tables.clear()
     tables.update(changed)
     return []

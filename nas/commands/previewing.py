@@ -13,9 +13,16 @@ def grid_samples(child: TrainerChild, spec: StudySpec) -> dict[str, Sample]:
     """The genome of each setting of a grid, and what its network costs; equal networks are built once.
 
     Raises:
-        StudyError: A network cannot be built for the images, with the setting.
+        StudyError: A network cannot be built for the images, with the setting; or there are more folds than images.
     """
     assert spec.grid is not None
+    facts = child.open_data()
+    largest = max(map(sum, zip(facts.train_counts, facts.validation_counts, strict=True)))
+    if spec.grid.folds is not None and largest < spec.grid.folds:
+        raise StudyError(
+            f"study {spec.name!r}: grid.folds = {spec.grid.folds}, and no class has more than {largest} images; "
+            "give fewer"
+        )
     found: dict[str, Sample] = {}
     for setting, genome in zip(spec.grid.settings(), spec.grid_genomes(), strict=True):
         alike = next((one for one in found.values() if one.genome.architecture == genome.architecture), None)

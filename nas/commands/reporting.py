@@ -137,6 +137,8 @@ def _look_into(
     def progress(what: str, done: int, total: int) -> None:
         application.show_progress(Progressed(what, done, total))
 
+    if known.spec.grid is not None and known.spec.grid.folds is not None:
+        return None, ["What needs the networks is left out: a fold's network was trained on most validation images."]
     finalist, baseline = known.finalist, known.baseline
     remarks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:

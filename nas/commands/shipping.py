@@ -128,6 +128,8 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
     if wanted == "best":
         return summary.best
+    if not summary.has_baseline:
+        raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
     if summary.smallest is None:
         raise StudyError(f"{summary.verdict} Use --trial best, or search on.")
     return summary.smallest

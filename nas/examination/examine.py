@@ -37,7 +37,6 @@ _CPU_FLOPS = 2e12
 MAX_EMBEDDED = 1000
 NUM_ACTIVATIONS = 4
 _SEED = 0
-_BASELINE = "baseline"
 _EMBEDDING_WORTH = 1000
 """Images that could be looked at in the time of the t-SNE, for the progress."""
 _PCA_COMPONENTS = 50
@@ -80,15 +79,17 @@ def examine(
     """
     looked_at = _some_of(validation, max(_affordable(flops, compute), num_embedded or 0))
     number = len(looked_at)
-    others = {**({} if baseline is None else {_BASELINE: baseline}), **settings}
+    # A setting may be called anything, the baseline's place is no name.
+    others: dict[str | None, Path] = {} if baseline is None else {None: baseline}
+    others.update(settings.items())
     total = number * (1 + len(others)) + _EMBEDDING_WORTH
     weights = load_weights(finalist)
     model = rebuild(weights)
     passed = run_over(model, looked_at, compute, lambda done: progress("finalist", done, total))
-    seen: dict[str, NetworkEvidence] = {}
+    seen: dict[str | None, NetworkEvidence] = {}
     for place, (name, path) in enumerate(others.items(), 1):
         other = rebuild(load_weights(path))
-        told = partial(_told, progress, name, number * place, total)
+        told = partial(_told, progress, name or "baseline", number * place, total)
         seen[name] = _network_evidence(other, run_over(other, looked_at, compute, told), looked_at)
     progress("t-SNE", total - _EMBEDDING_WORTH, total)
     embedding = _embed(passed.features.numpy(), num_embedded or MAX_EMBEDDED)
@@ -99,10 +100,10 @@ def examine(
         labels=looked_at.labels.numpy(),
         num_validation=len(validation),
         finalist=_network_evidence(model, passed, looked_at),
-        baseline=seen.pop(_BASELINE, None),
+        baseline=seen.pop(None, None),
         activations=_activations(model, looked_at, compute),
         embedding=embedding,
-        settings=tuple(seen.items()),
+        settings=tuple((name, found) for name, found in seen.items() if name is not None),
     )
 
 

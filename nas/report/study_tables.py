@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.finals.results import FinalResults
+from nas.grid import FOLD
 from nas.outcome import ClassScores
 from nas.report.contents import Contents
 from nas.report.final_tables import difference_text, interval_text, title_of
@@ -49,12 +50,14 @@ def class_table(contents: Contents) -> PlainTable:
     """Each class by the finalist and by the baseline, rarest in training first."""
     baseline = contents.baseline
     ours = contents.finalist.per_class
+    # Its images are not the study's.
+    of_fold = FOLD in contents.finalist.point
     theirs = baseline.per_class if baseline is not None else ()
     rows = tuple(
         (
             contents.facts.classes[place],
-            f"{contents.facts.train_counts[place]:,}",
-            f"{contents.facts.validation_counts[place]:,}",
+            _NOTHING if of_fold else f"{contents.facts.train_counts[place]:,}",
+            f"{ours[place].support if of_fold else contents.facts.validation_counts[place]:,}",
             *_class_columns(ours, place),
             *(_class_columns(theirs, place) if baseline is not None else ()),
         )

@@ -256,8 +256,8 @@ class SearchStudy:
         """
         if record.weights is None:
             raise StudyError(
-                f"trial {record.number} of {self.name!r} kept no weights: only the baseline and trials "
-                "that were on the front when they ended do"
+                f"trial {record.number} of {self.name!r} kept no weights: only the baseline, trials that "
+                "were on the front when they ended, and the first seed and fold of a grid's settings do"
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 

@@ -189,13 +189,15 @@ class Trainer:
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
         facts, _, compute = self._opened()
-        task = self._task_of(request)
+        # Without a fold the text is that of earlier versions, whose checkpoints are of use.
+        fold = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {request.fold} {facts.fingerprint}",
+            f"{request.genome.key} {request.epochs} {request.seed} {fold}{facts.fingerprint}",
         )  # fmt: skip
         watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
         try:
+            task = self._task_of(request)
             try:
                 network, fitted = self._fitted(request, task, watcher, self._resumed(checkpoints))
             except CheckpointError as error:

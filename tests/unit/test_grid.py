@@ -104,11 +104,26 @@ def test_a_table_of_another_name_replaces_the_whole_and_one_of_the_same_is_compl
             "there is a dimension 'loss' already",
         ),
         ({"folds": 1}, "folds"),
+        ({"genes": {"recipe": {"ema_decay": [0.5, 0.5]}}}, "genes.recipe.ema_decay: a value is given twice"),
+        ({"options": 5, "genes": {"recipe": {"ema_decay": [0.5]}}}, "options: must be a table"),
     ],
 )
 def test_faults_of_a_grid(table: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         GridSpec.model_validate(table)
+
+
+def test_a_parameter_given_before_the_option_that_takes_it_is_not_lost() -> None:
+    grid = _grid(genes={"recipe": {"loss": {"gamma": [1.0, 4.0], "name": ["focal"]}}})
+    base = {"architecture": BASE["architecture"]}
+    gammas = [grid.genome(base, setting).recipe.loss.gamma for setting in grid.settings()]
+    assert gammas == [1.0, 4.0]
+
+
+def test_a_date_in_a_genome_is_a_fault(tmp_path: Path) -> None:
+    path = _write(tmp_path, FILE.replace('recipe.loss = "focal"', "recipe.loss = 2020-01-01"))
+    with pytest.raises(SpecificationError, match=r"unknown loss '2020-01-01'"):
+        load_study(path)
 
 
 def test_a_file_with_a_grid_is_a_study_of_its_points(tmp_path: Path) -> None:
