@@ -141,9 +141,6 @@ def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
     if faults:
         return faults
     low, high, step, log = table["low"], table["high"], table.get("step"), table.get("log", False)
-    if gene.kind is int and not faults and low + 1 < high and not isinstance(step, bool):
-        # A gene may have a gap above its lowest value.
-        faults += [f"{fault}; give a list" for fault in gene.faults(low + (step if isinstance(step, int) else 1))]
     if low > high:
         faults.append(f"low {low} is above high {high}")
     if not isinstance(log, bool):
@@ -156,6 +153,9 @@ def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
         faults.append(f"step must be a positive {gene.kind.__name__}, not {step!r}")
     elif step is not None and log:
         faults.append("step and log cannot be combined")
+    if not faults and gene.kind is int and low + (step or 1) <= high:
+        # A gene may have a gap above its lowest value.
+        faults = [f"{fault}; give a list" for fault in gene.faults(low + (step or 1))]
     return faults
 
 

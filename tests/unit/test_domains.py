@@ -12,7 +12,7 @@ from nas.domains import Choices, RandomSuggester, Range, Suggester, parse_domain
 from nas.genes import ARCHITECTURE_GENES, RECIPE_GENES
 
 WIDTH, DROPOUT, KERNEL = (ARCHITECTURE_GENES[name] for name in ("width", "dropout_head", "kernel_size"))
-RATE = RECIPE_GENES["learning_rate"]
+RATE, COMPARISON = RECIPE_GENES["learning_rate"], ARCHITECTURE_GENES["comparison_width"]
 
 
 def test_a_value_a_list_and_a_table() -> None:
@@ -20,6 +20,8 @@ def test_a_value_a_list_and_a_table() -> None:
     assert parse_domain(WIDTH, [8, 16]) == Choices((8, 16))
     assert parse_domain(DROPOUT, [0, 0.5]) == Choices((0.0, 0.5))
     assert parse_domain(WIDTH, {"low": 8, "high": 16, "step": 4}) == Range(8, 16, 4, False, True)
+    assert parse_domain(WIDTH, {"low": 1000, "high": 1024, "step": 100}) == Range(1000, 1000, 100, False, True)
+    assert parse_domain(COMPARISON, {"low": 0, "high": 64, "step": 8}) == Range(0, 64, 8, False, True)
     assert parse_domain(RATE, {"low": 1e-3, "high": 1, "log": True}) == Range(1e-3, 1, None, True, False)
 
 
@@ -47,6 +49,7 @@ def test_a_value_a_list_and_a_table() -> None:
         (DROPOUT, {"low": 0.0, "high": 0.5, "log": True}, ["a logarithmic range needs low above 0, not 0.0"]),
         (RATE, {"low": 0.1, "high": 0.5, "log": "yes"}, ["log must be true or false, not 'yes'"]),
         (RATE, {"low": 0.1, "high": 0.5, "log": True, "step": 0.1}, ["step and log cannot be combined"]),
+        (COMPARISON, {"low": 0, "high": 8}, ["at least 4 units; 0 is for none (given: 1); give a list"]),
         (WIDTH, {"low": 16, "high": 8, "log": 1, "step": 0}, ["low 16 is above", "log must be", "step must be"]),
     ],
 )
