@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from nas.genome import Genome
-from nas.toml_file import faults_of
+from nas.toml_file import faults_of, merged
 from nas.value import Value
 
 SEED, FOLD = "seed", "fold"
@@ -120,7 +120,7 @@ class GridSpec(Value):
         """
         tables = base
         for dimension, options in self.options.items():
-            tables = merged(tables, options[str(chosen[dimension])])
+            tables = merged(tables, options[str(chosen[dimension])], names_another)
         # Lists of a file are a genome's tuples, which only JSON may give as lists.
         return Genome.model_validate_json(json.dumps(tables, default=str))
 
@@ -151,19 +151,8 @@ def describe_setting(setting: Parameters) -> str:
     return ", ".join(f"{name} {value}" for name, value in setting.items())
 
 
-def merged(tables: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables in which what `over` says holds; a table that names another option or family replaces the whole."""
-    result = dict(tables)
-    for key, value in over.items():
-        known = result.get(key)
-        if isinstance(value, dict) and isinstance(known, dict) and not _names_another(known, value):
-            result[key] = merged(known, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _names_another(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+def names_another(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Whether a table of a genome that comes over another is of another option or family, and so stands for itself."""
     return any(key in value and key in known and value[key] != known[key] for key in ("name", "family"))
 
 

@@ -11,7 +11,7 @@ from nas.errors import SpecificationError
 from nas.genes import Gene
 from nas.recipe import CHOICES, auxiliary_conflicts, conflicts
 from nas.sections import RECIPE_BRANCHES, Section, choices_of
-from nas.toml_file import read_toml
+from nas.toml_file import merged, read_toml
 
 
 def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list[str]) -> Section:
@@ -100,13 +100,9 @@ def read_extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any
     parent = (path.parent / extended).resolve()
     if parent in (*extending, path.resolve()):
         raise SpecificationError(str(path), [f"extends: {extended} extends this file in turn"])
-    return _merged(read_extended(parent, (*extending, path.resolve())), tables)
+    return merged(read_extended(parent, (*extending, path.resolve())), tables, _is_range)
 
 
-def _merged(tables: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables in which what `over` says holds; a range is one value, not a table to be merged."""
-    merged = dict(tables)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict) and "low" not in value
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
+def _is_range(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """A range is one value, not a table to be completed."""
+    return "low" in value

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from nas.data_spec import source_faults
 from nas.errors import SpecificationError
 from nas.genome import pair_faults
-from nas.grid import GridSpec, merged
+from nas.grid import GridSpec, names_another
 from nas.space import Space
 from nas.study_spec import StudySpec
-from nas.toml_file import faults_of, read_toml
+from nas.toml_file import faults_of, merged, read_toml
 
 QUICK = "quick"
 
@@ -81,7 +81,7 @@ def _take_quick(tables: dict[str, Any], wanted: bool) -> list[str]:
     if quick is None:
         return [f"{QUICK}: missing, so there is nothing quick about --quick; add [{QUICK}.data] or [{QUICK}.budget]"]
     named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
-    changed = merged(tables, {**named, **quick})
+    changed = merged(tables, {**named, **quick}, names_another)
     tables.clear()
     tables.update(changed)
     return []

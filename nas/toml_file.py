@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SpecificationError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecificationError(str(path), [f"not valid TOML: {error}"]) from error
+
+
+def merged(
+    tables: Mapping[str, Any], over: Mapping[str, Any], is_whole: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+) -> dict[str, Any]:
+    """Tables in which what `over` says holds.
+
+    Args:
+        is_whole: Of a table and of the one that comes over it: whether the latter replaces it, and does not complete
+            it.
+    """
+    result = dict(tables)
+    for key, value in over.items():
+        known = result.get(key)
+        completes = isinstance(value, dict) and isinstance(known, dict) and not is_whole(known, value)
+        result[key] = merged(known, value, is_whole) if completes else value
+    return result
 
 
 def faults_of(error: ValidationError, prefix: str = "") -> list[str]:

@@ -7,10 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from nas.errors import SpecificationError
-from nas.grid import Fold, GridSpec, merged
+from nas.grid import Fold, GridSpec, names_another
 from nas.recipe import Loss
 from nas.study_file import load_study
 from nas.study_spec import StudySpec
+from nas.toml_file import merged
 
 BASE: dict[str, Any] = {
     "architecture": {"family": "vgg", "stem_width": 8, "depths": [1, 1], "widths": [8, 16]},
@@ -84,11 +85,11 @@ def test_without_seeds_and_folds_both_are_the_studys() -> None:
 
 def test_a_table_of_another_name_replaces_the_whole_and_one_of_the_same_is_completed() -> None:
     tables = {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}, "rate": 1}
-    assert merged(tables, {"loss": {"name": "focal"}}) == {"loss": {"name": "focal"}, "rate": 1}
-    assert merged(tables, {"loss": {"name": "cross_entropy", "x": 1}})["loss"] == {
+    assert merged(tables, {"loss": {"name": "focal"}}, names_another) == {"loss": {"name": "focal"}, "rate": 1}
+    assert merged(tables, {"loss": {"name": "cross_entropy", "x": 1}}, names_another)["loss"] == {
         "name": "cross_entropy", "label_smoothing": 0.1, "x": 1,
     }  # fmt: skip
-    assert merged(tables, {"loss": "focal"})["loss"] == "focal"
+    assert merged(tables, {"loss": "focal"}, names_another)["loss"] == "focal"
     assert tables["rate"] == 1
 
 
