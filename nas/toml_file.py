@@ -45,8 +45,9 @@ def merged(
     result = dict(tables)
     for key, value in over.items():
         known = result.get(key)
-        completes = isinstance(value, dict) and isinstance(known, dict) and not is_whole(known, value)
-        result[key] = merged(known, value, is_whole) if completes else value
+        if isinstance(value, dict) and isinstance(known, dict) and not is_whole(known, value):
+            value = merged(known, value, is_whole)
+        result[key] = value
     return result
 
 
