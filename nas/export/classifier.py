@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.data.normalization import Normalization
 from nas.errors import ModelFileError
-from nas.networks.build import build_network
+from nas.networks.build import build_for
 from nas.training.weights import Weights
 
 
@@ -55,10 +55,7 @@ def rebuild(weights: Weights) -> PixelClassifier:
         ModelFileError: The weights do not fit the network.
     """
     facts = weights.blueprint.facts
-    network = build_network(
-        weights.blueprint.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
-        num_part_classes=len(facts.part_classes),
-    )  # fmt: skip
+    network = build_for(weights.blueprint.genome.architecture, facts)
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:

@@ -18,6 +18,7 @@ from nas.architecture import (
     SearchedArchitecture,
     VggArchitecture,
 )
+from nas.facts import DataFacts
 from nas.networks.densenet import densenet_stages
 from nas.networks.head import create_head, create_linear
 from nas.networks.mlp import MlpNetwork
@@ -75,6 +76,13 @@ def build_network(
     network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
     add_noise_layers(network, architecture.noise_std)
     return network
+
+
+def build_for(architecture: Architecture, facts: DataFacts) -> Network:
+    """`build_network` for a study's data."""
+    return build_network(
+        architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
+    )
 
 
 def _create_stages(architecture: SearchedArchitecture) -> tuple[nn.Sequential, int]:

@@ -7,6 +7,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
+from nas.facts import DataFacts
 from nas.networks.build import build_network
 from nas.outcome import Cost
 
@@ -42,6 +43,20 @@ def measure_cost(
     image = torch.zeros(1, channels, height, width, device="cpu")
     params, trained = _params_of(network), _params_of(network, only_trained=True)
     return Cost(params, _count_flops(network, image), trained if trained < params else None)
+
+
+def count_params_for(architecture: Architecture, facts: DataFacts) -> int:
+    """`count_params` for a study's data."""
+    return count_params(
+        architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
+    )
+
+
+def measure_cost_for(architecture: Architecture, facts: DataFacts) -> Cost:
+    """`measure_cost` for a study's data."""
+    return measure_cost(
+        architecture, facts.channels, len(facts.classes), facts.height, facts.width, len(facts.part_classes)
+    )
 
 
 def _build_on_meta(

@@ -9,7 +9,7 @@ from typing import Any
 from nas.domains import RandomSuggester
 from nas.facts import DataFacts
 from nas.genome import Genome
-from nas.networks.cost import count_params, measure_cost
+from nas.networks.cost import count_params_for, measure_cost_for
 from nas.space import Space
 from nas.worker.messages import Sample, SpacePreview
 
@@ -62,17 +62,10 @@ def preview_space(space: Space, facts: DataFacts, max_params: int | None, num_sa
     """Describe a search space for a data set; trains nothing."""
 
     def params_of(genome: Genome) -> int:
-        return count_params(
-            genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
-            len(facts.part_classes),
-        )  # fmt: skip
+        return count_params_for(genome.architecture, facts)
 
     def sample(genome: Genome) -> Sample:
-        cost = measure_cost(
-            genome.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
-            num_part_classes=len(facts.part_classes),
-        )  # fmt: skip
-        return Sample(genome, cost)
+        return Sample(genome, measure_cost_for(genome.architecture, facts))
 
     samples = tuple(sample(space.sample(RandomSuggester(seed))) for seed in range(num_samples))
     within = [max_params is None or one.cost.params <= max_params for one in samples]

@@ -23,8 +23,8 @@ from nas.data.normalization import Normalization
 from nas.data.pretrained import find_weights, load_trunk
 from nas.errors import ArchitectureError, DataError, NasError
 from nas.facts import DataFacts
-from nas.networks.build import build_network
-from nas.networks.cost import measure_cost
+from nas.networks.build import build_for
+from nas.networks.cost import measure_cost_for
 from nas.networks.network import Network
 from nas.networks.pretrained import PretrainedNetwork
 from nas.outcome import Completed, Cost, EpochRecord, Failed, Stopped
@@ -173,10 +173,7 @@ class Trainer:
     def _measure(self, request: Measure) -> Cost | Failed:
         facts, _, _ = self._opened()
         try:
-            return measure_cost(
-                request.architecture, facts.channels, len(facts.classes), facts.height, facts.width,
-                num_part_classes=len(facts.part_classes),
-            )  # fmt: skip
+            return measure_cost_for(request.architecture, facts)
         except ArchitectureError as error:
             return Failed("crashed", str(error))
         except Exception as error:
@@ -249,10 +246,7 @@ class Trainer:
         """A network, trained from a state or from the beginning."""
         facts, _, compute = self._opened()
         torch.manual_seed(request.seed)
-        network = build_network(
-            request.genome.architecture, facts.channels, len(facts.classes), (facts.height, facts.width),
-            num_part_classes=len(facts.part_classes),
-        ).to(compute.device)  # fmt: skip
+        network = build_for(request.genome.architecture, facts).to(compute.device)
         if isinstance(network, PretrainedNetwork):
             if request.pretrained is None:
                 raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")
