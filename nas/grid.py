@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
@@ -144,6 +144,15 @@ class GridSpec(Value):
                 for fault in faults_of(error, "genome"):
                     found.setdefault(fault, describe_setting(setting))
         return [f"{fault} (in {where})" if where else fault for fault, where in found.items()]
+
+
+def folds_fault(folds: int, counts: Sequence[int]) -> str | None:
+    """Why images cannot be cut into so many folds; None if they can.
+
+    Args:
+        counts: Training and validation images of each class.
+    """
+    return None if max(counts) >= folds else f"grid.folds = {folds}: no class has as many images; give fewer folds"
 
 
 def describe_setting(setting: Parameters) -> str:

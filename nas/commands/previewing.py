@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.errors import StudyError
-from nas.grid import describe_setting
+from nas.grid import describe_setting, folds_fault
 from nas.study_spec import StudySpec
 from nas.worker.child import TrainerChild, Unmeasurable
 from nas.worker.messages import Sample
@@ -16,13 +16,12 @@ def grid_samples(child: TrainerChild, spec: StudySpec) -> dict[str, Sample]:
         StudyError: A network cannot be built for the images, with the setting; or there are more folds than images.
     """
     assert spec.grid is not None
-    facts = child.open_data()
-    largest = max(map(sum, zip(facts.train_counts, facts.validation_counts, strict=True)))
-    if spec.grid.folds is not None and largest < spec.grid.folds:
-        raise StudyError(
-            f"study {spec.name!r}: grid.folds = {spec.grid.folds}, and no class has more than {largest} images; "
-            "give fewer"
-        )
+    if spec.grid.folds is not None:
+        facts = child.open_data()
+        counts = list(map(sum, zip(facts.train_counts, facts.validation_counts, strict=True)))
+        fault = folds_fault(spec.grid.folds, counts)
+        if fault is not None:
+            raise StudyError(f"study {spec.name!r}: {fault}")
     found: dict[str, Sample] = {}
     for setting, genome in zip(spec.grid.settings(), spec.grid_genomes(), strict=True):
         alike = next((one for one in found.values() if one.genome.architecture == genome.architecture), None)

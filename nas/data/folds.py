@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.data.images import Split, joined
 from nas.errors import DataError
-from nas.grid import Fold
+from nas.grid import Fold, folds_fault
 
 
 def split_fold(train: Split, validation: Split, fold: Fold, seed: int) -> tuple[Split, Split]:
@@ -18,8 +18,9 @@ def split_fold(train: Split, validation: Split, fold: Fold, seed: int) -> tuple[
         DataError: There are fewer images of every class than folds.
     """
     labels_N = torch.cat([train.labels, validation.labels]).cpu()
-    if int(torch.bincount(labels_N).max()) < fold.count:
-        raise DataError(f"grid.folds = {fold.count}: no class has as many images; give fewer folds")
+    fault = folds_fault(fold.count, torch.bincount(labels_N).tolist())
+    if fault is not None:
+        raise DataError(fault)
     folds = StratifiedKFold(fold.count, shuffle=True, random_state=seed % 2**32)
     kept, held_out = list(folds.split(labels_N, labels_N))[fold.index]
     return _chosen(train, validation, torch.from_numpy(kept)), _chosen(train, validation, torch.from_numpy(held_out))

@@ -22,7 +22,7 @@ class SlotGridSampler(GridSampler):
     """
 
     def __init__(self, grid: GridSpec) -> None:
-        super().__init__({name: list(values) for name, values in grid.parameters.items()}, seed=0)
+        super().__init__(_values(grid), seed=0)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """The budget ends a study."""
@@ -30,15 +30,20 @@ class SlotGridSampler(GridSampler):
 
 def point_attributes(grid: GridSpec, index: int) -> dict[str, Any]:
     """What is noted of a trial for the sampler: which of the grid's points it is, from 0."""
-    return {_POINT: index, _SPACE: {name: list(values) for name, values in grid.parameters.items()}}
+    return {_POINT: index, _SPACE: _values(grid)}
 
 
 def choose(trial: Trial, grid: GridSpec) -> dict[str, str | int]:
     """The values of a trial's point, which become its parameters."""
     chosen: dict[str, str | int] = {}
-    for name, values in grid.parameters.items():
-        chosen[name] = trial.suggest_categorical(name, list(values))  # type: ignore[assignment]
+    for name, values in _values(grid).items():
+        chosen[name] = trial.suggest_categorical(name, values)  # type: ignore[assignment]
     return chosen
+
+
+def _values(grid: GridSpec) -> dict[str, list[str | int]]:
+    """Of each dimension, as optuna stores them."""
+    return {name: list(values) for name, values in grid.parameters.items()}
 
 
 def chosen_point(trial: FrozenTrial) -> Mapping[str, str | int]:
