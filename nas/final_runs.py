@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from nas.genome import Genome
+from nas.recipe import Recipe
 from nas.value import Value
 
 
@@ -15,7 +16,7 @@ class Choices(Value):
     """What a training of the search chose by its validation images, for trainings that keep to it.
 
     Attributes:
-        kept_epoch: The epoch that training ends with.
+        kept_epoch: The epoch that training ends with, where patience was lost in the search.
         tau: Of a τ-normalised classifier.
         posthoc_strength: Of the post-hoc adjustment.
     """
@@ -25,9 +26,9 @@ class Choices(Value):
     posthoc_strength: float | None = None
 
     @classmethod
-    def of(cls, figures: Mapping[str, float]) -> Choices:
-        """Those that the figures of a trial name (`nas.training.fit`)."""
-        kept = figures.get("kept_epoch")
+    def of(cls, recipe: Recipe, figures: Mapping[str, float]) -> Choices:
+        """Those that a recipe leaves to the validation images, by the figures of a trial (`nas.training.fit`)."""
+        kept = figures.get("kept_epoch") if recipe.early_stopping_patience > 0 else None
         return cls(
             kept_epoch=None if kept is None else int(kept),
             tau=figures.get("tau"),
@@ -62,7 +63,8 @@ class FinalsSpec(Value):
 
     Attributes:
         study: Whose finals they are.
-        runs: The first is the baseline's; more are only ever added at the end.
+        runs: The first is of whom the others are compared with: the baseline, or a grid's first setting. More are only
+            ever added at the end.
     """
 
     study: str

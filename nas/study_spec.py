@@ -145,6 +145,11 @@ class StudySpec(Value):
         assert self.search_space is not None, "a grid has no search space"
         return Space.parse(self.search_space, f"search space of study {self.name!r}")
 
+    @property
+    def last_seed(self) -> int:
+        """The highest that trainings begin from."""
+        return max((self.training.seed, *(() if self.grid is None else self.grid.seeds)))
+
     def grid_point(self, chosen: Parameters) -> GridPoint:
         """The training of a grid at these values of its dimensions."""
         assert self.grid is not None

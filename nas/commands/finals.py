@@ -12,10 +12,12 @@ from nas.commands.options import Json, NameArgument, Timeout, Workers
 from nas.commands.rerun import rerun
 from nas.errors import StudyError
 from nas.final_runs import FinalRun
-from nas.finals.finalists import choose_finalists, more_seeds, planned_runs
+from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, more_seeds, planned_runs
 from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
+from nas.finals.settings import gather_settings
 from nas.report.final_tables import averages_table, classes_table, standings_table
 from nas.search.companion import add_runs, find_finals, read_predictions
+from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_front
 
@@ -25,7 +27,10 @@ def finals(
     name: NameArgument,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network; more can be added later.")] = 5,
     top: Annotated[
-        int | None, typer.Option(min=1, metavar="K", help="The K of the front with the highest macro-F1.")
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help="The K of the front, or of a grid's settings, with the highest macro-F1."
+        ),
     ] = None,
     trial: Annotated[
         list[int] | None, typer.Option(metavar="N", help="A trial's number; may be given several times.")
@@ -40,7 +45,7 @@ def finals(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Train the finalists and the baseline anew from several seeds, and score them once on the test images."""
+    """Train the finalists and the baseline, or a grid's settings, from several seeds; score on the test images."""
     application: Application = context.obj
     study = application.open_search(name)
     if check:
@@ -76,19 +81,26 @@ def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = 
 def _planned(study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]) -> list[FinalRun]:
     """What there is, with more seeds, and whoever was asked for; who takes part is settled by the first call."""
     existing = find_finals(study)
-    first_seed = study.spec.training.seed + 1
+    first_seed = study.spec.last_seed + 1
     runs: list[FinalRun] = []
     if existing is not None and existing.spec.finals is not None:
         runs = more_seeds(existing.spec.finals.runs, num_seeds=seeds, first_seed=first_seed)
     if existing is None or trials or top is not None:
-        summary = summarize_front(study)
-        if not study.spec.baseline.enabled:
-            raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
-        if summary.baseline is None:
-            raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
-        finalists = choose_finalists(study, summary, trials=trials, top=top)
-        runs += planned_runs(summary.baseline, finalists, num_seeds=seeds, first_seed=first_seed)
+        runs += planned_runs(_finalists(study, top=top, trials=trials), num_seeds=seeds, first_seed=first_seed)
     return runs
+
+
+def _finalists(study: SearchStudy, *, top: int | None, trials: list[int]) -> dict[str, TrialRecord]:
+    """Who takes part, by name; the first is the one that the others are compared with."""
+    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
+    if study.spec.baseline.enabled and summary.baseline is None:
+        raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
+    if not study.spec.baseline.enabled and settings is None:
+        raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
+    reference = {} if summary.baseline is None else {BASELINE: summary.baseline}
+    if settings is None:
+        return reference | choose_finalists(study, summary, trials=trials, top=top)
+    return reference | choose_settings(study, settings, trials=trials, top=top)
 
 
 def _offer(application: Application, companion: SearchStudy, num_runs: int) -> None:

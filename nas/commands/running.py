@@ -26,7 +26,8 @@ from nas.commands.options import (
 )
 from nas.commands.previewing import grid_samples
 from nas.errors import StudyError
-from nas.report.settings import gather_settings, settings_table
+from nas.finals.settings import gather_settings
+from nas.report.setting_tables import settings_table
 from nas.report.tables import facts_table, front_table, terminal_table
 from nas.search.pace import status_of
 from nas.search.pretrained import keep_weights, kept_weights

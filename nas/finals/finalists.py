@@ -1,12 +1,13 @@
-"""Which trials of a study go into its finals."""
+"""Which trials of a search, or settings of a grid, go into the finals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nas.errors import StudyError
 from nas.final_runs import Choices, FinalRun
+from nas.finals.settings import SettingResults
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import FrontSummary
@@ -34,12 +35,15 @@ def knee(front: Sequence[TrialRecord]) -> TrialRecord | None:
 
 def choose_finalists(
     study: SearchStudy, summary: FrontSummary, *, trials: Sequence[int] = (), top: int | None = None
-) -> list[TrialRecord]:
+) -> dict[str, TrialRecord]:
     """The trials that were asked for, or the front's smallest that equals the baseline, its knee and its best.
 
     Args:
         trials: Numbers of trials.
         top: So many of the front with the highest macro-F1.
+
+    Returns:
+        By the name of the finalist.
 
     Raises:
         StudyError: A trial is not there or has no result, or the front is empty.
@@ -51,20 +55,50 @@ def choose_finalists(
         chosen = [record for record in (summary.smallest, knee(summary.front), summary.best) if record is not None]
     if not chosen:
         raise StudyError(f"the front of {study.name!r} is empty, there is nothing to train again: nas search first")
-    return list({record.number: record for record in chosen}.values())
+    return {f"trial {record.number}": record for record in chosen}
 
 
-def planned_runs(
-    baseline: TrialRecord, finalists: Sequence[TrialRecord], *, num_seeds: int, first_seed: int
-) -> list[FinalRun]:
-    """A run for each seed of the baseline and the finalists, a seed after the other."""
-    named = [(BASELINE, baseline), *((f"trial {record.number}", record) for record in finalists)]
-    return [
-        _run(name, record, first_seed + index)
-        for index in range(num_seeds)
-        for name, record in named
-        if record.genome is not None
-    ]
+def choose_settings(
+    study: SearchStudy, found: SettingResults, *, trials: Sequence[int] = (), top: int | None = None
+) -> dict[str, TrialRecord]:
+    """The settings of a grid: those of trials that were asked for, or the best, or all that have a result.
+
+    Args:
+        trials: Numbers of trials.
+        top: So many with the highest mean macro-F1.
+
+    Returns:
+        What stands for each setting by its name, in the grid's order. Without a baseline the grid's first setting is
+        always there, for the others to be compared with.
+
+    Raises:
+        StudyError: A trial is not there or has no result, or no setting has one.
+    """
+    done = [one for one in found.settings if one.records]
+    if not done:
+        raise StudyError(
+            f"no setting of {study.name!r} has a result, there is nothing to train again: nas search first"
+        )
+    asked = {_with_result(study, number).number for number in trials}
+    best = sorted(done, key=lambda one: -one.mean_macro_f1)[: top or 0]
+    chosen = {
+        f"setting {one.name}" if one.name == BASELINE else one.name: one.sample
+        for one in done
+        if (not trials and top is None)
+        or one in best
+        or any(record.number in asked for record in one.records)
+        or (one is done[0] and not study.spec.baseline.enabled)
+    }
+    return {name: sample for name, sample in chosen.items() if sample is not None}
+
+
+def planned_runs(finalists: Mapping[str, TrialRecord], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
+    """A run for each seed of each finalist, a seed after the other.
+
+    Args:
+        finalists: By name; the first is the one that the others are compared with.
+    """
+    return [_run(name, record, first_seed + index) for index in range(num_seeds) for name, record in finalists.items()]
 
 
 def more_seeds(runs: Sequence[FinalRun], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
@@ -85,7 +119,7 @@ def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
         is_baseline=record.is_baseline,
         seed=seed,
         genome=record.genome,
-        choices=Choices.of(record.figures),
+        choices=Choices.of(record.genome.recipe, record.figures),
     )
 
 

@@ -37,8 +37,11 @@ class Spread:
     high: float | None
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, digits: int = 3) -> str:
         """Mean ± sd."""
-        return f"{self.mean:.3f}" + ("" if self.sd is None else f" ± {self.sd:.3f}")
+        return f"{self.mean:.{digits}f}" + ("" if self.sd is None else f" ± {self.sd:.{digits}f}")
 
     @classmethod
     def of(cls, scores: Sequence[float]) -> Spread:

@@ -8,8 +8,8 @@ from functools import cached_property
 from nas.evidence import Evidence
 from nas.facts import DataFacts
 from nas.finals.results import FinalResults
+from nas.finals.settings import SettingResults, gather_settings
 from nas.report.provenance import Provenance
-from nas.report.settings import SettingResults, gather_settings
 from nas.search.explanation import Explanation, explain_options
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary, summarize_records

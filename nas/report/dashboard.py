@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from nas.errors import DatabaseError
-from nas.report.settings import gather_settings, settings_table
+from nas.finals.settings import gather_settings
+from nas.report.setting_tables import settings_table
 from nas.search.records import TrialRecord
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy

@@ -6,7 +6,7 @@ from nas.report.contents import Contents
 from nas.report.option_tables import shared_sentence
 from nas.report.plain_table import PlainTable
 from nas.report.provenance import space_file_name
-from nas.report.settings import setting_class_table, settings_table
+from nas.report.setting_tables import setting_class_table, settings_table
 from nas.report.study_tables import (
     class_table,
     final_class_table,

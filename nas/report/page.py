@@ -24,7 +24,7 @@ from nas.report.on_page import Drawn, drawn
 from nas.report.option_tables import shared_sentence
 from nas.report.plain_table import PlainTable
 from nas.report.provenance import space_file_name
-from nas.report.settings import setting_class_table, settings_table
+from nas.report.setting_tables import setting_class_table, settings_table
 from nas.report.study_tables import (
     class_table,
     finals_table,
@@ -186,7 +186,8 @@ def _finals(contents: Contents) -> Mapping[str, Any] | None:
         return None
     results, facts = contents.finals, contents.facts
     shown = [(results.winner, look_of(contents.finalist.family).colour, "circle")] if results.winner else []
-    shown += [(results.baseline, BASELINE_COLOUR, "diamond")] if results.baseline else []
+    if results.reference is not None and results.reference is not results.winner:
+        shown.append((results.reference, BASELINE_COLOUR, "diamond"))
     contenders = [
         Contender(
             title_of(one), colour, symbol, tuple(spread.mean for spread in one.class_f1),

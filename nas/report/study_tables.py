@@ -174,7 +174,7 @@ def _state(record: TrialRecord) -> str:
 
 
 def finals_table(finals: FinalResults) -> PlainTable:
-    """Every finalist and the baseline on the test images."""
+    """Every finalist and the reference on the test images."""
     rows = tuple(
         (
             title_of(one), f"{one.params:,}", str(len(one.records)), str(one.macro_f1),
@@ -184,7 +184,8 @@ def finals_table(finals: FinalResults) -> PlainTable:
         for one in finals.standings
     )  # fmt: skip
     columns = (
-        "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)", "vs baseline",
+        "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)",
+        f"vs {finals.reference_name}",
     )  # fmt: skip
     return PlainTable(f"Finals, on {finals.num_test:,} test images, mean ± sd over seeds", columns, rows)
 

@@ -155,7 +155,7 @@ class Training:
     def _has_converged(self) -> bool:
         """Told by the curve, which a training that goes on from a checkpoint has too."""
         curve, tolerance = self._progress.curve, self._recipe.convergence_tolerance
-        if tolerance == 0.0 or self._plan.choices is not None or len(curve) < 2:
+        if tolerance == 0.0 or self._plan.is_length_chosen or len(curve) < 2:
             return False
         return abs(curve[-1].train_loss - curve[-2].train_loss) < tolerance
 

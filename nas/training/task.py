@@ -51,3 +51,8 @@ class Plan:
         """That training ends with, unless it is for want of progress."""
         kept = None if self.choices is None else self.choices.kept_epoch
         return self.epochs if kept is None else min(kept, self.epochs)
+
+    @property
+    def is_length_chosen(self) -> bool:
+        """Whether training is to end with the epoch that an earlier training kept, and no sooner."""
+        return self.choices is not None and self.choices.kept_epoch is not None

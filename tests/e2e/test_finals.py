@@ -28,6 +28,33 @@ deterministic = true
 """
 
 
+GRID = """
+name = "losses"
+[data]
+source = "npz"
+path = "good.npz"
+max_train_images = 500
+max_validation_images = 60
+[budget]
+epochs = 3
+[baseline]
+enabled = false
+[genome.architecture]
+family = "vgg"
+stem_width = 8
+depths = [1, 1]
+widths = [8, 16]
+[genome.recipe]
+learning_rate = 0.01
+batch_size = 32
+[grid]
+seeds = [0, 1]
+[grid.options.loss]
+"cross entropy" = {}
+focal = { recipe.loss = { name = "focal", gamma = 2.0 } }
+"no learning" = { recipe.learning_rate = 1e-5 }
+"""
+
 SPACE = """
 [architecture]
 family = ["vgg", "mobilenet"]
@@ -134,3 +161,19 @@ def test_finals_that_cannot_be(twice: Terminal, final: dict[str, dict[str, Any]]
     assert "best or smallest" in twice.error("export", "good-finals", "-o", "final.pt")
     assert "study 'good' has no trial 99" in twice.error("finals", "good", "--trial", "99")
     assert "no study 'nowhere'" in twice.error("finals", "nowhere", "--check")
+
+
+def test_the_settings_of_a_grid_are_scored_on_the_test_images(twice: Terminal) -> None:
+    twice.write("losses.toml", GRID)
+    twice.run("create", "losses.toml")
+    assert "no setting of 'losses' has a result" in twice.error("finals", "losses")
+    twice.run("search", "losses.toml", "--workers", "1")
+    found = twice.json("finals", "losses", "--seeds", "2", "--workers", "1")
+    assert [one["finalist"] for one in found["standings"]] == ["cross entropy", "focal", "no learning"]
+    assert (found["reference"], found["num_test"], found["runs_missing"]) == ("cross entropy", 297, 0)
+    scores = {one["finalist"]: one["metrics"]["f1_macro"]["mean"] for one in found["standings"]}
+    assert scores["no learning"] < min(scores["focal"], scores["cross entropy"]) - 0.1
+    assert found["standings"][2]["ruling"].startswith("worse")
+    shown = twice.run("report", "losses", "--format", "md").stdout
+    assert "vs cross entropy" in shown
+    assert found["verdict"] in shown

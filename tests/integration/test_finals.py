@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from nas.errors import StudyError
 from nas.final_runs import FinalRun
-from nas.finals.finalists import choose_finalists, more_seeds, planned_runs
+from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
 from nas.outcome import Completed, Failed
 from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.slots import Slots
@@ -42,7 +42,7 @@ class Rig:
         summary = summarize_front(self.study)
         assert summary.baseline is not None
         finalists = choose_finalists(self.study, summary)
-        return planned_runs(summary.baseline, finalists, num_seeds=num_seeds, first_seed=1)
+        return planned_runs({BASELINE: summary.baseline, **finalists}, num_seeds=num_seeds, first_seed=1)
 
     def finals(self, runs: list[FinalRun]) -> SearchStudy:
         made = add_runs(self.study, runs)

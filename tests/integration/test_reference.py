@@ -15,10 +15,11 @@ from sqlalchemy import Engine
 from nas.architecture import Architecture
 from nas.data_spec import DataSpec
 from nas.facts import DataFacts, PretrainedWeights
+from nas.finals.settings import gather_settings
 from nas.grid import GridSpec
 from nas.networks import pretrained
 from nas.outcome import Cost
-from nas.report.settings import gather_settings, setting_class_table, settings_table
+from nas.report.setting_tables import setting_class_table, settings_table
 from nas.search.records import TrialRecord
 from nas.search.slots import Slots
 from nas.search.storage import Storage

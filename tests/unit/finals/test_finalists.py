@@ -7,18 +7,21 @@ import pytest
 
 from nas.errors import StudyError
 from nas.final_runs import Choices
-from nas.finals.finalists import choose_finalists, knee, more_seeds, planned_runs
+from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, knee, more_seeds, planned_runs
+from nas.finals.settings import gather_settings
+from nas.grid import GridSpec
+from nas.recipe import Recipe
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import summarize_records
-from tests.unit.search.examples import baseline, record
+from tests.unit.search.examples import baseline, record, vgg
 
 
 def numbers(*records: TrialRecord, **wanted: Any) -> list[int]:
     by_number = {one.number: one for one in records}
     study: Any = SimpleNamespace(name="s", record=by_number.__getitem__)
     study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
-    return [one.number for one in choose_finalists(study, summarize_records("s", records), **wanted)]
+    return [one.number for one in choose_finalists(study, summarize_records("s", records), **wanted).values()]
 
 
 # Sizes 3, 4, 5 and 6 decades; the second is far above the line from the first to the last, the third a little.
@@ -59,8 +62,8 @@ def test_what_cannot_take_part_is_said() -> None:
 
 
 def test_runs_go_seed_by_seed_and_keep_to_what_the_search_chose() -> None:
-    finalist = record(2, 0.7, figures={"kept_epoch": 4.0, "tau": 0.3})
-    runs = planned_runs(baseline(0.75), [finalist], num_seeds=2, first_seed=7)
+    finalist = record(2, 0.7, figures={"kept_epoch": 4.0, "tau": 0.3}, genome=vgg(Recipe(early_stopping_patience=2)))
+    runs = planned_runs({BASELINE: baseline(0.75), "trial 2": finalist}, num_seeds=2, first_seed=7)
     assert [(run.finalist, run.seed, run.is_baseline) for run in runs] == [
         ("baseline", 7, True), ("trial 2", 7, False), ("baseline", 8, True), ("trial 2", 8, False),
     ]  # fmt: skip
@@ -68,8 +71,52 @@ def test_runs_go_seed_by_seed_and_keep_to_what_the_search_chose() -> None:
     assert runs[1].genome == finalist.genome
 
 
+def test_how_long_a_training_was_is_no_choice_where_validation_images_had_no_say() -> None:
+    converged = record(2, 0.7, figures={"kept_epoch": 4.0}, genome=vgg(Recipe(convergence_tolerance=1e-3)))
+    (run,) = planned_runs({"trial 2": converged}, num_seeds=1, first_seed=1)
+    assert run.choices == Choices()
+
+
 def test_more_seeds_are_those_there_were_and_others() -> None:
-    runs = planned_runs(baseline(0.75), [record(2, 0.7)], num_seeds=1, first_seed=1)
-    assert more_seeds(runs, num_seeds=2, first_seed=1) == planned_runs(
-        baseline(0.75), [record(2, 0.7)], num_seeds=2, first_seed=1
+    finalists = {BASELINE: baseline(0.75), "trial 2": record(2, 0.7)}
+    runs = planned_runs(finalists, num_seeds=1, first_seed=1)
+    assert more_seeds(runs, num_seeds=2, first_seed=1) == planned_runs(finalists, num_seeds=2, first_seed=1)
+
+
+def settings(losses: dict[str, list[float]], *, has_baseline: bool = False, **wanted: Any) -> dict[str, int]:
+    """The number of what stands for each setting that is chosen; each has a trial for each of its scores."""
+    spec = SimpleNamespace(
+        grid=GridSpec(seeds=(0, 1), options={"loss": {name: {} for name in losses}}),
+        baseline=SimpleNamespace(enabled=has_baseline),
     )
+    points = [(name, seed, score) for name, scores in losses.items() for seed, score in enumerate(scores)]
+    records = [
+        record(number, score, point={"loss": name, "seed": seed}) for number, (name, seed, score) in enumerate(points)
+    ]
+    study: Any = SimpleNamespace(name="g", spec=spec, record=records.__getitem__)
+    study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
+    found = gather_settings(study.spec, records)
+    assert found is not None
+    return {name: one.number for name, one in choose_settings(study, found, **wanted).items()}
+
+
+LOSSES = {"plain": [0.4, 0.5], "focal": [0.5, 0.8], "ldam": [0.7, 0.7], "lost": []}
+
+
+def test_the_settings_of_a_grid_take_part_each_by_one_of_its_trainings() -> None:
+    assert settings(LOSSES) == {"plain": 0, "focal": 2, "ldam": 4}
+
+
+def test_without_a_baseline_the_first_setting_is_there_to_compare_with() -> None:
+    assert settings(LOSSES, top=1) == {"plain": 0, "ldam": 4}
+    assert settings(LOSSES, trials=[3]) == {"plain": 0, "focal": 2}
+    assert settings(LOSSES, trials=[3], has_baseline=True) == {"focal": 2}
+
+
+def test_a_setting_is_not_taken_for_the_baseline() -> None:
+    assert settings({"baseline": [0.5]}) == {"setting baseline": 0}
+
+
+def test_a_grid_without_results_has_no_finals() -> None:
+    with pytest.raises(StudyError, match="no setting of 'g' has a result"):
+        settings({"lost": []})

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.finals.finalists import planned_runs
+from nas.finals.finalists import BASELINE, planned_runs
 from nas.finals.repetition import Repetition, share_alike
 from nas.finals.results import FinalResults, Standing, gather
 from nas.finals.statistics import Difference, Spread
@@ -25,7 +25,7 @@ def right(share: float, seed: int) -> Predictions:
 
 def finals(ours: float, theirs: float, seeds: int = 3, missing: int = 0) -> FinalResults:
     """Of one finalist of 50,000 parameters, which is right so often, and the baseline; the last runs may be missing."""
-    runs = planned_runs(baseline(0.8), [record(2, 0.8)], num_seeds=seeds, first_seed=1)
+    runs = planned_runs({BASELINE: baseline(0.8), "trial 2": record(2, 0.8)}, num_seeds=seeds, first_seed=1)
     records: list[TrialRecord] = []
     predictions = {}
     for index, run in enumerate(runs[: len(runs) - missing]):
@@ -49,7 +49,7 @@ def test_the_smallest_that_holds_its_ground_wins() -> None:
     assert winner is not None
     assert (winner.name, winner.params, winner.times_smaller) == ("trial 2", 50_000, 220.0)
     assert winner.macro_f1 == Spread.of([one.macro_f1 for one in winner.records])
-    assert results.verdict.startswith(f"{winner.macro_f1.mean:.3f} ± {winner.macro_f1.sd:.3f} macro-F1 with 50,000 par")
+    assert results.verdict.startswith(f"{winner.macro_f1} macro-F1 with 50,000 par")
     assert "220x smaller than ResNet-18" in results.verdict
     assert "better (p " in results.verdict
 
@@ -81,6 +81,36 @@ def test_runs_that_are_missing_are_counted_and_without_a_baseline_nothing_is_com
     alone = replace(results, standings=tuple(replace(one, difference=None) for one in results.finalists))
     assert "the baseline has no result" in alone.verdict
     assert replace(results, standings=()).verdict == "No finalist has a result on the test images yet."
+
+
+def grid_finals(**shares: float) -> FinalResults:
+    """Of settings that are right so often."""
+    runs = planned_runs({name: record(n, 0.8) for n, name in enumerate(shares)}, num_seeds=3, first_seed=1)
+    predictions = {index: right(shares[run.finalist], index) for index, run in enumerate(runs)}
+    records = [
+        record(index, float((one.classes == LABELS).mean()), 50_000, run=index) for index, one in predictions.items()
+    ]
+    return gather("g", "g-finals", ("a", "b"), 600, runs, records, predictions)
+
+
+def test_the_settings_of_a_grid_are_compared_with_its_first_in_its_order() -> None:
+    results = grid_finals(plain=0.7, focal=0.95, ldam=0.8)
+    assert [one.name for one in results.standings] == ["plain", "focal", "ldam"]
+    assert [one.difference is not None for one in results.standings] == [False, True, True]
+    assert results.winner is not None
+    assert results.winner.name == "focal"
+    plain = results.standings[0]
+    assert results.verdict.startswith(
+        f"Of 3 settings focal has the highest macro-F1 on the test images: {results.winner.macro_f1} (accuracy "
+    )
+    assert f"; plain has {plain.macro_f1}: better (p < 0.001); difference +0.2" in results.verdict
+
+
+def test_the_first_setting_may_be_the_best() -> None:
+    results = grid_finals(plain=0.9, focal=0.5)
+    assert results.winner is results.reference
+    assert results.verdict.startswith("Of 2 settings plain has the highest macro-F1")
+    assert results.finalists[0].ruling.startswith("worse (p ")
 
 
 def test_as_json_everything_is_there() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.finals.finalists import planned_runs
+from nas.finals.finalists import BASELINE, planned_runs
 from nas.finals.results import gather
 from nas.outcome import ClassScores
 from nas.predictions import Predictions
@@ -118,7 +118,7 @@ def test_the_verdict_comes_first_and_says_what_it_is_worth() -> None:
 def test_finals_take_the_place_of_the_validation_verdict() -> None:
     contents = whole()
     per_class = tuple(ClassScores(name, 0.5, 0.5, f1, 9) for name, f1 in zip("abc", (0.4, 0.5, 0.6), strict=True))
-    runs = planned_runs(baseline(0.7), [record(8, 0.7)], num_seeds=2, first_seed=1)
+    runs = planned_runs({BASELINE: baseline(0.7), "trial 8": record(8, 0.7)}, num_seeds=2, first_seed=1)
     labels = np.arange(60) % 3
     said = Predictions(np.eye(3, dtype=np.float32)[labels], labels)
     records = [

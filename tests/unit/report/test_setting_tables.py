@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nas.report.settings import gather_settings, setting_class_table, settings_table
+from nas.finals.settings import gather_settings
+from nas.report.setting_tables import setting_class_table, settings_table
 from nas.search.records import TrialRecord
 from nas.study_spec import StudySpec
 from tests.unit.search.examples import record
@@ -45,8 +46,7 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
     assert (plain["accuracy (micro-F1)"], plain["trainings"]) == ("0.4000", "1")
     assert table.marked == 1
     assert results.verdict == (
-        "Of 2 settings focal has the highest accuracy on validation images: 0.8500\u00a0±\u00a00.0707, "
-        "macro-F1 0.5000\u00a0±\u00a00.0000 "
+        "Of 2 settings focal has the highest accuracy on validation images: 0.8500 ± 0.0707, macro-F1 0.5000 ± 0.0000 "
         "(mean ± sd of 2 trainings). 1 training has no result."
     )
 
