@@ -162,7 +162,9 @@ def describe_setting(setting: Parameters) -> str:
 
 def names_another(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Whether a table of a genome that comes over another is of another option or family, and so stands for itself."""
-    return any(key in value and key in known and value[key] != known[key] for key in ("name", "family"))
+    named = [(known.get(key), value.get(key)) for key in ("name", "family")]
+    # A grid's dimension may be called so as well, and is a table.
+    return any(isinstance(ours, str) and isinstance(theirs, str) and ours != theirs for ours, theirs in named)
 
 
 def _lists(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:

@@ -17,12 +17,13 @@ from nas.study_spec import StudySpec
 from nas.toml_file import faults_of, merged, read_toml
 
 QUICK = "quick"
+_NOTHING_QUICK = f"{QUICK}: missing, so there is nothing quick about --{QUICK}; add [{QUICK}.data] or [{QUICK}.budget]"
 
 
 def load_study(
     path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None, *, quick: bool = False
 ) -> StudySpec:
-    """Read a study file and the search space it names.
+    """Read a study file and the search space it names; its quick form is checked as well.
 
     Args:
         data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
@@ -34,8 +35,26 @@ def load_study(
         SpecificationError: Lists every fault of both files.
     """
     tables = read_toml(path)
-    faults = _take_quick(tables, quick)
-    faults += _resolve_search_space(tables, path)
+    over = tables.pop(QUICK, None)
+    whole = _read(tables, path, data, name)
+    if over is None:
+        if quick:
+            raise SpecificationError(str(path), [_NOTHING_QUICK])
+        return whole
+    if not isinstance(over, dict):
+        raise SpecificationError(str(path), [f"{QUICK}: must be a table"])
+    named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
+    try:
+        smaller = _read(merged(tables, {**named, **over}, names_another), path, data, name)
+    except SpecificationError as error:
+        raise SpecificationError(error.where, [f"with --{QUICK}: {fault}" for fault in error.faults]) from error
+    return smaller if quick else whole
+
+
+def _read(tables: Mapping[str, Any], path: Path, data: Mapping[str, str | int] | None, name: str | None) -> StudySpec:
+    """The study of these tables; arguments and errors as in `load_study`."""
+    tables = dict(tables)
+    faults = _resolve_search_space(tables, path)
     _resolve_data(tables, path, data)
     if name is not None:
         tables["name"] = name
@@ -69,22 +88,6 @@ def _pair_faults(spec: StudySpec) -> list[str]:
     if spec.baseline.enabled:
         faults += [f"baseline: {fault}" for fault in pair_faults(spec.baseline.architecture, are_pairs=are_pairs)]
     return list(dict.fromkeys(faults))
-
-
-def _take_quick(tables: dict[str, Any], wanted: bool) -> list[str]:
-    """Take `[quick]` out of the tables, and where it is wanted put what it says over them; returns its faults."""
-    quick = tables.pop(QUICK, None)
-    if quick is not None and not isinstance(quick, dict):
-        return [f"{QUICK}: must be a table"]
-    if not wanted:
-        return []
-    if quick is None:
-        return [f"{QUICK}: missing, so there is nothing quick about --quick; add [{QUICK}.data] or [{QUICK}.budget]"]
-    named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
-    changed = merged(tables, {**named, **quick}, names_another)
-    tables.clear()
-    tables.update(changed)
-    return []
 
 
 def _complete_grid(tables: dict[str, Any]) -> None:

@@ -80,7 +80,7 @@ def export(
         shipped = ship(
             weights,
             outputs,
-            Origin(study.name, record.number, fitted=data.image_size is not None),
+            Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
             lambda read: held_images(data, application.settings.data_folder.absolute(), study.facts, read),
         )
     if json:

@@ -117,6 +117,18 @@ def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
     return np.asarray(image)
 
 
+def shrink_pixels(pixels_HW: Pixels, factor: int) -> Pixels:
+    """The mean of each square of `factor` x `factor` pixels, rounded: [..., H, W] to [..., H / factor, W / factor].
+
+    Raises:
+        ValueError: The factor does not divide both sides.
+    """
+    *others, height, width = pixels_HW.shape
+    squares = pixels_HW.reshape(*others, height // factor, factor, width // factor, factor)
+    shrunk: Pixels = np.rint(squares.mean(axis=(-3, -1), dtype=np.float32)).astype(np.uint8)
+    return shrunk
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255 instead of scaling.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from nas.data.decoding import shrink_pixels
 from nas.data.images import SourceImages, Split
 from nas.errors import DataError
 
@@ -31,15 +32,12 @@ def shrink_source(source: SourceImages, factor: int) -> SourceImages:
         )
     train, test = source.train, source.test
     return replace(
-        source, train=Split(shrink(train.images, factor), train.labels),
-        test=None if test is None else Split(shrink(test.images, factor), test.labels),
+        source, train=Split(_shrink(train.images, factor), train.labels),
+        test=None if test is None else Split(_shrink(test.images, factor), test.labels),
     )  # fmt: skip
 
 
-def shrink(images_NCHW: Tensor, factor: int) -> Tensor:
-    """The mean of each square of `factor` x `factor` pixels, rounded; uint8 to uint8."""
-    chunks = [
-        functional.avg_pool2d(chunk.float(), factor).round_().to(torch.uint8)
-        for chunk in torch.split(images_NCHW, _CHUNK_IMAGES)
-    ]
-    return torch.cat(chunks)
+def _shrink(images_NCHW: Tensor, factor: int) -> Tensor:
+    """Piece by piece, for squares of many images take four times their memory."""
+    pieces = [shrink_pixels(piece.numpy(), factor) for piece in torch.split(images_NCHW, _CHUNK_IMAGES)]
+    return torch.from_numpy(np.concatenate(pieces))

@@ -21,11 +21,13 @@ class Origin:
 
     Attributes:
         fitted: Whether the images it learnt from were brought to its size, as a folder of photos is.
+        shrink: How many times smaller each side of them was made after that, by means of squares.
     """
 
     study: str
     trial: int
     fitted: bool
+    shrink: int = 1
 
 
 def input_shape(facts: DataFacts) -> tuple[int, ...]:
@@ -57,6 +59,7 @@ def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
             "mean": facts.mean,
             "std": facts.std,
             "fitted": origin.fitted,
+            "shrink": origin.shrink,
             **asdict(Appearance.of(samples_NCHW)),
         },
         "genome": blueprint.genome.model_dump(mode="json", exclude_none=True),

@@ -45,6 +45,11 @@ class ModelFile:
     height: int
     width: int
 
+    @property
+    def shrink(self) -> int:
+        """How many times longer the sides of the training images were before they were shrunk to the network's size."""
+        return int(self.metadata["training_images"].get("shrink", 1))
+
     def as_input(self, images_NCHW: Pixels) -> Pixels:
         """Images one after the other, or a split's pairs of stacked channels, as `logits` takes them."""
         pair = (2,) if self.num_images == 2 else ()

@@ -19,13 +19,12 @@ from typing_extensions import Self
 from nas.architecture import PretrainedArchitecture
 from nas.networks.bfloat16 import BatchNorm
 from nas.networks.folding import fold_batch_norms
-from nas.networks.head import create_linear
+from nas.networks.head import create_linear, hidden_layers
 from nas.networks.network import Network
 
 SIDE = 224
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-_RELU_GAIN = 2.0**0.5
 
 _TRUNKS: Mapping[str, Callable[[], nn.Module]] = {
     "resnet18": lambda: resnet18(weights=None, norm_layer=BatchNorm),
@@ -96,12 +95,8 @@ class PretrainedNetwork(Network):
         self.trunk = _TRUNKS[architecture.network]()
         width: int = self.trunk.fc.in_features  # type: ignore[union-attr, assignment]
         self.trunk.fc = nn.Identity()
-        self.hidden = nn.Sequential()
-        for hidden_width in architecture.head_widths:
-            self.hidden.append(create_linear(width, hidden_width, _RELU_GAIN))
-            self.hidden.append(nn.ReLU())
-            width = hidden_width
-        self.classifier = create_linear(width, num_classes, gain=1.0)
+        self.hidden = nn.Sequential(*hidden_layers(width, architecture.head_widths, "relu"))
+        self.classifier = create_linear((width, *architecture.head_widths)[-1], num_classes, gain=1.0)
         self.trunk.requires_grad_(not self.is_frozen)
         self.train()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data.decoding import CORRUPT, Decoding, Pixels, decoding_fault, read_image, stack, to_pixels
+from nas.data.decoding import CORRUPT, Decoding, Pixels, decoding_fault, read_image, shrink_pixels, stack, to_pixels
 from nas.export.model_file import Logits, ModelFile
 from nas.predict.doubts import Doubt, Doubted, Expectation, Look
 
@@ -44,7 +44,7 @@ class _Question:
     """What is to be answered at once, read: an image, or the two of a pair.
 
     Attributes:
-        pixels: Of each, as it is to be stacked.
+        pixels: Of each, as the network takes it, [1, C, H, W].
     """
 
     paths: tuple[Path, ...]
@@ -66,14 +66,14 @@ class Predicted:
 
 
 class Classifier:
-    """A network for image files, which are brought to its size and channels as a study's folder of photos is."""
+    """A network for image files, which are brought to its size and channels as those of its study were."""
 
     def __init__(self, model: ModelFile) -> None:
         self._model = model
         self._expectation = Expectation.of(model)
         # A network of square images takes any image, fitted; for others only their own size is unambiguous.
         side = model.height if model.height == model.width else None
-        self._decoding = Decoding(side, model.channels)
+        self._decoding = Decoding(None if side is None else model.shrink * side, model.channels)
 
     @property
     def num_images(self) -> int:
@@ -124,18 +124,20 @@ class Classifier:
 
     def _read(self, path: Path) -> tuple[Look, Pixels]:
         image = read_image(path)
-        pixels = to_pixels(image, self._decoding)
-        height, width = pixels.shape[:2]
-        if (height, width) != (self._model.height, self._model.width):
-            raise ValueError(
-                f"{width}x{height} pixels, and the network takes {self._model.width}x{self._model.height} alone"
-            )
-        return Look(*image.size, is_grey=image.mode == "L"), pixels
+        look = Look(*image.size, is_grey=image.mode == "L")
+        width, height, shrink = self._model.width, self._model.height, self._model.shrink
+        if image.size == (width, height):
+            return look, stack([to_pixels(image, Decoding(None, self._model.channels))], self._model.channels)
+        pixels_1CHW = stack([to_pixels(image, self._decoding)], self._model.channels)
+        if pixels_1CHW.shape[2:] != (shrink * height, shrink * width):
+            sizes = dict.fromkeys((f"{shrink * width}x{shrink * height}", f"{width}x{height}"))
+            raise ValueError(f"{image.width}x{image.height} pixels, and the network takes {' or '.join(sizes)} alone")
+        return look, shrink_pixels(pixels_1CHW, shrink)
 
     def _answer(self, batch: Sequence[_Question], top: int, predicted: Predicted) -> None:
         paths = [path for asked in batch for path in asked.paths]
         looks = [look for asked in batch for look in asked.looks]
-        pixels_NCHW = stack([pixels for asked in batch for pixels in asked.pixels], self._model.channels)
+        pixels_NCHW = np.concatenate([pixels for asked in batch for pixels in asked.pixels])
         for path, found in zip(paths, self._expectation.doubts(looks, pixels_NCHW), strict=True):
             for doubt in found:
                 predicted.doubtful.setdefault(doubt, []).append(path)

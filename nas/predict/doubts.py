@@ -48,7 +48,9 @@ class Expectation:
     """What an image should look like.
 
     Attributes:
-        fitted: Whether the training images themselves had many sizes and were brought to the network's.
+        height: In pixels, as `width`, of the training images before they were shrunk.
+        fitted: Whether the training images themselves had many sizes and were brought to that one.
+        shrink: How many times smaller the network's own images are, which are taken as they are.
     """
 
     channels: int
@@ -56,13 +58,15 @@ class Expectation:
     width: int
     fitted: bool
     appearance: Appearance
+    shrink: int = 1
 
     @classmethod
     def of(cls, model: ModelFile) -> Expectation:
         """That of a file's training images."""
         told = model.metadata["training_images"]
         appearance = Appearance(told["polarity"], told["border"])
-        return cls(model.channels, model.height, model.width, told["fitted"], appearance)
+        height, width = model.shrink * model.height, model.shrink * model.width
+        return cls(model.channels, height, width, told["fitted"], appearance, model.shrink)
 
     def doubts(self, looks: Sequence[Look], pixels_NCHW: Pixels) -> list[list[Doubt]]:
         """What is odd about each image.
@@ -84,7 +88,8 @@ class Expectation:
         if self.fitted:
             # Photos of any size were brought to this one; what has to be enlarged far has little to be recognised by.
             return 2 * max(look.width, look.height) < self.height
-        return (look.width, look.height) != (self.width, self.height)
+        expected = [(self.width // factor, self.height // factor) for factor in (1, self.shrink)]
+        return (look.width, look.height) not in expected
 
     def sentence(self, doubt: Doubt, paths: Sequence[Path], num_images: int) -> str:
         """What to tell about the images with a doubt."""

@@ -167,6 +167,26 @@ def test_quick_needs_its_table(tmp_path: Path) -> None:
         load_study(path, quick=True)
 
 
+def test_the_quick_form_is_checked_also_where_it_is_not_wanted(tmp_path: Path) -> None:
+    path = _write(tmp_path, FILE.replace("max_train_images = 50", "max_images = 50"))
+    with pytest.raises(SpecificationError, match=r"with --quick: data.max_images: unknown key"):
+        load_study(path)
+    path = _write(tmp_path, "quick = 1\n" + FILE[: FILE.index("[quick")])
+    with pytest.raises(SpecificationError, match=r"quick: must be a table"):
+        load_study(path)
+
+
+def test_dimensions_may_be_called_as_the_keys_that_name_an_option(tmp_path: Path) -> None:
+    text = FILE.replace("[grid.options.loss]", "[grid.options.family]\nvgg = {}\n[grid.options.name]\nx = {}")
+    text = text.replace('focal = { recipe.loss = "focal" }', "") + "[quick.grid.options.family]\nwide = {}\n"
+    text = text.replace("plain = {}", "")
+    quick = load_study(_write(tmp_path, text), quick=True)
+    assert quick.grid is not None
+    assert {name: list(options) for name, options in quick.grid.options.items()} == {
+        "family": ["vgg", "wide"], "name": ["x"], "learning_rate": ["0.1", "0.01"],
+    }  # fmt: skip
+
+
 def test_folds_of_a_long_tail_are_refused(tmp_path: Path) -> None:
     text = FILE.replace('source = "digits"', 'source = "digits"\nlong_tail = 10').replace("seeds = [3, 5]", "folds = 2")
     with pytest.raises(SpecificationError, match=r"grid.folds: not with data.long_tail"):

@@ -131,6 +131,7 @@ def test_metadata_say_what_a_file_is(exported: Sequence[Shipped]) -> None:
                 "mean": list(FACTS.mean),
                 "std": list(FACTS.std),
                 "fitted": False,
+                "shrink": 1,
                 "polarity": "light on dark",
                 "border": 0.0,
             },

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from nas.data.decoding import shrink_pixels
 from nas.export import shipment
 from nas.export.formats import Format, Output
 from nas.export.held_images import HeldImages
+from nas.export.metadata import Origin
 from nas.export.model_file import ModelFile, open_model
 from nas.export.shipment import ship
 from nas.export.verification import Verified
@@ -26,14 +29,19 @@ def _exported(folder: Path, channels: int = 1, height: int = 8, width: int = 8) 
     return _opened(lively_weights(folder / "w", VGG, channels, height, width), folder)
 
 
+def _shrunk(folder: Path, height: int = 8, width: int = 8) -> ModelFile:
+    """Of a network whose training images had sides twice as long."""
+    return _opened(lively_weights(folder / "w", VGG, 1, height, width), folder, replace(ORIGIN, shrink=2))
+
+
 def _pair_model(folder: Path) -> ModelFile:
     return _opened(lively_pair_weights(folder / "w", VGG), folder)
 
 
-def _opened(path: Path, folder: Path) -> ModelFile:
+def _opened(path: Path, folder: Path, origin: Origin = ORIGIN) -> ModelFile:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
-        ship(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], ORIGIN, _not_held)
+        ship(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _not_held)
     return open_model(folder / "model.pt")
 
 
@@ -98,6 +106,30 @@ def test_a_network_of_oblong_images_takes_that_size_alone(tmp_path: Path) -> Non
     )
     assert [one.images for one in predicted.predictions] == [(str(tmp_path / "a.png"),)]
     assert [one.reason for one in predicted.unreadable] == ["9x7 pixels, and the network takes 7x9 alone"]
+
+
+def test_images_are_shrunk_as_the_training_images_were(tmp_path: Path) -> None:
+    model = _shrunk(tmp_path)
+    large = np.random.default_rng(0).integers(0, 256, (3, 1, 16, 16)).astype(np.uint8)
+    small = shrink_pixels(large, 2)
+    paths = [_png(tmp_path / f"{n}.png", image) for n, image in enumerate([*large[:, 0], *small[:, 0]])]
+    predicted = _predict(model, paths)
+    expected = model.logits(small).argmax(1)
+    assert [one.ranked[0][0] for one in predicted.predictions] == [CLASSES[k] for k in expected] * 2
+    for of_large, of_small in zip(predicted.predictions[:3], predicted.predictions[3:], strict=True):
+        assert of_large.ranked == of_small.ranked
+    assert Doubt.SIZE not in predicted.doubtful
+    assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).doubtful[Doubt.SIZE]
+
+
+def test_a_network_of_oblong_shrunk_images_takes_two_sizes_alone(tmp_path: Path) -> None:
+    paths = [
+        _png(tmp_path / f"{height}x{width}.png", np.zeros((height, width)))
+        for height, width in ((9, 7), (18, 14), (27, 21))
+    ]
+    predicted = _predict(_shrunk(tmp_path, height=9, width=7), paths)
+    assert [one.images for one in predicted.predictions] == [(str(path),) for path in paths[:2]]
+    assert [one.reason for one in predicted.unreadable] == ["21x27 pixels, and the network takes 14x18 or 7x9 alone"]
 
 
 def test_a_file_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> None:
