@@ -20,10 +20,12 @@ from nas.grid import GridSpec
 from nas.networks import pretrained
 from nas.outcome import Cost
 from nas.report.setting_tables import setting_class_table, settings_table
+from nas.report.study_tables import front_table
 from nas.search.records import TrialRecord
 from nas.search.slots import Slots
 from nas.search.storage import Storage
 from nas.search.study import SearchStudy
+from nas.search.summary import summarize_records
 from nas.search.tables import make_tables
 from nas.study_file import load_study
 from nas.study_spec import StudySpec
@@ -54,6 +56,7 @@ SETTINGS = {
     "mnist_mlp": 4,
     "tiny_cifar10": 16,
 }
+SEARCHES = ("digit_pairs_search", "emnist_search")
 
 
 class _Pipe:
@@ -129,11 +132,11 @@ def one_thread() -> Iterator[None]:
 
 
 def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
-    """Its grid over at most two seeds or folds, one epoch of a few images."""
+    """Four trials, or its grid over at most two seeds or folds, of one epoch of a few images."""
     file = STUDIES / f"{name}.toml"
     source = load_study(file, quick=True).data.source
     tables = load_study(file, {"source": "npz", "path": str(images(source))}, quick=True).model_dump(exclude_none=True)
-    data, grid = tables["data"], tables["grid"]
+    data = tables["data"]
     for limit in ("max_train_images", "max_validation_images", "images_per_class"):
         data.pop(limit, None)
     data["validation_fraction"] = 0.3
@@ -143,10 +146,13 @@ def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
         data |= {"max_train_images": 6, "max_validation_images": 3}
     else:
         data |= {"max_train_images": 14, "max_validation_images": 14}
-    grid["seeds"] = grid["seeds"][:2]
-    if "folds" in grid:
-        grid["folds"] = 2
-    tables["budget"] |= {"epochs": 1, "trials": GridSpec.model_validate(grid).size}
+    trials = 4
+    if (grid := tables.get("grid")) is not None:
+        grid["seeds"] = grid["seeds"][:2]
+        if "folds" in grid:
+            grid["folds"] = 2
+        trials = GridSpec.model_validate(grid).size
+    tables["budget"] |= {"epochs": 1, "trials": trials}
     return StudySpec.model_validate(tables)
 
 
@@ -169,8 +175,8 @@ def _run(
 
 
 def test_every_study_file_is_in_the_list() -> None:
-    grids = {path.stem for path in STUDIES.glob("*.toml") if "[grid" in path.read_text()}
-    assert grids == SETTINGS.keys()
+    studies = {path.stem for path in STUDIES.glob("*.toml") if "[budget]" in path.read_text()}
+    assert studies == {*SETTINGS, *SEARCHES}
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
@@ -191,3 +197,22 @@ def test_the_table_has_a_row_for_each_setting(
     accuracies = [row[table.columns.index("accuracy (micro-F1)")] for row in table.rows]
     assert all(0.0 <= float(accuracy.split("\u00a0")[0]) <= 1.0 for accuracy in accuracies)
     assert len(classes.rows) == (len(facts.classes) if len(facts.classes) > 12 else SETTINGS[name])
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_table_of_a_search_has_its_front_beside_the_baseline(
+    name: str, images: Callable[[str], Path], connect: Callable[[], Storage], engine: Engine, tmp_path: Path
+) -> None:
+    spec = _smaller_still(name, images)
+    records, _ = _run(spec, connect, engine, tmp_path)
+    ended = [record for record in records if record.state != "WAITING"]
+    assert [record.detail for record in ended if record.objectives is None] == []
+    assert len(ended) == 1 + spec.budget.trials
+    summary = summarize_records(spec.name, records)
+    assert summary.best is not None
+    table = front_table(summary, summary.best)
+    assert {"trial", "family", "macro-F1", "micro-F1 (accuracy)", "parameters", "times smaller"} <= set(table.columns)
+    assert [row[0] for row in table.rows] == [*(str(record.number) for record in summary.front), "baseline"]
+    sizes = [int(row[table.columns.index("parameters")].replace(",", "")) for row in table.rows]
+    assert sizes[:-1] == sorted(sizes[:-1])
+    assert max(sizes[:-1]) <= (spec.budget.max_params or 0) < sizes[-1]
