@@ -146,6 +146,11 @@ class StudySpec(Value):
         return Space.parse(self.search_space, f"search space of study {self.name!r}")
 
     @property
+    def counts_baseline(self) -> bool:
+        """Whether trainings of the baseline are among the budget's trials, as in finals; else there is one beside."""
+        return self.finals is not None
+
+    @property
     def last_seed(self) -> int:
         """The highest that trainings begin from."""
         return max((self.training.seed, *(() if self.grid is None else self.grid.seeds)))

@@ -148,6 +148,7 @@ def _listening(application: Application, study: SearchStudy, slots: Slots, plan:
         budget=study.spec.budget.trials,
         done=status_of(study, slots).done,
         front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
+        counts_baseline=study.spec.counts_baseline,
     ) as progress:
         yield progress
 

@@ -51,13 +51,17 @@ class Progress:
     Args:
         done: Trials that ended before, for the count.
         front: The front before.
+        counts_baseline: As in `nas.study_spec.StudySpec`.
     """
 
-    def __init__(self, console: Console, *, budget: int, done: int, front: list[FrontPoint]) -> None:
+    def __init__(
+        self, console: Console, *, budget: int, done: int, front: list[FrontPoint], counts_baseline: bool = False
+    ) -> None:
         self._console = console
         self._budget = budget
         self._done = done
         self._front = front
+        self._counts_baseline = counts_baseline
         self._running: dict[int, tuple[TrialStarted, Preparing | EpochEnded | None]] = {}
         self._last_lines: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -124,7 +128,7 @@ class Progress:
     def _note_ended(self, event: TrialEnded) -> None:
         subject, number = event.subject, event.place.number
         title, params = _title(subject, number), subject.cost.params
-        self._done += not subject.is_baseline
+        self._done += self._counts_baseline or not subject.is_baseline
         match event.outcome:
             case Completed(scores=scores):
                 self._line(

@@ -83,8 +83,7 @@ def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict
 
 def _spec_of(searched: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:
     """As the study, for as many trainings as there are runs, and none is stopped or over its budget."""
-    # As in a search the baseline's slot is not counted.
-    budget = searched.budget.model_copy(update={"trials": max(1, len(runs) - 1), "max_params": None})
+    budget = searched.budget.model_copy(update={"trials": len(runs), "max_params": None})
     return searched.model_copy(
         update={
             "name": finals_name(searched.name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,12 +20,11 @@ class Status:
     """A study's state.
 
     Attributes:
-        done: Slots of the budget that are used up, the baseline's not counted.
-        has_baseline: Whether there is one to be trained.
+        done: Slots of the budget that are used up.
+        has_baseline: Whether there is one to be trained beside the budget's trials.
         baseline_done: Whether the baseline's slot is used up, which it is from the beginning where there is none.
         baseline_failure: Why it gave no result, if so.
-        states: Trials by optuna's state, the baseline not counted; PAUSED are those that run for optuna while
-            no worker has them.
+        states: The budget's trials by optuna's state; PAUSED are those that run for optuna while no worker has them.
         stopped: How many trials were stopped because they fell behind.
         epochs_saved: Which they were not trained for.
         workers: Who holds a lease now.
@@ -52,32 +52,32 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
     """Read a study's state."""
     owners = slots.owners()
     summary = summarize_front(study)
-    counts, baseline_done = slots.remaining(), slots.baseline_done()
-    to_go = counts.open + counts.leased - (not baseline_done)
-    pace = trials_per_hour(study.records())
+    counts, baseline_done, is_beside = slots.remaining(), slots.baseline_done(), not study.spec.counts_baseline
+    to_go = counts.open + counts.leased - (is_beside and not baseline_done)
+    trials = [record for record in study.records() if not (is_beside and record.is_baseline)]
+    pace = trials_per_hour(trials)
     # Who took over that a twin was stopped would not have been trained in any case.
     stops = [record.stopped_at or 0 for record in study.records() if record.stopped_early]
     return Status(
         study=study.name,
         data=study.facts.name,
         budget=study.spec.budget.trials,
-        done=counts.done - baseline_done,
-        has_baseline=study.spec.baseline.enabled,
+        done=counts.done - (is_beside and baseline_done),
+        has_baseline=study.spec.baseline.enabled and is_beside,
         baseline_done=baseline_done,
         baseline_failure=summary.baseline_failure,
-        states=_states(study, {owner.trial_id for owner in owners}),
+        states=_states(trials, {owner.trial_id for owner in owners}),
         stopped=len(stops),
         epochs_saved=sum(study.spec.budget.epochs - epoch for epoch in stops),
-        workers=tuple(f"{owner.name} ({_task(owner.slot)})" for owner in owners),
+        workers=tuple(f"{owner.name} ({_task(owner.slot, is_beside)})" for owner in owners),
         trials_per_hour=pace,
         seconds_left=0.0 if to_go == 0 else 3600 * to_go / pace if pace and owners else None,
         best_macro_f1=summary.best.macro_f1 if summary.best else None,
     )
 
 
-def _states(study: SearchStudy, held: set[int | None]) -> dict[str, int]:
+def _states(records: Sequence[TrialRecord], held: set[int | None]) -> dict[str, int]:
     """How many trials are in each state; `held` are the identifiers of those that a worker has."""
-    records = (record for record in study.records() if not record.is_baseline)
     return dict(
         Counter(
             "PAUSED" if record.state == "RUNNING" and record.trial_id not in held else record.state
@@ -86,12 +86,12 @@ def _states(study: SearchStudy, held: set[int | None]) -> dict[str, int]:
     )
 
 
-def trials_per_hour(records: list[TrialRecord]) -> float | None:
+def trials_per_hour(records: Sequence[TrialRecord]) -> float | None:
     """Trials ended per hour, over the last hour of the study's working time; None before the first has ended."""
     spans: list[tuple[datetime, datetime]] = [
         (record.started, record.ended)
         for record in records
-        if record.started and record.ended and not record.is_baseline and record.state in ("COMPLETE", "PRUNED")
+        if record.started and record.ended and record.state in ("COMPLETE", "PRUNED")
     ]
     if not spans:
         return None
@@ -102,5 +102,5 @@ def trials_per_hour(records: list[TrialRecord]) -> float | None:
     return len(recent) / hours if hours > 0 else None
 
 
-def _task(slot: int) -> str:
-    return "baseline" if slot == BASELINE_SLOT else f"slot {slot}"
+def _task(slot: int, has_baseline_slot: bool) -> str:
+    return "baseline" if has_baseline_slot and slot == BASELINE_SLOT else f"slot {slot}"

@@ -77,6 +77,7 @@ def test_every_finalist_and_the_baseline_are_trained_from_every_seed(rig: Rig) -
     family = summarize_front(rig.study).front[0].family
     assert asked(trainer) == [("resnet18", 1), (family, 1), ("resnet18", 2), (family, 2)]
     assert {request.epochs for request in trainer.requests} == {2}
+    assert companion.spec.budget.trials == 4
     assert all(request.choices is not None and request.predictions is not None for request in trainer.requests)
     records = companion.records()
     assert [record.run for record in records] == [0, 1, 2, 3]

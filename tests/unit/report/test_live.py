@@ -76,6 +76,16 @@ def test_a_completed_trial_is_a_line_each_for_start_and_end(
     ]
 
 
+@pytest.mark.parametrize(("counts_baseline", "done"), [(False, 2), (True, 3)])
+def test_the_baseline_counts_where_it_is_of_the_budget(
+    clock: Clock, output: io.StringIO, counts_baseline: bool, done: int
+) -> None:
+    console = Console(file=output, width=60, force_terminal=False)
+    progress = Progress(console, budget=9, done=2, front=[], counts_baseline=counts_baseline)
+    progress(_ended(completed(), is_baseline=True))
+    assert f"[{done}/9] baseline (vgg) completed" in output.getvalue()
+
+
 def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io.StringIO, clock: Clock) -> None:
     progress(_started())
     for number in range(1, 9):

@@ -42,16 +42,18 @@ def test_only_the_last_hour_counts() -> None:
     assert trials_per_hour(slow + fast) == pytest.approx(11)  # Eleven ends in [last - 60 min, last].
 
 
-def test_the_baseline_and_failures_do_not_count_but_pruned_trials_do() -> None:
-    trials = [
-        _trial(1, 0, 30), _trial(2, 30, 60, state="PRUNED"),
-        _trial(3, 0, 60, state="FAIL"), _trial(0, 0, 60, is_baseline=True),
-    ]  # fmt: skip
+def test_failures_do_not_count_but_pruned_trials_do() -> None:
+    trials = [_trial(1, 0, 30), _trial(2, 30, 60, state="PRUNED"), _trial(3, 0, 60, state="FAIL")]
     assert trials_per_hour(trials) == pytest.approx(2)
 
 
-def _status(records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True) -> Any:
-    spec = SimpleNamespace(budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec())
+def _status(
+    records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True,
+    counts_baseline: bool = False,
+) -> Any:  # fmt: skip
+    spec = SimpleNamespace(
+        budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec(), counts_baseline=counts_baseline
+    )
     study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
     slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
     return status_of(study, slots)
@@ -72,6 +74,17 @@ def test_the_baselines_slot_is_not_of_the_budget() -> None:
     status = _status([], SlotCounts(open=5, leased=1, done=0), [Owner("host", 0, None, 20.0)], baseline_done=False)
     assert (status.done, status.baseline_done, status.workers) == (0, False, ("host (baseline)",))
     assert (status.seconds_left, status.best_macro_f1) == (None, None)
+
+
+def test_in_finals_every_slot_is_of_the_budget() -> None:
+    records = [_trial(0, 0, 10, is_baseline=True), _trial(1, 10, 20), _trial(2, 20, 30, is_baseline=True)]
+    owners = [Owner("host", 0, None, 20.0)]
+    status = _status(records, SlotCounts(open=1, leased=1, done=3), owners, counts_baseline=True)
+    assert (status.budget, status.done, status.has_baseline) == (5, 3, False)
+    assert status.states == {"COMPLETE": 3}
+    assert status.workers == ("host (slot 0)",)
+    assert status.trials_per_hour == pytest.approx(6)
+    assert status.seconds_left == pytest.approx(2 * 600)
 
 
 def test_a_baseline_that_failed_for_good_uses_no_slot_of_the_budget() -> None:
