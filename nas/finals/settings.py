@@ -66,7 +66,11 @@ class SettingResult:
 
 @dataclass(frozen=True)
 class SettingResults:
-    """All settings of a grid, in the file's order."""
+    """All settings of a grid, in the file's order.
+
+    Attributes:
+        repeated_over: Over what each is trained several times, in words; empty where it is trained once.
+    """
 
     settings: tuple[SettingResult, ...]
     repeated_over: str
@@ -129,7 +133,6 @@ def gather_settings(spec: StudySpec, records: Sequence[TrialRecord]) -> SettingR
     for options in settings:
         own = tuple(of_setting.get(tuple(options.values()), ()))
         found.append(SettingResult(options, own, wanted - len(own)))
-    dimensions = [name for name in (SEED, FOLD) if name in spec.grid.parameters]
-    return SettingResults(
-        tuple(found), " and ".join(f"{len(spec.grid.parameters[name])} {name}s" for name in dimensions)
-    )
+    repeats = {name: len(spec.grid.parameters.get(name, ())) for name in (SEED, FOLD)}
+    repeated_over = " and ".join(f"{count} {name}s" for name, count in repeats.items() if count > 1)
+    return SettingResults(tuple(found), repeated_over)

@@ -51,6 +51,13 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
     )
 
 
+def test_a_single_seed_has_no_deviation_to_speak_of() -> None:
+    grid = SPEC.grid.model_copy(update={"seeds": (0,)}) if SPEC.grid else None
+    results = gather_settings(SPEC.model_copy(update={"grid": grid}), [_record(0, "plain", 0, 0.8)])
+    assert results is not None
+    assert settings_table(results).title == "Settings, on validation images"
+
+
 def test_a_setting_without_a_result_keeps_its_row() -> None:
     results = gather_settings(SPEC, [])
     assert results is not None
