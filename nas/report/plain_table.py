@@ -29,6 +29,11 @@ class PlainTable:
         return f"## {_escaped(self.title)}\n\n" + "\n".join(lines)
 
 
+def unbroken(figure: object) -> str:
+    """A figure in words that no line break parts."""
+    return str(figure).replace(" ", "\u00a0")
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nas.finals.settings import SettingResult, SettingResults
 from nas.finals.statistics import Spread
-from nas.report.plain_table import PlainTable
+from nas.report.plain_table import PlainTable, unbroken
 from nas.search.records import TrialRecord
 
 _NOTHING = "–"
@@ -59,8 +59,8 @@ def _score(name: str, change: Callable[[float], float] = lambda value: value) ->
 
 
 def _in_digits(spread: Spread | None) -> str:
-    """Mean ± sd with four digits, for settings may lie close together; no line break parts them."""
-    return _NOTHING if spread is None else spread.text(4).replace(" ", "\u00a0")
+    """Mean ± sd with four digits, for settings may lie close together."""
+    return _NOTHING if spread is None else unbroken(spread.text(4))
 
 
 def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], str]:

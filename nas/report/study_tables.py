@@ -9,7 +9,7 @@ from nas.grid import FOLD
 from nas.outcome import ClassScores
 from nas.report.contents import Contents
 from nas.report.final_tables import difference_text, interval_text, title_of
-from nas.report.plain_table import PlainTable
+from nas.report.plain_table import PlainTable, unbroken
 from nas.search.explanation import Explanation
 from nas.search.records import TrialRecord
 from nas.search.summary import FrontSummary
@@ -177,8 +177,8 @@ def finals_table(finals: FinalResults) -> PlainTable:
     """Every finalist and the reference on the test images."""
     rows = tuple(
         (
-            title_of(one), f"{one.params:,}", str(len(one.records)), str(one.macro_f1),
-            interval_text(one.macro_f1) or _NOTHING, str(one.metrics["accuracy"]),
+            title_of(one), f"{one.params:,}", str(len(one.records)), unbroken(one.macro_f1),
+            interval_text(one.macro_f1) or _NOTHING, unbroken(one.metrics["accuracy"]),
             difference_text(one.difference) or _NOTHING, one.ruling or _NOTHING,
         )
         for one in finals.standings
@@ -187,7 +187,9 @@ def finals_table(finals: FinalResults) -> PlainTable:
         "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)",
         f"vs {finals.reference_name}",
     )  # fmt: skip
-    return PlainTable(f"Finals, on {finals.num_test:,} test images, mean ± sd over seeds", columns, rows)
+    title = f"Finals, on {finals.num_test:,} test images, mean ± sd over seeds"
+    marked = None if finals.winner is None else finals.standings.index(finals.winner)
+    return PlainTable(title, columns, rows, marked=marked)
 
 
 def final_class_table(contents: Contents, finals: FinalResults) -> PlainTable:
