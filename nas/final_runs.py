@@ -16,7 +16,7 @@ class Choices(Value):
     """What a training of the search chose by its validation images, for trainings that keep to it.
 
     Attributes:
-        kept_epoch: The epoch that training ends with, where patience was lost in the search.
+        kept_epoch: The epoch that training ends with, where the recipe has patience (`early_stopping_patience`).
         tau: Of a τ-normalised classifier.
         posthoc_strength: Of the post-hoc adjustment.
     """

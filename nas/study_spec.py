@@ -24,7 +24,7 @@ class BudgetSpec(Value):
     """What a study may spend.
 
     Attributes:
-        trials: Genomes to try, the baseline not counted.
+        trials: Genomes to try, the baseline not counted; of finals all runs.
         epochs: Passes over the training images, for every trial and the baseline alike.
         max_params: Genomes with more parameters are not trained.
     """

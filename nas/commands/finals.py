@@ -12,10 +12,10 @@ from nas.commands.options import Json, NameArgument, Timeout, Workers
 from nas.commands.rerun import rerun
 from nas.errors import StudyError
 from nas.final_runs import FinalRun
-from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, more_seeds, planned_runs
+from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
 from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
 from nas.finals.settings import gather_settings
-from nas.report.final_tables import averages_table, classes_table, standings_table
+from nas.report.final_tables import MAX_COLUMNS, averages_table, classes_table, standings_table
 from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
@@ -59,11 +59,13 @@ def finals(
     plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
     if not run_trials(application, companion, orders, plan):
         leave(130)
+    # Another command may have added runs in the meantime.
+    companion = find_finals(study) or companion
     results = read_results(study, companion, margin=margin)
     if json:
         application.print_json(results.as_json())
     else:
-        _show(application, results, companion)
+        _show(application, results, study, companion)
     if orders.stop.is_set():
         raise typer.Exit(130)
 
@@ -81,26 +83,37 @@ def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = 
 def _planned(study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]) -> list[FinalRun]:
     """What there is, with more seeds, and whoever was asked for; who takes part is settled by the first call."""
     existing = find_finals(study)
-    first_seed = study.spec.last_seed + 1
-    runs: list[FinalRun] = []
-    if existing is not None and existing.spec.finals is not None:
-        runs = more_seeds(existing.spec.finals.runs, num_seeds=seeds, first_seed=first_seed)
-    if existing is None or trials or top is not None:
-        runs += planned_runs(_finalists(study, top=top, trials=trials), num_seeds=seeds, first_seed=first_seed)
+    if existing is None or existing.spec.finals is None:
+        first_seed = study.spec.last_seed + 1
+        finalists = _reference(study) | _finalists(study, top=top, trials=trials)
+        return planned_runs(finalists, num_seeds=seeds, first_seed=first_seed)
+    known = existing.spec.finals.runs
+    runs = more_seeds(known, num_seeds=seeds, first_seed=known[0].seed)
+    if trials or top is not None:
+        finalists = _finalists(study, top=top, trials=trials)
+        runs += planned_runs(finalists, num_seeds=seeds, first_seed=known[0].seed)
     return runs
 
 
-def _finalists(study: SearchStudy, *, top: int | None, trials: list[int]) -> dict[str, TrialRecord]:
-    """Who takes part, by name; the first is the one that the others are compared with."""
-    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
-    if study.spec.baseline.enabled and summary.baseline is None:
+def _reference(study: SearchStudy) -> dict[str, TrialRecord]:
+    """Whom the others are compared with, by name: the baseline, or a grid's first setting that has a result."""
+    baseline = summarize_front(study).baseline
+    if baseline is not None:
+        return {BASELINE: baseline}
+    if study.spec.baseline.enabled:
         raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
-    if not study.spec.baseline.enabled and settings is None:
-        raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
-    reference = {} if summary.baseline is None else {BASELINE: summary.baseline}
+    settings = gather_settings(study.spec, study.records())
     if settings is None:
-        return reference | choose_finalists(study, summary, trials=trials, top=top)
-    return reference | choose_settings(study, settings, trials=trials, top=top)
+        raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
+    return first_setting(study, settings)
+
+
+def _finalists(study: SearchStudy, *, top: int | None, trials: list[int]) -> dict[str, TrialRecord]:
+    """Who takes part, by name."""
+    settings = gather_settings(study.spec, study.records())
+    if settings is None:
+        return choose_finalists(study, summarize_front(study), trials=trials, top=top)
+    return choose_settings(study, settings, trials=trials, top=top)
 
 
 def _offer(application: Application, companion: SearchStudy, num_runs: int) -> None:
@@ -114,15 +127,20 @@ def _offer(application: Application, companion: SearchStudy, num_runs: int) -> N
         slots.reopen(run)
 
 
-def _show(application: Application, results: FinalResults, companion: SearchStudy) -> None:
+def _show(application: Application, results: FinalResults, study: SearchStudy, companion: SearchStudy) -> None:
     if results.standings:
-        application.console.print(classes_table(results))
+        if len(results.standings) <= MAX_COLUMNS:
+            application.console.print(classes_table(results))
         application.console.print(averages_table(results))
         application.console.print(standings_table(results))
     application.say(results.verdict)
     for record in companion.records():
         if record.state == "FAIL":
             application.say(f"trial {record.number} of {companion.name} failed ({record.reason}: {record.detail})")
+    settings = gather_settings(study.spec, study.records())
+    without = [one.name for one in settings.settings if not one.records] if settings is not None else []
+    if without:
+        application.say(f"No result in the search, so no part in the finals: {', '.join(without)}.")
     if results.num_missing:
         application.say(f"{results.num_missing} runs have no result yet; the same command goes on.")
     elif results.winner is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nas.errors import StudyError
 from nas.final_runs import Choices, FinalRun
-from nas.finals.settings import SettingResults
+from nas.finals.settings import SettingResult, SettingResults
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
 from nas.search.summary import FrontSummary
@@ -68,28 +68,22 @@ def choose_settings(
         top: So many with the highest mean macro-F1.
 
     Returns:
-        What stands for each setting by its name, in the grid's order. Without a baseline the grid's first setting is
-        always there, for the others to be compared with.
+        What stands for each setting by its name, in the grid's order.
 
     Raises:
         StudyError: A trial is not there or has no result, or no setting has one.
     """
-    done = [one for one in found.settings if one.records]
-    if not done:
-        raise StudyError(
-            f"no setting of {study.name!r} has a result, there is nothing to train again: nas search first"
-        )
+    done = _with_results(study, found)
+    if not trials and top is None:
+        return _samples(done)
     asked = {_with_result(study, number).number for number in trials}
     best = sorted(done, key=lambda one: -one.mean_macro_f1)[: top or 0]
-    chosen = {
-        f"setting {one.name}" if one.name == BASELINE else one.name: one.sample
-        for one in done
-        if (not trials and top is None)
-        or one in best
-        or any(record.number in asked for record in one.records)
-        or (one is done[0] and not study.spec.baseline.enabled)
-    }
-    return {name: sample for name, sample in chosen.items() if sample is not None}
+    return _samples([one for one in done if one in best or any(record.number in asked for record in one.records)])
+
+
+def first_setting(study: SearchStudy, found: SettingResults) -> dict[str, TrialRecord]:
+    """The first setting of a grid that has a result, as `choose_settings` gives it."""
+    return _samples(_with_results(study, found)[:1])
 
 
 def planned_runs(finalists: Mapping[str, TrialRecord], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
@@ -121,6 +115,20 @@ def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
         genome=record.genome,
         choices=Choices.of(record.genome.recipe, record.figures),
     )
+
+
+def _with_results(study: SearchStudy, found: SettingResults) -> list[SettingResult]:
+    done = [one for one in found.settings if one.records]
+    if not done:
+        raise StudyError(
+            f"no setting of {study.name!r} has a result, there is nothing to train again: nas search first"
+        )
+    return done
+
+
+def _samples(settings: Sequence[SettingResult]) -> dict[str, TrialRecord]:
+    named = {f"setting {one.name}" if one.name == BASELINE else one.name: one.sample for one in settings}
+    return {name: sample for name, sample in named.items() if sample is not None}
 
 
 def _with_result(study: SearchStudy, number: int) -> TrialRecord:

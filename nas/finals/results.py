@@ -130,8 +130,9 @@ class FinalResults:
         return f"No finalist is shown to equal {against}. The best has {score}, {size}: {_compared(winner)}."
 
     def _among_settings(self, winner: Standing) -> str:
+        of = f"Of {len(self.standings)} settings {winner.name} has the highest macro-F1"
         score = (
-            f"Of {len(self.standings)} settings {winner.name} has the highest macro-F1 on the test images: "
+            f"{of if len(self.standings) > 1 else 'Macro-F1'} on the test images: "
             f"{winner.macro_f1} (accuracy {winner.metrics['accuracy']})"
         )
         if self.reference is None or winner.difference is None:
@@ -187,7 +188,8 @@ def gather(
     reference = runs[0]
     done: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
     for record in records:
-        if record.objectives is not None and record.run is not None:
+        # One that was added after the runs were read is left to the next who looks.
+        if record.objectives is not None and record.run is not None and record.run < len(runs):
             done[runs[record.run].finalist].append(record)
     said = {name: [predictions[one.number] for one in group] for name, group in done.items()}
     trials = {run.finalist: run.trial for run in runs}

@@ -30,8 +30,9 @@ class SettingResult:
     @property
     def name(self) -> str:
         """For people; of a grid without options there is one."""
-        if len(self.options) == 1:
-            return next(iter(self.options.values()))
+        options = list(self.options.values())
+        if len(options) == 1 and not _is_value(options[0]):
+            return options[0]
         return describe_setting(self.options) or "the network"
 
     @property
@@ -136,3 +137,12 @@ def gather_settings(spec: StudySpec, records: Sequence[TrialRecord]) -> SettingR
     repeats = {name: len(spec.grid.parameters.get(name, ())) for name in (SEED, FOLD)}
     repeated_over = " and ".join(f"{count} {name}s" for name, count in repeats.items() if count > 1)
     return SettingResults(tuple(found), repeated_over)
+
+
+def _is_value(option: str) -> bool:
+    """Whether an option is called as a number or a truth value, which says nothing without its dimension."""
+    try:
+        float(option)
+    except ValueError:
+        return option in ("true", "false")
+    return True

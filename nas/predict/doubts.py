@@ -97,7 +97,7 @@ class Expectation:
         are = "are" if num_images > 1 and len(paths) > 1 else "is"
         said = {
             Doubt.SIZE: (
-                f"{are} smaller than half of the {self.width}x{self.height} pixels that the network takes"
+                f"{are} smaller than half of the {self.width}x{self.height} pixels that photos are fitted into"
                 if self.fitted
                 else f"{are} not of the {self.width}x{self.height} pixels that all training images had"
             ),

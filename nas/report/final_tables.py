@@ -7,7 +7,16 @@ from rich.table import Table
 
 from nas.finals.results import FinalResults, Standing
 from nas.finals.statistics import Difference, Spread
-from nas.outcome import METRIC_NAMES
+
+MAX_COLUMNS = 5
+"""Networks that a terminal has room for side by side."""
+
+_AVERAGES = {
+    "accuracy (micro-F1)": "accuracy",
+    "macro-precision": "precision_macro",
+    "macro-recall": "recall_macro",
+    "macro-F1": "f1_macro",
+}
 
 
 def standings_table(results: FinalResults) -> Table:
@@ -21,14 +30,15 @@ def standings_table(results: FinalResults) -> Table:
     for name in ("params", "smaller", "seeds", "macro-F1", "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(f"vs {escape(results.reference_name)}")
-    for one in results.finalists:
-        smaller = "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
-        table.add_row(
-            *_columns(one, smaller), difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
-            style="bold" if one is results.winner else None, end_section=True,
+    for one in (*results.finalists, *([results.reference] if results.reference is not None else [])):
+        is_reference = one is results.reference
+        smaller = "1x" if is_reference else "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
+        compared = ("-", "compared with") if is_reference else (
+            difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
         )  # fmt: skip
-    if results.reference is not None:
-        table.add_row(*_columns(results.reference, "1x"), "-", "compared with")
+        table.add_row(
+            *_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
+        )
     return table
 
 
@@ -38,13 +48,13 @@ def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
 
 
 def averages_table(results: FinalResults) -> Table:
-    """Every average, over seeds."""
-    table = Table(title="Averages, mean ± sd over seeds", title_justify="left")
-    table.add_column("metric")
+    """The averages over classes of each, over seeds; micro-averages all equal accuracy."""
+    table = Table(title="Averages over classes, mean ± sd over seeds", title_justify="left")
+    table.add_column("finalist")
+    for name in _AVERAGES:
+        table.add_column(name, justify="right", no_wrap=True)
     for one in results.standings:
-        table.add_column(escape(one.name), justify="right")
-    for metric in METRIC_NAMES:
-        table.add_row(metric, *(str(one.metrics[metric]) for one in results.standings))
+        table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in _AVERAGES.values()))
     return table
 
 

@@ -185,7 +185,7 @@ def _finals(contents: Contents) -> Mapping[str, Any] | None:
     if contents.finals is None:
         return None
     results, facts = contents.finals, contents.facts
-    shown = [(results.winner, look_of(contents.finalist.family).colour, "circle")] if results.winner else []
+    shown = [(results.winner, look_of(results.winner.family).colour, "circle")] if results.winner else []
     if results.reference is not None and results.reference is not results.winner:
         shown.append((results.reference, BASELINE_COLOUR, "diamond"))
     contenders = [

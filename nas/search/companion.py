@@ -51,8 +51,8 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
         finals = find_finals(study)
         known = () if finals is None or finals.spec.finals is None else finals.spec.finals.runs
         identities = {run.identity for run in known}
-        merged = (*known, *(run for run in runs if run.identity not in identities))
-        spec = _spec_of(study.spec, merged)
+        new = {run.identity: run for run in runs if run.identity not in identities}
+        spec = _spec_of(study.spec, (*known, *new.values()))
         if finals is None:
             created = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
@@ -68,6 +68,8 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
 def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
     """What those of a study's trials that are runs of finals said of the test images, by their numbers.
 
+    A run whose result is another one's, of an equal network and seed, said what that one did.
+
     Raises:
         StudyError: A file is not where the study says.
     """
@@ -78,7 +80,8 @@ def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict
                 path = Path(folder) / f"{record.number}.safetensors"
                 study.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
                 found[record.number] = Predictions.load(path)
-    return found
+    reused = {record.number: record.reused_from for record in records if record.reused_from is not None}
+    return found | {number: found[source] for number, source in reused.items() if source in found}
 
 
 def _spec_of(searched: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:

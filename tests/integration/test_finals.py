@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from nas.errors import StudyError
 from nas.final_runs import FinalRun
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
+from nas.finals.results import gather
 from nas.outcome import Completed, Failed
 from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.slots import Slots
@@ -64,6 +65,11 @@ class Rig:
 @pytest.fixture
 def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Rig:
     return Rig(connect, engine, tmp_path)
+
+
+def _runs(companion: SearchStudy) -> tuple[FinalRun, ...]:
+    assert companion.spec.finals is not None
+    return companion.spec.finals.runs
 
 
 def asked(trainer: ScriptedTrainer) -> list[tuple[str, int]]:
@@ -147,6 +153,30 @@ def test_no_run_is_taken_for_another_ones_twin(rig: Rig) -> None:
     trainer = ScriptedTrainer()
     rig.run(trainer, rig.finals(rig.planned(num_seeds=4)))
     assert len(trainer.requests) == 8
+
+
+def test_equal_networks_under_two_names_are_trained_once_and_compared(rig: Rig) -> None:
+    (run, *_) = rig.planned(num_seeds=1)
+    companion = rig.finals([run, run.model_copy(update={"finalist": "again", "is_baseline": False})])
+    trainer = ScriptedTrainer()
+    rig.run(trainer, companion)
+    records = companion.records()
+    assert len(trainer.requests) == 1
+    assert [record.reused_from for record in records] == [None, 0]
+    said = read_predictions(companion, records)
+    assert said[1] is said[0]
+    results = gather("tiny", companion.name, ("a", "[b]"), 3, [*_runs(companion)], records, said)
+    assert results.standings[1].difference is not None
+    assert results.standings[1].difference.mean == 0.0
+
+
+def test_who_is_named_twice_is_planned_once(rig: Rig) -> None:
+    first = rig.planned(num_seeds=1)
+    rig.finals(first)
+    companion = rig.finals([*more_seeds(first, num_seeds=3, first_seed=1), *rig.planned(num_seeds=3)])
+    identities = [run.identity for run in _runs(companion)]
+    assert len(identities) == len(set(identities)) == 6
+    assert _runs(companion)[:2] == tuple(first)
 
 
 def test_a_search_of_that_name_is_not_overwritten(rig: Rig) -> None:

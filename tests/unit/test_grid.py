@@ -176,6 +176,18 @@ def test_the_quick_form_is_checked_also_where_it_is_not_wanted(tmp_path: Path) -
         load_study(path)
 
 
+def test_the_command_line_is_not_held_against_a_quick_form_that_is_not_wanted(tmp_path: Path) -> None:
+    text = FILE.replace('source = "digits"', 'source = "eurosat"').replace(
+        "[quick.data]", '[quick.data]\nsource = "digits"'
+    )
+    assert load_study(_write(tmp_path, text), {"image_size": 32}).data.image_size == 32
+    name = "n" * 98
+    path = _write(tmp_path, FILE.replace('"grid"', f'"{name}"'))
+    assert load_study(path).name == name
+    with pytest.raises(SpecificationError, match="name: "):
+        load_study(path, quick=True)
+
+
 def test_dimensions_may_be_called_as_the_keys_that_name_an_option(tmp_path: Path) -> None:
     text = FILE.replace("[grid.options.loss]", "[grid.options.family]\nvgg = {}\n[grid.options.name]\nx = {}")
     text = text.replace('focal = { recipe.loss = "focal" }', "") + "[quick.grid.options.family]\nwide = {}\n"

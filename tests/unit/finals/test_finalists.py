@@ -7,8 +7,16 @@ import pytest
 
 from nas.errors import StudyError
 from nas.final_runs import Choices
-from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, knee, more_seeds, planned_runs
-from nas.finals.settings import gather_settings
+from nas.finals.finalists import (
+    BASELINE,
+    choose_finalists,
+    choose_settings,
+    first_setting,
+    knee,
+    more_seeds,
+    planned_runs,
+)
+from nas.finals.settings import SettingResults, gather_settings
 from nas.grid import GridSpec
 from nas.recipe import Recipe
 from nas.search.records import TrialRecord
@@ -83,34 +91,38 @@ def test_more_seeds_are_those_there_were_and_others() -> None:
     assert more_seeds(runs, num_seeds=2, first_seed=1) == planned_runs(finalists, num_seeds=2, first_seed=1)
 
 
-def settings(losses: dict[str, list[float]], *, has_baseline: bool = False, **wanted: Any) -> dict[str, int]:
-    """The number of what stands for each setting that is chosen; each has a trial for each of its scores."""
-    spec = SimpleNamespace(
-        grid=GridSpec(seeds=(0, 1), options={"loss": {name: {} for name in losses}}),
-        baseline=SimpleNamespace(enabled=has_baseline),
-    )
+def grid(losses: dict[str, list[float]]) -> tuple[Any, SettingResults]:
+    """A study and its settings, each with a trial for each of its scores."""
+    options = {"loss": {name: {} for name in losses}}
+    spec = SimpleNamespace(grid=GridSpec(seeds=(0, 1), options=options))
     points = [(name, seed, score) for name, scores in losses.items() for seed, score in enumerate(scores)]
     records = [
         record(number, score, point={"loss": name, "seed": seed}) for number, (name, seed, score) in enumerate(points)
     ]
     study: Any = SimpleNamespace(name="g", spec=spec, record=records.__getitem__)
     study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
-    found = gather_settings(study.spec, records)
+    found = gather_settings(spec, records)  # type: ignore[arg-type]
     assert found is not None
-    return {name: one.number for name, one in choose_settings(study, found, **wanted).items()}
+    return study, found
 
 
-LOSSES = {"plain": [0.4, 0.5], "focal": [0.5, 0.8], "ldam": [0.7, 0.7], "lost": []}
+def settings(losses: dict[str, list[float]], **wanted: Any) -> dict[str, int]:
+    """The number of what stands for each setting that is chosen."""
+    return {name: one.number for name, one in choose_settings(*grid(losses), **wanted).items()}
+
+
+LOSSES = {"lost": [], "plain": [0.4, 0.5], "focal": [0.5, 0.8], "ldam": [0.7, 0.7]}
 
 
 def test_the_settings_of_a_grid_take_part_each_by_one_of_its_trainings() -> None:
     assert settings(LOSSES) == {"plain": 0, "focal": 2, "ldam": 4}
+    assert settings(LOSSES, top=1) == {"ldam": 4}
+    assert settings(LOSSES, trials=[3]) == {"focal": 2}
+    assert settings(LOSSES, trials=[3], top=1) == {"focal": 2, "ldam": 4}
 
 
-def test_without_a_baseline_the_first_setting_is_there_to_compare_with() -> None:
-    assert settings(LOSSES, top=1) == {"plain": 0, "ldam": 4}
-    assert settings(LOSSES, trials=[3]) == {"plain": 0, "focal": 2}
-    assert settings(LOSSES, trials=[3], has_baseline=True) == {"focal": 2}
+def test_the_first_setting_that_has_a_result_is_there_to_compare_with() -> None:
+    assert list(first_setting(*grid(LOSSES))) == ["plain"]
 
 
 def test_a_setting_is_not_taken_for_the_baseline() -> None:
@@ -120,3 +132,5 @@ def test_a_setting_is_not_taken_for_the_baseline() -> None:
 def test_a_grid_without_results_has_no_finals() -> None:
     with pytest.raises(StudyError, match="no setting of 'g' has a result"):
         settings({"lost": []})
+    with pytest.raises(StudyError, match="no setting of 'g' has a result"):
+        first_setting(*grid({"lost": []}))

@@ -106,6 +106,18 @@ def test_the_settings_of_a_grid_are_compared_with_its_first_in_its_order() -> No
     assert f"; plain has {plain.macro_f1}: better (p < 0.001); difference +0.2" in results.verdict
 
 
+def test_a_setting_alone_is_not_the_best_of_many() -> None:
+    alone = grid_finals(plain=0.9)
+    assert alone.verdict.startswith(f"Macro-F1 on the test images: {alone.standings[0].macro_f1} (accuracy ")
+
+
+def test_a_run_that_was_added_since_is_left_to_the_next_look() -> None:
+    runs = planned_runs({"plain": record(0, 0.8)}, num_seeds=1, first_seed=1)
+    records = [record(0, 0.8, run=0), record(1, 0.8, run=1)]
+    found = gather("g", "g-finals", ("a", "b"), 600, runs, records, {0: right(0.8, 0), 1: right(0.8, 1)})
+    assert [len(one.records) for one in found.standings] == [1]
+
+
 def test_the_first_setting_may_be_the_best() -> None:
     results = grid_finals(plain=0.9, focal=0.5)
     assert results.winner is results.reference

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.finals.settings import gather_settings
+from nas.finals.settings import SettingResult, gather_settings
 from nas.report.setting_tables import setting_class_table, settings_table
 from nas.search.records import TrialRecord
 from nas.study_spec import StudySpec
@@ -49,6 +49,17 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
         "Of 2 settings focal has the highest accuracy on validation images: 0.8500 ± 0.0707, macro-F1 0.5000 ± 0.0000 "
         "(mean ± sd of 2 trainings). 1 training has no result."
     )
+
+
+def test_a_setting_that_is_called_as_a_value_is_told_with_its_dimension() -> None:
+    def name(**options: str) -> str:
+        return SettingResult(options, (), 0).name
+
+    assert name(loss="focal") == "focal"
+    assert name(weight_decay="0.01") == "weight_decay 0.01"
+    assert name(siamese="true") == "siamese true"
+    assert name(loss="focal", weight_decay="0.0") == "loss focal, weight_decay 0.0"
+    assert name() == "the network"
 
 
 def test_a_single_seed_has_no_deviation_to_speak_of() -> None:
