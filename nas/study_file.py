@@ -36,21 +36,22 @@ def load_study(
     """
     tables = read_toml(path)
     over = tables.pop(QUICK, None)
-    if over is None and quick:
-        raise SpecificationError(str(path), [_NOTHING_QUICK])
-    if over is not None and not isinstance(over, dict):
+    if over is None:
+        if quick:
+            raise SpecificationError(str(path), [_NOTHING_QUICK])
+        return _read(tables, path, data, name)
+    if not isinstance(over, dict):
         raise SpecificationError(str(path), [f"{QUICK}: must be a table"])
     if quick:
         named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
-        return _read(merged(tables, {**named, **(over or {})}, names_another), path, data, name)
+        return _read(merged(tables, {**named, **over}, names_another), path, data, name)
     spec = _read(tables, path, data, name)
-    if over is not None:
-        # Of the command line only what a quick form cannot do without: how images are fitted depends on their source.
-        source = {key: value for key, value in (data or {}).items() if key in ("source", "path")}
-        try:
-            _read(merged(tables, over, names_another), path, source, name)
-        except SpecificationError as error:
-            raise SpecificationError(error.where, [f"with --{QUICK}: {fault}" for fault in error.faults]) from error
+    # Of the command line only what a quick form cannot do without: how images are fitted depends on their source.
+    source = {key: value for key, value in (data or {}).items() if key in ("source", "path")}
+    try:
+        _read(merged(tables, over, names_another), path, source, name)
+    except SpecificationError as error:
+        raise SpecificationError(error.where, [f"with --{QUICK}: {fault}" for fault in error.faults]) from error
     return spec
 
 

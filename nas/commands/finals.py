@@ -14,12 +14,12 @@ from nas.errors import StudyError
 from nas.final_runs import FinalRun
 from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
 from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
-from nas.finals.settings import gather_settings
+from nas.finals.settings import SettingResults, gather_settings
 from nas.report.final_tables import MAX_COLUMNS, averages_table, classes_table, standings_table
 from nas.search.companion import add_runs, find_finals, read_predictions
 from nas.search.records import TrialRecord
 from nas.search.study import SearchStudy
-from nas.search.summary import summarize_front
+from nas.search.summary import FrontSummary, summarize_front
 
 
 def finals(
@@ -83,37 +83,33 @@ def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = 
 def _planned(study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]) -> list[FinalRun]:
     """What there is, with more seeds, and whoever was asked for; who takes part is settled by the first call."""
     existing = find_finals(study)
-    if existing is None or existing.spec.finals is None:
-        first_seed = study.spec.last_seed + 1
-        finalists = _reference(study) | _finalists(study, top=top, trials=trials)
-        return planned_runs(finalists, num_seeds=seeds, first_seed=first_seed)
-    known = existing.spec.finals.runs
-    runs = more_seeds(known, num_seeds=seeds, first_seed=known[0].seed)
-    if trials or top is not None:
-        finalists = _finalists(study, top=top, trials=trials)
-        runs += planned_runs(finalists, num_seeds=seeds, first_seed=known[0].seed)
+    known = existing.spec.finals.runs if existing is not None and existing.spec.finals is not None else ()
+    first_seed = known[0].seed if known else study.spec.last_seed + 1
+    runs = more_seeds(known, num_seeds=seeds, first_seed=first_seed)
+    if not known or trials or top is not None:
+        finalists = _finalists(study, top=top, trials=trials, is_first=not known)
+        runs += planned_runs(finalists, num_seeds=seeds, first_seed=first_seed)
     return runs
 
 
-def _reference(study: SearchStudy) -> dict[str, TrialRecord]:
-    """Whom the others are compared with, by name: the baseline, or a grid's first setting that has a result."""
-    baseline = summarize_front(study).baseline
-    if baseline is not None:
-        return {BASELINE: baseline}
+def _finalists(study: SearchStudy, *, top: int | None, trials: list[int], is_first: bool) -> dict[str, TrialRecord]:
+    """Who takes part, by name; of the first call before all the one that the others are compared with."""
+    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
+    reference = _reference(study, summary, settings) if is_first else {}
+    if settings is None:
+        return reference | choose_finalists(study, summary, trials=trials, top=top)
+    return reference | choose_settings(study, settings, trials=trials, top=top)
+
+
+def _reference(study: SearchStudy, summary: FrontSummary, settings: SettingResults | None) -> dict[str, TrialRecord]:
+    """The baseline, or a grid's first setting that has a result, by name."""
+    if summary.baseline is not None:
+        return {BASELINE: summary.baseline}
     if study.spec.baseline.enabled:
         raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
-    settings = gather_settings(study.spec, study.records())
     if settings is None:
         raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
     return first_setting(study, settings)
-
-
-def _finalists(study: SearchStudy, *, top: int | None, trials: list[int]) -> dict[str, TrialRecord]:
-    """Who takes part, by name."""
-    settings = gather_settings(study.spec, study.records())
-    if settings is None:
-        return choose_finalists(study, summarize_front(study), trials=trials, top=top)
-    return choose_settings(study, settings, trials=trials, top=top)
 
 
 def _offer(application: Application, companion: SearchStudy, num_runs: int) -> None:

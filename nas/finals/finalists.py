@@ -77,7 +77,7 @@ def choose_settings(
     if not trials and top is None:
         return _samples(done)
     asked = {_with_result(study, number).number for number in trials}
-    best = sorted(done, key=lambda one: -one.mean_macro_f1)[: top or 0]
+    best = sorted(done, key=lambda one: -one.mean("f1_macro"))[: top or 0]
     return _samples([one for one in done if one in best or any(record.number in asked for record in one.records)])
 
 

@@ -106,7 +106,7 @@ class FinalResults:
         """
         holding = [one for one in self.finalists if one.holds]
         if self.has_baseline and holding:
-            return min(holding, key=lambda one: one.params)
+            return holding[0]
         eligible = self.finalists if self.has_baseline else self.standings
         return max(eligible, key=lambda one: one.macro_f1.mean, default=None)
 
@@ -188,8 +188,10 @@ def gather(
     reference = runs[0]
     done: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
     for record in records:
+        if record.objectives is None or record.run is None or record.number not in predictions:
+            continue
         # One that was added after the runs were read is left to the next who looks.
-        if record.objectives is not None and record.run is not None and record.run < len(runs):
+        if record.run < len(runs):
             done[runs[record.run].finalist].append(record)
     said = {name: [predictions[one.number] for one in group] for name, group in done.items()}
     trials = {run.finalist: run.trial for run in runs}

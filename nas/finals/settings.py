@@ -45,14 +45,9 @@ class SettingResult:
         """Of a figure over the trainings; None where there is none."""
         return Spread.of([figure(record) for record in self.records]) if self.records else None
 
-    @property
-    def accuracy(self) -> Spread | None:
-        return self.spread(lambda record: record.metrics["accuracy"])
-
-    @property
-    def mean_macro_f1(self) -> float:
-        """Over the trainings; 0 where there is none."""
-        return sum(record.macro_f1 for record in self.records) / max(1, len(self.records))
+    def mean(self, metric: str) -> float:
+        """Of a score over the trainings; 0 where there is none."""
+        return sum(record.metrics[metric] for record in self.records) / max(1, len(self.records))
 
     def recalls(self) -> list[Spread | None]:
         """Of each class, the share of its images that are recognised; None where there is no image of it."""
@@ -79,8 +74,7 @@ class SettingResults:
     @property
     def best(self) -> SettingResult | None:
         """The highest accuracy in the mean; of equal ones the first."""
-        done = [one for one in self.settings if one.accuracy is not None]
-        return max(done, key=lambda one: one.accuracy.mean if one.accuracy else 0.0) if done else None
+        return max((one for one in self.settings if one.records), key=lambda one: one.mean("accuracy"), default=None)
 
     @cached_property
     def verdict(self) -> str:

@@ -72,8 +72,7 @@ class Classifier:
         self._model = model
         self._expectation = Expectation.of(model)
         # A network of square images takes any image, fitted; for others only their own size is unambiguous.
-        side = model.height if model.height == model.width else None
-        self._decoding = Decoding(None if side is None else model.shrink * side, model.channels)
+        self._is_square = model.height == model.width
 
     @property
     def num_images(self) -> int:
@@ -124,15 +123,14 @@ class Classifier:
 
     def _read(self, path: Path) -> tuple[Look, Pixels]:
         image = read_image(path)
-        look = Look(*image.size, is_grey=image.mode == "L")
-        width, height, shrink = self._model.width, self._model.height, self._model.shrink
-        if image.size == (width, height):
-            return look, stack([to_pixels(image, Decoding(None, self._model.channels))], self._model.channels)
-        pixels_1CHW = stack([to_pixels(image, self._decoding)], self._model.channels)
+        model, width, height = self._model, self._model.width, self._model.height
+        shrink = 1 if image.size == (width, height) else model.shrink
+        side = shrink * height if self._is_square else None
+        pixels_1CHW = stack([to_pixels(image, Decoding(side, model.channels))], model.channels)
         if pixels_1CHW.shape[2:] != (shrink * height, shrink * width):
             sizes = dict.fromkeys((f"{shrink * width}x{shrink * height}", f"{width}x{height}"))
             raise ValueError(f"{image.width}x{image.height} pixels, and the network takes {' or '.join(sizes)} alone")
-        return look, shrink_pixels(pixels_1CHW, shrink)
+        return Look(*image.size, is_grey=image.mode == "L"), shrink_pixels(pixels_1CHW, shrink)
 
     def _answer(self, batch: Sequence[_Question], top: int, predicted: Predicted) -> None:
         paths = [path for asked in batch for path in asked.paths]

@@ -11,12 +11,13 @@ from nas.finals.statistics import Difference, Spread
 MAX_COLUMNS = 5
 """Networks that a terminal has room for side by side."""
 
-_AVERAGES = {
+AVERAGES = {
     "accuracy (micro-F1)": "accuracy",
     "macro-precision": "precision_macro",
     "macro-recall": "recall_macro",
     "macro-F1": "f1_macro",
 }
+"""What tables call the averages over classes; micro-precision and micro-recall equal accuracy too."""
 
 
 def standings_table(results: FinalResults) -> Table:
@@ -51,10 +52,10 @@ def averages_table(results: FinalResults) -> Table:
     """The averages over classes of each, over seeds; micro-averages all equal accuracy."""
     table = Table(title="Averages over classes, mean ± sd over seeds", title_justify="left")
     table.add_column("finalist")
-    for name in _AVERAGES:
+    for name in AVERAGES:
         table.add_column(name, justify="right", no_wrap=True)
     for one in results.standings:
-        table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in _AVERAGES.values()))
+        table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in AVERAGES.values()))
     return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nas.finals.settings import SettingResult, SettingResults
 from nas.finals.statistics import Spread
+from nas.report.final_tables import AVERAGES
 from nas.report.plain_table import PlainTable, unbroken
 from nas.search.records import TrialRecord
 
@@ -72,10 +73,7 @@ def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], s
 
 
 _COLUMNS: Mapping[str, Callable[[SettingResult], str]] = {
-    "accuracy (micro-F1)": _score("accuracy"),
-    "macro-precision": _score("precision_macro"),
-    "macro-recall": _score("recall_macro"),
-    "macro-F1": _score("f1_macro"),
+    **{name: _score(metric) for name, metric in AVERAGES.items()},
     "error": _score("accuracy", lambda accuracy: 1 - accuracy),
     "trainings": lambda one: str(len(one.records)),
     "parameters": _mean(lambda record: float(record.params or 0)),

@@ -68,20 +68,19 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
 def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
     """What those of a study's trials that are runs of finals said of the test images, by their numbers.
 
-    A run whose result is another one's, of an equal network and seed, said what that one did.
+    A run whose result is another one's, of an equal network and seed, has its file as well, which is read once.
 
     Raises:
         StudyError: A file is not where the study says.
     """
-    found = {}
+    found: dict[str, Predictions] = {}
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         for record in records:
-            if record.predictions is not None:
+            if record.predictions is not None and record.predictions not in found:
                 path = Path(folder) / f"{record.number}.safetensors"
                 study.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
-                found[record.number] = Predictions.load(path)
-    reused = {record.number: record.reused_from for record in records if record.reused_from is not None}
-    return found | {number: found[source] for number, source in reused.items() if source in found}
+                found[record.predictions] = Predictions.load(path)
+    return {record.number: found[record.predictions] for record in records if record.predictions is not None}
 
 
 def _spec_of(searched: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:

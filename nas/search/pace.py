@@ -54,10 +54,11 @@ def status_of(study: SearchStudy, slots: Slots) -> Status:
     summary = summarize_front(study)
     counts, baseline_done, is_beside = slots.remaining(), slots.baseline_done(), not study.spec.counts_baseline
     to_go = counts.open + counts.leased - (is_beside and not baseline_done)
-    trials = [record for record in study.records() if not (is_beside and record.is_baseline)]
+    records = study.records()
+    trials = [record for record in records if not (is_beside and record.is_baseline)]
     pace = trials_per_hour(trials)
     # Who took over that a twin was stopped would not have been trained in any case.
-    stops = [record.stopped_at or 0 for record in study.records() if record.stopped_early]
+    stops = [record.stopped_at or 0 for record in records if record.stopped_early]
     return Status(
         study=study.name,
         data=study.facts.name,

@@ -168,6 +168,7 @@ def copied_attributes(source: TrialRecord) -> dict[str, Any]:
         **_result(source.metrics, source.figures, source.per_class, source.curve, source.device),
         **({} if source.stopped_at is None else _why_stopped(source.detail, source.stopped_at)),
         "weights": source.weights,
+        "predictions": source.predictions,
         "reused_from": source.number if source.reused_from is None else source.reused_from,
     }
 

@@ -165,6 +165,8 @@ def test_equal_networks_under_two_names_are_trained_once_and_compared(rig: Rig) 
     assert [record.reused_from for record in records] == [None, 0]
     said = read_predictions(companion, records)
     assert said[1] is said[0]
+    # By itself, as where its training is repeated.
+    assert set(read_predictions(companion, records[1:])) == {1}
     results = gather("tiny", companion.name, ("a", "[b]"), 3, [*_runs(companion)], records, said)
     assert results.standings[1].difference is not None
     assert results.standings[1].difference.mean == 0.0
