@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from nas.allocator import keep_memory
-from nas.networks.bfloat16 import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
-from nas.networks.convolution import ConvNormAct
-from nas.networks.depthwise import DepthwiseConvolution
-from nas.networks.noise import GaussianNoise
+from nas.networks.layers.convolution import ConvNormAct
+from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
+from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
+from nas.networks.layers.gaussian_noise import GaussianNoise
+from nas.worker.trainer.memory_allocator import keep_memory
 
 IMAGES, ROUNDS = 128, 9
 

@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas.data.loading import load_data
+from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data_spec import DataSpec
-from nas.genome import Genome
-from nas.networks.build import build_network
-from nas.networks.cost import measure_cost
-from nas.outcome import EpochRecord
-from nas.space import Space
-from nas.study_file import load_study
-from nas.training.device import Compute
+from nas.networks.build_network import build_network
+from nas.networks.parameter_and_flop_count import measure_cost
+from nas.results.learning_curve import EpochRecord
+from nas.space.genome import Genome
+from nas.space.search_space import Space
+from nas.study.data_spec import DataSpec
+from nas.study.study_file import load_study
+from nas.training.execution.device_and_precision import Compute
 from nas.training.fit import fit
-from nas.training.loop import Diverged
-from nas.training.task import Plan, Task
+from nas.training.training_loop import Diverged
+from nas.training.training_task import Plan, Task
 
 
 class Odometer:

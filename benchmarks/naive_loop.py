@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from nas.data.images import Split
-from nas.training.task import Task
+from nas.data.labelled_images import Split
+from nas.training.training_task import Task
 
 
 @dataclass(frozen=True)

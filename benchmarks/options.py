@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from nas.architecture import ResNetArchitecture
-from nas.data.loading import load_data
+from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data_spec import DataSpec
-from nas.networks.build import build_network
-from nas.recipe import Recipe
-from nas.training.device import Compute
+from nas.networks.build_network import build_network
+from nas.space.architecture import ResNetArchitecture
+from nas.space.recipe import Recipe
+from nas.study.data_spec import DataSpec
+from nas.training.execution.device_and_precision import Compute
 from nas.training.fit import fit
-from nas.training.task import Plan, Task
+from nas.training.training_task import Plan, Task
 
 ARCHITECTURE: dict[str, Any] = {"stem_width": 16, "depths": (1, 1, 1), "widths": (16, 32, 64)}
 """About 75,000 parameters at 62 classes."""

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import torch
 
-from nas.architecture import ResNetArchitecture
-from nas.data.loading import load_data
+from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data_spec import DataSpec
-from nas.networks.build import build_network
-from nas.recipe import Recipe
-from nas.training.classifier import adjusted
-from nas.training.device import Compute
+from nas.networks.build_network import build_network
+from nas.space.architecture import ResNetArchitecture
+from nas.space.recipe import Recipe
+from nas.study.data_spec import DataSpec
+from nas.training.decoupled_classifier import adjusted
 from nas.training.evaluation import evaluate
+from nas.training.execution.device_and_precision import Compute
 from nas.training.fit import fit
-from nas.training.losses import log_frequencies
-from nas.training.task import Plan, Task
+from nas.training.optimization.losses import log_frequencies
+from nas.training.training_task import Plan, Task
 
 ARCHITECTURE = ResNetArchitecture(stem_width=16, depths=(1, 1, 1), widths=(16, 40, 72))
 

@@ -23,8 +23,8 @@ from optuna.storages import RDBStorage
 from storage_load import make_study
 
 from nas import database
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
 
 Reading = tuple[int, float, float, float]
 HOWS = ("optuna's storage", "this storage", "this storage, and parsed")

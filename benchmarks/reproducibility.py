@@ -75,7 +75,17 @@ def record() -> dict[str, Any]:
 
 def _result(trial: dict[str, Any]) -> dict[str, Any]:
     """Everything of a trial but what a clock or the order of trials decides."""
-    timed = {"number", "genome", "seconds", "train_seconds", "images_per_second", "curve", "options", "started", "ended"}
+    timed = {
+        "number",
+        "genome",
+        "seconds",
+        "train_seconds",
+        "images_per_second",
+        "curve",
+        "options",
+        "started",
+        "ended",
+    }
     curve = [{k: v for k, v in epoch.items() if k not in timed} for epoch in trial.get("curve") or []]
     return {**{key: value for key, value in trial.items() if key not in timed}, "curve": curve, "keys": sorted(trial)}
 

@@ -24,8 +24,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nas.search.front import Objectives, hypervolume, pareto_front
-from nas.search.rungs import default_grace, falls_behind, rung_epochs
+from nas.search.early_stopping_rule import default_grace, falls_behind, rung_epochs
+from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 
 WORKERS = 8
 POOR = 0.3

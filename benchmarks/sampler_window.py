@@ -4,7 +4,7 @@
     python benchmarks/sampler_window.py --trials 3000 --windows 500 1000 --seeds 10
 
 TPE proposes genomes of a space with four families and genes of their own; a formula takes the place of training, so
-the hypervolume of the front can be had for many seeds. The window is chosen as `nas.search.window` chooses it: the
+the hypervolume of the front can be had for many seeds. The window is chosen as `nas.search.storage.windowed_storage` chooses it: the
 newest trials and the front; who has come to see twice the window reads anew. In memory, one worker. Prints the
 hypervolume over seeds, mean and standard deviation, and its difference from all trials, paired by seed.
 """
@@ -23,9 +23,9 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.genome import Genome
-from nas.search.front import Objectives, hypervolume, pareto_front
-from nas.space import Space
+from nas.search.pareto_front import Objectives, hypervolume, pareto_front
+from nas.space.genome import Genome
+from nas.space.search_space import Space
 
 STARTUP_TRIALS = 30
 SPACE = Space.parse(

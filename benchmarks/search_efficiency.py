@@ -28,7 +28,7 @@ from replay.table import Table
 from rich.console import Console
 from rich.table import Table as Grid
 
-from nas.search.front import REFERENCE, Objectives, hypervolume
+from nas.search.pareto_front import REFERENCE, Objectives, hypervolume
 
 SHARES = (0.1, 0.2, 1 / 3, 1.0)
 GOALS = ("nsga2", "tpe")

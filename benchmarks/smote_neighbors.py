@@ -21,9 +21,9 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from nas.data.images import Split
-from nas.data.neighbors import nearest
-from nas.data.smote import find_table
+from nas.data.labelled_images import Split
+from nas.data.sampling.nearest_neighbors import nearest
+from nas.data.sampling.smote import find_table
 
 T = TypeVar("T")
 

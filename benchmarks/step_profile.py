@@ -14,14 +14,14 @@ from rich.table import Table
 from subjects import cost_of, drawn, random_task
 from torch.profiler import ProfilerActivity, profile
 
-from nas.allocator import keep_memory
-from nas.architecture import Architecture
-from nas.data.sampling import EachOnce
-from nas.networks.build import build_network
-from nas.recipe import Recipe
-from nas.training.device import Compute
-from nas.training.loop import Training
-from nas.training.task import Plan
+from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.networks.build_network import build_network
+from nas.space.architecture import Architecture
+from nas.space.recipe import Recipe
+from nas.training.execution.device_and_precision import Compute
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan
+from nas.worker.trainer.memory_allocator import keep_memory
 
 BATCH, STEPS = 128, 6
 KINDS = {

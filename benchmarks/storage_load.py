@@ -34,17 +34,20 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from nas import database
-from nas.application import Application
-from nas.facts import DataFacts
-from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Scores
-from nas.search.slots import Slots
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.tables import make_tables
-from nas.search.telling import TrialFiles
-from nas.search.window import WINDOW_TRIALS
-from nas.settings import Settings
-from nas.study_file import load_study
+from nas.commands.composition.application import Application
+from nas.commands.composition.environment_settings import Settings
+from nas.results.dataset_summary import DataFacts
+from nas.results.learning_curve import EpochRecord
+from nas.results.metrics import ClassScores, Scores
+from nas.results.network_cost import Cost
+from nas.results.outcome import Completed
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import Slots
+from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.windowed_storage import WINDOW_TRIALS
+from nas.search.trial_tells import TrialFiles
+from nas.study.study_file import load_study
 
 REPOSITORY = Path(__file__).parents[1]
 CLASSES = tuple(str(number) for number in range(62))

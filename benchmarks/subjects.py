@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from nas.architecture import Architecture
-from nas.data.images import Split
-from nas.data.loading import load_data
+from nas.data.labelled_images import Split
+from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data_spec import DataSpec
-from nas.domains import RandomSuggester
-from nas.networks.cost import measure_cost
-from nas.outcome import Cost
-from nas.space import Space
-from nas.training.task import Task
+from nas.networks.parameter_and_flop_count import measure_cost
+from nas.results.network_cost import Cost
+from nas.space.architecture import Architecture
+from nas.space.gene_domains import RandomSuggester
+from nas.space.search_space import Space
+from nas.study.data_spec import DataSpec
+from nas.training.training_task import Task
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
 

@@ -30,15 +30,15 @@ from rich.console import Console
 from rich.table import Table
 from subjects import cost_of, drawn, load_task
 
-from nas.allocator import keep_memory
-from nas.architecture import Architecture, ReferenceArchitecture
-from nas.data.sampling import EachOnce
-from nas.networks.build import build_network
-from nas.outcome import EpochRecord
-from nas.recipe import Recipe
-from nas.training.device import Compute
-from nas.training.loop import Training
-from nas.training.task import Plan, Task
+from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.networks.build_network import build_network
+from nas.results.learning_curve import EpochRecord
+from nas.space.architecture import Architecture, ReferenceArchitecture
+from nas.space.recipe import Recipe
+from nas.training.execution.device_and_precision import Compute
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan, Task
+from nas.worker.trainer.memory_allocator import keep_memory
 
 BATCH, SHIFT = 128, 1
 TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5

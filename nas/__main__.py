@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Import the command line and run it: a Ctrl-C while it is still importing ends as quietly as a later one."""
     try:
-        from nas.cli import main as run
+        from nas.commands.main import main as run
 
         run()
     except KeyboardInterrupt:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nas.genome import Genome
-from nas.space import Space
+from nas.space.genome import Genome
+from nas.space.search_space import Space
 
 
 class Scripted:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from nas.architecture import (
+from nas.space.architecture import (
     DenseNetArchitecture,
     MobileNetArchitecture,
     PlainArchitecture,
@@ -16,8 +16,8 @@ from nas.architecture import (
     SearchedArchitecture,
     VggArchitecture,
 )
-from nas.genome import Genome
-from nas.recipe import Choice, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule, conflicts
+from nas.space.genome import Genome
+from nas.space.recipe import Choice, Classifier, Imbalance, Loss, Orthogonality, Recipe, Schedule, conflicts
 
 ChoiceT = TypeVar("ChoiceT", bound=Choice)
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from nas.architecture import Architecture, ReferenceArchitecture
-from nas.facts import DataFacts
-from nas.genome import Genome
-from nas.outcome import ClassScores, Completed, Cost, EpochRecord, Failed, Scores, Stopped
-from nas.predictions import Predictions
-from nas.study_spec import StudySpec
-from nas.worker.messages import Paused, Report, Stop, Train
+from nas.results.dataset_summary import DataFacts
+from nas.results.learning_curve import EpochRecord
+from nas.results.metrics import ClassScores, Scores
+from nas.results.network_cost import Cost
+from nas.results.outcome import Completed, Failed, Stopped
+from nas.results.test_predictions import Predictions
+from nas.space.architecture import Architecture, ReferenceArchitecture
+from nas.space.genome import Genome
+from nas.study.study_spec import StudySpec
+from nas.worker.trainer_messages import Paused, Report, Stop, Train
 
 FACTS = DataFacts("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
 BASELINE_PARAMS = 11_000_000

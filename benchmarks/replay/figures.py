@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas.search.front import Objectives, hypervolume
+from nas.search.pareto_front import Objectives, hypervolume
 from replay.simulation import Found
 
 

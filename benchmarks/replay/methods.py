@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from nas.search.beginning import first_parameters
-from nas.search.forest import ForestSampler
-from nas.study_spec import SamplerSpec
+from nas.search.sampling.forest_sampler import ForestSampler
+from nas.search.sampling.initial_design import first_parameters
+from nas.study.study_spec import SamplerSpec
 from replay.simulation import Method
 from replay.table import Table
 
@@ -21,7 +21,7 @@ PLAIN = [
 
 
 def _forest(seed: int, table: Table) -> BaseSampler:
-    """As `nas.search.samplers` makes it, with a seed."""
+    """As `nas.search.sampling.sampler_factory` makes it, with a seed."""
     return ForestSampler(table.space, startup_trials=SamplerSpec().startup_trials, seed=seed)
 
 

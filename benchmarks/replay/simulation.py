@@ -13,8 +13,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from nas.search.front import Objectives
-from nas.search.rungs import falls_behind, study_rungs
+from nas.search.early_stopping_rule import falls_behind, study_rungs
+from nas.search.pareto_front import Objectives
 from replay.table import Table, Training
 
 DIRECTIONS = ("maximize", "minimize")

@@ -8,12 +8,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.genome import Genome
-from nas.search.front import Objectives
-from nas.search.rungs import comparable_group
-from nas.space import Space
-from nas.study_file import load_study
-from nas.study_spec import StudySpec
+from nas.search.early_stopping_rule import comparable_group
+from nas.search.pareto_front import Objectives
+from nas.space.genome import Genome
+from nas.space.search_space import Space
+from nas.study.study_file import load_study
+from nas.study.study_spec import StudySpec
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The commands, grouped by what a user is doing."""
+"""The command line: one file a command, the object graph they share, and progress displays."""

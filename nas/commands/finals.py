@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
-from nas.application import Application
-from nas.commands.crew import CrewPlan, leave, new_orders, run_trials
-from nas.commands.options import Json, NameArgument, Timeout, Workers
-from nas.commands.rerun import rerun
+from nas.commands.composition.application import Application
+from nas.commands.composition.repeat_final_training import rerun
+from nas.commands.composition.run_trials import CrewPlan, leave, new_orders, run_trials
+from nas.commands.shared_options import Json, NameArgument, Timeout, Workers
 from nas.errors import StudyError
-from nas.final_runs import FinalRun
 from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
-from nas.finals.results import DEFAULT_MARGIN, FinalResults, gather
-from nas.finals.settings import SettingResults, gather_settings
-from nas.report.final_tables import MAX_COLUMNS, averages_table, classes_table, standings_table
-from nas.search.companion import add_runs, find_finals, read_predictions
-from nas.search.records import TrialRecord
-from nas.search.study import SearchStudy
-from nas.search.summary import FrontSummary, summarize_front
+from nas.finals.finals_results import DEFAULT_MARGIN, FinalResults, gather
+from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, standings_table
+from nas.search.analysis.front_summary import FrontSummary, summarize_front
+from nas.search.analysis.grid_results import SettingResults, gather_settings
+from nas.search.finals_study import add_runs, find_finals, read_predictions
+from nas.search.search_study import SearchStudy
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.finals_spec import FinalRun
 
 
 def finals(

@@ -1,4 +1,1 @@
-"""Images: sources, splits, batches on the device, normalisation and augmentation.
-
-This file imports nothing, so that `nas.data.paths` can be used without torch.
-"""
+"""Images: sources, decoding, splits, sampling, augmentation and normalisation."""

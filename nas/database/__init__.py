@@ -1,10 +1,10 @@
-"""The PostgreSQL that studies live in: the embedded server, database URLs and engines."""
+"""Embedded or given PostgreSQL server: start, stop, URLs and engines."""
 
 from __future__ import annotations
 
-from nas.database.embedded import data_directory, is_running, resolve_url, start, stop
-from nas.database.engine import check_reachable, create_engine, engine_options
-from nas.database.urls import masked, normalised
+from nas.database.database_urls import masked, normalised
+from nas.database.embedded_server import data_directory, is_running, resolve_url, start, stop
+from nas.database.sqlalchemy_engine import check_reachable, create_engine, engine_options
 
 __all__ = [
     "check_reachable",

@@ -1,1 +1,1 @@
-"""Trained networks as files that stand alone, each checked in a process of its own before it is kept."""
+"""Export of trained networks to standalone files, their verification, and inference with them."""

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 import nas
-from nas.data.appearance import Appearance
-from nas.export.model_file import FORMAT
-from nas.facts import DataFacts
-from nas.training.weights import Weights
+from nas.data.foreground_polarity import Appearance
+from nas.export.inference.exported_model import FORMAT
+from nas.results.dataset_summary import DataFacts
+from nas.training.checkpoints.weights_file import Weights
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Finals: which networks of a search are trained once more, and what their scores on the test images say."""
+"""Finals: choice of finalists, results over seeds on the test images, and their statistics."""

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from nas.errors import StudyError
-from nas.final_runs import Choices, FinalRun
-from nas.finals.settings import SettingResult, SettingResults
-from nas.search.records import TrialRecord
-from nas.search.study import SearchStudy
-from nas.search.summary import FrontSummary
+from nas.search.analysis.front_summary import FrontSummary
+from nas.search.analysis.grid_results import SettingResult, SettingResults
+from nas.search.search_study import SearchStudy
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.finals_spec import Choices, FinalRun
 
 BASELINE = "baseline"
 

@@ -1,1 +1,1 @@
-"""Architecture to `nn.Module`: the four searched families, those of grids alone, published ones, and what they cost."""
+"""PyTorch networks built from architectures, and their parameter and FLOP counts."""

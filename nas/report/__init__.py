@@ -1,1 +1,1 @@
-"""What people look at: tables on the terminal and optuna's dashboard."""
+"""Reports: tables, figures, HTML pages, Markdown, and content of optuna-dashboard."""

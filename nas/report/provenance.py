@@ -15,8 +15,8 @@ from typing import Any
 import tomli_w
 
 import nas
-from nas.search.records import TrialRecord
-from nas.study_spec import StudySpec
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.study_spec import StudySpec
 
 _PACKAGES = ("torch", "torchvision", "optuna", "numpy", "scikit-learn", "plotly")
 _GIT_SECONDS = 5

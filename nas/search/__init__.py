@@ -1,1 +1,1 @@
-"""The study: its budget, its sampler, its early stopping and its front. The only package that imports optuna."""
+"""Hyperparameter search with Optuna: sampling, early stopping, storage and analysis of trials."""

@@ -1,1 +1,1 @@
-"""Training one network: losses, optimisation, metrics and the loop."""
+"""Training of one network: loop, losses, optimisers, evaluation and checkpoints."""

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data.batches import in_order
-from nas.data.images import Split
-from nas.networks.network import Network
-from nas.outcome import Scores
-from nas.training.device import Compute
-from nas.training.metrics import confusion_matrix, scores_of
-from nas.training.task import Task
-from nas.training.watch import Unwatched, Watch
+from nas.data.labelled_images import Split
+from nas.data.sampling.batches import in_order
+from nas.networks.network_interface import Network
+from nas.results.metrics import Scores
+from nas.training.classification_metrics import confusion_matrix, scores_of
+from nas.training.execution.device_and_precision import Compute
+from nas.training.training_callback import Unwatched, Watch
+from nas.training.training_task import Task
 
 _UNWATCHED = Unwatched()
 

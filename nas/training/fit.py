@@ -13,15 +13,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nas.data.images import Progress
-from nas.data.sampling import ClassSampler, EachOnce, Sampler
-from nas.data.smote import SmoteSampler, smote_table
-from nas.final_runs import Choices
-from nas.networks.network import Network
-from nas.networks.pretrained import PretrainedNetwork
-from nas.outcome import EpochRecord, Scores
-from nas.recipe import Imbalance, Recipe
-from nas.training.classifier import (
+from nas.data.labelled_images import Progress
+from nas.data.sampling.class_balanced_sampling import ClassSampler, EachOnce, Sampler
+from nas.data.sampling.smote import SmoteSampler, smote_table
+from nas.networks.families.pretrained_resnet import PretrainedNetwork
+from nas.networks.network_interface import Network
+from nas.results.learning_curve import EpochRecord
+from nas.results.metrics import Scores
+from nas.space.recipe import Imbalance, Recipe
+from nas.study.finals_spec import Choices
+from nas.training.checkpoints.training_state import State
+from nas.training.decoupled_classifier import (
     adjusted,
     best_strength,
     best_tau,
@@ -29,15 +31,14 @@ from nas.training.classifier import (
     retrain_classifier,
     svm_classifier,
 )
-from nas.training.device import Compute
 from nas.training.evaluation import evaluate, extract_features
-from nas.training.frozen import Trunk
-from nas.training.loop import Training
-from nas.training.losses import log_frequencies
-from nas.training.orthogonality import mean_defect
-from nas.training.state import State
-from nas.training.task import Plan, Task
-from nas.training.watch import Paused, Unwatched, Watch
+from nas.training.execution.device_and_precision import Compute
+from nas.training.frozen_trunk import Trunk
+from nas.training.optimization.losses import log_frequencies
+from nas.training.optimization.orthogonality import mean_defect
+from nas.training.training_callback import Paused, Unwatched, Watch
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan, Task
 
 _UNWATCHED = Unwatched()
 # A support vector machine on all features of a large set is one call, which cannot tell how far it is.

@@ -1,1 +1,1 @@
-"""Workers: a supervisor that talks to the database, and its trainer child that computes."""
+"""Workers: supervisors that talk to the database, and trainer processes that compute."""

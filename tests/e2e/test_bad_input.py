@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from nas import cli
+from nas.commands import main as cli
 from tests.e2e.conftest import SPACE, STUDY, Terminal
 
 Command = Callable[..., str]

@@ -19,9 +19,9 @@ import psutil
 from sqlalchemy import Engine, text
 
 from nas import database
-from nas.search.slots import Slots
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import Slots
 
 LEASE_SECONDS = 3.0
 _numbers = itertools.count()

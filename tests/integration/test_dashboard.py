@@ -21,10 +21,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from nas import database
-from nas.report.dashboard import write_report
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.tables import make_tables
+from nas.report.dashboard.optuna_dashboard import write_report
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.sql_tables import make_tables
 from tests.tiny_study import FACTS, tiny_spec
 
 COMMAND = [sys.executable, "-m", "nas", "dashboard"]

@@ -201,7 +201,7 @@ def test_a_half_written_file_is_waited_for(home: Path, lines: int) -> None:
 
 
 def test_an_empty_file_that_stays_empty_is_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.database.cluster._UNREADABLE_SECONDS", 0.5)
+    monkeypatch.setattr("nas.database.postgres_cluster._UNREADABLE_SECONDS", 0.5)
     database.start(home)
     database.stop(home)
     postmaster_file(home).write_text("")

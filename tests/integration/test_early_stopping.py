@@ -11,22 +11,24 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
 
-from nas.architecture import Architecture
 from nas.errors import DatabaseError
-from nas.genome import Genome
-from nas.outcome import Behind, Completed, Cost, EpochRecord, Failed, Stopped
-from nas.search.front import Objectives
-from nas.search.history import hypervolume_history
-from nas.search.pace import status_of
-from nas.search.slots import SlotCounts
-from nas.search.standings import Standing, Standings
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.summary import summarize_front
-from nas.study_spec import SamplerSpec, StudySpec
-from nas.worker.events import Notice, TrialEnded, TrialReused
-from nas.worker.messages import Paused, Resumed, Train
-from nas.worker.rung_watch import RungWatch
+from nas.results.learning_curve import EpochRecord
+from nas.results.network_cost import Cost
+from nas.results.outcome import Behind, Completed, Failed, Stopped
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.hypervolume_history import hypervolume_history
+from nas.search.analysis.study_status import status_of
+from nas.search.pareto_front import Objectives
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.rung_scores import Standing, Standings
+from nas.search.storage.slot_leases import SlotCounts
+from nas.space.architecture import Architecture
+from nas.space.genome import Genome
+from nas.study.study_spec import SamplerSpec, StudySpec
+from nas.worker.progress_events import Notice, TrialEnded, TrialReused
+from nas.worker.supervisor.early_stopping_monitor import RungWatch
+from nas.worker.trainer_messages import Paused, Resumed, Train
 from tests.integration.fleet import Fleet
 from tests.integration.test_supervisor import Rig
 from tests.tiny_study import FACTS, ONE_GENOME, SPACE, ScriptedTrainer, completed, is_baseline, tiny_spec

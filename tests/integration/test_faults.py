@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.training.weights import load_weights
+from nas.training.checkpoints.weights_file import load_weights
 from tests.integration.fleet import LEASE_SECONDS, Fleet, Worker, until
 
 long_form = pytest.mark.faults

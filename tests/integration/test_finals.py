@@ -10,20 +10,20 @@ import pytest
 from sqlalchemy import Engine, text
 
 from nas.errors import StudyError
-from nas.final_runs import FinalRun
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
-from nas.finals.results import gather
-from nas.outcome import Completed, Failed
-from nas.search.companion import add_runs, find_finals, read_predictions
-from nas.search.slots import Slots
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.summary import summarize_front
-from nas.search.tables import make_tables
-from nas.worker.checkpoints import TrialCheckpoints
-from nas.worker.events import Event
-from nas.worker.post import Orders, Post
-from nas.worker.supervisor import Supervisor
+from nas.finals.finals_results import gather
+from nas.results.outcome import Completed, Failed
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.finals_study import add_runs, find_finals, read_predictions
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import Slots
+from nas.search.storage.sql_tables import make_tables
+from nas.study.finals_spec import FinalRun
+from nas.worker.progress_events import Event
+from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.supervisor import Supervisor
+from nas.worker.supervisor.supervisor_context import Orders, Post
 from tests.tiny_study import FACTS, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 

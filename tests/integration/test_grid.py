@@ -10,11 +10,11 @@ import optuna
 import pytest
 from sqlalchemy import Engine
 
-from nas.grid import Fold
-from nas.outcome import Completed
-from nas.search.storage import Storage
-from nas.study_spec import StudySpec
-from nas.worker.messages import Paused
+from nas.results.outcome import Completed
+from nas.search.storage.optuna_storage import Storage
+from nas.study.grid_spec import Fold
+from nas.study.study_spec import StudySpec
+from nas.worker.trainer_messages import Paused
 from tests.integration.test_supervisor import Rig
 from tests.tiny_study import ScriptedTrainer, completed
 

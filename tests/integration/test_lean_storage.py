@@ -13,11 +13,12 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import Engine, event
 
 from nas import database
-from nas.outcome import Cost, Failed
-from nas.search.lean_storage import LeanStorage
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.telling import TrialFiles
+from nas.results.network_cost import Cost
+from nas.results.outcome import Failed
+from nas.search.search_study import SearchStudy
+from nas.search.storage.lean_storage import LeanStorage
+from nas.search.storage.optuna_storage import Storage
+from nas.search.trial_tells import TrialFiles
 from tests.tiny_study import FACTS, completed, tiny_spec
 
 

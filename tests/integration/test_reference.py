@@ -12,28 +12,29 @@ import pytest
 import torch
 from sqlalchemy import Engine
 
-from nas.architecture import Architecture
-from nas.data_spec import DataSpec
-from nas.facts import DataFacts, PretrainedWeights
-from nas.finals.settings import gather_settings
-from nas.grid import GridSpec
-from nas.networks import pretrained
-from nas.outcome import Cost
-from nas.report.setting_tables import setting_class_table, settings_table
-from nas.report.study_tables import front_table
-from nas.search.records import TrialRecord
-from nas.search.slots import Slots
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.summary import summarize_records
-from nas.search.tables import make_tables
-from nas.study_file import load_study
-from nas.study_spec import StudySpec
-from nas.worker.checkpoints import TrialCheckpoints
-from nas.worker.messages import FindWeights, Measure, OpenData, Report, Stop, Train
-from nas.worker.post import Orders, Post
-from nas.worker.supervisor import Supervisor
-from nas.worker.trainer import Trainer
+from nas.networks.families import pretrained_resnet as pretrained
+from nas.report.tables.grid_tables import setting_class_table, settings_table
+from nas.report.tables.study_tables import front_table
+from nas.results.dataset_summary import DataFacts
+from nas.results.network_cost import Cost
+from nas.results.pretrained_weights import PretrainedWeights
+from nas.search.analysis.front_summary import summarize_records
+from nas.search.analysis.grid_results import gather_settings
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import Slots
+from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.trial_records import TrialRecord
+from nas.space.architecture import Architecture
+from nas.study.data_spec import DataSpec
+from nas.study.grid_spec import GridSpec
+from nas.study.study_file import load_study
+from nas.study.study_spec import StudySpec
+from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.supervisor import Supervisor
+from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.worker.trainer.trainer_server import Trainer
+from nas.worker.trainer_messages import FindWeights, Measure, OpenData, Report, Stop, Train
 from tests.unit.imagenet import torchvisions
 
 STUDIES = Path(__file__).parents[2] / "studies" / "reference"

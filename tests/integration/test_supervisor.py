@@ -12,25 +12,26 @@ import optuna
 import pytest
 from sqlalchemy import Engine, text
 
-from nas.architecture import Architecture
 from nas.errors import DatabaseError, SettingsError, StudyError
-from nas.genome import Genome
-from nas.outcome import Completed, Cost, Failed
-from nas.search.records import TrialRecord
-from nas.search.slots import BASELINE_SLOT, Lease, SlotCounts, Slots
-from nas.search.storage import Storage
-from nas.search.study import SearchStudy
-from nas.search.summary import summarize_front
-from nas.search.tables import make_tables
-from nas.search.telling import TrialFiles
-from nas.study_spec import StudySpec
-from nas.worker.checkpoints import TrialCheckpoints
-from nas.worker.child import Unmeasurable
-from nas.worker.events import Event, Notice, TrialEnded, TrialPaused, TrialReused
-from nas.worker.heartbeat import Heartbeat
-from nas.worker.messages import Paused
-from nas.worker.post import Orders, Post
-from nas.worker.supervisor import Supervisor
+from nas.results.network_cost import Cost
+from nas.results.outcome import Completed, Failed
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
+from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.trial_records import TrialRecord
+from nas.search.trial_tells import TrialFiles
+from nas.space.architecture import Architecture
+from nas.space.genome import Genome
+from nas.study.study_spec import StudySpec
+from nas.worker.progress_events import Event, Notice, TrialEnded, TrialPaused, TrialReused
+from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.lease_heartbeat import Heartbeat
+from nas.worker.supervisor.supervisor import Supervisor
+from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.worker.supervisor.trainer_client import Unmeasurable
+from nas.worker.trainer_messages import Paused
 from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer.main
 
-from nas.cli import app
-from nas.settings import Settings
+from nas.commands.composition.environment_settings import Settings
+from nas.commands.main import app
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from nas.architecture import Architecture, PairArchitecture
 from nas.data.normalization import channel_statistics
 from nas.export.metadata import Origin
-from nas.facts import DataFacts
-from nas.genome import Genome
-from nas.networks.build import build_network
-from nas.networks.network import Network
-from nas.recipe import Recipe
-from nas.training.weights import Blueprint, save_weights
+from nas.networks.build_network import build_network
+from nas.networks.network_interface import Network
+from nas.results.dataset_summary import DataFacts
+from nas.space.architecture import Architecture, PairArchitecture
+from nas.space.genome import Genome
+from nas.space.recipe import Recipe
+from nas.training.checkpoints.weights_file import Blueprint, save_weights
 from tests.unit.training.examples import digits_task
 
 TASK = digits_task(160)

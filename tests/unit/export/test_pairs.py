@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from nas.architecture import Architecture, PairArchitecture
-from nas.data.appearance import Appearance
-from nas.data.images import Split
-from nas.export import shipment
-from nas.export.classifier import rebuild
-from nas.export.formats import Format, beside, side_by_side
-from nas.export.held_images import HeldImages
-from nas.export.model_file import ModelFile, open_model
-from nas.export.shipment import Shipped, ship
-from nas.export.verification import TOLERANCE
-from nas.networks.build import build_network
-from nas.training.weights import Weights, load_weights
+from nas.data.foreground_polarity import Appearance
+from nas.data.labelled_images import Split
+from nas.export import export_network as shipment
+from nas.export.calibration_images import HeldImages
+from nas.export.export_network import Shipped, ship
+from nas.export.formats.file_formats import Format, beside, side_by_side
+from nas.export.inference.exported_model import ModelFile, open_model
+from nas.export.pixel_classifier import rebuild
+from nas.export.subprocess_verification import TOLERANCE
+from nas.networks.build_network import build_network
+from nas.space.architecture import Architecture, PairArchitecture
+from nas.training.checkpoints.weights_file import Weights, load_weights
 from tests.unit.export.examples import ORIGIN, lively_pair_weights
-from tests.unit.export.test_shipment import _in_this_process
+from tests.unit.export.test_export_network import _in_this_process
 from tests.unit.networks.examples import architecture
 
 HEIGHT, WIDTH = 9, 7

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from nas.errors import StudyError
-from nas.final_runs import Choices
 from nas.finals.finalists import (
     BASELINE,
     choose_finalists,
@@ -16,12 +15,13 @@ from nas.finals.finalists import (
     more_seeds,
     planned_runs,
 )
-from nas.finals.settings import SettingResults, gather_settings
-from nas.grid import GridSpec
-from nas.recipe import Recipe
-from nas.search.records import TrialRecord
-from nas.search.study import SearchStudy
-from nas.search.summary import summarize_records
+from nas.search.analysis.front_summary import summarize_records
+from nas.search.analysis.grid_results import SettingResults, gather_settings
+from nas.search.search_study import SearchStudy
+from nas.search.storage.trial_records import TrialRecord
+from nas.space.recipe import Recipe
+from nas.study.finals_spec import Choices
+from nas.study.grid_spec import GridSpec
 from tests.unit.search.examples import baseline, record, vgg
 
 

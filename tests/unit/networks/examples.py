@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.architecture import (
+from nas.space.architecture import (
     DenseNetArchitecture,
     MobileNetArchitecture,
     ResNetArchitecture,

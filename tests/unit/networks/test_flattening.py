@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nas.architecture import FlatteningArchitecture, MlpArchitecture, PlainArchitecture
 from nas.errors import ArchitectureError
-from nas.networks.build import build_network
-from nas.networks.cost import count_params, measure_cost
-from nas.networks.noise import GaussianNoise
-from nas.outcome import Cost
+from nas.networks.build_network import build_network
+from nas.networks.layers.gaussian_noise import GaussianNoise
+from nas.networks.parameter_and_flop_count import count_params, measure_cost
+from nas.results.network_cost import Cost
+from nas.space.architecture import FlatteningArchitecture, MlpArchitecture, PlainArchitecture
 
 SMALL = PlainArchitecture(widths=(4, 6), padded=True, head_widths=(7,))
 BOTH: tuple[FlatteningArchitecture, ...] = (SMALL, MlpArchitecture(widths=(8, 5)))

@@ -7,14 +7,14 @@ from datetime import date
 
 import numpy as np
 
-from nas.evidence import Activation, Embedding, Evidence, NetworkEvidence
-from nas.examination.discrimination import discriminate
-from nas.facts import DataFacts
-from nas.outcome import ClassScores
-from nas.report.contents import Contents
+from nas.model_analysis.roc_and_precision_recall import discriminate
 from nas.report.provenance import DeviceUse, Provenance, study_file
-from nas.search.records import TrialRecord
-from nas.search.summary import summarize_records
+from nas.report.report_contents import Contents
+from nas.results.dataset_summary import DataFacts
+from nas.results.metrics import ClassScores
+from nas.results.network_analysis import Activation, Embedding, Evidence, NetworkEvidence
+from nas.search.analysis.front_summary import summarize_records
+from nas.search.storage.trial_records import TrialRecord
 from tests.tiny_study import tiny_spec
 from tests.unit.search.examples import baseline, focal_trials, record, stopped
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.architecture import PairArchitecture, PlainArchitecture, VggArchitecture
-from nas.facts import DataFacts
-from nas.genome import Genome
-from nas.recipe import Recipe
-from nas.report.figure_style import look_of
-from nas.report.genome_diagram import genome_diagram, layers_of
-from nas.report.study_tables import genome_table
-from nas.report.tables import facts_table
+from nas.report.figures.architecture_diagram import genome_diagram, layers_of
+from nas.report.figures.figure_style import look_of
+from nas.report.tables.study_tables import genome_table
+from nas.report.terminal.study_tables import facts_table
+from nas.results.dataset_summary import DataFacts
+from nas.space.architecture import PairArchitecture, PlainArchitecture, VggArchitecture
+from nas.space.genome import Genome
+from nas.space.recipe import Recipe
 from tests.unit.report.examples import rows_of
 from tests.unit.search.examples import record
 

@@ -7,7 +7,7 @@ import pytest
 
 from nas.report import provenance
 from nas.report.provenance import provenance_of, space_file_name
-from nas.study_file import load_study
+from nas.study.study_file import load_study
 from tests.unit.search.examples import baseline, record
 
 STUDIES = Path(__file__).parents[3] / "studies"

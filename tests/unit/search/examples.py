@@ -6,12 +6,14 @@ import math
 from datetime import datetime
 from typing import Any
 
-from nas.architecture import ReferenceArchitecture, VggArchitecture
-from nas.genome import Genome
-from nas.outcome import ClassScores, Completed, EpochRecord, Scores
-from nas.recipe import Loss, Recipe
-from nas.search.front import Objectives
-from nas.search.records import TrialRecord
+from nas.results.learning_curve import EpochRecord
+from nas.results.metrics import ClassScores, Scores
+from nas.results.outcome import Completed
+from nas.search.pareto_front import Objectives
+from nas.search.storage.trial_records import TrialRecord
+from nas.space.architecture import ReferenceArchitecture, VggArchitecture
+from nas.space.genome import Genome
+from nas.space.recipe import Loss, Recipe
 
 VGG = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16)))
 RESNET18 = Genome(architecture=ReferenceArchitecture())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from nas.architecture import VggArchitecture
 from nas.data.normalization import Normalization
-from nas.data.standard_sets import load_digits
-from nas.networks.build import build_network
-from nas.networks.network import Network
-from nas.training.device import Compute
-from nas.training.task import Task
+from nas.data.sources.standard_datasets import load_digits
+from nas.networks.build_network import build_network
+from nas.networks.network_interface import Network
+from nas.space.architecture import VggArchitecture
+from nas.training.execution.device_and_precision import Compute
+from nas.training.training_task import Task
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.1, noise_std=0.01)

@@ -15,7 +15,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.architecture import (
+from nas.data.labelled_images import Split
+from nas.data.normalization import Normalization
+from nas.data.sampling.class_balanced_sampling import Draws
+from nas.networks.build_network import build_network
+from nas.space.architecture import (
     Architecture,
     DenseNetArchitecture,
     MlpArchitecture,
@@ -25,19 +29,15 @@ from nas.architecture import (
     ResNetArchitecture,
     VggArchitecture,
 )
-from nas.augmentation_policy import KINDS
-from nas.data.images import Split
-from nas.data.normalization import Normalization
-from nas.data.sampling import Draws
-from nas.networks.build import build_network
-from nas.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
-from nas.training import step as step_module
-from nas.training.averaging import WeightAverage
-from nas.training.capture import NUM_WARM_UP_STEPS
-from nas.training.device import Compute
-from nas.training.optimization import Schedule as RateSchedule
-from nas.training.step import Step
-from nas.training.task import Plan, Task
+from nas.space.augmentation_policy import KINDS
+from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
+from nas.training import training_step as step_module
+from nas.training.execution.cuda_graph_capture import NUM_WARM_UP_STEPS
+from nas.training.execution.device_and_precision import Compute
+from nas.training.optimization.optimizers_and_schedules import Schedule as RateSchedule
+from nas.training.optimization.weight_averaging import WeightAverage
+from nas.training.training_step import Step
+from nas.training.training_task import Plan, Task
 from tests.unit.training.recording import NotCapturableError, recorded
 
 META = torch.device("meta")

@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data.sampling import EachOnce
-from nas.recipe import Recipe
-from nas.training.capture import CapturedStep, CaptureError
-from nas.training.checkpoint import read_checkpoint, write_checkpoint
-from nas.training.device import Compute
+from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.space.recipe import Recipe
+from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
+from nas.training.checkpoints.training_state import State
+from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
+from nas.training.execution.device_and_precision import Compute
+from nas.training.execution.run_ahead_limit import RunAhead
 from nas.training.fit import Fitted, Interruption, fit
-from nas.training.loop import Training
-from nas.training.run_ahead import RunAhead
-from nas.training.state import State
-from nas.training.task import Plan, Task
-from nas.training.watch import Paused
+from nas.training.training_callback import Paused
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import digits_task, small_network
 from tests.unit.training.test_capturable import RECIPES
 
@@ -199,7 +199,7 @@ def test_memory_comes_back_when_a_training_ends(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_captured_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nas.training import step as step_module
+    from nas.training import training_step as step_module
 
     def looks(network: torch.nn.Module, name: str) -> Tensor:
         return torch.zeros((), device="cuda") * float(next(network.parameters()).sum())

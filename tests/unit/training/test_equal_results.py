@@ -10,13 +10,13 @@ from sklearn.metrics import f1_score
 from torch import nn
 from torch.nn import functional
 
-from nas.architecture import MobileNetArchitecture, ResNetArchitecture, SearchedArchitecture
-from nas.data.sampling import EachOnce
-from nas.networks.build import build_network
-from nas.recipe import Recipe
-from nas.training.device import Compute
-from nas.training.loop import Training
-from nas.training.task import Plan, Task
+from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.networks.build_network import build_network
+from nas.space.architecture import MobileNetArchitecture, ResNetArchitecture, SearchedArchitecture
+from nas.space.recipe import Recipe
+from nas.training.execution.device_and_precision import Compute
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import digits_task
 
 BFLOAT16 = Compute(torch.device("cpu"), torch.bfloat16)
@@ -72,7 +72,7 @@ def plain(architecture: SearchedArchitecture, task: Task, seed: int) -> tuple[li
 def test_loss_curves_and_macro_f1_are_those_of_a_plain_loop(
     architecture: SearchedArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.networks.bfloat16._FEWEST", 0)  # Digits are small.
+    monkeypatch.setattr("nas.networks.layers.fused_layers._FEWEST", 0)  # Digits are small.
     task = digits_task(1000, 400)
     fasts, plains = ([run(architecture, task, seed) for seed in SEEDS] for run in (fast, plain))
     for (curve, _), (plain_curve, _) in zip(fasts, plains, strict=True):

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from nas.data import smote
-from nas.data.sampling import Sampler
-from nas.genes import RECIPE_GENES
-from nas.outcome import EpochRecord
-from nas.recipe import CHOICES, Imbalance, Recipe
+from nas.data.sampling.class_balanced_sampling import Sampler, smote
+from nas.results.learning_curve import EpochRecord
+from nas.space.gene_definitions import RECIPE_GENES
+from nas.space.recipe import CHOICES, Imbalance, Recipe
 from nas.training.evaluation import evaluate
 from nas.training.fit import Fitted, fit, make_sampler
-from nas.training.task import Plan, Task
+from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 OPTIONS = [

@@ -9,21 +9,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas.architecture import PairArchitecture, VggArchitecture
-from nas.data.augment import Augmentation
-from nas.data.batches import gather
-from nas.data.loading import load_data
+from nas.data.augmentation.batch_augmentation import Augmentation
+from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data.sampling import Draws
-from nas.data_spec import DataSpec
-from nas.genome import Genome
-from nas.networks.build import build_network
-from nas.networks.pair import PairNetwork
-from nas.recipe import Recipe
-from nas.training.device import Compute
+from nas.data.sampling.batches import gather
+from nas.data.sampling.class_balanced_sampling import Draws
+from nas.networks.build_network import build_network
+from nas.networks.families.pair_network import PairNetwork
+from nas.space.architecture import PairArchitecture, VggArchitecture
+from nas.space.genome import Genome
+from nas.space.recipe import Recipe
+from nas.study.data_spec import DataSpec
+from nas.training.execution.device_and_precision import Compute
 from nas.training.fit import fit
-from nas.training.step import Step
-from nas.training.task import Plan, Task
+from nas.training.training_step import Step
+from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import CPU
 
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), normalization="none")

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.outcome import EpochRecord
-from nas.recipe import Recipe
-from nas.training.checkpoint import read_checkpoint, write_checkpoint
+from nas.results.learning_curve import EpochRecord
+from nas.space.recipe import Recipe
+from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
+from nas.training.checkpoints.training_state import State
 from nas.training.fit import Fitted, Interruption, fit
-from nas.training.state import State
-from nas.training.task import Plan
-from nas.training.watch import Paused
+from nas.training.training_callback import Paused
+from nas.training.training_task import Plan
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 EPOCHS = 4

@@ -1,0 +1,101 @@
+"""The command that checks a study, its search space and its data without training: `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.grid_cost_preview import grid_samples
+from nas.commands.shared_options import (
+    Channels,
+    DataPath,
+    FileArgument,
+    ImageSize,
+    Json,
+    Quick,
+    WeightsFile,
+    load_spec,
+)
+from nas.report.terminal.study_tables import (
+    facts_table,
+    grid_table,
+    preview_table,
+)
+from nas.results.dataset_summary import DataFacts
+from nas.study.study_spec import StudySpec
+from nas.worker.trainer_messages import Preview, Sample
+
+
+def check(
+    context: typer.Context,
+    file: FileArgument,
+    data: DataPath = None,
+    weights: WeightsFile = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
+    quick: Quick = False,
+    json: Json = False,
+) -> None:
+    """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
+    application: Application = context.obj
+    spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick)
+    child = application.child(spec, device=application.devices[0], threads=application.num_cores)
+    try:
+        facts = child.open_data()
+        pretrained = application.find_weights(spec, child, weights)
+        if spec.search_space is None:
+            _show_grid(application, spec, facts, grid_samples(child, spec), json=json)
+            return
+        preview = child.preview(Preview(spec.search_space, spec.budget.max_params, samples))
+    finally:
+        child.close()
+    require_budget_met(preview.smallest.cost.params, spec)
+    size, notes = spec.space.size(), spec.notes()
+    if json:
+        application.print_json(
+            {
+                "study": spec.name,
+                "data": asdict(facts),
+                "space": {"discrete": size.discrete, "continuous": sorted(size.continuous)},
+                "notes": notes,
+                "pretrained": asdict(pretrained) if pretrained is not None else None,
+                "share_within_budget": preview.share_within_budget,
+                "smallest": asdict(preview.smallest.cost),
+                "samples": [
+                    {**asdict(one.cost), "genome": one.genome.model_dump(mode="json", exclude_none=True)}
+                    for one in preview.samples
+                ],
+            }
+        )
+        return
+    application.console.print(facts_table(facts))
+    application.console.print(preview_table(preview))
+    if pretrained is not None:
+        application.say(f"baseline: weights of {pretrained.origin} (SHA-256 of the trunk {pretrained.sha256[:16]}…)")
+    for note in notes:
+        application.say(f"note: {note}")
+    application.say(
+        f"{file}: no faults. The space has {size.discrete:.1e} combinations of discrete genes, each with "
+        f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'})."
+    )
+    if samples:
+        application.say(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
+
+
+def _show_grid(
+    application: Application, spec: StudySpec, facts: DataFacts, samples: Mapping[str, Sample], *, json: bool
+) -> None:
+    """What `check` says of a grid."""
+    require_budget_met(min(sample.cost.params for sample in samples.values()), spec)
+    if json:
+        settings = [{"setting": name, **asdict(one.cost)} for name, one in samples.items()]
+        application.print_json({"study": spec.name, "data": asdict(facts), "settings": settings})
+        return
+    application.console.print(facts_table(facts))
+    application.console.print(grid_table(samples))
+    application.say(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")

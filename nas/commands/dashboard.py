@@ -1,0 +1,33 @@
+"""The command that serves optuna-dashboard: `dashboard`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from nas.commands.composition.application import Application
+from nas.report.dashboard.optuna_dashboard import serve
+
+
+def dashboard(
+    context: typer.Context,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Whoever reaches it needs no password to read everything, to delete studies "
+            "(but with --read-only), and to upload HTML that is then served from it."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Write nothing; a database role that may only read is enough.")
+    ] = False,
+) -> None:
+    """Browse the studies in optuna-dashboard."""
+    application: Application = context.obj
+    storage = application.connect(create_tables=not read_only)
+    application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
+    with nullcontext() if read_only else application.refreshed():
+        serve(storage, host, port, read_only=read_only)

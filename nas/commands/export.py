@@ -1,0 +1,198 @@
+"""The command that takes a network out of a study: `export`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.commands.composition.application import Application
+from nas.commands.shared_options import Json, NameArgument, require_folder_of
+from nas.errors import StudyError
+from nas.export.formats.file_formats import Format, Output, beside, format_of, side_by_side
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.search_study import SearchStudy
+from nas.search.storage.trial_records import TrialRecord
+
+if TYPE_CHECKING:
+    from nas.export.export_network import Shipped
+
+
+class FormatOption(str, Enum):
+    """What `--format` takes."""
+
+    TORCHSCRIPT = "torchscript"
+    PT2 = "pt2"
+    ONNX = "onnx"
+    ALL = "all"
+
+
+def export(
+    context: typer.Context,
+    name: NameArgument,
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write: .pt (TorchScript), .pt2 or .onnx; may be repeated.",
+        ),
+    ],
+    trial: Annotated[
+        str,
+        typer.Option(
+            metavar="N|best|smallest",
+            help="A trial's number; the front's highest macro-F1; or the smallest that at least equals the baseline.",
+        ),
+    ] = "best",
+    format: Annotated[
+        FormatOption | None,
+        typer.Option(help="The format, where the suffix does not say it; `all` writes the three side by side."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write an ONNX file in eight bits, and measure what that costs.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Export a network as files that stand alone, and check each in a process of its own."""
+    from nas.export.calibration_images import held_images
+    from nas.export.export_network import ship
+    from nas.export.metadata import Origin
+
+    application: Application = context.obj
+    outputs = _outputs(output, format, int8=int8)
+    study = application.open_study(name)
+    record = _choose(study, trial)
+    for one in outputs:
+        require_folder_of(one.path)
+    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        study.download_weights(record, weights)
+        data = study.spec.data
+        shipped = ship(
+            weights,
+            outputs,
+            Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
+            lambda read: held_images(data, application.settings.data_folder.absolute(), study.facts, read),
+        )
+    if json:
+        application.print_json(_as_json(record, shipped))
+    else:
+        _show(application, study, record, shipped)
+
+
+def _outputs(paths: Sequence[Path], wanted: FormatOption | None, *, int8: bool) -> list[Output]:
+    """The files to be written.
+
+    Raises:
+        ModelFileError: A suffix names no format.
+        typer.BadParameter: One file is named twice, or several where one will do.
+    """
+    if wanted is FormatOption.ALL:
+        if len(paths) > 1:
+            raise typer.BadParameter("`all` takes one name for its three files", param_hint="--output")
+        outputs = side_by_side(paths[0])
+    else:
+        outputs = [Output(path, Format(wanted.value) if wanted else format_of(path)) for path in paths]
+    if int8:
+        outputs.append(beside(outputs))
+    if len({one.path for one in outputs}) < len(outputs):
+        raise typer.BadParameter("two outputs are the same file", param_hint="--output")
+    return outputs
+
+
+def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
+    """The trial that `--trial` names.
+
+    Raises:
+        StudyError: There is no such trial, or the front is empty.
+    """
+    if wanted.isdecimal():
+        return study.result(int(wanted), "export")
+    if wanted not in ("best", "smallest"):
+        raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
+    if study.spec.finals is not None:
+        raise StudyError(
+            f"{study.name!r} are finals, of which best or smallest would be picked by the test images; name a trial"
+        )
+    summary = summarize_front(study)
+    if summary.best is None:
+        raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
+    if wanted == "best":
+        return summary.best
+    if not summary.has_baseline:
+        raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
+    if summary.smallest is None:
+        raise StudyError(f"{summary.verdict} Use --trial best, or search on.")
+    return summary.smallest
+
+
+def _as_json(record: TrialRecord, shipped: Sequence[Shipped]) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "family": record.family,
+        "params": record.params,
+        "flops": record.flops,
+        "files": [
+            {
+                "file": str(one.output.path),
+                "format": one.output.format.value,
+                "file_bytes": one.file_bytes,
+                **asdict(one.verified),
+                **({} if one.loss is None else {"int8": asdict(one.loss)}),
+            }
+            for one in shipped
+        ],
+    }
+
+
+def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[Shipped]) -> None:
+    unit = study.facts.unit
+    scored_on = "validation" if study.spec.finals is None else "test"
+    application.say(
+        f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
+        f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s."
+    )
+    application.console.print(_table(shipped, unit))
+    exact = [one.verified for one in shipped if one.output.format is not Format.INT8]
+    if exact:
+        largest = max(verified.largest_difference for verified in exact)
+        opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
+        application.say(
+            f"Verified: {opened} in a fresh process, on {exact[0].num_images} real {unit}s {they} the original "
+            f"network's classes, with logits that differ from its by at most {largest:.1e}."
+        )
+    for one in shipped:
+        if one.loss is not None:
+            application.say(one.loss.sentence)
+
+
+def _table(shipped: Sequence[Shipped], unit: str) -> Table:
+    table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
+    table.add_column("file", overflow="fold")
+    batches = [latency.batch for latency in shipped[0].verified.latencies]
+    titles = ["format", "size", "differs by", "same class", *(f"{n} {unit}{'s'[: n > 1]}, ms" for n in batches)]
+    for title in titles:
+        table.add_column(title, justify="left" if title == "format" else "right")
+    for one in shipped:
+        table.add_row(
+            escape(str(one.output.path)),
+            one.output.format.value,
+            _size(one.file_bytes),
+            f"{one.verified.largest_difference:.1e}",
+            f"{one.verified.share_alike:.0%}",
+            *(f"{latency.median_ms:.2f}, {latency.p95_ms:.2f}" for latency in one.verified.latencies),
+        )
+    return table
+
+
+def _size(file_bytes: int) -> str:
+    return f"{file_bytes / 1e6:.2f} MB" if file_bytes >= 1e6 else f"{file_bytes / 1e3:.0f} kB"

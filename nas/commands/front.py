@@ -1,0 +1,46 @@
+"""The command that shows the Pareto front and the baseline: `front`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.commands.composition.application import Application
+from nas.commands.shared_options import (
+    Json,
+    NameArgument,
+)
+from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, shared_sentence
+from nas.report.terminal.study_tables import (
+    front_table,
+)
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.option_effects import explain_options
+
+
+def front(
+    context: typer.Context,
+    name: NameArgument,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what the front's networks share, and what each option did.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the Pareto front and the baseline."""
+    application: Application = context.obj
+    study = application.open_search(name)
+    records = study.records()
+    summary = summarize_front(study)
+    explanation = explain_options(records, summary.front) if explain else None
+    if json:
+        options = {} if explanation is None else {"options": explanation.as_json()}
+        application.print_json(summary.as_json() | options)
+        return
+    application.console.print(front_table(summary))
+    application.say(summary.verdict)
+    application.say(f"hypervolume {summary.hypervolume:.4f}")
+    if explanation is not None:
+        application.console.print(explanation_table(explanation))
+        application.say(shared_sentence(explanation))
+        application.say(chance_sentence(explanation))

@@ -1,0 +1,73 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from nas import __version__
+from nas.commands.check import check
+from nas.commands.composition.application import Application
+from nas.commands.composition.environment_settings import read_settings
+from nas.commands.dashboard import dashboard
+from nas.commands.database import database
+from nas.commands.export import export
+from nas.commands.finals import finals
+from nas.commands.front import front
+from nas.commands.predict import predict
+from nas.commands.report import report
+from nas.commands.search import create, search, worker
+from nas.commands.show import show
+from nas.commands.status import status, studies
+from nas.errors import NasError
+
+app = typer.Typer(
+    help="Find the smallest CNN that beats ResNet-18 on your images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (
+    search, create, worker, check, studies, status, front, show, finals, report, export, predict, dashboard,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(database, name="database")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    if not debug:
+        # Optuna announces its experimental parts and each new trial; neither is news to the user.
+        warnings.simplefilter("ignore")
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+    context.obj = application = Application(read_settings())
+    context.call_on_close(application.close)
+
+
+def main() -> None:
+    """Run the command line: exit code 0 when done, 1 for an error, 2 for wrong usage, 130 when interrupted."""
+    # An exit like any other, so that children are ended and the embedded server is left.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        app()
+    except NasError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,109 @@
+"""The command that uses an exported network: `predict`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.commands.composition.application import Application
+from nas.commands.shared_options import Json
+
+if TYPE_CHECKING:
+    from nas.export.inference.image_classifier import Predicted
+    from nas.export.inference.input_warnings import Doubted
+
+
+def predict(
+    context: typer.Context,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A file that `nas export` wrote: .pt, .pt2, .onnx or .int8.onnx.")
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Image files, folders of them, or - for paths on standard input, one a line; two by two for a network "
+            "that compares pairs.",
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 1,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, a line a class.")] = False,
+    json: Json = False,
+) -> None:
+    """Classify images, or pairs of them; needs no study and no database."""
+    from nas.export.inference.exported_model import open_model
+    from nas.export.inference.image_classifier import Classifier
+    from nas.export.inference.image_paths import expand_paths, pair_paths
+
+    if json and as_csv:
+        raise typer.BadParameter("--json or --csv, not both", param_hint="--csv")
+    application: Application = context.obj
+    classifier = Classifier(open_model(model))
+    is_pair = classifier.num_images == 2
+    paths = pair_paths(images, sys.stdin) if is_pair else list(expand_paths(images, sys.stdin))
+    predicted = classifier.predict(paths, top)
+    doubted = classifier.doubts(predicted)
+    if json:
+        application.print_json(_as_json(predicted, doubted))
+    elif as_csv:
+        _print_csv(predicted, _image_columns(is_pair, "_"))
+    elif predicted.predictions:
+        application.console.print(_table(predicted, _image_columns(is_pair, " ")))
+    _complain(application, predicted, doubted)
+    if predicted.unreadable:
+        raise typer.Exit(1)
+
+
+def _image_columns(is_pair: bool, space: str) -> tuple[str, ...]:
+    return (f"first{space}image", f"second{space}image") if is_pair else ("image",)
+
+
+def _as_json(predicted: Predicted, doubted: list[Doubted]) -> dict[str, Any]:
+    return {
+        "predictions": [
+            {
+                **({"image": one.images[0]} if len(one.images) == 1 else {"images": one.images}),
+                "class": one.ranked[0][0],
+                "probability": one.ranked[0][1],
+                "top": [{"class": label, "probability": probability} for label, probability in one.ranked],
+            }
+            for one in predicted.predictions
+        ],
+        "unreadable": [{"image": one.image, "reason": one.reason} for one in predicted.unreadable],
+        "warnings": [{"about": one.doubt.value, "images": one.num_images, "says": one.sentence} for one in doubted],
+    }
+
+
+def _print_csv(predicted: Predicted, image_columns: tuple[str, ...]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*image_columns, "rank", "class", "probability"])
+    for one in predicted.predictions:
+        for rank, (label, probability) in enumerate(one.ranked, start=1):
+            writer.writerow([*one.images, rank, label, f"{probability:.6f}"])
+
+
+def _table(predicted: Predicted, image_columns: tuple[str, ...]) -> Table:
+    table = Table()
+    for title in image_columns:
+        table.add_column(title, overflow="fold")
+    table.add_column("class")
+    table.add_column("probability", justify="right")
+    for one in predicted.predictions:
+        for rank, (label, probability) in enumerate(one.ranked):
+            shown = map(escape, one.images) if rank == 0 else [""] * len(image_columns)
+            table.add_row(*shown, escape(label), f"{probability:.4f}")
+    return table
+
+
+def _complain(application: Application, predicted: Predicted, doubted: list[Doubted]) -> None:
+    """On standard error: which images gave nothing, and why the others may be answered wrongly."""
+    lines = [f"error: {one.image}: {one.reason}" for one in predicted.unreadable]
+    lines += [f"warning: {one.sentence}" for one in doubted]
+    for line in lines:
+        application.errors.print(line, markup=False, highlight=False, soft_wrap=True)

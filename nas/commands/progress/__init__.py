@@ -1,0 +1,1 @@
+"""Progress of running trials: a live display for terminals and a JSON log."""

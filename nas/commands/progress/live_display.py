@@ -1,0 +1,202 @@
+"""Progress while trials run: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from typing_extensions import assert_never
+
+from nas.results.outcome import Completed, Failed, Infeasible, Stopped
+from nas.search.pareto_front import Objectives, pareto_front
+from nas.worker.progress_events import (
+    EpochEnded,
+    Event,
+    Notice,
+    Preparing,
+    Subject,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialReused,
+    TrialStarted,
+)
+
+_SECONDS_BETWEEN_EPOCHS = 10.0
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """A member of the front, as the live view shows it."""
+
+    number: int
+    family: str
+    macro_f1: float
+    params: int
+
+    def objectives(self) -> Objectives:
+        return Objectives(self.macro_f1, math.log10(self.params))
+
+
+class Progress:
+    """Listens to supervisors and shows what they do.
+
+    Args:
+        done: Trials that ended before, for the count.
+        front: The front before.
+        counts_baseline: As in `nas.study.study_spec.StudySpec`.
+    """
+
+    def __init__(
+        self, console: Console, *, budget: int, done: int, front: list[FrontPoint], counts_baseline: bool = False
+    ) -> None:
+        self._console = console
+        self._budget = budget
+        self._done = done
+        self._front = front
+        self._counts_baseline = counts_baseline
+        self._running: dict[int, tuple[TrialStarted, Preparing | EpochEnded | None]] = {}
+        self._last_lines: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event; called from the supervisors' threads."""
+        with self._lock:
+            self._show(event)
+            if self._live is not None:
+                self._live.update(self._view())
+
+    def _show(self, event: Event) -> None:
+        worker, number = event.place.worker, event.place.number
+        match event:
+            case TrialStarted():
+                self._running[worker] = (event, None)
+                self._last_lines[worker] = time.monotonic()
+                self._line(f"{_title(event.subject, number)} started: {event.subject.cost.params_in_words}")
+            case Preparing() | EpochEnded():
+                started = self._running[worker][0]
+                self._running[worker] = (started, event)
+                if self._live is None and self._is_due(worker):
+                    self._line(f"{_title(started.subject, number)} {_news_line(event)}")
+            case TrialResumed():
+                self._line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
+            case TrialPaused():
+                self._running.pop(worker, None)
+                where = "" if event.epoch is None else f" in epoch {event.epoch}"
+                self._line(f"trial {number} paused{where} and given back")
+            case TrialEnded():
+                self._running.pop(worker, None)
+                self._note_ended(event)
+            case TrialReused():
+                self._done += 1
+                self._line(f"trial {number} is trial {event.twin} again: result reused")
+            case Notice():
+                if event.is_end:
+                    self._running.pop(worker, None)
+                self._line(f"trial {number}: {event.text}")
+            case _:
+                assert_never(event)
+
+    def _is_due(self, worker: int) -> bool:
+        """Whether a worker's epoch is worth a line: at most one in ten seconds, or a log would be all epochs."""
+        now = time.monotonic()
+        if now - self._last_lines.get(worker, self._started) < _SECONDS_BETWEEN_EPOCHS:
+            return False
+        self._last_lines[worker] = now
+        return True
+
+    def _note_ended(self, event: TrialEnded) -> None:
+        subject, number = event.subject, event.place.number
+        title, params = _title(subject, number), subject.cost.params
+        self._done += self._counts_baseline or not subject.is_baseline
+        match event.outcome:
+            case Completed(scores=scores):
+                self._line(
+                    f"{title} completed: macro-F1 {scores.f1_macro:.4f}, {params:,} parameters, "
+                    f"{event.outcome.seconds:.0f} s{', on the front' if event.on_front else ''}"
+                )
+                if not subject.is_baseline:
+                    point = FrontPoint(number, subject.family, scores.f1_macro, params)
+                    self._front = pareto_front([*self._front, point], FrontPoint.objectives)
+            case Stopped(behind=behind, epoch=epoch):
+                self._line(f"{title} stopped after epoch {epoch}: {behind.sentence}")
+            case Infeasible():
+                self._line(
+                    f"{title} not trained: {event.outcome.params:,} parameters, {event.outcome.max_params:,} allowed"
+                )
+            case Failed(reason=reason, detail=detail):
+                self._line(f"{title} failed ({reason}): {detail}")
+            case _:
+                assert_never(event.outcome)
+
+    def _line(self, text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        self._console.print(
+            f"{minutes:3d}:{seconds:02d}  [{self._done}/{self._budget}] {text}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+    def _view(self) -> Group:
+        running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
+        for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "images/s"):
+            running.add_column(name, justify="left" if name == "family" else "right")
+        for worker, (trial, news) in sorted(self._running.items()):
+            running.add_row(
+                str(worker), str(trial.place.number), trial.subject.family, f"{trial.subject.cost.params:,}",
+                *_news(news),
+            )  # fmt: skip
+        front = Table(title="Front so far", title_justify="left")
+        for name in ("trial", "family", "macro-F1", "parameters"):
+            front.add_column(name, justify="left" if name == "family" else "right")
+        for point in self._front:
+            front.add_row(str(point.number), point.family, f"{point.macro_f1:.4f}", f"{point.params:,}")
+        return Group(running, front)
+
+
+def _title(subject: Subject, number: int) -> str:
+    return f"baseline ({subject.family})" if subject.is_baseline else f"trial {number} ({subject.family})"
+
+
+def _news(news: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
+    """How far a trial is: epoch, macro-F1, images a second."""
+    match news:
+        case None:
+            return "-", "-", "-"
+        case Preparing():
+            bar = Table.grid(padding=(0, 1))
+            bar.add_column(no_wrap=True)
+            bar.add_row(news.what, ProgressBar(news.total, news.done, width=12), f"{news.done / news.total:.0%}")
+            return bar, "-", "-"
+        case EpochEnded(record=record):
+            epoch = f"{record.epoch}/{news.epochs}"
+            return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"
+
+
+def _news_line(news: Preparing | EpochEnded) -> str:
+    if isinstance(news, Preparing):
+        return f"{news.what}: {news.done / news.total:.0%}"
+    record = news.record
+    return (
+        f"epoch {record.epoch}/{news.epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
+        f"{record.images_per_second:,.0f} images/s"
+    )

@@ -1,0 +1,198 @@
+"""Commands that run a search: `search`, `create`, `worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.grid_cost_preview import grid_samples
+from nas.commands.composition.run_trials import CrewPlan, LogFormat, leave, new_orders, run_trials
+from nas.commands.shared_options import (
+    Channels,
+    DataPath,
+    FileArgument,
+    ImageSize,
+    Json,
+    Quick,
+    StudyName,
+    Timeout,
+    Trials,
+    WeightsFile,
+    Workers,
+    load_spec,
+    name_of,
+)
+from nas.errors import StudyError
+from nas.report.tables.grid_tables import settings_table
+from nas.report.terminal.study_tables import facts_table, front_table, terminal_table
+from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.grid_results import gather_settings
+from nas.search.analysis.study_status import status_of
+from nas.search.pretrained_weights import keep_weights, kept_weights
+from nas.search.search_study import SearchStudy
+from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.slot_leases import BASELINE_SLOT
+from nas.study.study_spec import StudySpec
+from nas.worker.supervisor.trainer_client import TrainerChild
+from nas.worker.trainer_messages import Preview
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")
+]
+
+
+def search(
+    context: typer.Context,
+    file: FileArgument,
+    workers: Workers = None,
+    trials: Trials = None,
+    timeout: Timeout = None,
+    data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    name: StudyName = None,
+    weights: WeightsFile = None,
+    quick: Quick = False,
+    json: Json = False,
+) -> None:
+    """Create or resume a study, train its baseline, search, and show the front against the baseline."""
+    application: Application = context.obj
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    orders = new_orders(application)
+    plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
+    child = plan.child(application, spec, 0, orders)
+    try:
+        study = _create(application, spec, child, weights)
+        if not json:
+            application.console.print(facts_table(study.facts))
+        all_ended = run_trials(application, study, orders, plan, ready=child)
+    finally:
+        child.close()
+    if not all_ended:
+        leave(130)
+    _conclude(application, study, json=json)
+    if orders.stop.is_set():
+        raise typer.Exit(130)
+
+
+def create(
+    context: typer.Context,
+    file: FileArgument,
+    trials: Trials = None,
+    data: DataPath = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    name: StudyName = None,
+    weights: WeightsFile = None,
+    quick: Quick = False,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
+    application: Application = context.obj
+    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    orders = new_orders(application, baseline_only=baseline)
+    plan = CrewPlan(1, log_format=log_format)
+    child = plan.child(application, spec, 0, orders)
+    try:
+        study = _create(application, spec, child, weights)
+        if baseline and not run_trials(application, study, orders, plan, ready=child):
+            leave(130)
+    finally:
+        child.close()
+    if orders.stop.is_set():
+        raise typer.Exit(130)
+    if baseline:
+        _require_baseline(study)
+    status = status_of(study, application.slots(study.name))
+    application.say(
+        f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
+        f"start workers with: nas worker {study.name}"
+    )
+
+
+def worker(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its file.")],
+    timeout: Timeout = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Train trials of a study until its budget is spent; any number may join and leave, on any machine."""
+    application: Application = context.obj
+    orders = new_orders(application)
+    study = application.open_study(name_of(name))
+    plan = CrewPlan(application.num_slots, timeout, log_format)
+    if not run_trials(application, study, orders, plan):
+        leave(0)
+    if log_format is LogFormat.TEXT and not orders.stop.is_set():
+        finals = study.spec.finals
+        application.say(_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
+
+
+def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:
+    """Check everything that can be checked before training, then make or open the study and its slots."""
+    facts = child.open_data()
+    require_budget_met(_smallest(child, spec), spec)
+    storage = application.connect(create_tables=True)
+    pretrained = (
+        None if weights is None and _keeps_weights(storage, spec) else application.find_weights(spec, child, weights)
+    )
+    study = SearchStudy.create(storage, spec, facts)
+    if pretrained is not None:
+        keep_weights(study, pretrained, application.settings.data_folder)
+    slots = application.slots(study.name)
+    slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
+    if summarize_front(study).baseline_failure is not None:
+        slots.reopen(BASELINE_SLOT)
+    if study.spec.budget.trials > spec.budget.trials:
+        application.errors.print(
+            f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"
+        )
+    return study
+
+
+def _smallest(child: TrainerChild, spec: StudySpec) -> int:
+    """Parameters of the smallest network that may be trained; of a grid all networks are built for it."""
+    if spec.search_space is not None:
+        return child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
+    return min(sample.cost.params for sample in grid_samples(child, spec).values())
+
+
+def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
+    """Whether a study exists that has its pretrained weights, so that none need be found again."""
+    return spec.name in storage.study_names() and kept_weights(SearchStudy.open(storage, spec.name)) is not None
+
+
+def _require_baseline(study: SearchStudy) -> None:
+    if not study.spec.baseline.enabled:
+        return
+    summary = summarize_front(study)
+    if summary.baseline is None:
+        raise StudyError(
+            f"the baseline of study {study.name!r} gave no result ({summary.baseline_failure or 'not trained'}); "
+            "the same command tries again"
+        )
+
+
+def _verdict(study: SearchStudy) -> str:
+    settings = gather_settings(study.spec, study.records())
+    return summarize_front(study).verdict if settings is None else settings.verdict
+
+
+def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:
+    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
+    if json:
+        compared = {} if settings is None else {"settings": settings.as_json(), "verdict": settings.verdict}
+        application.print_json(summary.as_json() | compared)
+        return
+    if settings is None:
+        application.console.print(front_table(summary))
+        application.say(summary.verdict)
+    else:
+        application.console.print(terminal_table(settings_table(settings, is_brief=True)))
+        application.say(settings.verdict)
+    if application.slots(study.name).seconds_until_claimable() is not None:
+        application.say("The budget is not spent; the same command goes on.")

@@ -1,0 +1,67 @@
+"""Commands that report progress: `studies` and `status`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.commands.composition.application import Application
+from nas.commands.shared_options import (
+    Json,
+    NameArgument,
+)
+from nas.search.analysis.study_status import Status, status_of
+
+
+def studies(context: typer.Context, json: Json = False) -> None:
+    """List the studies of the database."""
+    application: Application = context.obj
+    rows = [status_of(study, application.slots(study.name)) for study in application.open_studies()]
+    if json:
+        application.print_json({"studies": [asdict(row) for row in rows]})
+        return
+    table = Table(title="Studies", title_justify="left")
+    for name in ("study", "data", "trials", "workers", "best macro-F1"):
+        table.add_column(name, justify="left" if name in ("study", "data") else "right")
+    for row in rows:
+        best = f"{row.best_macro_f1:.4f}" if row.best_macro_f1 is not None else "-"
+        table.add_row(row.study, escape(row.data), f"{row.done}/{row.budget}", str(len(row.workers)), best)
+    application.console.print(table)
+
+
+def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
+    """Show how far a study is: trials by state, workers alive, trials per hour, time left."""
+    application: Application = context.obj
+    found = status_of(application.open_study(name), application.slots(name))
+    if json:
+        application.print_json(asdict(found))
+        return
+    application.console.print(_status_table(found))
+
+
+def _status_table(found: Status) -> Table:
+    table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
+    table.add_row("budget", f"{found.done} of {found.budget} trials done")
+    failed = f"failed ({found.baseline_failure})" if found.baseline_failure else None
+    if found.has_baseline:
+        table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
+    table.add_row("trials by state", states or "none")
+    if found.stopped:
+        table.add_row("stopped early", f"{found.stopped}, which saved {found.epochs_saved} epochs")
+    table.add_row("workers alive", escape(", ".join(found.workers)) or "none")
+    table.add_row("trials per hour", f"{found.trials_per_hour:.1f}" if found.trials_per_hour else "not known yet")
+    table.add_row("time left", _duration(found.seconds_left))
+    return table
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known: nothing is running"
+    if seconds == 0:
+        return "none, the budget is spent"
+    minutes = round(seconds / 60)
+    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"

@@ -1,0 +1,71 @@
+"""Mixing each image of a batch with another: mixup and cutmix.
+
+Tensor dimensions: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nas.data.augmentation.box_mask import box_mask
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """Images mixed in pairs.
+
+    Attributes:
+        images: float32 (mixup) or the input's type (cutmix), [N, C, H, W].
+        partners: Which image of the batch each was mixed with, int64 [N].
+        weight: The share of the image itself, float32 [N].
+    """
+
+    images: Tensor
+    partners: Tensor
+    weight: Tensor
+
+
+def mixup(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+    """Blend each image with a partner, by a weight of its own from Beta(α, α).
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
+    """
+    partners_N, weight_N = _pairs(images_NCHW, alpha, generator)
+    images_NCHW = images_NCHW.float()
+    mixed = torch.lerp(images_NCHW[partners_N], images_NCHW, weight_N.reshape(-1, 1, 1, 1))
+    return Mixed(mixed, partners_N, weight_N)
+
+
+def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+    """Put a box of a partner into each image; its area is a share 1 - w with w from Beta(α, α), its centre anywhere.
+
+    What lies outside the image is cut off, and the weight is what is left of the image itself, pixel by pixel.
+
+    Source: Yun et al., "CutMix", 2019, section 3.1.
+    """
+    num_images, _, height, width = images_NCHW.shape
+    partners_N, weight_N = _pairs(images_NCHW, alpha, generator)
+    sides_N = (1 - weight_N).sqrt()
+    unit_2N = torch.rand(2, num_images, generator=generator, device=generator.device).to(images_NCHW.device)
+    corners = []
+    for unit_N, size in zip(unit_2N, (height, width), strict=True):
+        centre_N, half_N = unit_N * size, sides_N * size / 2
+        corners.append(((centre_N - half_N).round(), (centre_N + half_N).round()))
+    (tops_N, bottoms_N), (lefts_N, rights_N) = corners
+    is_partner_NHW = box_mask(tops_N, lefts_N, bottoms_N, rights_N, height, width)
+    mixed = torch.where(is_partner_NHW[:, None], images_NCHW[partners_N], images_NCHW)
+    return Mixed(mixed, partners_N, 1 - is_partner_NHW.float().mean((1, 2)))
+
+
+def _pairs(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A partner for each image, by a permutation, and a weight for each from Beta(α, α)."""
+    num_images, device = len(images_NCHW), images_NCHW.device
+    partners_N = torch.randperm(num_images, generator=generator, device=generator.device)
+    # A Beta variable is a Gamma variable's share in the sum of two; torch.distributions takes no generator.
+    gammas_2N = torch._standard_gamma(torch.full((2, num_images), alpha, device=generator.device), generator=generator)
+    # For a small α both may be 0 in float32; such a pair is left unmixed.
+    weight_N = (gammas_2N[0] / gammas_2N.sum(0)).nan_to_num(1.0)
+    return partners_N.to(device), weight_N.to(device)

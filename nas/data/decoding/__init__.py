@@ -1,0 +1,1 @@
+"""Image files to pixel arrays, and a cache of decoded folders."""

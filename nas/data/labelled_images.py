@@ -1,0 +1,127 @@
+"""The values of this package: labelled images of one size, whole and in three splits.
+
+Tensor dimensions: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many images are done, and how many there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images.
+
+    Attributes:
+        images: uint8 [N, C, H, W], pixels 0–255.
+        labels: int64 [N], indices of classes.
+        parts: Where each image is a pair, its second half of the channels the second one: the classes of the two,
+            int64 [N, 2].
+
+    Raises:
+        ValueError: A tensor has another type or shape.
+    """
+
+    images: Tensor
+    labels: Tensor
+    parts: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(f"images: uint8 [N, C, H, W], not {self.images.dtype} {list(self.images.shape)}")
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"labels: int64 [{len(self.images)}], not {self.labels.dtype} {list(self.labels.shape)}")
+        if self.parts is not None and (
+            self.parts.dtype != torch.int64 or self.parts.shape != (len(self.images), 2) or self.images.shape[1] % 2
+        ):
+            raise ValueError(
+                f"parts: int64 [{len(self.images)}, 2] of an even number of channels, "
+                f"not {self.parts.dtype} {list(self.parts.shape)} of {self.images.shape[1]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def class_counts(self, num_classes: int) -> tuple[int, ...]:
+        """Number of images of each class, in the order of classes."""
+        return tuple(torch.bincount(self.labels, minlength=num_classes).tolist())
+
+    def select(self, indices: Tensor) -> Split:
+        """The images at these indices, copied: int64 [M] -> M images."""
+        parts = None if self.parts is None else self.parts.index_select(0, indices)
+        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices), parts)
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same images on a device; nothing is copied where they are there already."""
+        parts = None if self.parts is None else self.parts.to(device)
+        return Split(self.images.to(device), self.labels.to(device), parts)
+
+
+def joined(one: Split, other: Split) -> Split:
+    """The images of both, in a row."""
+    parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
+    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImages:
+    """What a source holds, before it is split.
+
+    Attributes:
+        name: Of the data set, as shown to the user.
+        classes: Names; a label is an index into them.
+        test: The source's own test images, or None where it has none.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set as a search sees it: two splits that share no image, and of a third one no more than its size.
+
+    The test images themselves are read by finals alone, see `nas.data.finals_data`.
+
+    Attributes:
+        name: Of the data set, as shown to the user.
+        classes: Names; a label is an index into them.
+        num_test: Images that were put aside for testing.
+        part_classes: Where each image is a pair: what the labels of its two parts are indices into.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    num_test: int
+    part_classes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        """Channels of each image: 1 (grey) or 3 (colour); of a pair twice as many."""
+        return self.train.images.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Rows of each image."""
+        return self.train.images.shape[2]
+
+    @property
+    def width(self) -> int:
+        """Columns of each image."""
+        return self.train.images.shape[3]

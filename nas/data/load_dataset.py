@@ -1,0 +1,61 @@
+"""From a study's data specification to its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import assert_never
+
+from nas.data.decoding.image_decoding import Decoding
+from nas.data.labelled_images import ImageData, Progress, SourceImages
+from nas.data.sources.downscaling import shrink_source
+from nas.data.sources.image_folder import load_folder
+from nas.data.sources.npz_file import load_npz
+from nas.data.sources.standard_datasets import load_digits, load_emnist, load_eurosat, load_torchvision
+from nas.data.splits.image_pairs import pair_data
+from nas.data.splits.stratified_split import split_images
+from nas.errors import DataError
+from nas.study.data_spec import DataSpec
+
+
+def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) -> ImageData:
+    """Load and split a data set; the same specification gives the same splits.
+
+    Args:
+        folder: Where downloads and decoded image folders are kept; created where it is missing.
+        progress: Called while image files are decoded; the caller draws the bar.
+
+    Raises:
+        DataError: The data set is missing, damaged, or not fit for classification.
+    """
+    data, _ = pair_data(*split_images(load_source(spec, folder, progress), spec), spec)
+    return data
+
+
+def load_source(spec: DataSpec, folder: Path, progress: Progress | None = None) -> SourceImages:
+    """Load a data set whole, of images that are shrunk if the specification says so; raises as `load_data` does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be created ({error.strerror}); set NAS_DATA to another folder") from error
+    source = _as_it_is(spec, folder, progress)
+    return source if spec.shrink is None else shrink_source(source, spec.shrink)
+
+
+def _as_it_is(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
+    path = Path(spec.path or "").expanduser()
+    match spec.source:
+        case "digits":
+            return load_digits()
+        case "mnist" | "fashion_mnist" | "cifar10" | "cifar100":
+            return load_torchvision(spec.source, folder)
+        case "emnist":
+            return load_emnist(spec.emnist_split or "", folder)
+        case "eurosat":
+            return load_eurosat(folder, Decoding(spec.image_size, None), progress)
+        case "npz":
+            return load_npz(path)
+        case "folder":
+            return load_folder(path, Decoding(spec.image_size, spec.channels), folder / "decoded", progress)
+        case _:
+            assert_never(spec.source)

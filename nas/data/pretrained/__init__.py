@@ -1,0 +1,1 @@
+"""ImageNet weights of published networks, and cached features of a frozen trunk."""

@@ -1,0 +1,146 @@
+"""A published network's ImageNet weights: found or downloaded, checked, and kept as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torchvision import models
+
+from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.folder_lock import folder_lock
+from nas.data.sources.standard_datasets import quiet_download, reason_of
+from nas.errors import DataError
+from nas.results.pretrained_weights import PretrainedWeights
+
+_CLASSIFIER = "fc."
+_HASH_DIGITS = 8
+_SHOWN = 3
+
+
+def find_weights(network: str, file: Path | None, data_folder: Path) -> PretrainedWeights:
+    """Weights of a published network, put into the data folder under their SHA-256.
+
+    Args:
+        network: torchvision's name of it.
+        file: A state dict by torchvision's names, as .pth or .safetensors, with or without the classifier of ImageNet's
+            classes. None for torchvision's own: from the data folder, torch's cache, or downloaded.
+
+    Raises:
+        DataError: There are none, or they are not this network's.
+    """
+    folder = data_folder / "weights"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with folder_lock(folder):
+            found = _published(network, folder) if file is None else file
+            content = safetensors.torch.save(_trunk_state(network, found))
+            weights = PretrainedWeights(network, hashlib.sha256(content).hexdigest(), str(found))
+            _write(weights.path(data_folder), content)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot keep weights ({error.strerror or error}); set NAS_DATA") from error
+    return weights
+
+
+def load_trunk(path: Path) -> dict[str, Tensor]:
+    """What `find_weights` kept: the state of a published network without its classifier.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: the pretrained weights cannot be read ({error}); delete the file, if any") from error
+
+
+def _published(network: str, folder: Path) -> Path:
+    """torchvision's own file."""
+    url: str = models.get_model_weights(network).DEFAULT.url
+    name = url.rpartition("/")[2]
+    places = [folder / name, Path(torch.hub.get_dir()) / "checkpoints" / name]
+    for place in places:
+        if place.is_file():
+            return place
+    digits = name.rpartition("-")[2][:_HASH_DIGITS]
+    try:
+        with quiet_download():
+            torch.hub.download_url_to_file(url, str(places[0]), hash_prefix=digits, progress=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"ImageNet weights of {network}: neither {places[0]} nor {places[1]} is there, and {url} cannot be "
+            f"downloaded ({reason_of(error)}); put that file there, or name one with --weights FILE or NAS_WEIGHTS"
+        ) from error
+    return places[0]
+
+
+def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
+    """The state in a file, checked against the network, without the classifier and in float32.
+
+    Raises:
+        DataError: It is not this network's.
+    """
+    state = _read(path)
+    with torch.device("meta"):
+        expected = {name: tensor for name, tensor in models.get_model(network).state_dict().items() if _belongs(name)}
+    trunk = {name: tensor for name, tensor in state.items() if _belongs(name)}
+    # Files older than these counters lack them; they are of no consequence.
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    trunk = {name: torch.zeros((), dtype=torch.int64) for name in counters} | trunk
+    faults = [
+        *(f"{name} is missing" for name in sorted(expected.keys() - trunk.keys())),
+        *(f"{name} is unknown" for name in sorted(trunk.keys() - expected.keys())),
+        *(
+            f"{name} is {list(trunk[name].shape)}, not {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in trunk and trunk[name].shape != tensor.shape
+        ),
+        *(f"{name} is not finite" for name, tensor in trunk.items() if not bool(torch.isfinite(tensor).all())),
+    ]
+    if faults:
+        shown = ", ".join(faults[:_SHOWN]) + (f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else "")
+        raise DataError(f"{path}: not the weights of torchvision's {network}: {shown}")
+    return {name: trunk[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
+
+
+def _belongs(name: str) -> bool:
+    """To the trunk."""
+    return not name.startswith(_CLASSIFIER)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; name a .pth or .safetensors file of weights")
+    try:
+        state: Any = (
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        raise _unreadable(path, reason_of(error)) from error
+    except Exception as error:  # of any kind, and in no one's words: an unpickler takes whatever bytes for its codes
+        raise _unreadable(path, "no file of PyTorch's") from error
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise DataError(f"{path}: not a state dict; save one with torch.save(network.state_dict(), FILE)")
+    return state
+
+
+def _unreadable(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path}: not a state dict that can be read ({reason}); save one with torch.save(network.state_dict(), FILE)"
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put the file in place whole; one of that name is the same."""
+    if path.is_file():
+        return
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,0 +1,1 @@
+"""Training-image sampling: shuffled, class-balanced and SMOTE, and batches on the device."""

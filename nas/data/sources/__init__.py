@@ -1,0 +1,1 @@
+"""Readers of image folders, npz files and standard data sets."""

@@ -1,0 +1,43 @@
+"""Smaller images, by the mean over squares of pixels.
+
+Tensor dimensions: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data.decoding.image_decoding import shrink_pixels
+from nas.data.labelled_images import SourceImages, Split
+from nas.errors import DataError
+
+_CHUNK_IMAGES = 4096
+
+
+def shrink_source(source: SourceImages, factor: int) -> SourceImages:
+    """A source with each side of its images divided by a whole number.
+
+    Raises:
+        DataError: A side is not divisible by it.
+    """
+    height, width = source.train.images.shape[2:]
+    if height % factor or width % factor:
+        raise DataError(
+            f"{source.name}: shrink = {factor} does not divide images of {height} x {width} pixels; "
+            "give a divisor of both sides"
+        )
+    train, test = source.train, source.test
+    return replace(
+        source, train=Split(_shrink(train.images, factor), train.labels),
+        test=None if test is None else Split(_shrink(test.images, factor), test.labels),
+    )  # fmt: skip
+
+
+def _shrink(images_NCHW: Tensor, factor: int) -> Tensor:
+    """Piece by piece, for squares of many images take four times their memory."""
+    pieces = [shrink_pixels(piece.numpy(), factor) for piece in torch.split(images_NCHW, _CHUNK_IMAGES)]
+    return torch.from_numpy(np.concatenate(pieces))

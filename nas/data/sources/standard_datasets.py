@@ -1,0 +1,190 @@
+"""The data sets that scikit-learn and torchvision bring: digits, MNIST and kin, EMNIST, CIFAR, EuroSAT."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import pickle
+import socket
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits as sklearn_digits
+from torch import Tensor
+from torchvision import datasets
+
+from nas.data.decoding.image_decoding import Decoding
+from nas.data.filesystem.folder_lock import folder_lock
+from nas.data.labelled_images import Progress, SourceImages, Split
+from nas.data.sources.image_folder import load_folder
+from nas.errors import DataError
+
+STALLED_SECONDS = 60.0
+MAX_DIGITS_PIXEL = 16
+
+# What torchvision and the libraries under it raise on files that are cut short or no data set at all.
+_DAMAGE = (
+    AssertionError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
+    http.client.HTTPException, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def load_digits() -> SourceImages:
+    """scikit-learn's 1,797 handwritten digits, 8×8, without a test part; 0–16 is scaled to 0–255."""
+    digits = sklearn_digits()
+    pixels = np.rint(digits.images * (255 / MAX_DIGITS_PIXEL)).astype(np.uint8)
+    labels = torch.from_numpy(digits.target.astype(np.int64))
+    train = Split(torch.from_numpy(pixels).unsqueeze(1), labels)
+    return SourceImages("digits", tuple(str(name) for name in digits.target_names), train)
+
+
+def load_torchvision(name: str, folder: Path) -> SourceImages:
+    """MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100, from torchvision's files or its download.
+
+    Args:
+        name: As in `DataSpec.source`.
+        folder: torchvision's root.
+
+    Raises:
+        DataError: The files are damaged, or missing and cannot be downloaded.
+    """
+    data_set, place, to_images = {
+        "mnist": (datasets.MNIST, "MNIST/raw", _grey),
+        "fashion_mnist": (datasets.FashionMNIST, "FashionMNIST/raw", _grey),
+        "cifar10": (datasets.CIFAR10, datasets.CIFAR10.base_folder, _colour),
+        "cifar100": (datasets.CIFAR100, datasets.CIFAR100.base_folder, _colour),
+    }[name]
+    train, test = (_read(name, data_set, folder, place, train=is_train) for is_train in (True, False))
+    classes = tuple(train.classes)
+    parts = [_split(name, folder / place, to_images(part), part.targets, classes) for part in (train, test)]
+    return SourceImages(name, classes, *parts)
+
+
+def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
+    """One of EMNIST's six splits, upright, with the labels of its classes from 0.
+
+    The files hold each image mirrored along its diagonal. `letters` counts its labels from 1, and
+    torchvision fills the gap with a class that has no image; both are undone here.
+
+    Args:
+        emnist_split: As in `DataSpec.emnist_split`.
+        folder: torchvision's root.
+
+    Raises:
+        DataError: The files are damaged, or missing and cannot be downloaded.
+    """
+    name = f"emnist-{emnist_split}"
+    train, test = (
+        _read(name, datasets.EMNIST, folder, "EMNIST/raw", train=is_train, split=emnist_split)
+        for is_train in (True, False)
+    )
+    first_label = 1 if emnist_split == "letters" else 0
+    classes = tuple(train.classes[first_label:])
+    parts = [
+        _split(name, folder / "EMNIST/raw", _grey(part).transpose(2, 3), part.targets - first_label, classes)
+        for part in (train, test)
+    ]
+    return SourceImages(name, classes, *parts)
+
+
+def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = None) -> SourceImages:
+    """EuroSAT's 27,000 satellite images in ten classes, 64×64 in colour, without a test part (Helber et al., 2019).
+
+    Args:
+        folder: torchvision's root.
+        progress: Called while images are decoded.
+
+    Raises:
+        DataError: The files are damaged, or missing and cannot be downloaded.
+    """
+    name, place = "eurosat", "eurosat/2750"
+    with folder_lock(folder):
+        if not (folder / place).is_dir():
+            try:
+                _download_eurosat(folder, place)
+            except _DAMAGE as error:
+                raise _not_to_be_had(name, folder, place, error) from error
+
+    def named(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"decoding {name}", done, total)
+
+    return replace(load_folder(folder / place, decoding, folder / "decoded", named), name=name)
+
+
+def _download_eurosat(folder: Path, place: str) -> None:
+    """Put it in place whole: torchvision would take what is left of a broken unpacking for all of it."""
+    with tempfile.TemporaryDirectory(prefix="eurosat-", dir=folder) as partial, quiet_download():
+        datasets.EuroSAT(partial, download=True)
+        (folder / place).parent.mkdir(exist_ok=True)
+        (Path(partial) / place).rename(folder / place)
+
+
+def _grey(part: Any) -> Tensor:
+    images: Tensor = part.data
+    return images.unsqueeze(1)
+
+
+def _colour(part: Any) -> Tensor:
+    return torch.from_numpy(part.data).permute(0, 3, 1, 2)
+
+
+def _split(name: str, place: Path, images: Tensor, targets: Tensor | list[int], classes: tuple[str, ...]) -> Split:
+    labels = torch.as_tensor(targets, dtype=torch.int64)
+    if len(images) != len(labels) or not bool(((labels >= 0) & (labels < len(classes))).all()):
+        raise _damaged(name, place, "images and labels do not belong together")
+    return Split(images.contiguous(), labels)
+
+
+def _read(name: str, data_set: Callable[..., Any], folder: Path, place: str, **arguments: Any) -> Any:
+    """Read what is there; where something is missing, download it first."""
+    # Reading is under the lock too: torchvision takes a file that is still being unpacked for a whole one.
+    with folder_lock(folder):
+        try:
+            return data_set(folder, download=False, **arguments)
+        except _DAMAGE as error:
+            if "not found" not in str(error):  # torchvision has no type of its own for missing files.
+                raise _damaged(name, folder / place, reason_of(error)) from error
+        try:
+            with quiet_download():
+                return data_set(folder, download=True, **arguments)
+        except _DAMAGE as error:
+            raise _not_to_be_had(name, folder, place, error) from error
+
+
+def _not_to_be_had(name: str, folder: Path, place: str, error: BaseException) -> DataError:
+    return DataError(
+        f"{name}: not in {folder / place}, and it cannot be downloaded ({reason_of(error)}); put torchvision's "
+        f"files there, set NAS_DATA to a folder that holds {place}, or use your own images with --data PATH"
+    )
+
+
+def _damaged(name: str, place: Path, reason: str) -> DataError:
+    return DataError(f"{name}: the files in {place} are damaged ({reason}); delete them and try again")
+
+
+def reason_of(error: BaseException) -> str:
+    """The last line of an error, which is the cause where torchvision lists several mirrors."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def quiet_download() -> Iterator[None]:
+    """Keep torchvision's messages off standard output, and end a download that stalls."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALLED_SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        socket.setdefaulttimeout(timeout)

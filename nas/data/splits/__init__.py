@@ -1,0 +1,1 @@
+"""Train, validation and test splits, cross-validation folds, and pairs of images."""

@@ -1,1 +1,0 @@
-"""Looking into trained networks: what they do with validation images. Imports torch; its results do not."""

@@ -1,0 +1,1 @@
+"""Inference with an exported file: opening it, reading images, predictions and input warnings."""

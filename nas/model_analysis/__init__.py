@@ -1,0 +1,1 @@
+"""Analysis of trained networks on validation images: curves, feature maps and embeddings."""

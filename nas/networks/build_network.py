@@ -1,0 +1,99 @@
+"""Architecture to network."""
+
+from __future__ import annotations
+
+from torch import nn
+from typing_extensions import assert_never
+
+from nas.networks.families.densenet import densenet_stages
+from nas.networks.families.mlp import MlpNetwork
+from nas.networks.families.mobilenet import mobilenet_stages
+from nas.networks.families.pair_network import PairNetwork
+from nas.networks.families.plain_cnn import plain_network
+from nas.networks.families.pretrained_resnet import PretrainedNetwork
+from nas.networks.families.resnet import resnet_stages
+from nas.networks.families.resnet18_baseline import ReferenceResNet18
+from nas.networks.families.vgg import vgg_stages
+from nas.networks.layers.classifier_head import create_head, create_linear
+from nas.networks.layers.gaussian_noise import add_noise_layers
+from nas.networks.layers.stem import create_stem
+from nas.networks.network_interface import ConvolutionalNetwork, Network
+from nas.results.dataset_summary import DataFacts
+from nas.space.architecture import (
+    Architecture,
+    DenseNetArchitecture,
+    MlpArchitecture,
+    MobileNetArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    PretrainedArchitecture,
+    ReferenceArchitecture,
+    ResNetArchitecture,
+    SearchedArchitecture,
+    VggArchitecture,
+)
+
+
+def build_network(
+    architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
+    num_part_classes: int = 0,
+) -> Network:  # fmt: skip
+    """A freshly initialised network, from the global random state, on the default device.
+
+    One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
+
+    Args:
+        architecture: What to build.
+        channels: Of the images, 1 or 3; of pairs twice as many.
+        num_classes: Number of logits.
+        size: Rows and columns of the images, for the families that flatten their maps; to others any size will do.
+        num_part_classes: Of pairs: number of classes of their images.
+
+    Returns:
+        Normalised float32 images [N, channels, H, W] to logits [N, num_classes].
+
+    Raises:
+        ArchitectureError: The images are too small for the network.
+        ValueError: The family needs to know their size, and is not told.
+    """
+    if isinstance(architecture, PairArchitecture):
+        channels = channels // 2 if architecture.shared else channels
+        branch = build_network(architecture.branch, channels, num_classes, size)
+        return PairNetwork(architecture, branch, num_classes, num_part_classes)
+    if isinstance(architecture, PlainArchitecture | MlpArchitecture):
+        if size is None:
+            raise ValueError(f"a network of family {architecture.family!r} is built for images of one size; say which")
+        if isinstance(architecture, PlainArchitecture):
+            return plain_network(architecture, channels, num_classes, size)
+        return MlpNetwork(architecture, channels, num_classes, size)
+    if isinstance(architecture, ReferenceArchitecture):
+        return ReferenceResNet18(channels, num_classes)
+    if isinstance(architecture, PretrainedArchitecture):
+        return PretrainedNetwork(architecture, channels, num_classes)
+    stem = create_stem(architecture, channels)
+    stages, stages_width = _create_stages(architecture)
+    head, head_width = create_head(architecture, stages_width, nn.AdaptiveAvgPool2d(1))
+    network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
+    add_noise_layers(network, architecture.noise_std)
+    return network
+
+
+def build_for(architecture: Architecture, facts: DataFacts) -> Network:
+    """`build_network` for a study's data."""
+    return build_network(
+        architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
+    )
+
+
+def _create_stages(architecture: SearchedArchitecture) -> tuple[nn.Sequential, int]:
+    match architecture:
+        case VggArchitecture():
+            return vgg_stages(architecture)
+        case ResNetArchitecture():
+            return resnet_stages(architecture)
+        case DenseNetArchitecture():
+            return densenet_stages(architecture)
+        case MobileNetArchitecture():
+            return mobilenet_stages(architecture)
+        case _:
+            assert_never(architecture)

@@ -1,0 +1,1 @@
+"""Network families: VGG, ResNet, DenseNet, MobileNet, plain CNN, MLP, pairs and ResNet baselines."""

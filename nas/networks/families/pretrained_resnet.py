@@ -1,0 +1,143 @@
+"""Published networks with ImageNet weights, behind layers that bring any study's images to what they know.
+
+Dimensions: N images, C channels, H height, W width, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+from torch.nn import functional
+from torchvision.models import resnet18, resnet50
+from typing_extensions import Self
+
+from nas.networks.batch_norm_folding import fold_batch_norms
+from nas.networks.layers.classifier_head import create_linear, hidden_layers
+from nas.networks.layers.fused_layers import BatchNorm
+from nas.networks.network_interface import Network
+from nas.space.architecture import PretrainedArchitecture
+
+SIDE = 224
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+_TRUNKS: Mapping[str, Callable[[], nn.Module]] = {
+    "resnet18": lambda: resnet18(weights=None, norm_layer=BatchNorm),
+    "resnet50": lambda: resnet50(weights=None, norm_layer=BatchNorm),
+}
+
+
+class ImageNetInput(nn.Module):
+    """A study's normalised images [N, C, H, W] to ImageNet's [N, 3, 224, 224].
+
+    The study's normalisation is undone, grey becomes three equal channels, ImageNet's normalisation follows, and then
+    the resizing, bilinear with antialiasing as torchvision's own; unlike there, nothing is cut off, for a character
+    fills its image. Resizing after an affine map equals resizing before it, and small images are mapped faster.
+
+    Attributes:
+        mean: What the study's normalisation subtracts, [1, C, 1, 1]; 0 until it is told.
+        std: What it divides by; 1 until then.
+    """
+
+    mean: Tensor
+    std: Tensor
+    imagenet_mean: Tensor
+    imagenet_std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        self.register_buffer("imagenet_mean", torch.tensor(MEAN).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("imagenet_std", torch.tensor(STD).reshape(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """To float32, whatever autocast says: pixels need more than the 8 bits of a bfloat16."""
+        pixels_NCHW = images_NCHW.float() * self.std + self.mean
+        inputs_N3HW = (pixels_NCHW - self.imagenet_mean) / self.imagenet_std
+        # Antialiasing changes nothing where images grow, and is not to be had in every export format.
+        antialias = _exceeds(images_NCHW, SIDE)
+        resized_N3HW = functional.interpolate(inputs_N3HW, (SIDE, SIDE), mode="bilinear", antialias=antialias)
+        return resized_N3HW.contiguous(memory_format=torch.channels_last)
+
+
+class Head(Network):
+    """What is trained where the trunk is frozen: its features [N, D, 1, 1] to logits."""
+
+    def __init__(self, hidden: nn.Sequential, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.classifier = classifier
+
+    def features(self, trunk_features_ND11: Tensor) -> Tensor:
+        """The trunk's features to the classifier's input."""
+        features_ND: Tensor = self.hidden(trunk_features_ND11.flatten(1))
+        return features_ND
+
+
+class PretrainedNetwork(Network):
+    """A published trunk behind `ImageNetInput`, and a new head.
+
+    A frozen trunk has no gradients and stays in evaluation mode, its running statistics among what does not change.
+    """
+
+    evaluation_batch = 64
+
+    def __init__(self, architecture: PretrainedArchitecture, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.is_frozen = architecture.frozen
+        self.input = ImageNetInput(channels)
+        self.trunk = _TRUNKS[architecture.network]()
+        width: int = self.trunk.fc.in_features  # type: ignore[union-attr, assignment]
+        self.trunk.fc = nn.Identity()
+        self.hidden = nn.Sequential(*hidden_layers(width, architecture.head_widths, "relu"))
+        self.classifier = create_linear((width, *architecture.head_widths)[-1], num_classes, gain=1.0)
+        self.trunk.requires_grad_(not self.is_frozen)
+        self.train()
+
+    def begin(self, trunk_state: Mapping[str, Tensor], mean: Tensor, std: Tensor) -> None:
+        """Take ImageNet's weights, and the normalisation of the images that are to come.
+
+        Args:
+            trunk_state: By torchvision's names, without the classifier's.
+            mean: What is subtracted from pixels in [0, 1], C values.
+            std: What they are divided by then.
+        """
+        self.trunk.load_state_dict(trunk_state)
+        self.input.mean.copy_(mean.reshape(1, -1, 1, 1))
+        self.input.std.copy_(std.reshape(1, -1, 1, 1))
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module, but that a frozen trunk is never in training."""
+        super().train(mode)
+        if self.is_frozen:
+            self.trunk.eval()
+        return self
+
+    def features(self, images_NCHW: Tensor) -> Tensor:
+        """Normalised float images [N, C, H, W] to the classifier's input [N, D]."""
+        features_ND: Tensor = self.hidden(self.trunk(self.input(images_NCHW)))
+        return features_ND
+
+    @property
+    def head(self) -> Head:
+        """Everything after the trunk, of the same layers; a classifier that replaces its own is not this network's."""
+        return Head(self.hidden, self.classifier)
+
+    def extractor(self) -> nn.Module:
+        """Images [N, C, H, W] to the trunk's features [N, D], in evaluation mode, with normalisation in the weights."""
+        trunk = copy.deepcopy(self.trunk).eval().requires_grad_(False)
+        fold_batch_norms(trunk)
+        return nn.Sequential(self.input, trunk).to(memory_format=torch.channels_last)
+
+
+def _exceeds(images_NCHW: Tensor, side: int) -> bool:
+    """Whether images are larger; in a trace, which is of images of one size, that is fixed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TracerWarning)
+        return bool(images_NCHW.shape[2] > side) or bool(images_NCHW.shape[3] > side)

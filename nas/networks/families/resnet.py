@@ -1,0 +1,62 @@
+"""Basic residual blocks (He et al., 2016).
+
+Dimensions: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nas.networks.families.block_shapes import BlockShape, block_shapes
+from nas.networks.layers.activation_and_normalization import activation_layer
+from nas.networks.layers.convolution import conv_norm_act, create_convolution, norm_act_conv
+from nas.space.architecture import ResNetArchitecture
+
+
+class BasicBlock(nn.Module):
+    """Two k×k convolutions added to their input, or to a 1×1 projection of it where the shape changes.
+
+    With batch normalisation this is the original block, its activation after the sum ("Deep Residual Learning",
+    2016): stem 64, depths 2-2-2-2 and widths 64-128-256-512 are ResNet-18 with a small stem. Without
+    normalisation the activations move in front of the two convolutions ("Identity Mappings", 2016) and the second
+    one starts at zero (Fixup, Zhang et al., 2019; its extra scales and biases are left out), so that a deep
+    network starts as the identity. Behind the sum, SiLU and GELU, which about halve small numbers, would make the
+    signal vanish block by block.
+    """
+
+    def __init__(self, architecture: ResNetArchitecture, shape: BlockShape) -> None:
+        super().__init__()
+        k, width, normalized = architecture.kernel_size, shape.out_width, architecture.normalization != "none"
+        first = create_convolution(architecture, shape.in_width, width, kernel_size=k, stride=shape.stride)
+        second = create_convolution(architecture, width, width, kernel_size=k, gain=1.0 if normalized else 0.0)
+        if normalized:
+            self.residual = nn.Sequential(
+                conv_norm_act(architecture, first), conv_norm_act(architecture, second, activated=False)
+            )
+        else:
+            self.residual = nn.Sequential(norm_act_conv(architecture, first), norm_act_conv(architecture, second))
+        self.shortcut = self._shortcut(architecture, shape)
+        self.activation = activation_layer(architecture.activation) if normalized else nn.Identity()
+
+    @staticmethod
+    def _shortcut(architecture: ResNetArchitecture, shape: BlockShape) -> nn.Module:
+        if shape.stride == 1 and shape.in_width == shape.out_width:
+            return nn.Identity()
+        projection = create_convolution(
+            architecture, shape.in_width, shape.out_width, kernel_size=1, stride=shape.stride, gain=1.0
+        )
+        return conv_norm_act(architecture, projection, activated=False)
+
+    def forward(self, inputs_NCHW: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        residual_NCHW = self.residual(inputs_NCHW)
+        outputs_NCHW: Tensor = self.activation(self.shortcut(inputs_NCHW) + residual_NCHW)
+        return outputs_NCHW
+
+
+def resnet_stages(architecture: ResNetArchitecture) -> tuple[nn.Sequential, int]:
+    """The stages after the stem and the width they return."""
+    stages = nn.Sequential(*(BasicBlock(architecture, shape) for shape in block_shapes(architecture)))
+    if architecture.normalization == "none":
+        stages.append(activation_layer(architecture.activation))
+    return stages, architecture.widths[-1]

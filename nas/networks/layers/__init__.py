@@ -1,0 +1,1 @@
+"""Layers that the network families are built from."""

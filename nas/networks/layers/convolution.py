@@ -1,0 +1,189 @@
+"""The convolution that all families are built from, plain or factorised, with its normalisation and activation.
+
+Dimensions: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, activation_layer, normalization_layer
+from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
+from nas.networks.layers.fused_layers import BatchNorm
+from nas.space.architecture import ConvolutionalArchitecture
+
+
+class Convolution(nn.Sequential):
+    """A k×k convolution, [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉], in one part or in two.
+
+    Factorised, it is a 1×k and then a k×1 convolution with nothing between, of middle width m = min(in, out), and
+    each takes the stride along its own axis. That is always smaller for k ≥ 3 (only the last part has a bias):
+
+        k·m·(in + out) = k·(m² + in·out) ≤ 2k·in·out < k²·in·out,  since m² ≤ in·out.
+
+    Depthwise, it has 2k weights a channel instead of k². A 1×1 convolution is never factorised.
+
+    Args:
+        in_width: Channels of the input.
+        out_width: Channels of the output.
+        kernel_size: Side k of the kernel in pixels, odd.
+        stride: Step in pixels along both axes.
+        depthwise: Whether each channel is convolved by itself; needs `out_width` equal to `in_width`.
+        factorized: Whether to use two parts.
+        bias: Whether the output has a bias, one a channel.
+        padded: Whether a border of zeros keeps the sides; else each is k - 1 shorter, before the stride.
+
+    Source: Szegedy et al., "Rethinking the Inception Architecture", 2016, section 3.2.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        kernel_size: int,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        factorized: bool = False,
+        bias: bool = True,
+        padded: bool = True,
+    ) -> None:
+        super().__init__()
+        groups = in_width if depthwise else 1
+
+        def part(width: int, to_width: int, kernel: tuple[int, int], step: tuple[int, int], *, bias: bool) -> nn.Conv2d:
+            padding = (kernel[0] // 2, kernel[1] // 2) if padded else (0, 0)
+            kind = DepthwiseConvolution if depthwise else nn.Conv2d
+            return kind(width, to_width, kernel, step, padding, groups=groups, bias=bias)
+
+        k = kernel_size
+        if factorized and kernel_size > 1:
+            middle_width = min(in_width, out_width)
+            # A bias between two linear parts would add only what the last one's bias can say (save at the borders).
+            self.row = part(in_width, middle_width, (1, k), (1, stride), bias=False)
+            self.column = part(middle_width, out_width, (k, 1), (stride, 1), bias=bias)
+        else:
+            self.kernel = part(in_width, out_width, (k, k), (stride, stride), bias=bias)
+
+    @property
+    def parts(self) -> tuple[nn.Conv2d, ...]:
+        """The one or two convolutions, in forward order."""
+        return tuple(module for module in self if isinstance(module, nn.Conv2d))
+
+    def scaled(self, inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor) -> Tensor:
+        """The convolution with its output channels scaled and shifted, without noise: so much for evaluation."""
+        *before, last = self.parts
+        for part in before:
+            inputs_NCHW = part(inputs_NCHW)
+        weight = last.weight * scale_C[:, None, None, None]
+        bias_C = shift_C if last.bias is None else shift_C + last.bias * scale_C
+        outputs_NCHW: Tensor = last._conv_forward(inputs_NCHW, weight, bias_C)
+        return outputs_NCHW
+
+    def initialize(self, gain: float) -> None:
+        """Draw the weights from a normal distribution of standard deviation gain / √fan_in; zero the bias.
+
+        Inner parts get gain 1, since no activation follows them. Gain 0 zeroes the last part alone: it then still
+        has a gradient, which it would not have if the part before it were zero too.
+
+        Source: He et al., 2015, equation 10.
+        """
+        for part in self.parts:
+            part_gain = gain if part is self.parts[-1] else 1.0
+            nn.init.normal_(part.weight, std=part_gain / math.sqrt(part.weight[0].numel()))
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def create_convolution(
+    architecture: ConvolutionalArchitecture,
+    in_width: int,
+    out_width: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    depthwise: bool = False,
+    gain: float | None = None,
+) -> Convolution:
+    """A convolution as the architecture wants it: factorised or not, with a bias only where none normalises.
+
+    Args:
+        gain: Of the initial weights; by default the one for an activation just before or after the convolution.
+    """
+    convolution = Convolution(
+        in_width,
+        out_width,
+        kernel_size,
+        stride,
+        depthwise=depthwise,
+        factorized=architecture.factorized,
+        bias=architecture.normalization == "none",
+    )
+    convolution.initialize(ACTIVATION_GAINS[architecture.activation] if gain is None else gain)
+    return convolution
+
+
+class ConvNormAct(nn.Module):
+    """A convolution, its normalisation and, if there is one, its activation."""
+
+    def __init__(self, convolution: Convolution, normalization: nn.Module, activation: nn.Module | None) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.normalization = normalization
+        self.activation = activation
+
+    def forward(self, inputs_NCHW: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        if isinstance(self.normalization, BatchNorm) and not self.training and torch.is_inference_mode_enabled():
+            outputs_NCHW = self.convolution.scaled(inputs_NCHW, *self.normalization.scale_and_shift())
+            return outputs_NCHW if self.activation is None else self.activation(outputs_NCHW)
+        return _normalized(self.convolution(inputs_NCHW), self.normalization, self.activation)
+
+
+class NormActConv(nn.Module):
+    """Normalisation and activation of the input, then the convolution (pre-activation)."""
+
+    def __init__(self, normalization: nn.Module, activation: nn.Module, convolution: Convolution) -> None:
+        super().__init__()
+        self.normalization = normalization
+        self.activation = activation
+        self.convolution = convolution
+
+    def forward(self, inputs_NCHW: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        outputs_NCHW: Tensor = self.convolution(_normalized(inputs_NCHW, self.normalization, self.activation))
+        return outputs_NCHW
+
+
+def conv_norm_act(
+    architecture: ConvolutionalArchitecture, convolution: Convolution, *, activated: bool = True
+) -> ConvNormAct:
+    """The convolution, its normalisation and, where `activated`, its activation, as the architecture has them."""
+    return ConvNormAct(
+        convolution,
+        normalization_layer(architecture.normalization, convolution.parts[-1].out_channels),
+        activation_layer(architecture.activation) if activated else None,
+    )
+
+
+def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolution) -> NormActConv:
+    """Normalisation and activation of the input, then the convolution, as the architecture has them."""
+    return NormActConv(
+        normalization_layer(architecture.normalization, convolution.parts[0].in_channels),
+        activation_layer(architecture.activation),
+        convolution,
+    )
+
+
+def _normalized(inputs_NCHW: Tensor, normalization: nn.Module, activation: nn.Module | None) -> Tensor:
+    """Normalised and activated, in one where the normalisation can."""
+    if isinstance(normalization, BatchNorm):
+        normalized_NCHW: Tensor = normalization(inputs_NCHW, activation)
+        return normalized_NCHW
+    outputs_NCHW: Tensor = normalization(inputs_NCHW)
+    if activation is not None:
+        outputs_NCHW = activation(outputs_NCHW)
+    return outputs_NCHW

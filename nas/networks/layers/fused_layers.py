@@ -1,0 +1,249 @@
+"""Layers around the convolutions that, in bfloat16 on a CPU, take one pass over memory where PyTorch takes many.
+
+Each is PyTorch's own layer, of the same state, and is that layer to the letter on any other device, in any other type
+and in an exported file. Where it is not, its results differ by the rounding of numbers that are never rounded here.
+
+Dimensions: N images, C channels, H height, W width; M pixels of all images of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nas.networks.layers import compiled_kernels as kernels
+
+_SHORTEST_ROW = 256
+_FEWEST = 2**18
+_KEYS = 2**32
+
+
+def suits(inputs: Tensor) -> bool:
+    """Whether the kernels may read it: bfloat16 [N, C, H, W] on the CPU, channels-last; and nothing is being traced."""
+    return (
+        not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+        and inputs.dtype == torch.bfloat16
+        and inputs.device.type == "cpu"
+        and inputs.ndim == 4
+        and inputs.is_contiguous(memory_format=torch.channels_last)
+        and inputs.numel() > 0
+        and type(inputs) is Tensor
+    )
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation, and the activation that follows it if one is given."""
+
+    def forward(self, inputs_NCHW: Tensor, activation: nn.Module | None = None) -> Tensor:
+        """[N, C, H, W] to the same shape."""
+        kind = _KINDS.get(type(activation))
+        if kind is not None and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
+            # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
+            is_worth_it = inputs_NCHW.numel() >= _FEWEST or kind not in (kernels.IDENTITY, kernels.RELU)
+            if is_worth_it and inputs_NCHW.numel() > self.num_features:
+                return self._activated(inputs_NCHW, kind)
+        outputs_NCHW = super().forward(inputs_NCHW)
+        return outputs_NCHW if activation is None else activation(outputs_NCHW)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What evaluation multiplies each channel by and then adds to it: two tensors [C]."""
+        assert self.running_var is not None
+        assert self.running_mean is not None
+        scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale_C, self.bias - self.running_mean * scale_C
+
+    def _activated(self, inputs_NCHW: Tensor, kind: int) -> Tensor:
+        if not self.training:
+            return _scaled(inputs_NCHW, *self.scale_and_shift(), kind)
+        moments_2C = np.empty((2, self.num_features))
+        outputs_NCHW: Tensor = _NormalizeAndActivate.apply(
+            inputs_NCHW, self.weight, self.bias, self.eps, kind, moments_2C
+        )
+        self._remember(moments_2C, inputs_NCHW.numel() // self.num_features)
+        return outputs_NCHW
+
+    def _remember(self, moments_2C: NDArray[np.float64], num_pixels: int) -> None:
+        """Move the running statistics, of which the variance is the unbiased one."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        mean_C, variance_C = self.running_mean.numpy(), self.running_var.numpy()
+        mean_C += self.momentum * (moments_2C[0] - mean_C)
+        variance_C += self.momentum * (moments_2C[1] * num_pixels / (num_pixels - 1) - variance_C)
+        self.num_batches_tracked.add_(1)
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """Leaky ReLU of slope 0.01."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Tensor of any shape to one of the same shape."""
+        return _activated(inputs, kernels.LEAKY_RELU) if suits(inputs) else super().forward(inputs)
+
+
+class SiLU(nn.SiLU):
+    """SiLU, z·σ(z)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Tensor of any shape to one of the same shape."""
+        return _activated(inputs, kernels.SILU) if suits(inputs) else super().forward(inputs)
+
+
+class GELU(nn.GELU):
+    """GELU, z·Φ(z)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Tensor of any shape to one of the same shape."""
+        return _activated(inputs, kernels.GELU) if suits(inputs) else super().forward(inputs)
+
+
+_KINDS: dict[type, int] = {
+    type(None): kernels.IDENTITY, nn.ReLU: kernels.RELU, LeakyReLU: kernels.LEAKY_RELU, SiLU: kernels.SILU,
+    GELU: kernels.GELU,
+}  # fmt: skip
+
+
+class Dropout(nn.Dropout):
+    """Dropout of single values."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Tensor of any shape to one of the same shape."""
+        if self.training and 0.0 < self.p < 1.0 and suits(inputs):
+            outputs: Tensor = _Drop.apply(inputs, self.p, _random_key())
+            return outputs
+        return super().forward(inputs)
+
+
+def add_noise(inputs: Tensor, std: float) -> Tensor:
+    """Independent normal noise of a standard deviation added to a tensor that `suits`."""
+    outputs: Tensor = _AddNoise.apply(inputs, std, _random_key())
+    return outputs
+
+
+class _NormalizeAndActivate(torch.autograd.Function):
+    """Batch statistics, which are written to an array [2, C], normalisation and activation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs_NCHW: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float, kind: int,
+        moments_2C: NDArray[np.float64],
+    ) -> Tensor:  # fmt: skip
+        outputs_NCHW = torch.empty_like(inputs_NCHW)
+        rows = _rows(inputs_NCHW)
+        kernels.measure(rows, moments_2C)
+        constants = kernels.normalizing(moments_2C, _array(weight_C), _array(bias_C), eps)
+        kernels.SCALE[kind](rows, *constants, _rows(outputs_NCHW))
+        ctx.save_for_backward(inputs_NCHW, weight_C, bias_C)
+        ctx.moments_2C, ctx.eps, ctx.kind = moments_2C, eps, kind
+        return outputs_NCHW
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs_NCHW, weight_C, bias_C = ctx.saved_tensors
+        of_inputs, of_weight, of_bias = (torch.empty_like(tensor) for tensor in ctx.saved_tensors)
+        rows, result_rows = _rows(inputs_NCHW), _rows(of_inputs)
+        weight, moments_2C = _array(weight_C), ctx.moments_2C
+        sums_L, products_L = np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32)
+        constants = kernels.normalizing(moments_2C, weight, _array(bias_C), ctx.eps)
+        kernels.SCALE_BACKWARD[ctx.kind](
+            _rows(_suited(gradients[0])), rows, *constants, result_rows, sums_L, products_L
+        )
+        kernels.normalize_backward(
+            result_rows, rows, moments_2C, weight, ctx.eps, sums_L, products_L, _array(of_weight), _array(of_bias)
+        )
+        return of_inputs, of_weight, of_bias, None, None, None
+
+
+class _Activate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, kind: int) -> Tensor:
+        outputs = torch.empty_like(inputs)
+        kernels.ACTIVATE[kind](_flat(inputs), _flat(outputs))
+        ctx.save_for_backward(inputs)
+        ctx.kind = kind
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (inputs,) = ctx.saved_tensors
+        results = torch.empty_like(inputs)
+        kernels.ACTIVATE_BACKWARD[ctx.kind](_flat(_suited(gradients[0])), _flat(inputs), _flat(results))
+        return results, None
+
+
+class _Drop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, probability: float, key: int) -> Tensor:
+        ctx.probability, ctx.key = probability, key
+        return _dropped(inputs, probability, key)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        # The key makes the same mask again, so that none is kept.
+        return _dropped(_suited(gradients[0]), ctx.probability, ctx.key), None, None
+
+
+class _AddNoise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, std: float, key: int) -> Tensor:
+        outputs = torch.empty_like(inputs)
+        kernels.add_noise(_flat(inputs), np.uint32(key), np.float32(std), _flat(outputs))
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0], None, None
+
+
+def _activated(inputs: Tensor, kind: int) -> Tensor:
+    outputs: Tensor = _Activate.apply(inputs, kind)
+    return outputs
+
+
+def _scaled(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, kind: int) -> Tensor:
+    outputs_NCHW = torch.empty_like(inputs_NCHW)
+    kernels.SCALE[kind](_rows(inputs_NCHW), _array(scale_C), _array(shift_C), _rows(outputs_NCHW))
+    return outputs_NCHW
+
+
+def _dropped(inputs: Tensor, probability: float, key: int) -> Tensor:
+    outputs = torch.empty_like(inputs)
+    threshold, scale = np.uint32(int(probability * _KEYS)), np.float32(1.0 / (1.0 - probability))
+    kernels.drop(_flat(inputs), threshold, np.uint32(key), scale, _flat(outputs))
+    return outputs
+
+
+def _random_key() -> int:
+    """From torch's generator, whose state a checkpoint keeps."""
+    return int(torch.randint(_KEYS, ()))
+
+
+def _suited(gradient: Tensor) -> Tensor:
+    """A gradient as the kernels read it; most are so already."""
+    return gradient.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+
+
+def _rows(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
+    """A view of the memory, [R, L], each row as many whole pixels as fill the vectors of numbers."""
+    channels = tensor_NCHW.shape[1]
+    num_pixels = tensor_NCHW.numel() // channels
+    repeats = 1
+    while repeats * channels < _SHORTEST_ROW and num_pixels % (2 * repeats) == 0:
+        repeats *= 2
+    return _flat(tensor_NCHW).reshape(-1, repeats * channels)
+
+
+def _flat(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
+    numbers = tensor_NCHW.detach().view(torch.uint16).numpy()
+    flat: NDArray[np.uint16] = numbers.transpose(0, 2, 3, 1).reshape(-1)
+    return flat
+
+
+def _array(parameter: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = parameter.detach().numpy()
+    return array

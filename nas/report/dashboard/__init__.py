@@ -1,0 +1,1 @@
+"""optuna-dashboard: serving it, and keeping its figures and notes current."""

@@ -1,0 +1,16 @@
+"""What finalist and baseline do with validation images, as figures: curves, filters, a map of the features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.results.network_analysis import NetworkEvidence
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A network with its name and colour."""
+
+    name: str
+    colour: str
+    evidence: NetworkEvidence

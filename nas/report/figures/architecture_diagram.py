@@ -1,0 +1,277 @@
+"""An architecture as a diagram: layers from top to bottom, bars as wide as their channels are many. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from markupsafe import Markup, escape
+from typing_extensions import assert_never
+
+from nas.results.dataset_summary import DataFacts
+from nas.space.architecture import (
+    Architecture,
+    ConvolutionalArchitecture,
+    DenseNetArchitecture,
+    MlpArchitecture,
+    MobileNetArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    PretrainedArchitecture,
+    ReferenceArchitecture,
+    ResNetArchitecture,
+    SearchedArchitecture,
+    VggArchitecture,
+    family_name,
+)
+
+Link = Literal["none", "skip", "dense"]
+
+_WIDTH, _BARS, _TEXT = 560, 130, 178
+_BAR_HEIGHT, _GAP, _ROW_GAP, _LEAST = 12, 6, 20, 40
+
+# Features and residual blocks of published networks.
+_TRUNKS = {"resnet18": (512, 8), "resnet50": (2048, 16)}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the diagram.
+
+    Attributes:
+        channels: What it returns.
+        blocks: How many of its kind follow each other.
+        link: How its blocks are bridged.
+    """
+
+    name: str
+    detail: str
+    channels: int
+    blocks: int = 1
+    link: Link = "none"
+    kind: Literal["data", "convolution", "head"] = "convolution"
+
+
+def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
+    """From the image to the classes."""
+    match architecture:
+        case PretrainedArchitecture():
+            return _pretrained_layers(architecture, facts)
+        case PlainArchitecture():
+            return _plain_layers(architecture, facts)
+        case MlpArchitecture():
+            return _mlp_layers(architecture, facts)
+        case ReferenceArchitecture():
+            # The published network in the genes of its family.
+            published = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
+            return _staged_layers(published, facts)
+        case PairArchitecture():
+            return _pair_layers(architecture, facts)
+        case _:
+            return _staged_layers(architecture, facts)
+
+
+def _staged_layers(architecture: SearchedArchitecture, facts: DataFacts) -> list[Layer]:
+    height, width = facts.height, facts.width
+    layers = [
+        _image(facts),
+        Layer(
+            f"{_kernel(architecture, factorized=False)} convolution → {architecture.stem_width}",
+            _listed(f"{height} × {width}", _normalization(architecture), _dropout(architecture.dropout_first),
+                    _noise(architecture.noise_std)),
+            architecture.stem_width,
+        ),
+    ]  # fmt: skip
+    for stage, (depth, channels) in enumerate(_stages(architecture)):
+        if stage > 0:
+            height, width = -(-height // 2), -(-width // 2)
+        detail = _listed(f"{height} × {width}", _block_detail(architecture))
+        layers.append(
+            Layer(f"{depth} × {_block(architecture)} → {channels}", detail, channels, depth, _link(architecture))
+        )
+    layers.append(Layer("average over all pixels", f"{layers[-1].channels} features", layers[-1].channels, kind="head"))
+    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+
+
+def _plain_layers(architecture: PlainArchitecture, facts: DataFacts) -> list[Layer]:
+    size, layers = (facts.height, facts.width), [_image(facts)]
+    for block, (channels, pooled) in enumerate(zip(architecture.widths, architecture.map_sizes(size), strict=True)):
+        (rows, columns), k = architecture.convolved(size), architecture.kernel_size
+        detail = _listed(
+            f"{rows} × {columns}, pooled to {pooled[0]} × {pooled[1]}", _normalization(architecture),
+            _dropout(architecture.dropout_first if block == 0 else 0.0), _noise(architecture.noise_std),
+        )  # fmt: skip
+        name = f"{k}×{k} convolution{'' if architecture.padded else ', unpadded'} → {channels}"
+        layers.append(Layer(name, detail, channels))
+        size = pooled
+    values = architecture.widths[-1] * size[0] * size[1]
+    layers.append(Layer("flattened", f"{values} features", values, kind="head"))
+    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+
+
+def _mlp_layers(architecture: MlpArchitecture, facts: DataFacts) -> list[Layer]:
+    values = facts.channels * facts.height * facts.width
+    detail = _listed(architecture.activation, _dropout(architecture.dropout))
+    return [
+        _image(facts),
+        Layer("flattened", f"{values} features", values, kind="data"),
+        *_head(architecture.widths, detail, facts),
+    ]
+
+
+def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -> list[Layer]:
+    features, blocks = _TRUNKS[architecture.network]
+    trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
+    return [
+        _image(facts),
+        Layer("resized", "3 × 224 × 224", 3, kind="data"),
+        Layer(f"{architecture.network} → {features}", trunk, features, blocks, link="skip"),
+        *_head(architecture.head_widths, "relu", facts),
+    ]
+
+
+def _pair_layers(architecture: PairArchitecture, facts: DataFacts) -> list[Layer]:
+    """The branch up to its features, what becomes of both images' features, and the classifier of the relation."""
+    shown = replace(facts, channels=facts.channels // 2) if architecture.shared else facts
+    image, *branch, classifier = layers_of(architecture.branch, shown)
+    image = replace(image, name="each of two images" if architecture.shared else "two images, one behind the other")
+    auxiliary = f"in training also → {len(facts.part_classes)} classes of each" if architecture.auxiliary else ""
+    branch[-1] = replace(branch[-1], detail=_listed(branch[-1].detail, classifier.detail, auxiliary))
+    layers = [image, *branch]
+    if architecture.shared:
+        features = branch[-1].channels
+        layers.append(Layer("side by side", f"2 × {features} features", 2 * features, kind="head"))
+    return [*layers, *_head(architecture.comparison_widths, "relu", facts)]
+
+
+def _image(facts: DataFacts) -> Layer:
+    return Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data")
+
+
+def _head(hidden_widths: Sequence[int], detail: str, facts: DataFacts, dropout: float = 0.0) -> Iterator[Layer]:
+    """Hidden layers and classifier."""
+    for width in hidden_widths:
+        yield Layer(f"hidden layer → {width}", detail, width, kind="head")
+    yield Layer(f"classifier → {len(facts.classes)}", _dropout(dropout), len(facts.classes), kind="head")
+
+
+def genome_diagram(architecture: Architecture, facts: DataFacts) -> Markup:
+    """SVG in the colours of the page it stands on."""
+    layers = layers_of(architecture, facts)
+    widest = math.log2(1 + max(layer.channels for layer in layers))
+    parts, top = [], 8
+    for place, layer in enumerate(layers):
+        height = max(_LEAST, layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP)
+        parts.append(_row(layer, top, height, round(_BARS * math.log2(1 + layer.channels) / widest)))
+        if place + 1 < len(layers):
+            parts.append(_arrow(top + height + 2, _ROW_GAP - 4))
+        top += height + _ROW_GAP
+    alt = escape(f"{family_name(architecture)}: " + ", ".join(layer.name for layer in layers))
+    return Markup(
+        f'<svg class="genome" viewBox="0 0 {_WIDTH} {top}" role="img" aria-label="{alt}">{"".join(parts)}</svg>'
+    )
+
+
+def _row(layer: Layer, top: int, height: int, width: int) -> str:
+    drawn = layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP
+    first = top + (height - drawn) // 2
+    left = 20 + (_BARS - width) // 2
+    parts = []
+    for block in range(layer.blocks):
+        y = first + block * (_BAR_HEIGHT + _GAP)
+        parts.append(f'<rect class="{layer.kind}" x="{left}" y="{y}" width="{width}" height="{_BAR_HEIGHT}" rx="3"/>')
+    parts += _links(layer, first, left + width)
+    middle = top + height // 2
+    parts.append(f'<text class="name" x="{_TEXT}" y="{middle - 3}">{escape(layer.name)}</text>')
+    parts.append(f'<text class="detail" x="{_TEXT}" y="{middle + 14}">{escape(layer.detail)}</text>')
+    return "".join(parts)
+
+
+def _links(layer: Layer, first: int, right: int) -> Iterator[str]:
+    """Arcs past each block, or from each block to the last."""
+    step = _BAR_HEIGHT + _GAP
+    if layer.link == "skip":
+        for block in range(layer.blocks):
+            top = first + block * step - _GAP // 2
+            bottom, reach = top + step, right + 14
+            yield f'<path class="link" d="M{right} {top} C{reach} {top} {reach} {bottom} {right} {bottom}"/>'
+    elif layer.link == "dense":
+        last = first + (layer.blocks - 1) * step + _BAR_HEIGHT / 2
+        for block in range(layer.blocks - 1):
+            y, reach = first + block * step + _BAR_HEIGHT / 2, right + 8 + 3 * min(6, layer.blocks - block)
+            yield f'<path class="link" d="M{right} {y} C{reach} {y} {reach} {last} {right} {last}"/>'
+
+
+def _arrow(top: int, length: int) -> str:
+    x, bottom = 20 + _BARS // 2, top + length
+    return f'<path class="arrow" d="M{x} {top} V{bottom} M{x - 4} {bottom - 4} L{x} {bottom} L{x + 4} {bottom - 4}"/>'
+
+
+def _stages(architecture: ConvolutionalArchitecture) -> Iterator[tuple[int, int]]:
+    """Depth and channels of each."""
+    if isinstance(architecture, DenseNetArchitecture):
+        channels = architecture.stem_width
+        for stage, depth in enumerate(architecture.depths):
+            if stage > 0:
+                channels = max(1, int(channels * architecture.compression))
+            channels += depth * architecture.growth_rate
+            yield depth, channels
+    elif isinstance(architecture, VggArchitecture | ResNetArchitecture | MobileNetArchitecture):
+        yield from zip(architecture.depths, architecture.widths, strict=True)
+
+
+def _block(architecture: VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture) -> str:
+    match architecture:
+        case VggArchitecture():
+            return "convolution"
+        case ResNetArchitecture():
+            return "residual block"
+        case DenseNetArchitecture():
+            return "dense layer"
+        case MobileNetArchitecture():
+            return "inverted residual"
+        case _:
+            assert_never(architecture)
+
+
+def _block_detail(architecture: ConvolutionalArchitecture) -> str:
+    kernel = _kernel(architecture, factorized=architecture.factorized)
+    match architecture:
+        case ResNetArchitecture():
+            return f"each twice {kernel}"
+        case DenseNetArchitecture():
+            return f"1×1, then {kernel}, adds {architecture.growth_rate}"
+        case MobileNetArchitecture():
+            return f"× {architecture.expansion} inside, {kernel} depthwise"
+        case _:
+            return kernel
+
+
+def _link(architecture: ConvolutionalArchitecture) -> Link:
+    if isinstance(architecture, DenseNetArchitecture):
+        return "dense"
+    return "skip" if isinstance(architecture, ResNetArchitecture | MobileNetArchitecture) else "none"
+
+
+def _kernel(architecture: ConvolutionalArchitecture, *, factorized: bool) -> str:
+    k = architecture.kernel_size
+    return f"1×{k} then {k}×1" if factorized and k > 1 else f"{k}×{k}"
+
+
+def _normalization(architecture: ConvolutionalArchitecture | PlainArchitecture) -> str:
+    normalized = "batch norm" if architecture.normalization == "batch" else "no normalisation"
+    return f"{normalized}, {architecture.activation}"
+
+
+def _dropout(probability: float) -> str:
+    return f"dropout {probability:.2g}" if probability > 0 else ""
+
+
+def _noise(std: float) -> str:
+    return f"noise {std:.2g}" if std > 0 else ""
+
+
+def _listed(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)

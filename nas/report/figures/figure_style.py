@@ -1,0 +1,158 @@
+"""How figures look: on a light page and on a dark one, and to people who see few colours."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from nas.space.architecture import SIAMESE
+
+GREY = "#808080"
+"""For lines: a contrast of about 4 with white as with the dashboard's dark grey."""
+BASELINE_COLOUR = "#E69F00"
+_GRID = "rgba(128, 128, 128, 0.25)"
+_CLEAR = "rgba(0, 0, 0, 0)"
+# In characters: plotly breaks no lines, and a figure may have half of a narrow window.
+_NOTE_WIDTH = 52
+_REASON_WIDTH = 36
+
+
+@dataclass(frozen=True)
+class Look:
+    """A family's colour and plotly's name of its marker."""
+
+    colour: str
+    symbol: str
+
+
+# Okabe & Ito, "Color Universal Design", 2008: those of their colours that stand out from white and from dark grey.
+_LOOKS = {
+    "vgg": Look("#0072B2", "circle"),
+    "resnet": Look("#D55E00", "square"),
+    "densenet": Look("#009E73", "diamond"),
+    "mobilenet": Look("#CC79A7", "triangle-up"),
+    # Tol, "Colour Schemes", 2021: two of his muted ones.
+    "plain": Look("#999933", "star"),
+    "mlp": Look("#AA4499", "x"),
+}
+_OTHER = Look("#56B4E9", "cross")
+
+
+def look_of(family: str) -> Look:
+    """Always the same for a family, whatever else a figure shows; its siamese networks' markers are hollow."""
+    look = _LOOKS.get(family.removeprefix(f"{SIAMESE} "), _OTHER)
+    return Look(look.colour, f"{look.symbol}-open") if family.startswith(SIAMESE) else look
+
+
+def shade(share: float) -> str:
+    """A colour between blue (0), purple and vermillion (1), each readable on both grounds."""
+    stops = ((0, 114, 178), (204, 121, 167), (213, 94, 0))
+    left, right = (stops[0], stops[1]) if share < 0.5 else (stops[1], stops[2])
+    within = 2 * share - (share >= 0.5)
+    red, green, blue = (round(a + (b - a) * within) for a, b in zip(left, right, strict=True))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def ink(text: str) -> str:
+    """Text in the colour of the page's own text, which no colour of plotly's can follow into the dark.
+
+    Plotly hands this style on to the SVG; where it does not, the text has the figure's grey.
+    """
+    return f'<span style="color:currentColor">{text}</span>'
+
+
+def bare_figure(title: str, note: str = "") -> go.Figure:
+    """A figure of no data, on no ground of its own, without plotly's template of 6 kB.
+
+    Its title and note are also its `meta`, for a page that prints them as text of its own.
+    """
+    lines = textwrap.wrap(note, _NOTE_WIDTH)
+    heading = "<br>".join([f"<b>{title}</b>", *(f'<span style="font-size:12px">{line}</span>' for line in lines)])
+    return go.Figure(
+        layout={
+            "template": "none",
+            "meta": {"title": title, "note": note},
+            "title": {
+                "text": ink(heading),
+                "x": 0.02,
+                "xanchor": "left",
+                "y": 0.97,
+                "yanchor": "top",
+                "font": {"size": 16},
+            },
+            "font": {"color": GREY, "size": 13},
+            "paper_bgcolor": _CLEAR,
+            "plot_bgcolor": _CLEAR,
+            "margin": {"l": 60, "r": 20, "t": 46 + 20 * len(lines), "b": 40},
+            "modebar": {"bgcolor": _CLEAR, "color": GREY},
+            "hovermode": "closest",
+            "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
+        }
+    )
+
+
+def empty_figure(title: str, reason: str) -> go.Figure:
+    """A figure that says why there is nothing to see."""
+    figure = bare_figure(title)
+    text = ink("<br>".join(textwrap.wrap(reason, _REASON_WIDTH)))
+    figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
+    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, meta={"title": title, "reason": reason})
+    return figure
+
+
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """An axis with a grid that is seen on both grounds."""
+    return {
+        "title": {"text": ink(title), "standoff": 8},
+        "gridcolor": _GRID,
+        "linecolor": GREY,
+        "zeroline": False,
+        "automargin": True,
+        # Around each label of plotly's own making.
+        "tickprefix": '<span style="color:currentColor">',
+        "ticksuffix": "</span>",
+        **options,
+    }
+
+
+def params_axis(smallest: int, largest: int) -> dict[str, Any]:
+    """A logarithmic axis of parameter counts, a little wider than they are."""
+    low, high = math.log10(smallest), math.log10(largest)
+    margin = max(0.05, 0.04 * (high - low))
+    low, high = low - margin, high + margin
+    ticks = [
+        step * 10**decade
+        for decade in range(math.floor(low), math.ceil(high) + 1)
+        for step in _steps(high - low)
+        if low <= math.log10(step * 10**decade) <= high
+    ]
+    return axis(
+        "parameters",
+        type="log",
+        range=[round(low, 4), round(high, 4)],
+        tickvals=ticks,
+        ticktext=[ink(_short_count(tick)) for tick in ticks],
+        tickprefix="",
+        ticksuffix="",
+    )
+
+
+def _steps(decades: float) -> tuple[float, ...]:
+    """Where a decade is labelled, so that an axis has three to eight labels."""
+    if decades > 3.5:
+        return (1,)
+    if decades > 2:
+        return (1, 3)
+    return (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+
+
+def _short_count(count: float) -> str:
+    """10k for 10,000."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            return f"{count / unit:g}{name}"
+    return f"{count:g}"

@@ -1,0 +1,252 @@
+"""A study in four figures, made of its trials' records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from nas.report.figures.figure_style import (
+    BASELINE_COLOUR,
+    GREY,
+    axis,
+    bare_figure,
+    empty_figure,
+    ink,
+    look_of,
+    params_axis,
+    shade,
+)
+from nas.report.figures.option_effects import options_figure
+from nas.search.analysis.front_summary import FrontSummary, summarize_records
+from nas.search.analysis.hypervolume_history import hypervolume_history
+from nas.search.analysis.option_effects import explain_options
+from nas.search.storage.trial_records import TrialRecord
+
+MAX_POINTS = 2000
+MAX_CURVES = 12
+MAX_STOPPED = 40
+MAX_EXPLAINED = 500
+"""Trials that options are compared over: half a second of computing, which grows with the square of their number."""
+
+_FEW_POINTS = 200
+_END_SIZE = 6
+_NO_RESULT = "No trial has a result yet."
+
+
+def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go.Figure]:
+    """Every figure of a study by an identifier that stays the same.
+
+    Args:
+        records: All trials, in the order of their numbers.
+    """
+    summary = summarize_records(study, records)
+    return {
+        "nas-front": front_figure(records, summary),
+        "nas-hypervolume": hypervolume_figure(records),
+        "nas-curves": curves_figure(summary, [record for record in records if record.stopped_early]),
+        "nas-options": options_figure(explain_options(with_own_result(records)[-MAX_EXPLAINED:], summary.front)),
+    }
+
+
+def with_own_result(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that were trained to the end, the baseline and results that were taken over left out."""
+    return [
+        record
+        for record in records
+        if record.objectives is not None and not record.is_baseline and record.reused_from is None
+    ]
+
+
+def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:
+    """Macro-F1 over the number of parameters: all trials with a result, the front, and the baseline."""
+    title = "Pareto front"
+    on_front = {record.number for record in summary.front}
+    others = [
+        record
+        for record in records
+        if record.objectives is not None and not record.is_baseline and record.number not in on_front
+    ]
+    drawn = evenly(others, MAX_POINTS)
+    shown = [*drawn, *summary.front, *([summary.baseline] if summary.baseline else [])]
+    if not shown:
+        return empty_figure(title, _NO_RESULT)
+    note = "on validation images; up and to the left is better"
+    if len(drawn) < len(others):
+        note += f"; {len(drawn):,} of {len(others):,} trials off the front are drawn"
+    figure = bare_figure(title, note)
+    sizes = [record.params or 1 for record in shown]
+    if summary.baseline is not None:
+        figure.add_trace(_quadrant(summary.baseline, min(sizes)))
+    for family in sorted({record.family for record in shown if not record.is_baseline}):
+        of_family = [record for record in drawn if record.family == family]
+        members = [record for record in summary.front if record.family == family]
+        size, opacity = (8, 0.75) if len(drawn) <= _FEW_POINTS else (6, 0.5)
+        figure.add_trace(_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
+        figure.add_trace(_points(members, family, size=12, opacity=1, in_legend=bool(members)))
+    figure.add_trace(_front_line(summary.front, max(sizes)))
+    if summary.baseline is not None:
+        figure.add_trace(_star(summary.baseline))
+    figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))
+    return figure
+
+
+def _points(records: Sequence[TrialRecord], family: str, *, size: int, opacity: float, in_legend: bool) -> go.Scatter:
+    look = look_of(family)
+    return go.Scatter(
+        x=[record.params for record in records],
+        y=[round(record.macro_f1, 4) for record in records],
+        customdata=[record.number for record in records],
+        mode="markers",
+        name=ink(family),
+        legendgroup=family,
+        showlegend=in_legend,
+        marker={"color": look.colour, "symbol": look.symbol, "size": size, "opacity": opacity},
+        hovertemplate=(
+            f"trial %{{customdata}} ({family})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>"
+        ),
+    )
+
+
+def _front_line(front: Sequence[TrialRecord], largest: int) -> go.Scatter:
+    """What macro-F1 is had with at most so many parameters."""
+    sizes = [record.params or 1 for record in front]
+    scores = [round(record.macro_f1, 4) for record in front]
+    return go.Scatter(
+        x=[*sizes, *([largest] if front else [])],
+        y=[*scores, *scores[-1:]],
+        mode="lines",
+        name=ink("front"),
+        line={"shape": "hv", "color": GREY, "width": 2},
+        hoverinfo="skip",
+    )
+
+
+def _quadrant(baseline: TrialRecord, smallest: int) -> go.Scatter:
+    """Where a trial is at least as good as the baseline and no larger."""
+    left, right = smallest / 10, baseline.params or 1
+    return go.Scatter(
+        x=[left, right, right, left],
+        y=[baseline.macro_f1, baseline.macro_f1, 1, 1],
+        mode="lines",
+        fill="toself",
+        fillcolor="rgba(230, 159, 0, 0.13)",
+        line={"width": 0},
+        name=ink("at least as good, and smaller"),
+        hoverinfo="skip",
+    )
+
+
+def _star(baseline: TrialRecord) -> go.Scatter:
+    return go.Scatter(
+        x=[baseline.params],
+        y=[round(baseline.macro_f1, 4)],
+        mode="markers+text",
+        text=[ink(f"baseline ({baseline.family})")],
+        textposition="bottom left",
+        showlegend=False,
+        marker={"color": BASELINE_COLOUR, "symbol": "star", "size": 17, "line": {"color": GREY, "width": 1}},
+        hovertemplate=f"baseline ({baseline.family})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>",
+    )
+
+
+def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
+    """How the front's hypervolume grew, over trials and over the time that was spent on training them."""
+    title = "Hypervolume of the front"
+    history = hypervolume_history(records)
+    if not history:
+        return empty_figure(title, "No trial has ended yet.")
+    figure = bare_figure(title, "up to macro-F1 0 and ten million parameters; the baseline is not counted")
+    for hours, name in ((False, "x"), (True, "x2")):
+        figure.add_trace(
+            go.Scatter(
+                x=[round(point.hours, 4) if hours else point.trials for point in history],
+                y=[round(point.area, 4) for point in history],
+                mode="lines",
+                line={"shape": "hv", "color": look_of("vgg").colour, "width": 2},
+                xaxis=name,
+                showlegend=False,
+                hovertemplate=f"%{{y:.4f}} after %{{x}} {'hours' if hours else 'trials'}<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        xaxis=axis("trials that ended", domain=[0, 0.47], rangemode="tozero"),
+        xaxis2=axis("compute hours", domain=[0.53, 1], rangemode="tozero", anchor="y"),
+        yaxis=axis("hypervolume", rangemode="tozero"),
+    )
+    return figure
+
+
+def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) -> go.Figure:
+    """Macro-F1 after each epoch, of the front's members from small (blue) to large (red) and of the baseline.
+
+    Args:
+        stopped: Trials that were stopped early; their curves are pale and lie behind.
+    """
+    title = "Learning curves"
+    members = [record for record in summary.front if record.curve]
+    drawn = evenly(members, MAX_CURVES)
+    if not drawn and not stopped and (summary.baseline is None or not summary.baseline.curve):
+        return empty_figure(title, _NO_RESULT)
+    note = "on validation images; the front's networks from small to large"
+    if len(drawn) < len(members):
+        note += f"; {len(drawn)} of {len(members)} are drawn"
+    pale = evenly(stopped, MAX_STOPPED)
+    if len(pale) < len(stopped):
+        note += f"; {len(pale)} of {len(stopped):,} stopped trials are drawn"
+    figure = bare_figure(title, note)
+    if pale:
+        figure.add_trace(_stopped_curves(pale))
+    for place, record in enumerate(drawn):
+        line = {"color": shade(place / max(1, len(drawn) - 1)), "width": 2}
+        figure.add_trace(_curve(record, f"{record.number} ({record.family})", line))
+    if summary.baseline is not None:
+        line = {"color": BASELINE_COLOUR, "width": 3, "dash": "dash"}
+        figure.add_trace(_curve(summary.baseline, f"baseline ({summary.baseline.family})", line))
+    figure.update_layout(xaxis=axis("epoch", rangemode="tozero"), yaxis=axis("macro-F1", tickformat=".3~f"))
+    return figure
+
+
+def _curve(record: TrialRecord, name: str, line: Mapping[str, Any]) -> go.Scatter:
+    return go.Scatter(
+        x=[point.epoch for point in record.curve],
+        y=[round(point.macro_f1, 4) for point in record.curve],
+        # A curve of one epoch is a point.
+        mode="lines+markers" if len(record.curve) == 1 else "lines",
+        name=ink(name),
+        line=line,
+        hovertemplate=f"{name}<br>epoch %{{x}}: macro-F1 %{{y:.4f}}<extra></extra>",
+    )
+
+
+def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
+    """All in one trace with gaps between: no colours of their own, and one entry in the legend."""
+    epochs: list[int | None] = []
+    scores: list[float | None] = []
+    numbers: list[int] = []
+    sizes: list[int] = []
+    for record in records:
+        epochs += [*(point.epoch for point in record.curve), None]
+        scores += [*(round(point.macro_f1, 4) for point in record.curve), None]
+        numbers += [record.number] * (len(record.curve) + 1)
+        # Where a curve ends is what it is about.
+        sizes += [0] * (len(record.curve) - 1) + [_END_SIZE, 0]
+    return go.Scatter(
+        x=epochs,
+        y=scores,
+        customdata=numbers,
+        mode="lines+markers",
+        name=ink("stopped early"),
+        opacity=0.7,
+        line={"color": GREY, "width": 1, "dash": "dot"},
+        marker={"symbol": "x-thin", "size": sizes, "line": {"color": GREY, "width": 1}},
+        hovertemplate="trial %{customdata}, stopped early<br>epoch %{x}: macro-F1 %{y:.4f}<extra></extra>",
+    )
+
+
+def evenly(records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+    """At most so many of the records, evenly spread, the first and the last among them."""
+    if len(records) <= most:
+        return list(records)
+    return [records[place * (len(records) - 1) // (most - 1)] for place in range(most)]

@@ -1,0 +1,59 @@
+"""A report's tables as Markdown."""
+
+from __future__ import annotations
+
+from nas.report.provenance import space_file_name
+from nas.report.report_contents import Contents
+from nas.report.tables.grid_tables import setting_class_table, settings_table
+from nas.report.tables.study_tables import (
+    class_table,
+    final_class_table,
+    finals_table,
+    front_table,
+    genome_table,
+    option_table,
+    reproduction_table,
+    trial_table,
+)
+from nas.report.tables.text_table import PlainTable
+from nas.report.terminal.option_effect_tables import shared_sentence
+
+
+def as_markdown(contents: Contents) -> str:
+    """The whole report but for its figures."""
+    found, spec = contents.provenance, contents.spec
+    tables: list[PlainTable] = []
+    if contents.finals is not None:
+        tables += [finals_table(contents.finals), final_class_table(contents, contents.finals)]
+    if contents.settings is not None:
+        tables += [settings_table(contents.settings), setting_class_table(contents.settings, contents.facts.classes)]
+    tables.append(front_table(contents.summary, contents.finalist))
+    if contents.finalist.per_class:
+        tables.append(class_table(contents))
+    paragraphs = [
+        f"# {contents.name}",
+        spec.description,
+        contents.verdict,
+        contents.caution,
+        *(table.as_markdown() for table in tables),
+        *([option_table(contents.explanation).as_markdown()] if contents.explanation.effects else []),
+        shared_sentence(contents.explanation),
+        genome_table(contents.finalist).as_markdown(),
+        trial_table(contents.records).as_markdown(),
+        reproduction_table(contents).as_markdown(),
+        f"`{spec.name}.toml`:",
+        f"```toml\n{found.study_file}```",
+        *([f"`{space_file_name(spec)}`:", f"```toml\n{found.space_file}```"] if found.space_file is not None else []),
+        "```\n" + "\n".join(commands(contents)) + "\n```",
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def commands(contents: Contents) -> list[str]:
+    """What to type, the two files at hand."""
+    name, trial = contents.name, contents.finalist.number
+    return [
+        f"nas search {name}.toml",
+        f"nas front {name} --explain",
+        f"nas export {name} --trial {trial} -o {name}-{trial}.pt",
+    ]

@@ -1,0 +1,222 @@
+"""A report as one HTML page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from plotly.offline import get_plotlyjs
+
+from nas.report.figures.architecture_diagram import genome_diagram
+from nas.report.figures.class_f1 import Contender, class_figure
+from nas.report.figures.figure_style import BASELINE_COLOUR, look_of
+from nas.report.figures.search_figures import study_figures
+from nas.report.markdown_report import commands
+from nas.report.page.embedded_figure import Drawn, drawn
+from nas.report.page.network_sections import Seeing
+from nas.report.provenance import space_file_name
+from nas.report.report_contents import Contents
+from nas.report.tables.finals_text import title_of
+from nas.report.tables.grid_tables import setting_class_table, settings_table
+from nas.report.tables.study_tables import (
+    class_table,
+    finals_table,
+    front_table,
+    genome_table,
+    option_table,
+    reproduction_table,
+    trial_table,
+)
+from nas.report.tables.text_table import PlainTable
+from nas.report.terminal.option_effect_tables import shared_sentence
+from nas.search.storage.trial_records import TrialRecord
+
+MAX_TRIALS = 300
+"""Rows of the page's table of trials; Markdown has them all."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number to be seen at once."""
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+def as_page(contents: Contents) -> str:
+    """The whole report."""
+    environment = Environment(
+        loader=PackageLoader("nas.report.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.filters["code"] = _with_code
+    seen = Seeing(contents).values() if contents.evidence is not None else None
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        contents=contents,
+        css=_file(environment, "page.css"),
+        script=_file(environment, "page.js"),
+        plotly=Markup(get_plotlyjs()),
+        data_sentence=_data_sentence(contents),
+        key_figures=_key_figures(contents),
+        headings=_headings(contents),
+        figures=_figures(contents),
+        tables=_tables(contents),
+        finals=_finals(contents),
+        settings=_settings(contents),
+        seen=seen,
+        shared=shared_sentence(contents.explanation),
+        diagram=_diagram(contents.finalist, contents),
+        diagram_note=f"{contents.finalist_name}, {contents.finalist.params or 0:,} parameters; a bar is a block, as "
+        "wide as the logarithm of its channels, a curve around it a shortcut.",
+        commands=commands(contents),
+        space_file=space_file_name(contents.spec),
+        trials_summary=_trials_summary(len(contents.records)),
+    )
+
+
+def _file(environment: Environment, name: str) -> Markup:
+    """A file of this package as it stands."""
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _data_sentence(contents: Contents) -> str:
+    facts = contents.facts
+    imbalance = max(facts.train_counts) / min(facts.train_counts)
+    size = f"{facts.channels} × {facts.height} × {facts.width} pixels"
+    shown = f"{len(facts.classes)} classes of {size}"
+    if facts.is_pair:
+        shown = (
+            f"pairs of 2 × {facts.channels // 2} × {facts.height} × {facts.width} pixels ({', '.join(facts.classes)})"
+        )
+    return (
+        f"{facts.name}: {shown}, "
+        f"{facts.num_train:,} training {facts.unit}s ({_in_words(imbalance)}), "
+        f"{facts.num_validation:,} validation {facts.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
+    )
+
+
+def _in_words(imbalance: float) -> str:
+    return f"{imbalance:.0f} : 1 imbalanced" if imbalance >= 1.5 else "balanced"
+
+
+def _key_figures(contents: Contents) -> list[Fact]:
+    finalist, baseline, summary = contents.finalist, contents.baseline, contents.summary
+    facts = [
+        Fact(
+            f"validation macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)
+        ),
+        Fact("its parameters", f"{finalist.params or 0:,}", f"{(finalist.flops or 0) / 1e6:,.1f} MFLOPs"),
+    ]
+    smaller = summary.times_smaller(finalist)
+    if baseline is not None and smaller is not None:
+        facts += [
+            Fact("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
+            Fact(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
+        ]
+    hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
+    results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
+    stopped = sum(record.stopped_early for record in contents.records)
+    return [*facts, Fact("trials with a result", f"{results:,}", f"{stopped:,} stopped early; {hours:,.2f} hours")]
+
+
+def _headings(contents: Contents) -> list[tuple[str, str]]:
+    with_evidence = contents.evidence is not None
+    return [
+        *([("finals", "test images")] if contents.finals is not None else []),
+        *([("settings", "settings")] if contents.settings is not None else []),
+        ("front", "front"), ("search", "search"), ("options", "options"), ("classes", "classes"),
+        *([("confusion", "confusion")] if with_evidence else []),
+        ("curves", "curves"),
+        *(
+            [("thresholds", "thresholds"), ("filters", "filters"), ("maps", "maps"), ("features", "features")]
+            if with_evidence else []
+        ),
+        ("genome", "network"), ("reproduce", "reproduce"),
+    ]  # fmt: skip
+
+
+def _figures(contents: Contents) -> Mapping[str, Drawn | None]:
+    shared = study_figures(contents.name, contents.records)
+    heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480}
+    return {
+        **{name.removeprefix("nas-"): drawn(name, figure, heights.get(name)) for name, figure in shared.items()},
+        "classes": drawn("classes", _class_figure(contents)) if contents.finalist.per_class else None,
+    }
+
+
+def _class_figure(contents: Contents) -> go.Figure:
+    facts, finalist, baseline = contents.facts, contents.finalist, contents.baseline
+    contenders = [_contender(contents.finalist_name, finalist, look_of(finalist.family).colour, "circle")]
+    if baseline is not None and baseline.per_class:
+        contenders.append(_contender(contents.baseline_name, baseline, BASELINE_COLOUR, "diamond"))
+    return class_figure(facts.classes, facts.train_counts, contenders, "validation images")
+
+
+def _contender(name: str, record: TrialRecord, colour: str, symbol: str) -> Contender:
+    return Contender(
+        name, colour, symbol, tuple(scores.f1 if scores.support else None for scores in record.per_class)
+    )  # fmt: skip
+
+
+def _tables(contents: Contents) -> Mapping[str, PlainTable]:
+    return {
+        "front": front_table(contents.summary, contents.finalist),
+        "options": option_table(contents.explanation),
+        "classes": class_table(contents),
+        "genome": genome_table(contents.finalist),
+        "reproduction": reproduction_table(contents),
+        "trials": trial_table(contents.records[-MAX_TRIALS:]),
+    }
+
+
+def _finals(contents: Contents) -> Mapping[str, Any] | None:
+    if contents.finals is None:
+        return None
+    results, facts = contents.finals, contents.facts
+    shown = [(results.winner, look_of(results.winner.family).colour, "circle")] if results.winner else []
+    if results.reference is not None and results.reference is not results.winner:
+        shown.append((results.reference, BASELINE_COLOUR, "diamond"))
+    contenders = [
+        Contender(
+            title_of(one), colour, symbol, tuple(spread.mean for spread in one.class_f1),
+            tuple(spread.sd or 0.0 for spread in one.class_f1),
+        )
+        for one, colour, symbol in shown
+    ]  # fmt: skip
+    figure = class_figure(facts.classes, facts.train_counts, contenders, "test images") if contenders else None
+    return {
+        "table": finals_table(results),
+        "classes": drawn("final-classes", figure) if figure is not None else None,
+    }
+
+
+def _settings(contents: Contents) -> Mapping[str, PlainTable] | None:
+    if contents.settings is None:
+        return None
+    return {
+        "table": settings_table(contents.settings),
+        "classes": setting_class_table(contents.settings, contents.facts.classes),
+    }
+
+
+def _diagram(finalist: TrialRecord, contents: Contents) -> Markup:
+    assert finalist.genome is not None, "a trial with a result has a genome"
+    return genome_diagram(finalist.genome.architecture, contents.facts)
+
+
+def _trials_summary(number: int) -> str:
+    if number <= MAX_TRIALS:
+        return f"All {number:,} trials"
+    return f"The last {MAX_TRIALS:,} of {number:,} trials; nas report --format md has them all"

@@ -1,0 +1,104 @@
+"""All that a report is made of, gathered before anything is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from nas.finals.finals_results import FinalResults
+from nas.report.provenance import Provenance
+from nas.results.dataset_summary import DataFacts
+from nas.results.network_analysis import Evidence
+from nas.search.analysis.front_summary import FrontSummary, summarize_records
+from nas.search.analysis.grid_results import SettingResults, gather_settings
+from nas.search.analysis.option_effects import Explanation, explain_options
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.study_spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A study, and the network of it that the report is about.
+
+    Attributes:
+        records: All trials, in the order of their numbers.
+        finalist: A trial with a result; it need not be on the front.
+        provenance: How to do it again.
+        evidence: What finalist and baseline do with validation images, where that could be found out.
+        remarks: What the report lacks and why, one line each.
+        finals: Scores on test images, where there are some.
+    """
+
+    spec: StudySpec
+    facts: DataFacts
+    records: tuple[TrialRecord, ...]
+    finalist: TrialRecord
+    provenance: Provenance
+    evidence: Evidence | None = None
+    remarks: tuple[str, ...] = ()
+    finals: FinalResults | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @cached_property
+    def summary(self) -> FrontSummary:
+        """The front and the baseline."""
+        return summarize_records(self.name, self.records, has_baseline=self.spec.baseline.enabled)
+
+    @cached_property
+    def settings(self) -> SettingResults | None:
+        """What a grid compares; None for a search."""
+        return gather_settings(self.spec, self.records)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """What the options did."""
+        return explain_options(self.records, self.summary.front)
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        return self.summary.baseline
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one sentence: on test images where there is one, else on validation images."""
+        if self.finals is not None:
+            return self.finals.verdict
+        if self.settings is not None:
+            return self.settings.verdict
+        chosen = self.summary.smallest or self.summary.best
+        if chosen is None or self.finalist.number == chosen.number:
+            return self.summary.verdict
+        return f"{self.summary.verdict} This report is about trial {self.finalist.number}."
+
+    @property
+    def caution(self) -> str:
+        """What the verdict is worth."""
+        if self.finals is not None:
+            return "Scores of test images, which no search has seen; what follows are validation images."
+        if self.settings is not None:
+            return (
+                "These are scores of validation images. Where nothing was chosen by them they are as good as any: no "
+                "epoch kept by early stopping, no learning rate lowered on a plateau, no setting picked for its score."
+            )
+        tried = sum(record.objectives is not None and not record.is_baseline for record in self.records)
+        return (
+            f"These are scores of validation images, each of a single training, and the network was picked from "
+            f"{tried:,} trials by them, which flatters it. `nas finals {self.name}` gives scores of the test images, "
+            "over several seeds."
+        )
+
+    @property
+    def finalist_name(self) -> str:
+        return f"trial {self.finalist.number} ({self.finalist.family})"
+
+    @property
+    def baseline_name(self) -> str:
+        return f"baseline ({self.baseline.family})" if self.baseline is not None else "baseline"
+
+    @property
+    def rarest_first(self) -> list[int]:
+        """The classes by their number of training images."""
+        return sorted(range(len(self.facts.classes)), key=lambda place: self.facts.train_counts[place])

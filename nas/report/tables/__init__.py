@@ -1,0 +1,1 @@
+"""Plain-text tables shared by HTML, Markdown and terminal."""

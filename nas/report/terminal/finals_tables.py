@@ -1,0 +1,73 @@
+"""Tables of finals for the terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from nas.finals.finals_results import FinalResults, Standing
+from nas.report.tables.finals_text import difference_text, interval_text
+
+MAX_COLUMNS = 5
+"""Networks that a terminal has room for side by side."""
+
+AVERAGES = {
+    "accuracy (micro-F1)": "accuracy",
+    "macro-precision": "precision_macro",
+    "macro-recall": "recall_macro",
+    "macro-F1": "f1_macro",
+}
+"""What tables call the averages over classes; micro-precision and micro-recall equal accuracy too."""
+
+
+def standings_table(results: FinalResults) -> Table:
+    """Every finalist against the reference."""
+    table = Table(
+        title=f"Finals of {escape(results.study)}, on {results.num_test:,} test images (95 % intervals below)",
+        title_justify="left",
+    )
+    table.add_column("finalist")
+    table.add_column("family")
+    for name in ("params", "smaller", "seeds", "macro-F1", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(f"vs {escape(results.reference_name)}")
+    for one in (*results.finalists, *([results.reference] if results.reference is not None else [])):
+        is_reference = one is results.reference
+        smaller = "1x" if is_reference else "-" if one.times_smaller is None else f"{one.times_smaller:,.1f}x"
+        compared = ("-", "compared with") if is_reference else (
+            difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
+        )  # fmt: skip
+        table.add_row(
+            *_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
+        )
+    return table
+
+
+def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
+    score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
+    return escape(one.name), one.family, f"{one.params:,}", smaller, str(len(one.records)), score
+
+
+def averages_table(results: FinalResults) -> Table:
+    """The averages over classes of each, over seeds; micro-averages all equal accuracy."""
+    table = Table(title="Averages over classes, mean ± sd over seeds", title_justify="left")
+    table.add_column("finalist")
+    for name in AVERAGES:
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in results.standings:
+        table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in AVERAGES.values()))
+    return table
+
+
+def classes_table(results: FinalResults) -> Table:
+    """F1 of each class, rarest first."""
+    table = Table(title="F1 of each class of the test images, rarest first, mean ± sd over seeds", title_justify="left")
+    table.add_column("class")
+    table.add_column("images", justify="right")
+    for one in results.standings:
+        table.add_column(escape(one.name), justify="right")
+    support = [scores.support for scores in results.standings[0].records[0].per_class] if results.standings else []
+    for index in sorted(range(len(support)), key=support.__getitem__):
+        spreads = (str(one.class_f1[index]) for one in results.standings)
+        table.add_row(escape(results.classes[index]), f"{support[index]:,}", *spreads)
+    return table

@@ -1,0 +1,90 @@
+"""What the options of a search did, for the terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from nas.search.analysis.gene_values import architecture_genes, traits_of
+from nas.search.analysis.matched_pairs import Difference
+from nas.search.analysis.option_effects import Explanation, OptionEffect
+from nas.space.genome import Genome
+
+
+def explanation_table(explanation: Explanation) -> Table:
+    """The options by their difference in macro-F1, largest first."""
+    table = Table(title="Options, and macro-F1 with each minus without it over matched trials", title_justify="left")
+    table.add_column("gene", overflow="fold")
+    table.add_column("option")
+    for name in ("on the front", "of all", "pairs", "difference", "spread", "95 % interval"):
+        table.add_column(name, justify="right")
+    for effect in explanation.by_importance:
+        clear = effect.difference is not None and not effect.difference.low <= 0 <= effect.difference.high
+        table.add_row(
+            effect.option.gene,
+            escape(str(effect.option)),
+            f"{effect.on_front}/{explanation.front_size}",
+            f"{effect.trials / explanation.num_trials:.0%}",
+            *_difference_columns(effect.difference),
+            style="bold" if clear else None,
+        )
+    return table
+
+
+def _difference_columns(difference: Difference | None) -> tuple[str, str, str, str]:
+    if difference is None:
+        return "-", "too few pairs", "", ""
+    return (
+        str(difference.pairs),
+        f"{difference.mean:+.4f}",
+        f"{difference.sd:.4f}",
+        f"{difference.low:+.4f} to {difference.high:+.4f}",
+    )
+
+
+def shared_sentence(explanation: Explanation) -> str:
+    """What the members of the front have in common, or that it is nothing."""
+    if explanation.front_size < 2:
+        return "A front of fewer than two networks has nothing to share."
+    if not explanation.shared:
+        return f"No option that varies is shared by all {explanation.front_size} networks of the front."
+    options = (
+        f"{effect.option.gene} {effect.option} ({effect.trials / explanation.num_trials:.0%} of all trials)"
+        for effect in explanation.shared
+    )
+    return f"All {explanation.front_size} networks of the front have: {'; '.join(options)}."
+
+
+def chance_sentence(explanation: Explanation) -> str:
+    """How many intervals leave 0 out, and how many would by chance."""
+    compared = [effect.difference for effect in explanation.by_importance if effect.difference is not None]
+    clear = sum(not difference.low <= 0 <= difference.high for difference in compared)
+    return (
+        f"{clear} of {len(compared)} intervals leave 0 out (bold); were no option of any use, about "
+        f"{len(compared) / 20:.0f} would by chance."
+    )
+
+
+def genome_table(genome: Genome, explanation: Explanation) -> Table:
+    """The genes of a trial; of those that vary, who shares the option, and what it did."""
+    table = Table(title="Genome, and what its options did in the study", title_justify="left")
+    table.add_column("gene", overflow="fold")
+    table.add_column("value")
+    table.add_column("on the front", justify="right")
+    table.add_column("macro-F1 over matched trials")
+    for gene, value in architecture_genes(genome.architecture).items():
+        if isinstance(value, tuple):
+            table.add_row(f"architecture.{gene}", ", ".join(map(str, value)) or "none", "", "")
+    effects = explanation.of(genome)
+    for gene, value in traits_of(genome).items():
+        table.add_row(gene, escape(str(value)), *_effect_columns(effects.get(gene), explanation))
+    return table
+
+
+def _effect_columns(effect: OptionEffect | None, explanation: Explanation) -> tuple[str, str]:
+    """How many of the front have an option, and the option's difference."""
+    if effect is None:
+        return "", ""
+    difference = effect.difference
+    spread = f"{difference.mean:+.4f} ± {(difference.high - difference.low) / 2:.4f}" if difference else "too few pairs"
+    return f"{effect.on_front}/{explanation.front_size}", f"{spread} ({effect.option})"

@@ -1,0 +1,51 @@
+"""Classification metrics of one split, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class was recognised.
+
+    Attributes:
+        support: Images of the class in the split; at 0 the scores are 0, as scikit-learn's `zero_division=0`.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Classification metrics of one split, each in [0, 1].
+
+    Attributes:
+        absent: Names of classes that the split has no image of; they count as 0 in the macro averages
+            only where the network predicted them, as in scikit-learn.
+    """
+
+    accuracy: float
+    precision_macro: float
+    recall_macro: float
+    f1_macro: float
+    precision_micro: float
+    recall_micro: float
+    f1_micro: float
+    per_class: tuple[ClassScores, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The averages by name, without the classes."""
+        return {name: getattr(self, name) for name in METRIC_NAMES}
+
+
+METRIC_NAMES = (
+    "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
+)  # fmt: skip
+"""The averages of `Scores`."""

@@ -1,0 +1,1 @@
+"""Analysis of finished trials: front, progress, option effects and grid results."""

@@ -1,0 +1,1 @@
+"""Samplers: forest surrogate, initial design, grid, and Optuna's own."""

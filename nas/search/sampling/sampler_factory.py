@@ -1,0 +1,31 @@
+"""Samplers by the names that a study file uses."""
+
+from __future__ import annotations
+
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from typing_extensions import assert_never
+
+from nas.search.sampling.grid_sampler import SlotGridSampler
+from nas.study.study_spec import StudySpec
+
+
+def make_sampler(spec: StudySpec) -> BaseSampler:
+    """A sampler of its own for each worker; unseeded, since workers with one seed repeat each other's proposals."""
+    startup_trials = spec.sampler.startup_trials
+    match spec.sampler.name:
+        case "forest":
+            # Here, since scikit-learn takes as long to start as the rest of a command.
+            from nas.search.sampling.forest_sampler import ForestSampler
+
+            return ForestSampler(spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params)
+        case "tpe":
+            return TPESampler(n_startup_trials=startup_trials)
+        case "nsga2":
+            return NSGAIISampler(population_size=max(2, startup_trials))
+        case "grid":
+            assert spec.grid is not None, "checked with the specification"
+            return SlotGridSampler(spec.grid)
+        case "random":
+            return RandomSampler()
+        case _:
+            assert_never(spec.sampler.name)

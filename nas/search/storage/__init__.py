@@ -1,0 +1,1 @@
+"""Persistence in PostgreSQL: Optuna's storage, slot leases, trial records and artifacts."""

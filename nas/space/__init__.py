@@ -1,0 +1,1 @@
+"""Search spaces and genomes: architectures, recipes, genes and their domains. No torch."""

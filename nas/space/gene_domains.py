@@ -1,0 +1,162 @@
+"""What a gene may be: one of some values, or a number in a range; and drawing from either."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nas.space.gene_definitions import Gene, Scalar
+
+
+class Suggester(Protocol):
+    """Chooses a value for a named parameter; `optuna.Trial` is one."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+
+class RandomSuggester:
+    """Independent uniform choices, for showing and testing a space without a study."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._random.choice(choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        if log:
+            return min(high, round(math.exp(self._random.uniform(math.log(low), math.log(high)))))
+        return self._random.randrange(low, high + 1, step)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if log:
+            return min(high, math.exp(self._random.uniform(math.log(low), math.log(high))))
+        if step is not None:
+            return min(high, low + step * self._random.randrange(int((high - low) / step + 1e-9) + 1))
+        return self._random.uniform(low, high)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A gene that takes one of some values; a single one is fixed and no parameter of the study."""
+
+    values: tuple[Scalar, ...]
+
+    def suggest(self, name: str, suggester: Suggester) -> Scalar:
+        if len(self.values) == 1:
+            return self.values[0]
+        value: Scalar = suggester.suggest_categorical(name, self.values)
+        return value
+
+    @property
+    def size(self) -> int | None:
+        """Number of values."""
+        return len(self.values)
+
+    @property
+    def highest(self) -> float:
+        """Of a gene that is a number: its largest value."""
+        return max(float(value) for value in self.values)
+
+    def whole_numbers(self) -> tuple[int, ...]:
+        """The values of a gene that counts something."""
+        return tuple(int(value) for value in self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A gene between two numbers, both included; on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    step: float | None
+    log: bool
+    integer: bool
+
+    def suggest(self, name: str, suggester: Suggester) -> Scalar:
+        if self.low == self.high:
+            return self.low
+        if self.integer:
+            return suggester.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
+        return suggester.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    @property
+    def size(self) -> int | None:
+        """Number of values; None if there are infinitely many."""
+        if self.low == self.high:
+            return 1
+        if not self.integer and self.step is None:
+            return None
+        return int((self.high - self.low) / (self.step or 1) + 1e-9) + 1
+
+    @property
+    def highest(self) -> float:
+        """Its upper end."""
+        return self.high
+
+    def whole_numbers(self) -> tuple[int, ...]:
+        """The values of a gene that counts something."""
+        return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+
+
+Domain = Choices | Range
+
+
+def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:
+    """The domain that a TOML value describes, or the reasons why it describes none."""
+    if isinstance(value, dict):
+        faults = _range_faults(gene, value)
+        if faults:
+            return faults
+        low, high, step = value["low"], value["high"], value.get("step")
+        if step is not None:
+            # The last value that the steps reach, which optuna would otherwise have to say in a warning.
+            high = min(high, low + step * int((high - low) / step + 1e-9))
+        return Range(low, high, step, value.get("log", False), gene.kind is int)
+    values = value if isinstance(value, list) else [value]
+    faults = [fault for item in values for fault in gene.faults(item)] if values else ["no choices"]
+    if not faults and len(set(values)) != len(values):
+        faults = ["a choice is given twice"]
+    return faults or Choices(tuple(gene.convert(item) for item in values))
+
+
+def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
+    """What is wrong with a `{low, high, step, log}` table for this gene."""
+    if gene.kind not in (int, float):
+        return [f"a range does not fit a gene of {gene.describe()}; give a list of choices"]
+    faults = [f"unknown key {key!r} of a range; known: low, high, step, log" for key in table.keys() - _RANGE_KEYS]
+    faults += [f"a range needs {key!r}" for key in ("low", "high") if key not in table]
+    faults += [f"{key}: {fault}" for key in ("low", "high") if key in table for fault in gene.faults(table[key])]
+    if faults:
+        return faults
+    low, high, step, log = table["low"], table["high"], table.get("step"), table.get("log", False)
+    if low > high:
+        faults.append(f"low {low} is above high {high}")
+    if not isinstance(log, bool):
+        faults.append(f"log must be true or false, not {log!r}")
+    elif log and low <= 0:
+        faults.append(f"a logarithmic range needs low above 0, not {low}")
+    if step is not None and (
+        isinstance(step, bool) or not isinstance(step, (int, gene.kind)) or not 0 < step < math.inf
+    ):
+        faults.append(f"step must be a positive {gene.kind.__name__}, not {step!r}")
+    elif step is not None and log:
+        faults.append("step and log cannot be combined")
+    if not faults and gene.kind is int and low + (step or 1) <= high:
+        # A gene may have a gap above its lowest value.
+        faults = [f"{fault}; give a list" for fault in gene.faults(low + (step or 1))]
+    return faults
+
+
+_RANGE_KEYS = {"low", "high", "step", "log"}

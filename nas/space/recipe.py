@@ -1,0 +1,296 @@
+"""Recipes: how a network is trained. Frozen values; options that cannot be combined are refused here.
+
+An option with parameters (a loss, an imbalance treatment, a schedule …) is a `Choice`: its name, and just the
+parameters that it takes. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from nas.space.augmentation_policy import canonical_policy, mixes_labels
+from nas.space.frozen_model import Value
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Beta = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+AugmentationPolicy = Annotated[str, AfterValidator(canonical_policy)]
+
+Parameters = Mapping[str, Mapping[str, float]]
+Reasons = Mapping[tuple[str, str], str]
+
+
+def _is_zero(value: float) -> bool:
+    """Of genes that came later: at 0 they are absent, so that older genomes have the keys that they had."""
+    return value == 0.0
+
+
+class Choice(Value):
+    """One of several named options, with its own parameters and no other; omitted ones get their defaults.
+
+    A name alone, as text, is the option with its defaults.
+
+    Attributes:
+        PARAMETERS: Each option's parameters with their defaults.
+        REASONS: Why an option takes no parameter that one might expect it to take.
+    """
+
+    PARAMETERS: ClassVar[Parameters]
+    REASONS: ClassVar[Reasons] = {}
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        table = {"name": given} if isinstance(given, str) else given
+        if not isinstance(table, dict):
+            return given
+        name = table.get("name", cls.model_fields["name"].default)
+        defaults = cls.PARAMETERS.get(name, {}) if isinstance(name, str) else {}
+        return {**defaults, **{key: value for key, value in table.items() if value is not None}}
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_name(self) -> Choice:
+        if self.name not in self.PARAMETERS:
+            kind = type(self).__name__.lower()
+            raise ValueError(f"unknown {kind} {self.name!r}; known: {', '.join(self.PARAMETERS)}")
+        for parameter in self.model_fields_set - {"name"} - self.PARAMETERS[self.name].keys():
+            reason = self.REASONS.get((self.name, parameter))
+            raise ValueError(f"{self.name} takes no {parameter}" + (f": {reason}" if reason else ""))
+        return self
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that this option takes, by name."""
+        return {name: getattr(self, name) for name in self.PARAMETERS[self.name]}
+
+    def parameter(self, name: str) -> Any:
+        """One parameter.
+
+        Raises:
+            KeyError: This option has none of that name.
+        """
+        return self.parameters[name]
+
+
+class Loss(Choice):
+    """What is minimised (`nas.training.optimization.losses` has the formulas).
+
+    Attributes:
+        label_smoothing: Share of each target that is spread over all classes.
+        penalty: λ, the weight of the wrong classes' -log(1 - p).
+        threshold: Probability up to which a wrong class is not punished.
+        gamma: Focusing exponent.
+        tau: Strength of the adjustment by log class frequencies.
+        max_margin: Margin of the rarest class, in the units of the logits.
+        deferral: Share of the epochs that are trained before classes are reweighted.
+        deferred_beta: As `Imbalance.beta`, for the epochs after that.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "cross_entropy": {"label_smoothing": 0.0},
+        "all_class": {"penalty": 1.0, "threshold": 0.0},
+        "focal": {"gamma": 2.0},
+        "balanced_softmax": {"label_smoothing": 0.0},
+        "logit_adjustment": {"tau": 1.0, "label_smoothing": 0.0},
+        "ldam": {"max_margin": 1.0, "deferral": 0.5, "deferred_beta": 0.9999},
+    }
+    REASONS: ClassVar[Reasons] = {
+        ("all_class", "label_smoothing"): "it drives wrong classes to probability 0, which smoothing keeps above 0",
+        ("focal", "label_smoothing"): "its weight (1 - p)^γ is defined by one true class",
+        ("ldam", "label_smoothing"): "its margin is defined by one true class",
+    }
+
+    name: str = "cross_entropy"
+    label_smoothing: Share | None = None
+    penalty: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    threshold: Share | None = None
+    gamma: Annotated[float, Field(ge=0.0, le=10.0)] | None = None
+    tau: Annotated[float, Field(ge=0.0, le=5.0)] | None = None
+    max_margin: Annotated[float, Field(ge=0.0, le=50.0)] | None = None
+    deferral: Share | None = None
+    deferred_beta: Beta | None = None
+
+    @property
+    def corrects_frequencies(self) -> bool:
+        """Whether class frequencies are in the formula."""
+        return self.name in FREQUENCY_LOSSES
+
+
+FREQUENCY_LOSSES = ("balanced_softmax", "logit_adjustment", "ldam")
+"""Losses with class frequencies in their formula, which an imbalance treatment would correct a second time."""
+
+
+class Imbalance(Choice):
+    """How rare classes get their due in training.
+
+    Attributes:
+        beta: Of the class weights (1 - β) / (1 - βⁿ); 0 is no reweighting, 1 weighs by 1 / n.
+        neighbors: Nearest images of the same class between which synthetic images are drawn.
+        danger_neighbors: Nearest images of any class that decide whether an image lies at the border.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "none": {},
+        "balanced_sampling": {},
+        "square_root_sampling": {},
+        "reweighting": {"beta": 0.999},
+        "smote": {"neighbors": 5},
+        "borderline_smote": {"neighbors": 5, "danger_neighbors": 10},
+    }
+    REASONS: ClassVar[Reasons] = {
+        (sampling, "beta"): "rare classes are drawn more often already, and weights would correct for that twice"
+        for sampling in ("balanced_sampling", "square_root_sampling", "smote", "borderline_smote")
+    }
+
+    name: str = "none"
+    beta: Beta | None = None
+    neighbors: Annotated[int, Field(ge=1, le=100)] | None = None
+    danger_neighbors: Annotated[int, Field(ge=2, le=100)] | None = None
+
+
+class Orthogonality(Choice):
+    """A penalty on convolutions, or on linear layers, that are not orthogonal.
+
+    Attributes:
+        orthogonality_weight: Of the sum over all of them, added to the loss.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "none": {},
+        "convolution": {"orthogonality_weight": 0.01},
+        "kernel": {"orthogonality_weight": 0.01},
+        "linear": {"orthogonality_weight": 0.01},
+    }
+
+    name: str = "none"
+    orthogonality_weight: Annotated[float, Field(ge=0.0, le=10.0)] | None = None
+
+
+class Schedule(Choice):
+    """How the learning rate changes.
+
+    Attributes:
+        warmup: Share of the steps over which the rate rises from 0 to its peak.
+        decay_factor: What the rate is multiplied with at each decay.
+        decay_every: Share of the steps between two decays.
+        plateau_patience: Epochs without a lower validation loss before a decay.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "one_cycle": {},
+        "cosine": {"warmup": 0.05},
+        "step": {"decay_factor": 0.1, "decay_every": 0.34},
+        "reduce_on_plateau": {"decay_factor": 0.1, "plateau_patience": 3},
+        "constant": {},
+    }
+
+    name: str = "one_cycle"
+    warmup: Share | None = None
+    decay_factor: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    decay_every: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    plateau_patience: PositiveCount | None = None
+
+
+class Classifier(Choice):
+    """What becomes of the last layer once the features are trained.
+
+    Attributes:
+        classifier_epochs: Class-balanced passes over the features.
+        svm_c: The support vector machine's C.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "joint": {},
+        "retrained": {"classifier_epochs": 10},
+        "tau_normalized": {},
+        "svm": {"svm_c": 1.0},
+    }
+
+    name: str = "joint"
+    classifier_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    svm_c: Annotated[float, Field(gt=0.0, le=1e4)] | None = None
+
+
+class Recipe(Value):
+    """How a network is trained.
+
+    Attributes:
+        augmentation: Random changes of the training images, see `nas.space.augmentation_policy`.
+        weight_decay: Decoupled for AdamW; for SGD added to the gradient, as usual.
+        learning_rate: The schedule's peak.
+        gradient_clip: Largest Euclidean norm of a step's whole gradient, which is scaled down to it; 0 for none.
+        batch_size: Images a step.
+        ema_decay: Of the moving average of the weights that is evaluated and kept; 0 for the weights themselves.
+        early_stopping_patience: Epochs without a higher validation macro-F1 before training ends with the best
+            epoch's weights; 0 trains to the end and keeps the last weights.
+        convergence_tolerance: Training ends where the mean training losses of two successive epochs differ by less; 0
+            trains to the end, and is absent.
+        posthoc_adjustment: Whether the classifier's bias is shifted by log class frequencies, by as much as
+            validation likes best.
+        auxiliary_weight: Of pairs: the share w of the loss that is the mean cross entropy of both images' own classes;
+            the relation's loss has the rest, 1 - w. Absent at 0.
+    """
+
+    loss: Loss = Loss()
+    imbalance: Imbalance = Imbalance()
+    orthogonality: Orthogonality = Orthogonality()
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    schedule: Schedule = Schedule()
+    classifier: Classifier = Classifier()
+    augmentation: AugmentationPolicy = "none"
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-2
+    gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 1.0
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
+    ema_decay: Share = 0.0
+    early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=_is_zero)] = 0.0
+    posthoc_adjustment: bool = False
+    auxiliary_weight: Annotated[Share, Field(exclude_if=_is_zero)] = 0.0
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Recipe:
+        faults = conflicts(self.imbalance.name, self.loss.name, self.augmentation)
+        if self.auxiliary_weight > 0.0:
+            faults += auxiliary_conflicts(self.imbalance.name, self.augmentation)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+CHOICES: Mapping[str, type[Choice]] = {
+    "imbalance": Imbalance,
+    "loss": Loss,
+    "orthogonality": Orthogonality,
+    "schedule": Schedule,
+    "classifier": Classifier,
+}
+"""The choices of a recipe by the name of their gene."""
+
+
+def conflicts(imbalance: str, loss: str, augmentation: str) -> list[str]:
+    """Why options cannot be combined, one line a pair; empty when they can."""
+    faults = []
+    if imbalance != "none" and loss in FREQUENCY_LOSSES:
+        faults.append(
+            f"imbalance {imbalance!r} with loss {loss!r}: both correct for class frequencies, "
+            "so together they correct twice"
+        )
+    if imbalance in ("smote", "borderline_smote") and mixes_labels(augmentation):
+        faults.append(
+            f"imbalance {imbalance!r} with augmentation {augmentation!r}: the one draws images between two of a "
+            "class, the other blends those across classes, so that they are of no class"
+        )
+    return faults
+
+
+def auxiliary_conflicts(imbalance: str, augmentation: str) -> list[str]:
+    """Why an auxiliary loss cannot be combined with other options, one line each."""
+    blends = [f"imbalance {imbalance!r}"] * (imbalance in ("smote", "borderline_smote"))
+    blends += [f"augmentation {augmentation!r}"] * mixes_labels(augmentation)
+    return [f"auxiliary_weight with {blend}: what is blended of two pairs shows images of no class" for blend in blends]

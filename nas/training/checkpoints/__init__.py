@@ -1,0 +1,1 @@
+"""Checkpoint and weights files, and the state they hold."""

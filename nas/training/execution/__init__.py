@@ -1,0 +1,1 @@
+"""Device, precision, CUDA graph capture and host synchronisation."""

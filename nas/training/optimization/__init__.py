@@ -1,0 +1,1 @@
+"""Losses, penalties, optimisers, schedules and weight averaging."""

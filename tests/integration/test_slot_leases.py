@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from nas import database
+from nas.errors import DatabaseError
+from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots
+from nas.search.storage.sql_tables import make_tables
+
+LONG = 60.0
+SHORT = 0.15
+
+
+@pytest.fixture
+def slots(engine: Engine) -> Slots:
+    make_tables(engine)
+    return Slots(engine, "flowers")
+
+
+def claimed(slots: Slots, owner: str = "a", lease_seconds: float = LONG) -> Lease:
+    lease = slots.claim(owner, lease_seconds)
+    assert lease is not None
+    return lease
+
+
+def rows(engine: Engine) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text("SELECT * FROM nas_slots ORDER BY study, slot"))]
+
+
+class _Borrowed:
+    """An engine that hands out one connection, whose transaction is under way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self.connection)
+
+
+def expire() -> None:
+    time.sleep(SHORT + 0.05)
+
+
+def test_raising_the_budget_adds_slots_and_lowering_it_removes_none(slots: Slots, engine: Engine) -> None:
+    assert slots.open_slots(3) == 4
+    slots.finish(claimed(slots), "completed")
+    before = rows(engine)
+    assert slots.open_slots(3) == 0
+    assert slots.open_slots(1) == 0
+    assert rows(engine) == before
+    assert slots.open_slots(5) == 2
+    assert slots.remaining() == SlotCounts(open=5, leased=0, done=1)
+    assert rows(engine)[:4] == before
+
+
+def test_eight_threads_claim_each_of_fifty_slots_once(slots: Slots) -> None:
+    slots.open_slots(49)
+    ready = threading.Barrier(8)
+
+    def work(owner: str) -> list[Lease]:
+        ready.wait()
+        mine = []
+        while lease := slots.claim(owner, LONG):
+            mine.append(lease)
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        leases = [lease for mine in pool.map(work, "abcdefgh") for lease in mine]
+    assert sorted(lease.slot for lease in leases) == list(range(50))
+    assert {lease.attempt for lease in leases} == {1}
+    assert slots.remaining() == SlotCounts(open=0, leased=50, done=0)
+
+
+def test_an_expired_lease_is_reclaimed_once_with_its_trial(slots: Slots) -> None:
+    slots.open_slots(0)
+    first = claimed(slots, "early", SHORT)
+    assert first == Lease("flowers", slot=0, attempt=1, owner="early", trial_id=None)
+    assert slots.attach(first, 41, "g")
+    assert slots.claim("impatient", LONG) is None
+    expire()
+    with ThreadPoolExecutor(4) as pool:
+        claims = list(pool.map(lambda owner: slots.claim(owner, LONG), "wxyz"))
+    (second,) = [lease for lease in claims if lease is not None]
+    assert (second.slot, second.attempt, second.trial_id) == (0, 2, 41)
+
+
+def test_a_late_owner_changes_nothing(slots: Slots, engine: Engine) -> None:
+    slots.open_slots(0)
+    late = claimed(slots, "a", SHORT)
+    expire()
+    # The same name, as a worker that was restarted would have: the attempt alone must tell them apart.
+    current = claimed(slots, "a")
+    before = rows(engine)
+    assert not slots.renew(late, LONG)
+    assert not slots.attach(late, 7, "g")
+    assert not slots.note_crashes(late, 1)
+    assert not slots.finish(late, "completed")
+    assert not slots.release(late)
+    assert rows(engine) == before
+    assert slots.finish(current, "completed")
+    after = rows(engine)
+    assert not slots.finish(late, "completed")
+    assert rows(engine) == after
+
+
+def test_renewing_prolongs_a_lease(slots: Slots) -> None:
+    slots.open_slots(0)
+    lease = claimed(slots, lease_seconds=SHORT)
+    assert slots.renew(lease, LONG)
+    expire()
+    assert slots.claim("b", LONG) is None
+
+
+def test_an_expired_lease_nobody_took_can_be_renewed(slots: Slots) -> None:
+    slots.open_slots(0)
+    lease = claimed(slots, lease_seconds=SHORT)
+    expire()
+    assert slots.remaining() == SlotCounts(open=1, leased=0, done=0)
+    assert slots.renew(lease, LONG)
+    assert slots.claim("b", LONG) is None
+
+
+def test_a_slot_locked_by_another_transaction_is_passed_over_not_waited_for(slots: Slots, engine: Engine) -> None:
+    slots.open_slots(1)
+    with engine.begin() as blocker:
+        blocker.execute(text("SELECT * FROM nas_slots WHERE slot = 0 FOR UPDATE"))
+        began = time.monotonic()
+        assert claimed(slots).slot == 1
+        assert slots.claim("b", LONG) is None
+        assert time.monotonic() - began < 5
+    assert claimed(slots, "b").slot == 0
+
+
+def test_times_are_the_clocks_not_the_transactions(slots: Slots, engine: Engine) -> None:
+    slots.open_slots(0)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT now()"))
+        time.sleep(0.4)
+        # The same statements inside a transaction that is older than the lease.
+        inside = Slots(engine, "flowers")
+        inside._engine = _Borrowed(connection)  # type: ignore[assignment]
+        claimed(inside, "a", 0.3)
+        assert inside.remaining() == SlotCounts(open=0, leased=1, done=0)
+        assert 0.1 < inside.owners()[0].seconds_left < 0.3
+
+
+def test_a_released_slot_is_free_at_once_with_its_trial(slots: Slots) -> None:
+    slots.open_slots(0)
+    lease = claimed(slots)
+    slots.attach(lease, 5, "g")
+    assert slots.note_crashes(lease, 2)
+    assert slots.release(lease)
+    assert not slots.renew(lease, LONG), "the lease ends with its release, before anyone else claims the slot"
+    again = claimed(slots, "b")
+    assert (again.trial_id, again.crashes) == (5, 2)
+
+
+def test_the_baseline_alone_can_be_claimed(slots: Slots) -> None:
+    slots.open_slots(2)
+    lease = slots.claim("a", LONG, baseline_only=True)
+    assert lease is not None
+    assert lease.slot == BASELINE_SLOT
+    assert slots.claim("b", LONG, baseline_only=True) is None
+    wait = slots.seconds_until_claimable(baseline_only=True)
+    assert wait is not None
+    assert 0 < wait <= LONG
+    assert slots.finish(lease, "completed")
+    assert slots.seconds_until_claimable(baseline_only=True) is None
+    assert slots.seconds_until_claimable() == 0
+    assert claimed(slots, "b").slot == 1
+
+
+def test_a_finished_slot_is_never_claimed_and_never_changes(slots: Slots, engine: Engine) -> None:
+    slots.open_slots(0)
+    lease = claimed(slots, lease_seconds=SHORT)
+    assert slots.finish(lease, "completed")
+    before = rows(engine)
+    expire()
+    assert slots.claim("b", LONG) is None
+    assert slots.finish(lease, "completed"), "repeated since the first answer was lost"
+    assert not slots.finish(lease, "failed")
+    assert not slots.renew(lease, LONG)
+    assert not slots.release(lease)
+    assert rows(engine) == before
+    assert slots.seconds_until_claimable() is None
+
+
+def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
+    Slots(engine, "other").open_slots(9)
+    assert slots.remaining() == SlotCounts(open=0, leased=0, done=0)
+    slots.open_slots(3)
+    assert not slots.baseline_done()
+    assert slots.seconds_until_claimable() == 0.0
+    done, expired, held = claimed(slots), claimed(slots, "slow", SHORT), claimed(slots, "b", LONG)
+    for trial_id, lease in enumerate((done, expired, held), start=10):
+        slots.attach(lease, trial_id, "g")
+    slots.finish(done, "completed")
+    expire()
+    assert slots.remaining() == SlotCounts(open=2, leased=1, done=1)
+    assert slots.baseline_done()
+    assert slots.owned_trial_ids() == {11, 12}
+    (owner,) = slots.owners()
+    assert owner == Owner("b", slot=2, trial_id=12, seconds_left=owner.seconds_left)
+    assert LONG - 5 < owner.seconds_left < LONG
+    claimed(slots, "c", LONG)
+    claimed(slots, "c", LONG / 2)
+    wait = slots.seconds_until_claimable()
+    assert wait is not None
+    assert LONG / 2 - 5 < wait < LONG / 2
+
+
+def test_a_missing_table_is_explained_at_once(engine: Engine) -> None:
+    with pytest.raises(DatabaseError, match='"nas_slots" does not exist'):
+        Slots(engine, "flowers").claim("a", LONG)
+
+
+def test_processes_create_the_table_at_once(database_url: str) -> None:
+    program = (
+        "import sys; from nas.database import create_engine; from nas.search.storage.sql_tables import make_tables\n"
+        "engine = create_engine(sys.argv[1]); engine.connect().close(); print('ready', flush=True); input()\n"
+        "make_tables(engine)"
+    )
+    command = [sys.executable, "-c", program, database_url]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, complaint = process.communicate(timeout=30)
+        assert process.returncode == 0, complaint
+
+
+def test_claims_ride_out_a_restart_of_the_database(slots: Slots, server_home: Path) -> None:
+    slots.open_slots(39)
+    halfway, restarted = threading.Event(), threading.Event()
+
+    def work(owner: str) -> list[int]:
+        done = []
+        while lease := slots.claim(owner, LONG):
+            if lease.slot == 15:
+                halfway.set()
+            if lease.slot >= 15:
+                restarted.wait(0.02)
+            if slots.finish(lease, "completed"):
+                done.append(lease.slot)
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(work, owner) for owner in "abcd"]
+        assert halfway.wait(20)
+        assert database.stop(server_home)
+        time.sleep(0.3)
+        assert not any(future.done() for future in futures)
+        database.start(server_home)
+        restarted.set()
+        finished = sorted(slot for future in futures for slot in future.result(30))
+    # A claim whose answer the restart swallowed stays leased until it expires; every other slot is done once.
+    counts = slots.remaining()
+    assert len(finished) == len(set(finished)) == counts.done
+    assert counts.done + counts.leased == 40
+    assert counts.leased <= 4
+
+
+def test_a_lasting_outage_ends_in_one_line(slots: Slots, engine: Engine, server_home: Path) -> None:
+    impatient = Slots(engine, "flowers", patience_seconds=0.3)
+    database.stop(server_home)
+    try:
+        with pytest.raises(DatabaseError, match="has been away for 0 s"):
+            impatient.claim("a", LONG)
+    finally:
+        database.start(server_home)
+    assert impatient.claim("a", LONG) is None

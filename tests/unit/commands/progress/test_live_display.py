@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.commands.progress import live_display as live
+from nas.commands.progress.live_display import FrontPoint, Progress
+from nas.results.learning_curve import EpochRecord
+from nas.results.network_cost import Cost
+from nas.results.outcome import Behind, Failed, Infeasible, Outcome, Stopped
+from nas.worker.progress_events import (
+    EpochEnded,
+    Notice,
+    Place,
+    Preparing,
+    Subject,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialReused,
+    TrialStarted,
+)
+from tests.clock import Clock
+from tests.unit.search.examples import completed
+
+COST = Cost(1500, 10)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(live, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def progress(clock: Clock, output: io.StringIO) -> Progress:
+    console = Console(file=output, width=60, force_terminal=False)
+    return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
+
+
+PLACE = Place(1, 2, 5)
+
+
+def _started(place: Place = PLACE, family: str = "vgg") -> TrialStarted:
+    return TrialStarted(place, Subject(False, family, COST))
+
+
+def _ended(
+    outcome: Outcome, place: Place = PLACE, *, family: str = "vgg", is_baseline: bool = False, cost: Cost = COST,
+    on_front: bool = False,
+) -> TrialEnded:  # fmt: skip
+    return TrialEnded(place, Subject(is_baseline, family, cost), outcome, on_front)
+
+
+def _epoch(number: int) -> EpochEnded:
+    return EpochEnded(PLACE, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
+
+
+def test_a_completed_trial_is_a_line_each_for_start_and_end(
+    progress: Progress, output: io.StringIO, clock: Clock
+) -> None:
+    with progress:
+        progress(_started())
+        clock.now += 65
+        progress(_ended(completed(0.5), on_front=True))
+    assert output.getvalue().splitlines() == [
+        "  0:00  [2/9] trial 5 (vgg) started: 1,500 parameters",
+        "  1:05  [3/9] trial 5 (vgg) completed: macro-F1 0.5000, 1,500 parameters, 4 s, on the front",
+    ]
+
+
+@pytest.mark.parametrize(("counts_baseline", "done"), [(False, 2), (True, 3)])
+def test_the_baseline_counts_where_it_is_of_the_budget(
+    clock: Clock, output: io.StringIO, counts_baseline: bool, done: int
+) -> None:
+    console = Console(file=output, width=60, force_terminal=False)
+    progress = Progress(console, budget=9, done=2, front=[], counts_baseline=counts_baseline)
+    progress(_ended(completed(), is_baseline=True))
+    assert f"[{done}/9] baseline (vgg) completed" in output.getvalue()
+
+
+def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+    progress(_started())
+    for number in range(1, 9):
+        clock.now += 4
+        progress(_epoch(number))
+    lines = [line for line in output.getvalue().splitlines() if "epoch" in line]
+    assert lines == [
+        f"  0:{seconds}  [2/9] trial 5 (vgg) epoch {n}/8: macro-F1 0.3000, loss 0.2500, 1,234 images/s"
+        for n, seconds in ((3, 12), (6, 24))
+    ]
+
+
+def test_preparations_are_told_like_epochs(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+    progress(_started())
+    for done in range(1, 9):
+        clock.now += 4
+        progress(Preparing(PLACE, "finding neighbours", done, 8))
+    lines = [line for line in output.getvalue().splitlines() if "neighbours" in line]
+    assert lines == [f"  0:{seconds}  [2/9] trial 5 (vgg) finding neighbours: {share}"
+                     for share, seconds in (("38%", 12), ("75%", 24))]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "done", "text"),
+    [
+        (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
+        (
+            _ended(Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
+            3,
+            "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 at epoch 1, where trial 7, which is no larger, "
+            "had 0.5000",
+        ),
+        (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),
+        (_ended(Failed("crashed", "x"), is_baseline=True), 2, "baseline (vgg) failed (crashed): x"),
+        (Notice(PLACE, "the lease was lost", is_end=True), 2, "trial 5: the lease was lost"),
+        (TrialPaused(PLACE, 3), 2, "trial 5 paused in epoch 3 and given back"),
+        (TrialPaused(PLACE, None), 2, "trial 5 paused and given back"),
+        (TrialResumed(PLACE, 2), 2, "trial 5 goes on from a checkpoint, 2 epochs done"),
+        (TrialReused(PLACE, 4), 3, "trial 5 is trial 4 again: result reused"),
+    ],
+)
+def test_other_events(progress: Progress, output: io.StringIO, event: Any, done: int, text: str) -> None:
+    progress(event)
+    assert output.getvalue() == f"  0:00  [{done}/9] {text}\n"
+
+
+def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, force_terminal=True, force_interactive=True, color_system=None)
+    progress = Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
+    with progress:
+        progress(_started())
+        progress(_epoch(3))
+        progress(_started(Place(2, 3, 6), "densenet"))
+        progress(_started(Place(4, 4, 7), "resnet"))
+        progress(Preparing(Place(4, 4, 7), "finding neighbours", 30, 40))
+        progress(_ended(completed(0.3), Place(1, 1, 3), cost=Cost(20_000, 1)))
+        progress(_started())
+        progress(_epoch(3))
+        progress(Notice(PLACE, "crashed: signal 9; try 2 of 3"))
+        progress(_ended(completed(0.5), Place(3, 5, 4), family="mobilenet"))
+        progress(_ended(completed(0.99), Place(3, 0, 0), is_baseline=True))
+        plain = Console(file=(shown := io.StringIO()), width=100)
+        plain.print(progress._view())
+    running, front = shown.getvalue().split("Front so far")
+    assert running.startswith("4 of 9 trials")
+    cells = [line.replace("│", " ").split() for line in running.splitlines() if "│" in line]
+    assert cells == [
+        ["1", "5", "vgg", "1,500", "3/8", "0.3000", "1,234"],
+        ["2", "6", "densenet", "1,500", "-", "-", "-"],
+        ["4", "7", "resnet", "1,500", "finding", "neighbours", "━━━━━━━╸", "75%", "-", "-"],
+    ]
+    cells = [line.replace("│", " ").split() for line in front.splitlines() if "│" in line]
+    assert cells == [["4", "mobilenet", "0.5000", "1,500"]]  # It dominates the first.
+    assert "epoch 3/8" not in output.getvalue()

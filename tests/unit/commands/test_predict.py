@@ -1,0 +1,82 @@
+"""What `nas predict` prints for a network that compares pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from nas.commands.main import app
+from nas.errors import DataError
+from nas.export import export_network as shipment
+from nas.export.export_network import ship
+from nas.export.formats.file_formats import Format, Output
+from nas.export.subprocess_verification import Verified
+from tests.unit.export.examples import ORIGIN, lively_pair_weights
+from tests.unit.export.inference.test_exported_model import _not_held
+from tests.unit.training.examples import VGG
+
+NAMES = ["a.png", "b.png", "c.png", "d.png"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model and four images."""
+    folder = tmp_path_factory.mktemp("pairs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
+        output = Output(folder / "pair.onnx", Format.ONNX)
+        ship(lively_pair_weights(folder / "w", VGG), [output], ORIGIN, _not_held)
+    (folder / "images").mkdir()
+    generator = np.random.default_rng(0)
+    for name in NAMES:
+        Image.fromarray(generator.integers(0, 256, (8, 8), np.uint8)).save(folder / "images" / name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _within(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def predict(*arguments: str, lines: str = "", code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["predict", "pair.onnx", *arguments], input=lines)
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def test_both_names_stand_before_the_answer() -> None:
+    lines = [line for line in predict("images").splitlines() if ".png" in line or "image" in line]
+    assert [[cell.strip() for cell in line.replace("┃", "│").split("│")[1:3]] for line in lines] == [
+        ["first image", "second image"], ["images/a.png", "images/b.png"], ["images/c.png", "images/d.png"],
+    ]  # fmt: skip
+
+
+def test_json_and_comma_separated_values() -> None:
+    found = json.loads(predict("images/a.png", "images/b.png", "--json", "--top", "2"))
+    (one,) = found["predictions"]
+    assert one["images"] == ["images/a.png", "images/b.png"]
+    assert "image" not in one
+    assert {entry["class"] for entry in one["top"]} == {"different", "same"}
+    said = predict("-", "--csv", lines="images/c.png\nimages/d.png\n").splitlines()
+    assert said[0] == "first_image,second_image,rank,class,probability"
+    (row,) = said[1:]
+    assert row.split(",")[:3] == ["images/c.png", "images/d.png", "1"]
+
+
+def test_a_pair_without_one_of_its_images() -> None:
+    found = json.loads(predict("images/a.png", "images/no.png", "images/c.png", "images/d.png", "--json", code=1))
+    assert [one["images"] for one in found["predictions"]] == [["images/c.png", "images/d.png"]]
+    assert found["unreadable"] == [{"image": "images/no.png", "reason": "no such file"}]
+
+
+def test_one_image_too_many() -> None:
+    result = CliRunner().invoke(app, ["predict", "pair.onnx", "images", "images/a.png"])
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception) == (
+        "images/a.png: left over; the network compares two images at a time, and was given 5"
+    )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from nas.finals.paired_bootstrap import compare
+from nas.results.seed_spread import Spread
+from nas.results.test_predictions import Predictions
+
+K = 4
+
+
+def said(labels: np.ndarray, accuracy: float, generator: np.random.Generator) -> Predictions:
+    """A network that is right with a probability, and else says anything."""
+    right = generator.random(len(labels)) < accuracy
+    classes = np.where(right, labels, generator.integers(K, size=len(labels)))
+    return Predictions(np.eye(K, dtype=np.float32)[classes], labels)
+
+
+def network(labels: np.ndarray, accuracy: float, seeds: int, generator: np.random.Generator) -> list[Predictions]:
+    """Of seeds that differ by 0.02, which no image explains."""
+    return [said(labels, accuracy + 0.02 * generator.standard_normal(), generator) for _ in range(seeds)]
+
+
+def test_a_spread_is_students() -> None:
+    spread = Spread.of([0.1, 0.2, 0.3, 0.4, 0.5])
+    # t with 4 degrees of freedom: 2.776445 (Student, 1908; any table).
+    half = 2.776445 * 0.15811388 / 5**0.5
+    assert (spread.mean, spread.sd) == (pytest.approx(0.3), pytest.approx(0.15811388))
+    assert (spread.low, spread.high) == (pytest.approx(0.3 - half, abs=1e-6), pytest.approx(0.3 + half, abs=1e-6))
+
+
+def test_a_single_seed_has_no_spread_and_no_interval_leaves_0_to_1() -> None:
+    assert Spread.of([0.7]) == Spread(0.7, None, None, None)
+    assert Spread.of([0.9, 1.0]).high == 1.0
+
+
+def test_the_bootstrap_over_images_is_that_of_scikit_learns_f1() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(K, size=300)
+    ours, theirs = said(labels, 0.8, generator), said(labels, 0.7, generator)
+    found = compare([ours], [theirs], margin=0.01)
+    draws = [generator.integers(300, size=300) for _ in range(400)]
+    expected = [
+        f1_score(labels[drawn], ours.classes[drawn], average="macro")
+        - f1_score(labels[drawn], theirs.classes[drawn], average="macro")
+        for drawn in draws
+    ]
+    whole = f1_score(labels, ours.classes, average="macro") - f1_score(labels, theirs.classes, average="macro")
+    assert found.mean == pytest.approx(whole)
+    low, high = np.quantile(expected, [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
+
+
+def test_a_class_that_is_absent_counts_as_in_scikit_learn() -> None:
+    labels = np.array([0, 0, 1, 1])
+    ours = Predictions(np.eye(K, dtype=np.float32)[[0, 0, 1, 2]], labels)
+    theirs = Predictions(np.eye(K, dtype=np.float32)[[0, 0, 1, 1]], labels)
+    found = compare([ours], [theirs], margin=0.01, resamples=10)
+    assert found.mean == pytest.approx(f1_score(labels, [0, 0, 1, 2], average="macro") - 1.0)
+
+
+def test_a_network_equals_itself() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(K, size=100)
+    same = [said(labels, 0.8, generator)]
+    found = compare(same, same, margin=0.01)
+    assert (found.mean, found.low, found.high, found.p_equal) == (0.0, 0.0, 0.0, 1.0)
+    assert found.p_worse < 0.001
+
+
+def test_a_better_network_is_found_better_and_a_worse_one_worse() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(K, size=1000)
+    good, poor = network(labels, 0.9, 5, generator), network(labels, 0.7, 5, generator)
+    better, worse = compare(good, poor, margin=0.01), compare(poor, good, margin=0.01)
+    assert better.p_equal < 0.01
+    assert better.low > 0.1
+    assert better.p_worse < 0.01
+    assert worse.p_worse > 0.99
+    assert worse.mean == pytest.approx(-better.mean)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_equal_networks_are_seldom_found_to_differ_though_their_seeds_do(seeds: int) -> None:
+    """Of 100 pairs that differ by seeds alone 5 should be found to; a bootstrap over images alone finds dozens."""
+    generator = np.random.default_rng(1)
+    found = []
+    for _ in range(100):
+        labels = generator.integers(K, size=2000)
+        pair = [network(labels, 0.8, seeds, generator) for _ in range(2)]
+        found.append(compare(*pair, margin=0.01, resamples=199).p_equal < 0.05)
+    assert np.mean(found) < (0.2 if seeds == 2 else 0.14)
+
+
+def test_predictions_of_other_images_are_not_compared() -> None:
+    generator = np.random.default_rng(0)
+    ours, theirs = (said(generator.integers(K, size=50), 0.8, generator) for _ in range(2))
+    with pytest.raises(ValueError, match="different images"):
+        compare([ours], [theirs], margin=0.01)

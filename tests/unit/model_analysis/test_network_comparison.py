@@ -1,0 +1,221 @@
+"""A trained network looked into, against PyTorch's own answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas.data.dataset_summary import facts_of
+from nas.data.labelled_images import Split
+from nas.data.normalization import Normalization
+from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sources.standard_datasets import load_digits
+from nas.data.splits.stratified_split import split_images
+from nas.errors import DataError, ModelFileError
+from nas.export.pixel_classifier import rebuild
+from nas.model_analysis import network_comparison as examination
+from nas.model_analysis.network_comparison import examine, load_validation
+from nas.networks.build_network import build_network
+from nas.networks.families.pair_network import PairNetwork
+from nas.networks.network_interface import ConvolutionalNetwork, Network
+from nas.results.dataset_summary import DataFacts
+from nas.results.network_analysis import Evidence
+from nas.space.architecture import (
+    Architecture,
+    DenseNetArchitecture,
+    MlpArchitecture,
+    PairArchitecture,
+    PlainArchitecture,
+    ReferenceArchitecture,
+)
+from nas.space.genome import Genome
+from nas.space.recipe import Recipe
+from nas.study.data_spec import DataSpec
+from nas.training.checkpoints.weights_file import Blueprint, load_weights, save_weights
+from nas.training.evaluation import evaluate
+from nas.training.optimization.orthogonality import mean_defect
+from nas.training.training_loop import Training
+from nas.training.training_task import Plan
+from tests.unit.export.examples import lively_pair_weights
+from tests.unit.training.examples import CPU, VGG, digits_task, small_network
+
+TASK = digits_task(160, num_validation=120)
+SPEC = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
+DATA, _ = split_images(load_digits(), SPEC)
+FACTS = facts_of(DATA, Normalization.of(DATA.train.images))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = small_network()
+    sampler = EachOnce(len(TASK.train), seed=0)
+    Training(network, Recipe(batch_size=32), TASK, Plan(1, seed=0), sampler, CPU).run(lambda record: None)
+    path = tmp_path_factory.mktemp("weights") / "a.safetensors"
+    save_weights(path, network, Blueprint(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
+    return path
+
+
+def own_facts() -> DataFacts:
+    mean, std = TASK.normalization.mean.flatten().tolist(), TASK.normalization.std.flatten().tolist()
+    return replace(FACTS, mean=tuple(mean), std=tuple(std))
+
+
+@pytest.fixture(scope="module")
+def evidence(weights: Path) -> Evidence:
+    return examine(weights, weights, TASK.validation, CPU)
+
+
+def test_it_sees_what_evaluation_saw(weights: Path, evidence: Evidence) -> None:
+    network = small_network()
+    network.load_state_dict(load_weights(weights).state)
+    scores, _ = evaluate(network, TASK.validation, TASK, CPU)
+    confusion = evidence.confusion(evidence.finalist)
+    assert confusion.sum() == len(TASK.validation)
+    assert confusion.trace() / confusion.sum() == pytest.approx(scores.accuracy)
+    assert confusion.sum(1).tolist() == [one.support for one in scores.per_class]
+    assert evidence.finalist.mean_defect == pytest.approx(mean_defect(network))
+    assert np.array_equal(evidence.finalist.filters, network.stem[0].convolution.kernel.weight.detach().numpy())
+    assert evidence.baseline is not None
+    assert np.array_equal(evidence.baseline.predictions, evidence.finalist.predictions)
+
+
+def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None:
+    network = small_network().eval()
+    network.load_state_dict(load_weights(weights).state)
+    shown = evidence.activations
+    places = [one.image for one in shown]
+    assert len({int(evidence.labels[place]) for place in places}) == len(places) == 4
+    with torch.inference_mode():
+        early = network.stem(TASK.normalization(TASK.validation.images[places]))
+        late = network.stages(early)
+    assert shown[0].early.shape == (1, 8, 8, 8)
+    assert np.allclose(np.concatenate([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
+    assert shown[0].late.shape == (1, 8, 4, 4)
+    everything = late.numpy()
+    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late[0])
+
+
+def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None:
+    assert sorted(evidence.embedding.images.tolist()) == list(range(len(TASK.validation)))
+    assert np.isfinite(evidence.embedding.points).all()
+    assert len(np.unique(evidence.embedding.points, axis=0)) > 100
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, head_widths=(4,)),
+        PlainArchitecture(widths=(4, 8), padded=True),
+        ReferenceArchitecture(),
+    ],
+)
+def test_other_families_are_looked_into_as_well(architecture: Architecture, tmp_path: Path) -> None:
+    found = _looked_into(_untrained(architecture), architecture, tmp_path)
+    assert found.baseline is None
+    assert found.activations[0].early.shape[2:] == (8, 8)
+    assert found.finalist.filters.shape[1] == 1
+
+
+def test_an_mlp_shows_what_its_units_weigh_the_image_with_and_no_maps(tmp_path: Path) -> None:
+    architecture = MlpArchitecture(widths=(6, 4))
+    network = _untrained(architecture)
+    found = _looked_into(network, architecture, tmp_path)
+    first = next(module for module in network.modules() if isinstance(module, torch.nn.Linear))
+    assert found.finalist.filters.shape == (6, 1, 8, 8)
+    # The image on which a unit's answer is largest is its own picture.
+    with torch.inference_mode():
+        answers = first(torch.from_numpy(found.finalist.filters).flatten(1))
+    assert answers.argmax(0).tolist() == list(range(6))
+    assert found.activations == ()
+    assert found.finalist.layer_defects == ()
+    assert found.finalist.mean_defect is None
+
+
+def _untrained(architecture: Architecture) -> Network:
+    torch.manual_seed(0)
+    return build_network(architecture, 1, 10, (8, 8))
+
+
+def _looked_into(network: Network, architecture: Architecture, folder: Path) -> Evidence:
+    path = folder / "b.safetensors"
+    blueprint = Blueprint(Genome(architecture=architecture), own_facts(), {})
+    save_weights(path, network, blueprint, TASK.validation.images[:4])
+    return examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
+
+
+def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=8)
+    assert (len(found.labels), found.num_validation) == (20, 120)
+    assert set(found.labels) == set(TASK.validation.labels.tolist())
+    assert len(found.embedding.images) == len(found.embedding.points) == 8
+    assert np.array_equal(examine(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
+
+
+def test_more_images_are_looked_at_where_the_embedding_is_to_have_more(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
+    found = examine(weights, None, TASK.validation, CPU, num_embedded=30)
+    assert len(found.labels) == len(found.embedding.images) == 30
+
+
+def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
+    assert examination._affordable(450_000_000, CPU) == examination.MAX_IMAGES
+    assert examination._affordable(1_000_000_000, CPU) == 2000
+    assert examination._affordable(27_000_000_000, CPU) == examination.MIN_IMAGES
+    assert examination._affordable(27_000_000_000, replace(CPU, device=torch.device("cuda"))) == examination.MAX_IMAGES
+
+
+def test_only_the_studys_own_validation_images_are_taken(tmp_path: Path) -> None:
+    assert torch.equal(load_validation(SPEC, FACTS, tmp_path).images, DATA.validation.images)
+    others = SPEC.model_copy(update={"seed": 1})
+    with pytest.raises(DataError, match="not those that the study was trained on"):
+        load_validation(others, FACTS, tmp_path)
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelFileError):
+        examine(path, None, TASK.validation, CPU)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_shared(
+    is_shared: bool, tmp_path: Path
+) -> None:
+    wanted = PairArchitecture(branch=VGG, shared=is_shared)
+    read = load_weights(lively_pair_weights(tmp_path / "w", wanted))
+    model = rebuild(read)
+    assert isinstance(model.network, PairNetwork)
+    pairs = read.sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    first, second = found.activations
+    inputs = model.normalization(pairs)
+    branch = model.network.branch
+    assert isinstance(branch, ConvolutionalNetwork)
+    if is_shared:
+        assert found.finalist.filters.shape[1] == 1
+        # Stem of width 8, of which all maps are shown.
+        expected = [branch.stem(inputs[:, place : place + 1]).numpy() for place in (0, 1)]
+        assert first.early.shape == (2, 8, 8, 8)
+        for image in (0, 1):
+            assert np.allclose(second.early[image], expected[image][second.image], atol=1e-5)
+    else:
+        assert found.finalist.filters.shape[1] == 2
+        assert np.allclose(second.early[0], branch.stem(inputs).numpy()[second.image], atol=1e-5)
+    assert len(first.late) == len(second.early) == (2 if is_shared else 1)
+    assert len(found.finalist.discrimination.roc_by_class) == 2
+
+
+def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
+    lively_pair_weights(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
+    pairs = load_weights(tmp_path / "w").sample_images
+    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    assert found.finalist.filters.shape == (6, 2, 8, 8)
+    assert found.activations == ()

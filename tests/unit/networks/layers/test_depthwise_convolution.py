@@ -1,0 +1,59 @@
+"""Depthwise convolutions: gradients put together from others are those of autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from nas.networks.layers.depthwise_convolution import DepthwiseConvolution, DepthwiseFunction
+
+CASES = [
+    (kernel, stride)
+    for kernel in [(3, 3), (5, 5), (7, 7), (1, 3), (3, 1), (1, 5), (5, 1)]
+    for stride in [(1, 1), (2, 2), (1, 2), (2, 1)]
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), CASES)
+@pytest.mark.parametrize("side", [9, 8])
+def test_gradients_in_float64(kernel: tuple[int, int], stride: tuple[int, int], side: int) -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 3, side, side + 1, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 1, *kernel, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    ours = DepthwiseFunction.apply(inputs, weight, bias, stride, padding)
+    theirs = functional.conv2d(inputs, weight, bias, stride, padding, groups=3)
+    assert torch.equal(ours, theirs)
+    gradient = torch.randn_like(ours)
+    for mine, expected in zip(
+        torch.autograd.grad(ours, (inputs, weight, bias), gradient),
+        torch.autograd.grad(theirs, (inputs, weight, bias), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((5, 5), 1), ((3, 3), 2)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_under_autocast_it_is_the_float32_convolution_to_bfloat16s_precision(
+    kernel: tuple[int, int], stride: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    convolution = DepthwiseConvolution(24, 24, kernel, stride, padding, groups=24, bias=bias)
+    inputs = torch.randn(16, 24, 12, 12).contiguous(memory_format=torch.channels_last)
+    gradients = {}
+    for precision in (torch.bfloat16, torch.float32):
+        leaf = inputs.clone().requires_grad_()
+        convolution.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            outputs = convolution(leaf)
+        assert outputs.dtype == precision
+        outputs.float().square().sum().backward()
+        gradients[precision] = [leaf.grad, *(parameter.grad for parameter in convolution.parameters())]
+    for ours, theirs in zip(gradients[torch.bfloat16], gradients[torch.float32], strict=True):
+        assert ours is not None
+        assert theirs is not None
+        assert float((ours - theirs).norm() / theirs.norm()) < 0.01

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from nas.networks.batch_norm_folding import fold_batch_norms
+from nas.space.architecture import Architecture, ReferenceArchitecture
+from tests.strategies import architectures
+from tests.unit.export.examples import lively_network
+from tests.unit.networks.examples import FAMILIES, architecture
+
+
+def _num_norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@torch.no_grad()
+def _check(wanted: Architecture) -> tuple[int, int]:
+    """Norms before and after folding, of a network that says the same after it."""
+    network, images = lively_network(wanted), torch.randn(3, 1, 9, 7)
+    before, num_before = network(images), _num_norms(network)
+    assert fold_batch_norms(network) == num_before - _num_norms(network)
+    torch.testing.assert_close(network(images), before, rtol=1e-4, atol=1e-4)
+    return num_before, _num_norms(network)
+
+
+@pytest.mark.parametrize("factorized", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_norm_is_left_behind_a_convolution(family: str, factorized: bool) -> None:
+    before, after = _check(architecture(family, factorized=factorized, noise_std=0.1))
+    # A DenseNet's layer begins with a norm of a concatenation, and so do its transition and its end.
+    assert (before, after) == ((10, 6) if family == "densenet" else (before, 0))
+    assert before > 0
+
+
+def test_the_reference_network() -> None:
+    assert _check(ReferenceArchitecture()) == (20, 0)
+
+
+@settings(max_examples=15)
+@given(architectures())
+def test_any_network_says_the_same(wanted: Architecture) -> None:
+    _check(wanted)
+
+
+def test_a_norm_that_reads_more_than_a_convolution_is_kept() -> None:
+    pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.BatchNorm2d(2))
+    assert fold_batch_norms(pooled) == 0

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from nas.report.dashboard.optuna_dashboard import note
+from nas.results.dataset_summary import DataFacts
+from nas.search.analysis.front_summary import summarize_records
+from nas.study.baseline_spec import BaselineSpec
+from tests.unit.search.examples import baseline, record
+
+FACTS = DataFacts("digits", ("a", "b"), 1, 8, 8, (1000, 50), (7, 1), 4, (0.1,), (1.0,))
+
+
+def _study(description: str) -> Any:
+    spec = SimpleNamespace(
+        description=description,
+        families=("vgg", "resnet"),
+        grid=None,
+        baseline=BaselineSpec(),
+        budget=SimpleNamespace(epochs=12),
+    )
+    return SimpleNamespace(name="s", facts=FACTS, spec=spec)
+
+
+def test_the_note_says_what_is_searched_and_found() -> None:
+    records = [baseline(0.8), record(1, 0.6, 1_000), record(2, 0.9, 2_000_000)]
+    assert note(_study("Why."), records).split("\n\n") == [
+        "# s",
+        "Why.",
+        "Searches vgg, resnet on digits: 2 classes, 1,050 training and 8 validation images, 12 epochs a trial.",
+        summarize_records("s", records).verdict,
+        "| trial | family | macro-F1 | parameters | times smaller |\n"
+        "|---|---|---|---|---|\n"
+        "| 1 | vgg | 0.6000 | 1,000 | 11,000.0 |\n"
+        "| 2 | vgg | 0.9000 | 2,000,000 | 5.5 |\n"
+        "| 0 (baseline) | resnet18 | 0.8000 | 11,000,000 | 1.0 |",
+    ]
+
+
+def test_the_note_of_a_new_study_leaves_empty_parts_out() -> None:
+    paragraphs = note(_study(""), []).split("\n\n")
+    assert len(paragraphs) == 4
+    assert paragraphs[2] == "No trial has a result yet."

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nas.report.terminal.study_tables import class_table, curve_table, facts_table, front_table, preview_table
+from nas.results.dataset_summary import DataFacts
+from nas.results.network_cost import Cost
+from nas.search.analysis.front_summary import FrontSummary
+from nas.worker.trainer_messages import Sample, SpacePreview
+from tests.unit.report.examples import rows_of, text_of
+from tests.unit.search.examples import VGG, baseline, record
+
+FACTS = DataFacts("[red]cats", ("a", "[b]"), 3, 8, 9, (1000, 50), (7, 0), 4, (0.1,) * 3, (1.0,) * 3)
+
+
+def test_the_front_is_shown_against_the_baseline() -> None:
+    summary = FrontSummary("s", baseline(0.7), (record(1, 0.6, 1_000), record(2, 0.8, 2_000_000)), 1.0)
+    header, *rows = rows_of(front_table(summary))
+    assert header == ["trial", "family", "macro-F1", "accuracy", "params", "MFLOPs", "smaller", "macro-F1 vs baseline"]
+    assert rows == [
+        ["1", "vgg", "0.6000", "0.6100", "1,000", "2.5", "11,000.0x", "-0.1000 (below)"],
+        ["2", "vgg", "0.8000", "0.6100", "2,000,000", "2.5", "5.5x", "+0.1000 (at least equal)"],
+        ["0", "resnet18", "0.7000", "0.6100", "11,000,000", "2.5", "1x", "the baseline"],
+    ]
+
+
+def test_a_front_without_a_baseline() -> None:
+    (_, row) = rows_of(front_table(FrontSummary("s", None, (record(1, 0.6),), 1.0)))
+    assert row[-2:] == ["-", "no baseline yet"]
+
+
+def test_classes_rarest_first_with_names_as_they_are() -> None:
+    header, *rows = rows_of(class_table(record(1, 0.6)))
+    assert header == ["class", "images", "precision", "recall", "F1"]
+    assert rows == [["[b]", "0", "0.000", "0.000", "0.000"], ["a", "40", "0.100", "0.200", "0.300"]]
+
+
+def test_the_curve_has_a_row_an_epoch() -> None:
+    _, *rows = rows_of(curve_table(record(1, 0.6)))
+    assert rows[1] == ["2", "0.5000", "1.0000", "0.6000", "0.6100", "1,234", "3.0"]
+    assert len(rows) == 2
+
+
+def test_facts() -> None:
+    rows = dict(rows_of(facts_table(FACTS)))
+    assert rows == {
+        "images": "3 x 8 x 9 pixels, 2 classes",
+        "splits": "1,050 train, 7 validation, 4 test (unopened)",
+        "imbalance": "20.0 : 1 (1,000 to 50 training images of a class)",
+        "not in validation": "[b]",
+    }
+    assert "not in validation" not in dict(rows_of(facts_table(replace(FACTS, validation_counts=(7, 1)))))
+    assert "Data: [red]cats" in text_of(facts_table(FACTS))
+
+
+def test_a_preview_marks_its_smallest() -> None:
+    smallest, other = Sample(VGG, Cost(1000, 2_000_000)), Sample(VGG, Cost(3000, 2_000_000))
+    _, *rows = rows_of(preview_table(SpacePreview(smallest, (other,), 1.0)))
+    assert [row[:3] for row in rows] == [["vgg (smallest)", "1,000", "2.0"], ["vgg", "3,000", "2.0"]]
+    assert "depths=(1, 2)" in rows[0][3]
+    assert "family" not in rows[0][3]

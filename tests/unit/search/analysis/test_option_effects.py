@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from nas.search.analysis.gene_values import Option, options_among, traits_of
+from nas.search.analysis.option_effects import Explanation, explain_options
+from nas.space.architecture import DenseNetArchitecture, PairArchitecture, VggArchitecture
+from nas.space.genome import Genome
+from nas.space.recipe import Loss, Recipe
+from tests.unit.search.examples import FOCAL, baseline, focal_trials, record, vgg
+
+
+def test_traits_are_the_genes_by_name() -> None:
+    traits = traits_of(vgg(FOCAL))
+    assert traits["architecture.family"] == "vgg"
+    assert (traits["architecture.num_stages"], traits["architecture.depth"], traits["architecture.width"]) == (2, 3, 16)
+    assert traits["architecture.head_layers"] == 0
+    assert (traits["recipe.loss"], traits["recipe.loss.gamma"]) == ("focal", 1.5)
+    assert "recipe.loss.label_smoothing" not in traits
+    densenet = DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4)
+    assert "architecture.width" not in traits_of(Genome(architecture=densenet))
+
+
+def test_traits_of_a_pair_network_are_its_branchs_and_its_own() -> None:
+    branch = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16))
+    plain, siamese = (
+        traits_of(
+            Genome(
+                architecture=PairArchitecture(
+                    branch=branch, shared=weight > 0, comparison_widths=(8,) if weight > 0 else (), auxiliary=weight > 0
+                ),
+                recipe=Recipe(auxiliary_weight=weight),
+            )
+        )
+        for weight in (0.0, 0.3)
+    )
+    assert (plain["architecture.family"], plain["architecture.width"]) == ("vgg", 16)
+    assert {gene: (value, siamese[gene]) for gene, value in plain.items() if value != siamese[gene]} == {
+        "architecture.siamese": (False, True),
+        "architecture.comparison_width": (0, 8),
+        "recipe.auxiliary_weight": (0.0, 0.3),
+    }
+    assert plain.keys() == siamese.keys()
+
+
+def test_options_are_values_or_the_sides_of_the_median() -> None:
+    genomes = [{"a": "x", "n": number, "two": number % 2, "same": 1} for number in (1, 2, 3, 4)] + [{"a": "y"}]
+    assert [(option.gene, str(option)) for option in options_among(genomes)] == [
+        ("a", "x"), ("a", "y"), ("n", "below 3"), ("n", "at least 3"), ("two", "0"), ("two", "1"),
+    ]  # fmt: skip
+    mostly_none = [{"n": value} for value in (0.0, 0.0, 0.0, 0.2, 0.4)]
+    assert [str(option) for option in options_among(mostly_none)] == ["below 0.2", "at least 0.2"]
+    option = Option("n", 3, "at least")
+    assert [option.held_by(traits) for traits in ({"n": 3}, {"n": 2}, {})] == [True, False, None]
+
+
+def test_what_mattered_comes_first_with_its_pairs() -> None:
+    trials = focal_trials()
+    explanation = explain_options([baseline(0.9), *trials], trials[-1:])
+    first = explanation.by_importance[0]
+    assert (first.option.gene, str(first.option)) == ("recipe.loss", "focal")
+    assert (first.on_front, explanation.front_size, first.trials, explanation.num_trials) == (1, 1, 4, 8)
+    assert first.difference is not None
+    assert first.difference.mean == pytest.approx(0.1)
+    assert first.difference.pairs == 4
+    # Of the two losses only one is shown, but a trial without focal has an option too.
+    assert [effect.option.gene for effect in explanation.by_importance].count("recipe.loss") == 1
+    assert str(explanation.of(vgg(Recipe()))["recipe.loss"].option) == "cross_entropy"
+    entry = next(entry for entry in explanation.as_json() if entry["option"] == "focal")
+    assert entry["macro_f1_difference"]["pairs"] == 4
+
+
+def test_results_taken_over_failures_and_the_baseline_do_not_count() -> None:
+    trials = focal_trials()
+    others = [
+        baseline(0.9),
+        record(90),
+        dataclasses.replace(
+            trials[0], number=91, reused_from=0, genome=vgg(Recipe(loss=Loss(name="balanced_softmax")))
+        ),
+    ]
+    assert explain_options([*trials, *others], ()) == explain_options(trials, ())
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_hardly_any_trials_explain_nothing(count: int) -> None:
+    assert explain_options(focal_trials()[:count], ()) == Explanation(0, count, ())

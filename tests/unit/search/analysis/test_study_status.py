@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nas.search.analysis.study_status import status_of, trials_per_hour
+from nas.search.storage.slot_leases import Owner, SlotCounts
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.baseline_spec import BaselineSpec
+from tests.unit.search.examples import baseline, record
+
+NOON = datetime(2024, 1, 1, 12)
+
+
+def _trial(number: int, start: float, end: float | None, **changes: Any) -> TrialRecord:
+    """A completed trial that ran between these minutes after noon."""
+    ended = None if end is None else NOON + timedelta(minutes=end)
+    return record(number, 0.5, started=NOON + timedelta(minutes=start), ended=ended, **changes)
+
+
+def test_before_anything_ended_there_is_no_pace() -> None:
+    assert trials_per_hour([]) is None
+    assert trials_per_hour([_trial(1, 0, None, state="RUNNING")]) is None
+    assert trials_per_hour([_trial(1, 5, 5)]) is None
+
+
+def test_a_short_study_counts_from_its_first_start() -> None:
+    assert trials_per_hour([_trial(1, 0, 10)]) == pytest.approx(6)
+    assert trials_per_hour([_trial(n, 5 * n, 5 * n + 5) for n in range(4)]) == pytest.approx(12)
+
+
+def test_two_workers_are_twice_as_fast() -> None:
+    assert trials_per_hour([_trial(n, 10 * (n // 2), 10 * (n // 2) + 10) for n in range(6)]) == pytest.approx(12)
+
+
+def test_only_the_last_hour_counts() -> None:
+    slow = [_trial(n, 60 * n, 60 * n + 60) for n in range(5)]
+    fast = [_trial(5 + n, 300 + 6 * n, 306 + 6 * n) for n in range(20)]
+    assert trials_per_hour(slow + fast) == pytest.approx(11)  # Eleven ends in [last - 60 min, last].
+
+
+def test_failures_do_not_count_but_pruned_trials_do() -> None:
+    trials = [_trial(1, 0, 30), _trial(2, 30, 60, state="PRUNED"), _trial(3, 0, 60, state="FAIL")]
+    assert trials_per_hour(trials) == pytest.approx(2)
+
+
+def _status(
+    records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True,
+    counts_baseline: bool = False,
+) -> Any:  # fmt: skip
+    spec = SimpleNamespace(
+        budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec(), counts_baseline=counts_baseline
+    )
+    study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
+    slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
+    return status_of(study, slots)
+
+
+def test_status_of_a_study_at_work() -> None:
+    records = [baseline(0.8), _trial(1, 0, 10), _trial(2, 10, 20, params=9), _trial(3, 20, None, state="RUNNING")]
+    status = _status(records, SlotCounts(open=2, leased=1, done=3), [Owner("host", 3, 103, 20.0)])
+    assert (status.budget, status.done, status.baseline_done) == (5, 2, True)
+    assert status.states == {"COMPLETE": 2, "RUNNING": 1}
+    assert status.workers == ("host (slot 3)",)
+    assert status.trials_per_hour == pytest.approx(6)
+    assert status.seconds_left == pytest.approx(3 * 600)
+    assert status.best_macro_f1 == 0.5
+
+
+def test_the_baselines_slot_is_not_of_the_budget() -> None:
+    status = _status([], SlotCounts(open=5, leased=1, done=0), [Owner("host", 0, None, 20.0)], baseline_done=False)
+    assert (status.done, status.baseline_done, status.workers) == (0, False, ("host (baseline)",))
+    assert (status.seconds_left, status.best_macro_f1) == (None, None)
+
+
+def test_in_finals_every_slot_is_of_the_budget() -> None:
+    records = [_trial(0, 0, 10, is_baseline=True), _trial(1, 10, 20), _trial(2, 20, 30, is_baseline=True)]
+    owners = [Owner("host", 0, None, 20.0)]
+    status = _status(records, SlotCounts(open=1, leased=1, done=3), owners, counts_baseline=True)
+    assert (status.budget, status.done, status.has_baseline) == (5, 3, False)
+    assert status.states == {"COMPLETE": 3}
+    assert status.workers == ("host (slot 0)",)
+    assert status.trials_per_hour == pytest.approx(6)
+    assert status.seconds_left == pytest.approx(2 * 600)
+
+
+def test_a_baseline_that_failed_for_good_uses_no_slot_of_the_budget() -> None:
+    status = _status([_trial(1, 0, 10)], SlotCounts(open=4, leased=0, done=2), [])
+    assert (status.done, status.baseline_done) == (1, True)
+
+
+def test_nothing_left_takes_no_time_and_without_workers_nobody_knows() -> None:
+    records = [baseline(0.8), *(_trial(n, 0, 10) for n in range(1, 4))]
+    assert _status(records, SlotCounts(0, 0, 6), []).seconds_left == 0.0
+    assert _status(records, SlotCounts(2, 0, 4), []).seconds_left is None
+
+
+def test_a_trial_that_runs_while_no_worker_has_it_is_paused() -> None:
+    records = [_trial(1, 0, None, state="RUNNING"), _trial(2, 0, None, state="RUNNING"), record(3)]
+    status = _status(records, SlotCounts(open=1, leased=1, done=1), [Owner("host", 1, 101, 20.0)])
+    assert status.states == {"RUNNING": 1, "PAUSED": 1, "FAIL": 1}

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState, create_trial
+
+from nas.search.pareto_front import Objectives, hypervolume
+from nas.search.sampling.forest_sampler import ForestSampler, lesson_of
+from nas.space.architecture import ConvolutionalArchitecture
+from nas.space.genome import Genome
+from nas.space.search_space import Space
+from tests.tiny_study import SPACE
+
+TINY = Space.parse(SPACE, "tiny")
+FEW = Space.parse(
+    {"architecture": {"family": ["vgg", "resnet"], "num_stages": 2, "stem_width": [4, 8, 12], "width": [4, 8]}}, "few"
+)
+
+
+def params_of(genome: Genome) -> int:
+    assert isinstance(genome.architecture, ConvolutionalArchitecture)
+    return 100 * genome.architecture.stem_width**2 * sum(genome.architecture.depths)
+
+
+def macro_f1(genome: Genome) -> float:
+    """A formula: VGGs are better, and so are large stems and a learning rate of 0.003."""
+    assert isinstance(genome.architecture, ConvolutionalArchitecture)
+    rate = math.exp(-(math.log(genome.recipe.learning_rate / 3e-3) ** 2))
+    return (0.4 + 0.02 * genome.architecture.stem_width) * rate * (1.0 if genome.architecture.family == "vgg" else 0.6)
+
+
+def searched(
+    sampler: BaseSampler,
+    num_trials: int,
+    space: Space = TINY,
+    stops: Callable[[float], bool] = lambda score: False,
+    max_params: float = math.inf,
+) -> optuna.Study:
+    """A study whose trials are told as a worker would, after two epochs, or one where they stop, or none."""
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    for _ in range(num_trials):
+        trial = study.ask()
+        genome = space.sample(trial)
+        score, params = macro_f1(genome), params_of(genome)
+        trial.set_user_attr("genome", genome.canonical_json)
+        trial.set_user_attr("params", params)
+        stopped = stops(score) or params > max_params
+        if params <= max_params:
+            curve = [{"macro_f1": 0.5 * score}] + ([] if stopped else [{"macro_f1": score}])
+            trial.set_user_attr("curve", json.dumps(curve))
+            trial.set_user_attr("train_seconds", params / 1e4)
+        if stopped:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, values=(score, math.log10(params)))
+    return study
+
+
+def area(study: optuna.Study) -> float:
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    return hypervolume([Objectives(*trial.values) for trial in complete], Objectives(0.0, 5.0))
+
+
+def forest(seed: int, space: Space = TINY, **options: int) -> ForestSampler:
+    return ForestSampler(space, seed=seed, **{"startup_trials": 8, **options})
+
+
+@pytest.mark.parametrize("stops", [lambda score: False, lambda score: score < 0.4], ids=["in full", "half are stopped"])
+def test_it_finds_more_than_chance(stops: Callable[[float], bool]) -> None:
+    ours = [area(searched(forest(seed), 24, stops=stops)) for seed in range(3)]
+    random = [area(searched(RandomSampler(seed=seed), 24, stops=stops)) for seed in range(3)]
+    assert statistics.mean(ours) > statistics.mean(random) + 0.03
+
+
+def test_it_learns_after_the_random_trials_only() -> None:
+    waiting, learning = searched(forest(0), 8), searched(forest(0, startup_trials=4), 8)
+    assert [trial.params for trial in waiting.trials[:4]] == [trial.params for trial in learning.trials[:4]]
+    assert [trial.params for trial in waiting.trials[4:]] != [trial.params for trial in learning.trials[4:]]
+
+
+def test_it_proposes_nothing_twice_while_there_is_something_new() -> None:
+    study = searched(forest(0, FEW, startup_trials=3), 14, FEW)
+    learned = [tuple(trial.params.items()) for trial in study.trials[3:]]
+    assert len(set(learned)) == len(learned)
+
+
+def test_it_learns_what_is_over_the_budget_though_nothing_of_it_was_trained() -> None:
+    most = 25_000
+
+    def over(seed: int, max_params: int | None) -> int:
+        sampler = ForestSampler(TINY, startup_trials=8, max_params=max_params, seed=seed)
+        return sum(trial.user_attrs["params"] > most for trial in searched(sampler, 20, max_params=most).trials[8:])
+
+    assert sum(over(seed, most) for seed in range(3)) < 0.5 * sum(over(seed, None) for seed in range(3))
+
+
+def test_a_trial_that_was_given_its_family_gets_genes_of_it() -> None:
+    study = searched(forest(0), 10)
+    for family in ("densenet", "mobilenet"):
+        study.enqueue_trial({"family": family})
+        assert TINY.sample(study.ask()).architecture.family == family
+
+
+def test_what_a_trial_teaches() -> None:
+    study = searched(forest(0), 2, stops=lambda score: score < 2.0)
+    stopped = study.trials[0]
+    lesson = lesson_of(stopped)
+    assert lesson is not None
+    assert lesson.final_f1 is None
+    assert lesson.curve == (json.loads(stopped.user_attrs["curve"])[0]["macro_f1"],)
+    assert 10**lesson.log10_params == pytest.approx(stopped.user_attrs["params"])
+
+
+@pytest.mark.parametrize("attributes", [{"baseline": True, "params": 11_000_000}, {"params": 9, "reused_from": 3}])
+def test_the_baseline_and_twins_teach_nothing(attributes: dict[str, object]) -> None:
+    assert lesson_of(create_trial(values=[0.5, 4.0], user_attrs=attributes)) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "curve"), [("diverged", (0.0,)), ("out_of_memory", (0.0,)), ("timed_out", (0.0,)), ("crashed", None)]
+)
+def test_a_failure_teaches_if_the_genome_is_to_blame(reason: str, curve: tuple[float, ...] | None) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    trial = study.ask()
+    genome = TINY.sample(trial)
+    for name, value in {"genome": genome.canonical_json, "params": 1_000, "reason": reason}.items():
+        trial.set_user_attr(name, value)
+    study.tell(trial, state=TrialState.FAIL)
+    lesson = lesson_of(study.trials[0])
+    assert (lesson and (lesson.curve, lesson.final_f1, lesson.seconds)) == (curve and (curve, None, None))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from nas.errors import SpecificationError
+from nas.space.toml_file import faults_of, read_toml
+from nas.study.data_spec import DataSpec
+from nas.study.study_spec import BudgetSpec
+
+
+def test_tables_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('name = "ä"\n[budget]\ntrials = 1_000\n', encoding="utf-8")
+    assert read_toml(tmp_path / "a.toml") == {"name": "ä", "budget": {"trials": 1000}}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"name = ", "not valid TOML: "),
+        (b"a = 1\na = 2", "not valid TOML: "),
+        (b'name = "\xff"', "not valid TOML: "),
+    ],
+)
+def test_what_cannot_be_read_is_explained(tmp_path: Path, content: bytes | None, fault: str) -> None:
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SpecificationError) as caught:
+        read_toml(path)
+    assert str(caught.value).startswith(f"{path}: {fault}")
+
+
+def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match="cannot be read"):
+        read_toml(tmp_path)
+
+
+def test_faults_name_key_reason_and_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        BudgetSpec.model_validate({"trials": 0, "max_params": "many", "trails": 3})
+    assert sorted(faults_of(caught.value, "budget")) == [
+        "budget.epochs: missing",
+        "budget.max_params: input should be a valid integer (given: 'many')",
+        "budget.trails: unknown key",
+        "budget.trials: input should be greater than or equal to 1 (given: 0)",
+    ]
+
+
+def test_a_fault_of_a_whole_table_has_no_trailing_key() -> None:
+    with pytest.raises(ValidationError) as caught:
+        DataSpec.model_validate({"source": "npz"})
+    said = "path: missing; say which npz in the file or with --data PATH"
+    assert faults_of(caught.value) == [said]
+    assert faults_of(caught.value, "data") == [f"data: {said}"]

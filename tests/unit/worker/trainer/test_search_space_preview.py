@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.networks.parameter_and_flop_count import count_params, measure_cost
+from nas.results.dataset_summary import DataFacts
+from nas.space.gene_domains import RandomSuggester
+from nas.space.genome import Genome
+from nas.space.search_space import Space
+from nas.worker.trainer.search_space_preview import preview_space, smallest_genome
+from tests.enumeration import every_genome
+
+SMALL_CNN = Space.load(Path(__file__).parents[4] / "search_spaces" / "small_cnn.toml")
+FACTS = DataFacts("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+
+
+def _params(genome: Genome, num_classes: int) -> int:
+    return count_params(genome.architecture, 1, num_classes)
+
+
+@pytest.mark.parametrize("num_classes", [2, 62])
+def test_no_random_genome_is_smaller(num_classes: int) -> None:
+    smallest = _params(smallest_genome(SMALL_CNN, lambda genome: _params(genome, num_classes)), num_classes)
+    drawn = [_params(SMALL_CNN.sample(RandomSuggester(seed)), num_classes) for seed in range(200)]
+    assert smallest <= min(drawn)
+    assert smallest < max(drawn) / 10
+
+
+SHARED: dict[str, Any] = {
+    "num_stages": [2, 3], "width": [4, 8], "depth": {"low": 1, "high": 2}, "stem_width": 8, "factorized": [True, False],
+    "normalization": ["batch", "none"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("genes", "num_classes"),
+    [
+        ({"family": "vgg", **SHARED}, 3),
+        ({"family": "resnet", **SHARED, "num_stages": 2}, 3),
+        ({"family": "mobilenet", **SHARED, "num_stages": 2, "expansion": [2, 1], "kernel_size": [5, 3]}, 3),
+        ({"family": "densenet", **SHARED, "width": 4, "growth_rate": [4, 2], "compression": [1.0, 0.5]}, 3),
+        # With many classes, what narrows the classifier's input is smaller: a hidden layer, a further transition.
+        (
+            {
+                "family": ["vgg", "densenet"],
+                "width": 64,
+                "stem_width": 64,
+                "head_layers": {"low": 0, "high": 2},
+                "head_width": 8,
+            },
+            500,
+        ),
+        ({"family": "vgg", "width": 64, "stem_width": 64, "head_layers": [0, 1, 2], "head_width": [8, 4]}, 500),
+        ({"family": "densenet", "num_stages": {"low": 2, "high": 4}, "stem_width": 64, "growth_rate": 2}, 500),
+    ],
+)
+def test_no_genome_of_a_tiny_space_is_smaller(genes: dict[str, Any], num_classes: int) -> None:
+    space = Space.parse({"architecture": genes})
+    sizes = [_params(genome, num_classes) for genome in every_genome(space)]
+    found = smallest_genome(space, lambda genome: _params(genome, num_classes))
+    assert _params(found, num_classes) == min(sizes)
+    assert len(set(sizes)) > 2
+
+
+def test_the_preview_costs_what_its_genomes_cost() -> None:
+    preview = preview_space(SMALL_CNN, FACTS, 200_000, 6)
+    assert len(preview.samples) == 6
+    for sample in (preview.smallest, *preview.samples):
+        assert sample.cost == measure_cost(sample.genome.architecture, 1, 10, 8, 8)
+    within = sum(sample.cost.params <= 200_000 for sample in preview.samples)
+    assert preview.share_within_budget == within / 6
+    assert 0 < within < 6
+
+
+def test_without_a_budget_everything_is_within_it() -> None:
+    space = Space.parse({"architecture": {"family": "vgg"}})
+    assert preview_space(space, FACTS, None, 1).share_within_budget == 1.0
+    assert preview_space(space, FACTS, 1, 1).share_within_budget == 0.0
+    assert preview_space(space, FACTS, 1, 0).samples == ()
+
+
+@pytest.mark.parametrize(
+    ("genes", "weight", "family"),
+    [
+        # Kernels of two channels in place of one cost less than two sets of features.
+        ({"width": 64, "stem_width": 8}, 0.0, "vgg"),
+        ({"width": 4, "stem_width": 64, "kernel_size": 7}, 0.0, "siamese vgg"),
+        # Auxiliary classifiers do not count.
+        ({"width": 64, "stem_width": 8}, 0.3, "vgg"),
+    ],
+)
+def test_of_pairs_the_smallest_may_be_siamese_or_not(genes: dict[str, Any], weight: float, family: str) -> None:
+    facts = replace(FACTS, channels=2, classes=("no", "yes"), part_classes=FACTS.classes)
+    architecture = {"family": "vgg", "siamese": [True, False], "comparison_width": [8, 0], **genes}
+    space = Space.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
+    params = [count_params(genome.architecture, 2, 2, num_part_classes=10) for genome in every_genome(space)]
+    smallest = preview_space(space, facts, None, 1).smallest
+    assert smallest.cost.params == min(params)
+    assert params.count(min(params)) == 1
+    assert smallest.genome.family == family
