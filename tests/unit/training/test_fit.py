@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from nas.data.sampling.class_balanced_sampling import Sampler, smote
+from nas.data.sampling import smote
+from nas.data.sampling.class_balanced_sampling import Sampler
 from nas.results.learning_curve import EpochRecord
 from nas.space.gene_definitions import RECIPE_GENES
 from nas.space.recipe import CHOICES, Imbalance, Recipe

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nas.worker.supervisor.hang_detection import Patience
 from nas.worker.supervisor import hang_detection as patience
+from nas.worker.supervisor.hang_detection import Patience
 from tests.clock import Clock
 
 

@@ -11,8 +11,8 @@ from nas.results.outcome import Behind
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
 from nas.training.checkpoints.training_state import State
 from nas.training.training_callback import Paused
-from nas.worker.trainer.supervised_callback import Watcher
 from nas.worker.trainer import supervised_callback as watcher
+from nas.worker.trainer.supervised_callback import Watcher
 from nas.worker.trainer_messages import Alive, Pause, Remark, Stop
 from tests.clock import Clock
 
