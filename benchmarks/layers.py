@@ -20,7 +20,7 @@ from nas.networks.layers.convolution import ConvNormAct
 from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
 from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
 from nas.networks.layers.gaussian_noise import GaussianNoise
-from nas.worker.trainer.memory_allocator import keep_memory
+from nas.worker.trainer.memory_allocator import retain_freed_memory
 
 IMAGES, ROUNDS = 128, 9
 
@@ -80,7 +80,7 @@ def measure(run: Callable[[], float], other: Callable[[], float]) -> tuple[float
 def main() -> None:
     """Measure and print."""
     torch.set_num_threads(1)
-    keep_memory()
+    retain_freed_memory()
     table = Table("layer", "shape", "here, ms", "PyTorch, ms", "times faster")
     for channels, side in ((48, 28), (96, 14)):
         inputs = torch.randn(IMAGES, channels, side, side).bfloat16().contiguous(memory_format=torch.channels_last)

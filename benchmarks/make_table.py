@@ -27,7 +27,7 @@ from nas.networks.build_network import build_network
 from nas.networks.parameter_and_flop_count import measure_cost
 from nas.results.learning_curve import EpochRecord
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.study.data_spec import DataSpec
 from nas.study.study_file import load_study
 from nas.training.execution.device_and_precision import Compute
@@ -54,7 +54,7 @@ class Odometer:
         raise ValueError(f"{name}: give a list of choices, for a range cannot be trained whole")
 
 
-def every_genome(space: Space) -> Iterator[Genome]:
+def every_genome(space: SearchSpace) -> Iterator[Genome]:
     """All draws of a space, by counting up the last digit that still has a next value."""
     digits: list[int] = []
     while True:

@@ -25,10 +25,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 
 STARTUP_TRIALS = 30
-SPACE = Space.parse(
+SPACE = SearchSpace.parse(
     {
         "architecture": {
             "family": ["vgg", "resnet", "densenet", "mobilenet"],

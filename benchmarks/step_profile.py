@@ -21,7 +21,7 @@ from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import Compute
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan
-from nas.worker.trainer.memory_allocator import keep_memory
+from nas.worker.trainer.memory_allocator import retain_freed_memory
 
 BATCH, STEPS = 128, 6
 KINDS = {
@@ -64,7 +64,7 @@ def main() -> None:
     """Measure and print."""
     logging.disable()
     torch.set_num_threads(1)
-    keep_memory()
+    retain_freed_memory()
     table = Table("family", "parameters", "ms a step", *KINDS, "the rest")
     for architecture in drawn(2):
         times = shares(architecture)

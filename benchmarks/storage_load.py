@@ -36,7 +36,7 @@ from sqlalchemy.engine import make_url
 from nas import database
 from nas.commands.composition.application import Application
 from nas.commands.composition.environment_settings import Settings
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
@@ -44,14 +44,14 @@ from nas.results.outcome import Completed
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
 from nas.search.trial_tells import TrialFiles
 from nas.study.study_file import load_study
 
 REPOSITORY = Path(__file__).parents[1]
 CLASSES = tuple(str(number) for number in range(62))
-FACTS = DataFacts("emnist", CLASSES, 1, 28, 28, (100,) * 62, (10,) * 62, 100, (0.2,), (0.3,))
+FACTS = DatasetSummary("emnist", CLASSES, 1, 28, 28, (100,) * 62, (10,) * 62, 100, (0.2,), (0.3,))
 NUM_ORIGINALS = 100
 TRIAL_SECONDS = 1.0
 LONG_TRIAL_SECONDS = 30.0
@@ -111,7 +111,7 @@ def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Stor
     """A study with so many finished trials."""
     name = f"load-{os.getpid()}-{finished}"
     engine = database.create_engine(url)
-    make_tables(engine)
+    create_missing_tables(engine)
     storage = Storage.connect(url, folder, create_tables=True)
     spec = load_study(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
     budget = spec.budget.model_copy(update={"trials": finished + 100_000})

@@ -14,7 +14,7 @@ from nas.networks.parameter_and_flop_count import measure_cost
 from nas.results.network_cost import Cost
 from nas.space.architecture import Architecture
 from nas.space.gene_domains import RandomSuggester
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.study.data_spec import DataSpec
 from nas.training.training_task import Task
 
@@ -42,7 +42,7 @@ def random_task(num_train: int, num_validation: int) -> Task:
 
 def drawn(per_family: int, most_params: int = 1_000_000) -> list[Architecture]:
     """The first networks of each family that random draws from the space give."""
-    space = Space.load(SPACE)
+    space = SearchSpace.load(SPACE)
     found: dict[str, list[Architecture]] = {family: [] for family in space.families}
     seed = 0
     while any(len(architectures) < per_family for architectures in found.values()):

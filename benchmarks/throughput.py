@@ -38,7 +38,7 @@ from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import Compute
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan, Task
-from nas.worker.trainer.memory_allocator import keep_memory
+from nas.worker.trainer.memory_allocator import retain_freed_memory
 
 BATCH, SHIFT = 128, 1
 TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5
@@ -93,7 +93,7 @@ def serve(connection: Connection, data: Path | None, threads: int, naive_workers
     """Measure whatever is ordered; `naive_workers` of the plain program, or None for this project's."""
     torch.set_num_threads(threads)
     if naive_workers is None:
-        keep_memory()
+        retain_freed_memory()
     whole = load_task(data, MOST_BATCHES * BATCH, VALIDATION_IMAGES)
     last: tuple[Order, NaiveLoop] | None = None
     while (order := connection.recv()) is not None:

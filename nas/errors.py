@@ -75,7 +75,7 @@ def fault_list(where: str, faults: Sequence[str]) -> str:
 NUM_LISTED = 5
 
 
-def listed(items: Sequence[str], total: int | None = None) -> str:
+def shortened_list(items: Sequence[str], total: int | None = None) -> str:
     """The first few items in one line, and the number of the others.
 
     Args:

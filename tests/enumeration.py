@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 
 
 class Scripted:
@@ -34,7 +34,7 @@ class Scripted:
         return float(self._next(name, [low] if step is None else [low, high]))
 
 
-def every_genome(space: Space) -> Iterator[Genome]:
+def every_genome(space: SearchSpace) -> Iterator[Genome]:
     """All draws of a space, by counting up the last answer that still has a next one."""
     script: list[int] = []
     while True:

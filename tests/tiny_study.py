@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
@@ -18,7 +18,7 @@ from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
 from nas.worker.trainer_messages import Paused, Report, Stop, Train
 
-FACTS = DataFacts("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
+FACTS = DatasetSummary("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
 BASELINE_PARAMS = 11_000_000
 
 SPACE: dict[str, Any] = {
@@ -82,7 +82,7 @@ class ScriptedTrainer:
         self._script = train
         self._params = params
 
-    def open_data(self) -> DataFacts:
+    def open_data(self) -> DatasetSummary:
         return FACTS
 
     def measure(self, architecture: Architecture) -> Cost:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from nas.search.sampling.forest_sampler import ForestSampler
-from nas.search.sampling.initial_design import first_parameters
+from nas.search.sampling.initial_design import initial_parameters
 from nas.study.study_spec import SamplerSpec
 from replay.simulation import Method
 from replay.table import Table
@@ -26,7 +26,7 @@ def _forest(seed: int, table: Table) -> BaseSampler:
 
 
 SERVICE = Method(
-    "service", _forest, first=lambda table: first_parameters(table.space), reuses=True, stops=True
+    "service", _forest, first=lambda table: initial_parameters(table.space), reuses=True, stops=True
 )  # fmt: skip
 """As a study does by default."""
 

@@ -13,7 +13,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from nas.search.early_stopping_rule import falls_behind, study_rungs
+from nas.search.early_stopping_rule import should_stop, study_rungs
 from nas.search.pareto_front import Objectives
 from replay.table import Table, Training
 
@@ -120,7 +120,7 @@ class Search:
         epoch = self._rungs[rung - 1]
         own = training.standing(epoch)
         peers = self._standings.setdefault((epoch, training.group), [])
-        behind = falls_behind(own, peers, self.table.spec.early_stopping.reduction)
+        behind = should_stop(own, peers, self.table.spec.early_stopping.reduction)
         peers.append(own)
         if not behind:
             return rung

@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.search.early_stopping_rule import comparable_group
 from nas.search.pareto_front import Objectives
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 
@@ -53,7 +53,7 @@ class Table:
     """All trainings of a space, by the key of their genome."""
 
     spec: StudySpec
-    space: Space
+    space: SearchSpace
     trainings: dict[str, Training]
 
     @classmethod

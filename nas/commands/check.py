@@ -21,13 +21,13 @@ from nas.commands.shared_options import (
     load_spec,
 )
 from nas.report.terminal.study_tables import (
-    facts_table,
+    dataset_table,
     grid_table,
     preview_table,
 )
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import Preview, Sample
+from nas.worker.trainer_messages import Preview, SampledGenome
 
 
 def check(
@@ -73,7 +73,7 @@ def check(
             }
         )
         return
-    application.console.print(facts_table(facts))
+    application.console.print(dataset_table(facts))
     application.console.print(preview_table(preview))
     if pretrained is not None:
         application.say(f"baseline: weights of {pretrained.origin} (SHA-256 of the trunk {pretrained.sha256[:16]}…)")
@@ -88,7 +88,12 @@ def check(
 
 
 def _show_grid(
-    application: Application, spec: StudySpec, facts: DataFacts, samples: Mapping[str, Sample], *, json: bool
+    application: Application,
+    spec: StudySpec,
+    facts: DatasetSummary,
+    samples: Mapping[str, SampledGenome],
+    *,
+    json: bool,
 ) -> None:
     """What `check` says of a grid."""
     require_budget_met(min(sample.cost.params for sample in samples.values()), spec)
@@ -96,6 +101,6 @@ def _show_grid(
         settings = [{"setting": name, **asdict(one.cost)} for name, one in samples.items()]
         application.print_json({"study": spec.name, "data": asdict(facts), "settings": settings})
         return
-    application.console.print(facts_table(facts))
+    application.console.print(dataset_table(facts))
     application.console.print(grid_table(samples))
     application.say(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")

@@ -29,5 +29,5 @@ def dashboard(
     application: Application = context.obj
     storage = application.connect(create_tables=not read_only)
     application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
-    with nullcontext() if read_only else application.refreshed():
+    with nullcontext() if read_only else application.dashboard_refresh():
         serve(storage, host, port, read_only=read_only)

@@ -22,7 +22,7 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.export.export_network import Shipped
+    from nas.export.export_network import ExportedFile
 
 
 class FormatOption(str, Enum):
@@ -63,8 +63,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a network as files that stand alone, and check each in a process of its own."""
-    from nas.export.calibration_images import held_images
-    from nas.export.export_network import ship
+    from nas.export.calibration_images import calibration_images
+    from nas.export.export_network import export_network
     from nas.export.metadata import Origin
 
     application: Application = context.obj
@@ -77,11 +77,11 @@ def export(
         weights = Path(folder) / "weights.safetensors"
         study.download_weights(record, weights)
         data = study.spec.data
-        shipped = ship(
+        shipped = export_network(
             weights,
             outputs,
             Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
-            lambda read: held_images(data, application.settings.data_folder.absolute(), study.facts, read),
+            lambda read: calibration_images(data, application.settings.data_folder.absolute(), study.facts, read),
         )
     if json:
         application.print_json(_as_json(record, shipped))
@@ -135,7 +135,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
     return summary.smallest
 
 
-def _as_json(record: TrialRecord, shipped: Sequence[Shipped]) -> dict[str, Any]:
+def _as_json(record: TrialRecord, shipped: Sequence[ExportedFile]) -> dict[str, Any]:
     return {
         "trial": record.number,
         "family": record.family,
@@ -154,7 +154,7 @@ def _as_json(record: TrialRecord, shipped: Sequence[Shipped]) -> dict[str, Any]:
     }
 
 
-def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[Shipped]) -> None:
+def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[ExportedFile]) -> None:
     unit = study.facts.unit
     scored_on = "validation" if study.spec.finals is None else "test"
     application.say(
@@ -175,7 +175,7 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, shi
             application.say(one.loss.sentence)
 
 
-def _table(shipped: Sequence[Shipped], unit: str) -> Table:
+def _table(shipped: Sequence[ExportedFile], unit: str) -> Table:
     table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
     table.add_column("file", overflow="fold")
     batches = [latency.batch for latency in shipped[0].verified.latencies]

@@ -8,11 +8,11 @@ import typer
 
 from nas.commands.composition.application import Application
 from nas.commands.composition.repeat_final_training import rerun
-from nas.commands.composition.run_trials import CrewPlan, leave, new_orders, run_trials
+from nas.commands.composition.run_trials import WorkerPlan, leave, new_run_control, run_trials
 from nas.commands.shared_options import Json, NameArgument, Timeout, Workers
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
-from nas.finals.finals_results import DEFAULT_MARGIN, FinalResults, gather
+from nas.finals.finals_results import DEFAULT_MARGIN, FinalResults, collect_finals
 from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, standings_table
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.analysis.grid_results import SettingResults, gather_settings
@@ -55,9 +55,9 @@ def finals(
     companion = add_runs(study, runs)
     assert companion.spec.finals is not None
     _offer(application, companion, len(companion.spec.finals.runs))
-    orders = new_orders(application)
-    plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
-    if not run_trials(application, companion, orders, plan):
+    control = new_run_control(application)
+    plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
+    if not run_trials(application, companion, control, plan):
         leave(130)
     # Another command may have added runs in the meantime.
     companion = find_finals(study) or companion
@@ -66,7 +66,7 @@ def finals(
         application.print_json(results.as_json())
     else:
         _show(application, results, study, companion)
-    if orders.stop.is_set():
+    if control.stop.is_set():
         raise typer.Exit(130)
 
 
@@ -74,7 +74,7 @@ def read_results(study: SearchStudy, companion: SearchStudy, *, margin: float = 
     """The finals of a study as far as they are."""
     assert companion.spec.finals is not None
     records = companion.records()
-    return gather(
+    return collect_finals(
         study.name, companion.name, study.facts.classes, study.facts.num_test, companion.spec.finals.runs, records,
         read_predictions(companion, records), margin=margin,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from nas.commands.shared_options import Json
 
 if TYPE_CHECKING:
     from nas.export.inference.image_classifier import Predicted
-    from nas.export.inference.input_warnings import Doubted
+    from nas.export.inference.input_warnings import WarnedImages
 
 
 def predict(
@@ -64,7 +64,7 @@ def _image_columns(is_pair: bool, space: str) -> tuple[str, ...]:
     return (f"first{space}image", f"second{space}image") if is_pair else ("image",)
 
 
-def _as_json(predicted: Predicted, doubted: list[Doubted]) -> dict[str, Any]:
+def _as_json(predicted: Predicted, doubted: list[WarnedImages]) -> dict[str, Any]:
     return {
         "predictions": [
             {
@@ -101,7 +101,7 @@ def _table(predicted: Predicted, image_columns: tuple[str, ...]) -> Table:
     return table
 
 
-def _complain(application: Application, predicted: Predicted, doubted: list[Doubted]) -> None:
+def _complain(application: Application, predicted: Predicted, doubted: list[WarnedImages]) -> None:
     """On standard error: which images gave nothing, and why the others may be answered wrongly."""
     lines = [f"error: {one.image}: {one.reason}" for one in predicted.unreadable]
     lines += [f"warning: {one.sentence}" for one in doubted]

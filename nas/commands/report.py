@@ -16,13 +16,13 @@ from nas.commands.shared_options import Json, NameArgument, require_folder_of
 from nas.errors import NasError, StudyError
 from nas.report.markdown_report import as_markdown
 from nas.report.provenance import provenance_of
-from nas.report.report_contents import Contents
-from nas.results.network_analysis import Evidence
+from nas.report.report_contents import ReportContents
+from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.finals_study import find_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
-from nas.worker.trainer_messages import Progressed
+from nas.worker.trainer_messages import PreparationProgress
 
 
 class Format(str, Enum):
@@ -92,16 +92,16 @@ def report(
     application.say(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
 
 
-def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> Contents:
+def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> ReportContents:
     """All but what needs the network itself."""
     companion = find_finals(study)
     finals = None if companion is None else read_results(study, companion)
     if finals is not None and not finals.standings:
         finals = None
-    return Contents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
+    return ReportContents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
 
 
-def _as_html(contents: Contents) -> str:
+def _as_html(contents: ReportContents) -> str:
     from nas.report.page.html_page import as_page  # here, since plotly takes a second
 
     return as_page(contents)
@@ -125,17 +125,17 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
 
 
 def _look_into(
-    application: Application, study: SearchStudy, known: Contents, tsne: int | None
-) -> tuple[Evidence | None, list[str]]:
+    application: Application, study: SearchStudy, known: ReportContents, tsne: int | None
+) -> tuple[NetworkComparison | None, list[str]]:
     """What the networks do with validation images; and what could not be found out, a line each.
 
     Whatever is missing by now (images, weights), the database still knows a report's worth.
     """
-    from nas.model_analysis.network_comparison import examine, load_validation
+    from nas.model_analysis.network_comparison import compare_networks, load_validation
     from nas.training.execution.device_and_precision import Compute
 
     def progress(what: str, done: int, total: int) -> None:
-        application.show_progress(Progressed(what, done, total))
+        application.show_progress(PreparationProgress(what, done, total))
 
     if known.spec.grid is not None and known.spec.grid.folds is not None:
         return None, ["What needs the networks is left out: a fold's network was trained on most validation images."]
@@ -159,7 +159,7 @@ def _look_into(
         try:
             settings, samples = _setting_weights(study, known, Path(folder))
             flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
-            evidence = examine(
+            evidence = compare_networks(
                 weights, reference if has_reference else None, validation, compute, flops, settings, tsne, progress
             )
         except NasError as error:
@@ -167,7 +167,9 @@ def _look_into(
     return evidence, remarks
 
 
-def _setting_weights(study: SearchStudy, known: Contents, folder: Path) -> tuple[dict[str, Path], list[TrialRecord]]:
+def _setting_weights(
+    study: SearchStudy, known: ReportContents, folder: Path
+) -> tuple[dict[str, Path], list[TrialRecord]]:
     """The weights file of one network of each of a grid's settings, by its name; and those trials."""
     paths, samples = {}, []
     for place, setting in enumerate(known.settings.settings if known.settings else ()):

@@ -9,7 +9,7 @@ import typer
 
 from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_cost_preview import grid_samples
-from nas.commands.composition.run_trials import CrewPlan, LogFormat, leave, new_orders, run_trials
+from nas.commands.composition.run_trials import LogFormat, WorkerPlan, leave, new_run_control, run_trials
 from nas.commands.shared_options import (
     Channels,
     DataPath,
@@ -27,16 +27,16 @@ from nas.commands.shared_options import (
 )
 from nas.errors import StudyError
 from nas.report.tables.grid_tables import settings_table
-from nas.report.terminal.study_tables import facts_table, front_table, terminal_table
+from nas.report.terminal.study_tables import dataset_table, front_table, terminal_table
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
-from nas.search.analysis.study_status import status_of
-from nas.search.pretrained_weights import keep_weights, kept_weights
+from nas.search.analysis.study_status import study_status
+from nas.search.pretrained_weights import store_weights, stored_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.study.study_spec import StudySpec
-from nas.worker.supervisor.trainer_client import TrainerChild
+from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.trainer_messages import Preview
 
 LogFormatOption = Annotated[
@@ -61,20 +61,20 @@ def search(
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
-    orders = new_orders(application)
-    plan = CrewPlan(workers or application.num_slots, timeout, quiet=json)
-    child = plan.child(application, spec, 0, orders)
+    control = new_run_control(application)
+    plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
+    child = plan.child(application, spec, 0, control)
     try:
         study = _create(application, spec, child, weights)
         if not json:
-            application.console.print(facts_table(study.facts))
-        all_ended = run_trials(application, study, orders, plan, ready=child)
+            application.console.print(dataset_table(study.facts))
+        all_ended = run_trials(application, study, control, plan, ready=child)
     finally:
         child.close()
     if not all_ended:
         leave(130)
     _conclude(application, study, json=json)
-    if orders.stop.is_set():
+    if control.stop.is_set():
         raise typer.Exit(130)
 
 
@@ -94,20 +94,20 @@ def create(
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
-    orders = new_orders(application, baseline_only=baseline)
-    plan = CrewPlan(1, log_format=log_format)
-    child = plan.child(application, spec, 0, orders)
+    control = new_run_control(application, baseline_only=baseline)
+    plan = WorkerPlan(1, log_format=log_format)
+    child = plan.child(application, spec, 0, control)
     try:
         study = _create(application, spec, child, weights)
-        if baseline and not run_trials(application, study, orders, plan, ready=child):
+        if baseline and not run_trials(application, study, control, plan, ready=child):
             leave(130)
     finally:
         child.close()
-    if orders.stop.is_set():
+    if control.stop.is_set():
         raise typer.Exit(130)
     if baseline:
         _require_baseline(study)
-    status = status_of(study, application.slots(study.name))
+    status = study_status(study, application.slots(study.name))
     application.say(
         f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
         f"start workers with: nas worker {study.name}"
@@ -122,17 +122,17 @@ def worker(
 ) -> None:
     """Train trials of a study until its budget is spent; any number may join and leave, on any machine."""
     application: Application = context.obj
-    orders = new_orders(application)
+    control = new_run_control(application)
     study = application.open_study(name_of(name))
-    plan = CrewPlan(application.num_slots, timeout, log_format)
-    if not run_trials(application, study, orders, plan):
+    plan = WorkerPlan(application.num_slots, timeout, log_format)
+    if not run_trials(application, study, control, plan):
         leave(0)
-    if log_format is LogFormat.TEXT and not orders.stop.is_set():
+    if log_format is LogFormat.TEXT and not control.stop.is_set():
         finals = study.spec.finals
         application.say(_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
 
 
-def _create(application: Application, spec: StudySpec, child: TrainerChild, weights: Path | None) -> SearchStudy:
+def _create(application: Application, spec: StudySpec, child: TrainerClient, weights: Path | None) -> SearchStudy:
     """Check everything that can be checked before training, then make or open the study and its slots."""
     facts = child.open_data()
     require_budget_met(_smallest(child, spec), spec)
@@ -142,7 +142,7 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild, weig
     )
     study = SearchStudy.create(storage, spec, facts)
     if pretrained is not None:
-        keep_weights(study, pretrained, application.settings.data_folder)
+        store_weights(study, pretrained, application.settings.data_folder)
     slots = application.slots(study.name)
     slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
     if summarize_front(study).baseline_failure is not None:
@@ -154,7 +154,7 @@ def _create(application: Application, spec: StudySpec, child: TrainerChild, weig
     return study
 
 
-def _smallest(child: TrainerChild, spec: StudySpec) -> int:
+def _smallest(child: TrainerClient, spec: StudySpec) -> int:
     """Parameters of the smallest network that may be trained; of a grid all networks are built for it."""
     if spec.search_space is not None:
         return child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
@@ -163,7 +163,7 @@ def _smallest(child: TrainerChild, spec: StudySpec) -> int:
 
 def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
     """Whether a study exists that has its pretrained weights, so that none need be found again."""
-    return spec.name in storage.study_names() and kept_weights(SearchStudy.open(storage, spec.name)) is not None
+    return spec.name in storage.study_names() and stored_weights(SearchStudy.open(storage, spec.name)) is not None
 
 
 def _require_baseline(study: SearchStudy) -> None:

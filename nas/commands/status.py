@@ -13,13 +13,13 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
-from nas.search.analysis.study_status import Status, status_of
+from nas.search.analysis.study_status import Status, study_status
 
 
 def studies(context: typer.Context, json: Json = False) -> None:
     """List the studies of the database."""
     application: Application = context.obj
-    rows = [status_of(study, application.slots(study.name)) for study in application.open_studies()]
+    rows = [study_status(study, application.slots(study.name)) for study in application.open_studies()]
     if json:
         application.print_json({"studies": [asdict(row) for row in rows]})
         return
@@ -35,7 +35,7 @@ def studies(context: typer.Context, json: Json = False) -> None:
 def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
     """Show how far a study is: trials by state, workers alive, trials per hour, time left."""
     application: Application = context.obj
-    found = status_of(application.open_study(name), application.slots(name))
+    found = study_status(application.open_study(name), application.slots(name))
     if json:
         application.print_json(asdict(found))
         return

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from nas.data.labelled_images import ImageData
 from nas.data.normalization import Normalization
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 
 
-def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
+def summarize_dataset(data: ImageData, normalization: Normalization) -> DatasetSummary:
     """What a study keeps of its images.
 
     Args:
         normalization: That of the training images.
     """
-    return DataFacts(
+    return DatasetSummary(
         name=data.name,
         classes=data.classes,
         channels=data.channels,
@@ -28,6 +28,6 @@ def facts_of(data: ImageData, normalization: Normalization) -> DataFacts:
     )
 
 
-def changes_of(data: ImageData, facts: DataFacts) -> list[str]:
+def dataset_differences(data: ImageData, facts: DatasetSummary) -> list[str]:
     """In what images differ from those that a study knows, one line each; a channel's statistics are exact."""
-    return facts_of(data, Normalization.of(data.train.images)).differences(facts)
+    return summarize_dataset(data, Normalization.of(data.train.images)).differences(facts)

@@ -20,7 +20,7 @@ _ONE_SIDED = 0.95
 
 
 @dataclass(frozen=True)
-class Appearance:
+class ForegroundPolarity:
     """What the images of a data set have in common.
 
     Attributes:
@@ -32,7 +32,7 @@ class Appearance:
     border: float
 
     @classmethod
-    def of(cls, images_NCHW: Pixels) -> Appearance:
+    def of(cls, images_NCHW: Pixels) -> ForegroundPolarity:
         """That of these images, uint8."""
         borders_N, contrasts_N = _levels(images_NCHW)
         polarity: Polarity | None = None

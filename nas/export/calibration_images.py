@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from nas.data.dataset_summary import changes_of
+from nas.data.dataset_summary import dataset_differences
 from nas.data.labelled_images import Split
 from nas.data.load_dataset import load_data
 from nas.errors import DataError
 from nas.export.inference.exported_model import Pixels
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import Weights
 
@@ -20,7 +20,7 @@ CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True, eq=False)
-class HeldImages:
+class CalibrationImages:
     """Images to calibrate on and to score on.
 
     Attributes:
@@ -34,7 +34,7 @@ class HeldImages:
     source: str
 
 
-def held_images(spec: DataSpec, folder: Path, facts: DataFacts, weights: Weights) -> HeldImages:
+def calibration_images(spec: DataSpec, folder: Path, facts: DatasetSummary, weights: Weights) -> CalibrationImages:
     """Training images, spread evenly, and all validation images; without them, those of the weights file.
 
     Args:
@@ -47,10 +47,10 @@ def held_images(spec: DataSpec, folder: Path, facts: DataFacts, weights: Weights
     except DataError as error:
         reason = str(error).splitlines()[0]
     else:
-        changes = changes_of(data, facts)
+        changes = dataset_differences(data, facts)
         if not changes:
             chosen = torch.linspace(0, len(data.train) - 1, min(CALIBRATION_IMAGES, len(data.train))).long()
             images: Pixels = data.train.images[chosen].numpy()
-            return HeldImages(images, data.validation, f"{len(images)} training {facts.unit}s")
+            return CalibrationImages(images, data.validation, f"{len(images)} training {facts.unit}s")
         reason = f"the images have changed, {changes[0]}"
-    return HeldImages(samples, None, f"the {len(samples)} {facts.unit}s that its weights came with ({reason})")
+    return CalibrationImages(samples, None, f"the {len(samples)} {facts.unit}s that its weights came with ({reason})")

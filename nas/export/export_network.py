@@ -16,7 +16,7 @@ from torch import Tensor
 from typing_extensions import assert_never
 
 from nas.errors import ModelFileError
-from nas.export.calibration_images import HeldImages
+from nas.export.calibration_images import CalibrationImages
 from nas.export.formats.file_formats import INT8_SUFFIX, Format, Output
 from nas.export.formats.int8_quantization import Int8Loss, measure_loss, quantize
 from nas.export.formats.onnx import write_onnx
@@ -31,7 +31,7 @@ from nas.training.checkpoints.weights_file import Weights, load_weights
 
 
 @dataclass(frozen=True)
-class Shipped:
+class ExportedFile:
     """A file that was written.
 
     Attributes:
@@ -44,12 +44,12 @@ class Shipped:
     loss: Int8Loss | None = None
 
 
-def ship(
+def export_network(
     weights_file: Path,
     outputs: Sequence[Output],
     origin: Origin,
-    held: Callable[[Weights], HeldImages],
-) -> list[Shipped]:
+    held: Callable[[Weights], CalibrationImages],
+) -> list[ExportedFile]:
     """Write a network in each of these formats, and check every file before any is put in its place.
 
     Args:
@@ -65,7 +65,7 @@ def ship(
     where = outputs[0].path
     try:
         with tempfile.TemporaryDirectory(dir=where.parent, prefix=".nas-export-") as folder:
-            workshop = _Workshop(weights, json.dumps(describe(weights, origin)), Path(folder))
+            workshop = _ExportJob(weights, json.dumps(describe(weights, origin)), Path(folder))
             shipped = [workshop.make(output, held) for output in outputs]
             for one in shipped:
                 where = one.output.path
@@ -75,7 +75,7 @@ def ship(
     return shipped
 
 
-class _Workshop:
+class _ExportJob:
     """A network, and its files while they are being made."""
 
     def __init__(self, weights: Weights, metadata: str, folder: Path) -> None:
@@ -92,16 +92,16 @@ class _Workshop:
         names = {Format.TORCHSCRIPT: ".pt", Format.PT2: ".pt2", Format.ONNX: ".onnx", Format.INT8: INT8_SUFFIX}
         return self._folder / f"model{names[kind]}"
 
-    def make(self, output: Output, held: Callable[[Weights], HeldImages]) -> Shipped:
+    def make(self, output: Output, held: Callable[[Weights], CalibrationImages]) -> ExportedFile:
         """Write a file and try it; in float32 it must be the network."""
         path = self.path(output.format)
         loss = self._write(output.format, held)
         verified = verify(path, self._expected)
         if output.format is not Format.INT8:
             verified.require_equal(output.path)
-        return Shipped(output, path.stat().st_size, verified, loss)
+        return ExportedFile(output, path.stat().st_size, verified, loss)
 
-    def _write(self, kind: Format, held: Callable[[Weights], HeldImages]) -> Int8Loss | None:
+    def _write(self, kind: Format, held: Callable[[Weights], CalibrationImages]) -> Int8Loss | None:
         path = self.path(kind)
         match kind:
             case Format.TORCHSCRIPT:
@@ -116,7 +116,7 @@ class _Workshop:
                 assert_never(kind)
         return None
 
-    def _write_int8(self, images: HeldImages) -> Int8Loss:
+    def _write_int8(self, images: CalibrationImages) -> Int8Loss:
         float_path, path = self.path(Format.ONNX), self.path(Format.INT8)
         if not float_path.exists():
             self._write(Format.ONNX, lambda weights: images)

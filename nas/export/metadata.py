@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 import nas
-from nas.data.foreground_polarity import Appearance
+from nas.data.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import FORMAT
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.training.checkpoints.weights_file import Weights
 
 
@@ -30,7 +30,7 @@ class Origin:
     shrink: int = 1
 
 
-def input_shape(facts: DataFacts) -> tuple[int, ...]:
+def input_shape(facts: DatasetSummary) -> tuple[int, ...]:
     """Of one input of an exported file: an image [C, H, W], or two of them [2, C, H, W]."""
     if facts.is_pair:
         return 2, facts.channels // 2, facts.height, facts.width
@@ -60,7 +60,7 @@ def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
             "std": facts.std,
             "fitted": origin.fitted,
             "shrink": origin.shrink,
-            **asdict(Appearance.of(samples_NCHW)),
+            **asdict(ForegroundPolarity.of(samples_NCHW)),
         },
         "genome": blueprint.genome.model_dump(mode="json", exclude_none=True),
         "metrics": blueprint.metrics,

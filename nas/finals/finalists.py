@@ -10,7 +10,7 @@ from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.grid_results import SettingResult, SettingResults
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
-from nas.study.finals_spec import Choices, FinalRun
+from nas.study.finals_spec import FinalRun, ValidationChoices
 
 BASELINE = "baseline"
 
@@ -113,7 +113,7 @@ def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
         is_baseline=record.is_baseline,
         seed=seed,
         genome=record.genome,
-        choices=Choices.of(record.genome.recipe, record.figures),
+        choices=ValidationChoices.of(record.genome.recipe, record.figures),
     )
 
 

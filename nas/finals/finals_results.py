@@ -22,7 +22,7 @@ _ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Standing:
+class FinalistResult:
     """One finalist, or the reference, over its seeds.
 
     Attributes:
@@ -88,19 +88,19 @@ class FinalResults:
     num_test: int
     reference_name: str
     has_baseline: bool
-    standings: tuple[Standing, ...]
+    standings: tuple[FinalistResult, ...]
     num_missing: int
 
     @property
-    def reference(self) -> Standing | None:
+    def reference(self) -> FinalistResult | None:
         return next((one for one in self.standings if one.name == self.reference_name), None)
 
     @property
-    def finalists(self) -> tuple[Standing, ...]:
+    def finalists(self) -> tuple[FinalistResult, ...]:
         return tuple(one for one in self.standings if one.name != self.reference_name)
 
     @property
-    def winner(self) -> Standing | None:
+    def winner(self) -> FinalistResult | None:
         """The smallest that holds its ground against the baseline; else the one with the highest mean macro-F1.
 
         Of a grid without a baseline the latter, which may be the reference itself.
@@ -119,7 +119,7 @@ class FinalResults:
             return "No finalist has a result on the test images yet."
         return self._against_baseline(winner) if self.has_baseline else self._among_settings(winner)
 
-    def _against_baseline(self, winner: Standing) -> str:
+    def _against_baseline(self, winner: FinalistResult) -> str:
         baseline = self.reference
         score = f"{winner.macro_f1} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
         if baseline is None or winner.difference is None:
@@ -130,7 +130,7 @@ class FinalResults:
             return f"{score}: {size} than {against}, and {_compared(winner)}."
         return f"No finalist is shown to equal {against}. The best has {score}, {size}: {_compared(winner)}."
 
-    def _among_settings(self, winner: Standing) -> str:
+    def _among_settings(self, winner: FinalistResult) -> str:
         of = f"Of {len(self.standings)} settings {winner.name} has the highest macro-F1"
         score = (
             f"{of if len(self.standings) > 1 else 'Macro-F1'} on the test images: "
@@ -152,7 +152,7 @@ class FinalResults:
             "standings": [self._standing_json(one) for one in self.standings],
         }
 
-    def _standing_json(self, one: Standing) -> dict[str, Any]:
+    def _standing_json(self, one: FinalistResult) -> dict[str, Any]:
         return {
             "finalist": one.name,
             "trial": one.trial,
@@ -169,7 +169,7 @@ class FinalResults:
         }
 
 
-def gather(
+def collect_finals(
     study: str,
     finals: str,
     classes: tuple[str, ...],
@@ -213,10 +213,10 @@ def gather(
 
 def _standing(
     name: str, trial: int, group: Sequence[TrialRecord], difference: Difference | None, reference: TrialRecord | None
-) -> Standing:
+) -> FinalistResult:
     first = group[0]
     params = first.params or 0
-    return Standing(
+    return FinalistResult(
         name=name,
         trial=trial,
         family=first.family,
@@ -230,7 +230,7 @@ def _standing(
     )
 
 
-def _compared(one: Standing) -> str:
+def _compared(one: FinalistResult) -> str:
     """With the reference, which both have a result for."""
     assert one.difference is not None, "only of those that are compared"
     interval = f"{one.difference.mean:+.3f}, 95 % {one.difference.low:+.3f} to {one.difference.high:+.3f}"

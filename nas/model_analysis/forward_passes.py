@@ -25,7 +25,7 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class ForwardPass:
     """Of every image: float32 on the CPU.
 
     Attributes:
@@ -38,7 +38,9 @@ class Pass:
 
 
 @torch.inference_mode()
-def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: Callable[[int], None]) -> Pass:
+def forward_pass(
+    model: PixelClassifier, split: Split, compute: Compute, progress: Callable[[int], None]
+) -> ForwardPass:
     """Features and probabilities of a split's images, in the arithmetic of `compute`.
 
     Args:
@@ -56,7 +58,7 @@ def run_over(model: PixelClassifier, split: Split, compute: Compute, progress: C
         probabilities.append(logits_NK.float().softmax(1).cpu())
         features.append(features_ND.float().cpu())
         progress(min(start + _BATCH, len(split)))
-    return Pass(torch.cat(probabilities), torch.cat(features))
+    return ForwardPass(torch.cat(probabilities), torch.cat(features))
 
 
 def first_filters(model: PixelClassifier) -> Tensor:
@@ -67,7 +69,7 @@ def first_filters(model: PixelClassifier) -> Tensor:
 
 
 @torch.inference_mode()
-def maps_of(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
+def feature_maps(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
     """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU; None where no layer has maps.
 
     P is 2 where a network of pairs sees both images with the same weights. The layers are the stem's and the last

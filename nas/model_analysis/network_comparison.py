@@ -15,15 +15,15 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from nas.data.dataset_summary import changes_of
+from nas.data.dataset_summary import dataset_differences
 from nas.data.labelled_images import Progress, Split
 from nas.data.load_dataset import load_data
 from nas.errors import DataError
 from nas.export.pixel_classifier import PixelClassifier, rebuild
-from nas.model_analysis.forward_passes import Pass, first_filters, maps_of, run_over
-from nas.model_analysis.roc_and_precision_recall import discriminate
-from nas.results.dataset_summary import DataFacts
-from nas.results.network_analysis import Activation, Embedding, Evidence, Floats, Integers, NetworkEvidence
+from nas.model_analysis.forward_passes import ForwardPass, feature_maps, first_filters, forward_pass
+from nas.model_analysis.roc_and_precision_recall import classification_curves
+from nas.results.dataset_summary import DatasetSummary
+from nas.results.network_analysis import Activation, Embedding, Floats, Integers, NetworkAnalysis, NetworkComparison
 from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import load_weights
 from nas.training.execution.device_and_precision import Compute
@@ -42,19 +42,19 @@ _EMBEDDING_WORTH = 1000
 _PCA_COMPONENTS = 50
 
 
-def load_validation(spec: DataSpec, facts: DataFacts, folder: Path, progress: Progress | None = None) -> Split:
+def load_validation(spec: DataSpec, facts: DatasetSummary, folder: Path, progress: Progress | None = None) -> Split:
     """The validation images of a study; its test images are not looked at.
 
     Raises:
         DataError: The data set is missing or damaged, or is not that of the study any more.
     """
     data = load_data(spec, folder, progress)
-    if changes_of(data, facts):
+    if dataset_differences(data, facts):
         raise DataError(f"{facts.name}: the images are not those that the study was trained on any more")
     return data.validation
 
 
-def examine(
+def compare_networks(
     finalist: Path,
     baseline: Path | None,
     validation: Split,
@@ -63,7 +63,7 @@ def examine(
     settings: Mapping[str, Path] = MappingProxyType({}),
     num_embedded: int | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-) -> Evidence:
+) -> NetworkComparison:
     """Run both networks over validation images: at most 4,000, fewer of large ones, drawn at random from a fixed seed.
 
     Args:
@@ -85,16 +85,16 @@ def examine(
     total = number * (1 + len(others)) + _EMBEDDING_WORTH
     weights = load_weights(finalist)
     model = rebuild(weights)
-    passed = run_over(model, looked_at, compute, lambda done: progress("finalist", done, total))
-    seen: dict[str | None, NetworkEvidence] = {}
+    passed = forward_pass(model, looked_at, compute, lambda done: progress("finalist", done, total))
+    seen: dict[str | None, NetworkAnalysis] = {}
     for place, (name, path) in enumerate(others.items(), 1):
         other = rebuild(load_weights(path))
         told = partial(_told, progress, name or "baseline", number * place, total)
-        seen[name] = _network_evidence(other, run_over(other, looked_at, compute, told), looked_at)
+        seen[name] = _network_evidence(other, forward_pass(other, looked_at, compute, told), looked_at)
     progress("t-SNE", total - _EMBEDDING_WORTH, total)
     embedding = _embed(passed.features.numpy(), num_embedded or MAX_EMBEDDED)
     progress("t-SNE", total, total)
-    return Evidence(
+    return NetworkComparison(
         classes=weights.blueprint.facts.classes,
         images=looked_at.images.numpy(),
         labels=looked_at.labels.numpy(),
@@ -111,12 +111,12 @@ def _told(progress: Callable[[str, int, int], None], name: str, before: int, tot
     progress(name, before + done, total)
 
 
-def _network_evidence(model: PixelClassifier, passed: Pass, split: Split) -> NetworkEvidence:
+def _network_evidence(model: PixelClassifier, passed: ForwardPass, split: Split) -> NetworkAnalysis:
     confidences, predictions = passed.probabilities.max(1)
-    return NetworkEvidence(
+    return NetworkAnalysis(
         predictions=predictions.numpy(),
         confidences=confidences.numpy(),
-        discrimination=discriminate(passed.probabilities.numpy(), split.labels.numpy()),
+        discrimination=classification_curves(passed.probabilities.numpy(), split.labels.numpy()),
         filters=first_filters(model).numpy(),
         layer_defects=layer_defects(model),
     )
@@ -144,7 +144,7 @@ def _some_of(split: Split, most: int) -> Split:
 
 def _activations(model: PixelClassifier, split: Split, compute: Compute) -> tuple[Activation, ...]:
     places = _of_different_classes(split.labels.numpy())
-    maps = maps_of(model, split.images[torch.from_numpy(places)], compute)
+    maps = feature_maps(model, split.images[torch.from_numpy(places)], compute)
     if maps is None:
         return ()
     return tuple(

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from nas.results.network_analysis import Curve, Discrimination, Floats, Integers
+from nas.results.network_analysis import ClassificationCurves, Curve, Floats, Integers
 
 GRID = np.linspace(0.0, 1.0, 201, dtype=np.float32)
 """Where curves are read off: they have a step an image, of which a figure shows no more."""
 
 
-def discriminate(probabilities_NK: Floats, labels_N: Integers) -> Discrimination:
+def classification_curves(probabilities_NK: Floats, labels_N: Integers) -> ClassificationCurves:
     """Curves of each class against the rest.
 
     The macro averages are over the classes that some image has and some image has not, at equal false positive rate or
@@ -29,7 +29,7 @@ def discriminate(probabilities_NK: Floats, labels_N: Integers) -> Discrimination
     rocs = tuple(_roc(*pair) for pair in zip(truths, scores, strict=True))
     precisions = tuple(_precision_recall(*pair) for pair in zip(truths, scores, strict=True))
     are_two = len(rocs) == probabilities_NK.shape[1] == 2
-    return Discrimination(
+    return ClassificationCurves(
         roc_micro=_roc(every_truth, every_score),
         roc_macro=_mean_curve(rocs),
         precision_recall_micro=_precision_recall(every_truth, every_score),

@@ -18,7 +18,7 @@ from nas.networks.layers.classifier_head import create_head, create_linear
 from nas.networks.layers.gaussian_noise import add_noise_layers
 from nas.networks.layers.stem import create_stem
 from nas.networks.network_interface import ConvolutionalNetwork, Network
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import (
     Architecture,
     DenseNetArchitecture,
@@ -78,7 +78,7 @@ def build_network(
     return network
 
 
-def build_for(architecture: Architecture, facts: DataFacts) -> Network:
+def build_for(architecture: Architecture, facts: DatasetSummary) -> Network:
     """`build_network` for a study's data."""
     return build_network(
         architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)

@@ -7,7 +7,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from nas.networks.build_network import build_network
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.space.architecture import Architecture
 
@@ -45,14 +45,14 @@ def measure_cost(
     return Cost(params, _count_flops(network, image), trained if trained < params else None)
 
 
-def count_params_for(architecture: Architecture, facts: DataFacts) -> int:
+def count_params_for(architecture: Architecture, facts: DatasetSummary) -> int:
     """`count_params` for a study's data."""
     return count_params(
         architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
     )
 
 
-def measure_cost_for(architecture: Architecture, facts: DataFacts) -> Cost:
+def measure_cost_for(architecture: Architecture, facts: DatasetSummary) -> Cost:
     """`measure_cost` for a study's data."""
     return measure_cost(
         architecture, facts.channels, len(facts.classes), facts.height, facts.width, len(facts.part_classes)

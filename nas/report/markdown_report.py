@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.report.provenance import space_file_name
-from nas.report.report_contents import Contents
+from nas.report.report_contents import ReportContents
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import (
     class_table,
@@ -19,7 +19,7 @@ from nas.report.tables.text_table import PlainTable
 from nas.report.terminal.option_effect_tables import shared_sentence
 
 
-def as_markdown(contents: Contents) -> str:
+def as_markdown(contents: ReportContents) -> str:
     """The whole report but for its figures."""
     found, spec = contents.provenance, contents.spec
     tables: list[PlainTable] = []
@@ -49,7 +49,7 @@ def as_markdown(contents: Contents) -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
 
 
-def commands(contents: Contents) -> list[str]:
+def commands(contents: ReportContents) -> list[str]:
     """What to type, the two files at hand."""
     name, trial = contents.name, contents.finalist.number
     return [

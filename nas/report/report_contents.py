@@ -7,8 +7,8 @@ from functools import cached_property
 
 from nas.finals.finals_results import FinalResults
 from nas.report.provenance import Provenance
-from nas.results.dataset_summary import DataFacts
-from nas.results.network_analysis import Evidence
+from nas.results.dataset_summary import DatasetSummary
+from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.grid_results import SettingResults, gather_settings
 from nas.search.analysis.option_effects import Explanation, explain_options
@@ -17,7 +17,7 @@ from nas.study.study_spec import StudySpec
 
 
 @dataclass(frozen=True)
-class Contents:
+class ReportContents:
     """A study, and the network of it that the report is about.
 
     Attributes:
@@ -30,11 +30,11 @@ class Contents:
     """
 
     spec: StudySpec
-    facts: DataFacts
+    facts: DatasetSummary
     records: tuple[TrialRecord, ...]
     finalist: TrialRecord
     provenance: Provenance
-    evidence: Evidence | None = None
+    evidence: NetworkComparison | None = None
     remarks: tuple[str, ...] = ()
     finals: FinalResults | None = None
 

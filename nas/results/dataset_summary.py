@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DatasetSummary:
     """A data set in numbers.
 
     Attributes:
@@ -35,7 +35,7 @@ class DataFacts:
     part_classes: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, text: str) -> DataFacts:
+    def from_json(cls, text: str) -> DatasetSummary:
         """Read what `json.dumps(asdict(facts))` wrote.
 
         Raises:
@@ -45,7 +45,7 @@ class DataFacts:
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         return cls(**values)
 
-    def differences(self, other: DataFacts) -> list[str]:
+    def differences(self, other: DatasetSummary) -> list[str]:
         """What has changed in the images, one line each."""
         return [
             f"data.{field.name}: {getattr(self, field.name)} there, {getattr(other, field.name)} here"

@@ -31,7 +31,7 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Discrimination:
+class ClassificationCurves:
     """How well the classes' probabilities tell them apart, over all thresholds.
 
     Attributes:
@@ -53,7 +53,7 @@ class Discrimination:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkEvidence:
+class NetworkAnalysis:
     """One network.
 
     Attributes:
@@ -65,7 +65,7 @@ class NetworkEvidence:
 
     predictions: Integers
     confidences: Floats
-    discrimination: Discrimination
+    discrimination: ClassificationCurves
     filters: Floats
     layer_defects: tuple[float, ...]
 
@@ -104,7 +104,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class NetworkComparison:
     """A finalist beside its baseline.
 
     Attributes:
@@ -120,13 +120,13 @@ class Evidence:
     images: Pixels
     labels: Integers
     num_validation: int
-    finalist: NetworkEvidence
-    baseline: NetworkEvidence | None
+    finalist: NetworkAnalysis
+    baseline: NetworkAnalysis | None
     activations: tuple[Activation, ...]
     embedding: Embedding
-    settings: tuple[tuple[str, NetworkEvidence], ...] = ()
+    settings: tuple[tuple[str, NetworkAnalysis], ...] = ()
 
-    def confusion(self, network: NetworkEvidence) -> Integers:
+    def confusion(self, network: NetworkAnalysis) -> Integers:
         """Counts [K, K]: rows are true classes, columns predicted ones."""
         num_classes = len(self.classes)
         flat = np.bincount(self.labels * num_classes + network.predictions, minlength=num_classes**2)

@@ -33,7 +33,7 @@ class Completed:
 
 
 @dataclass(frozen=True)
-class Behind:
+class StopReason:
     """Why a trial is stopped: where it stood at a rung, and the best of those that dominate it there.
 
     Attributes:
@@ -66,7 +66,7 @@ class Stopped:
         device: Likewise.
     """
 
-    behind: Behind
+    behind: StopReason
     curve: tuple[EpochRecord, ...]
     seconds: float
     device: str

@@ -1,4 +1,4 @@
-"""Early stopping with two objectives: successive halving that waits for nobody. Pure; `standings` keeps what it reads.
+"""Early stopping with two objectives: successive halving that waits for nobody. Pure; `rung_scores` keeps what it reads.
 
 At a rung, which is an epoch, a trial is compared with the trials that stood there before it. Two objectives are two
 ways to be good, so a trial is never stopped for its macro-F1 alone: it has to be dominated, by a trial that is no
@@ -71,7 +71,7 @@ def dominates(one: Objectives, other: Objectives) -> bool:
     return nowhere_worse and one != other
 
 
-def falls_behind(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
+def should_stop(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
     """Whether a trial is to be stopped at a rung.
 
     It is stopped where some trial of its size or smaller dominates it by far, with more than twice its macro-F1, and

@@ -10,7 +10,7 @@ import optuna
 
 from nas.errors import StudyError
 from nas.results.test_predictions import Predictions
-from nas.search.pretrained_weights import share_weights
+from nas.search.pretrained_weights import share_weights_with_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.study_attributes import directions_of, specify
 from nas.search.storage.trial_records import TrialRecord
@@ -61,7 +61,7 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
         else:
             finals.replace_spec(spec)
     companion = SearchStudy.open(storage, spec.name)
-    share_weights(study, companion)
+    share_weights_with_finals(study, companion)
     return companion
 
 

@@ -15,20 +15,20 @@ from nas.search.search_study import SearchStudy
 _ATTRIBUTE = "pretrained"
 
 
-def kept_weights(study: SearchStudy) -> PretrainedWeights | None:
+def stored_weights(study: SearchStudy) -> PretrainedWeights | None:
     """What a study keeps; None where it keeps none."""
     kept = study.optuna_study.user_attrs.get(_ATTRIBUTE)
     return None if kept is None else PretrainedWeights(**json.loads(kept)["weights"])
 
 
-def keep_weights(study: SearchStudy, weights: PretrainedWeights, data_folder: Path) -> None:
+def store_weights(study: SearchStudy, weights: PretrainedWeights, data_folder: Path) -> None:
     """Have a study keep weights that lie in the data folder.
 
     Raises:
         StudyError: It keeps other ones.
         SettingsError: The artifact store cannot be written to.
     """
-    kept = kept_weights(study)
+    kept = stored_weights(study)
     if kept is None:
         artifact = study.storage.keep_file(weights.path(data_folder), study.optuna_study)
         study.optuna_study.set_user_attr(_ATTRIBUTE, json.dumps({"weights": asdict(weights), "artifact": artifact}))
@@ -39,7 +39,7 @@ def keep_weights(study: SearchStudy, weights: PretrainedWeights, data_folder: Pa
         )
 
 
-def share_weights(study: SearchStudy, companion: SearchStudy) -> None:
+def share_weights_with_finals(study: SearchStudy, companion: SearchStudy) -> None:
     """Have the finals of a study begin with the weights that it keeps, if any."""
     kept = study.optuna_study.user_attrs.get(_ATTRIBUTE)
     if kept is not None:
@@ -53,7 +53,7 @@ def fetch_weights(study: SearchStudy, data_folder: Path) -> Path | None:
         StudyError: They are not in the artifact store, or not those that the study was created with.
         SettingsError: The data folder cannot be written to.
     """
-    kept = kept_weights(study)
+    kept = stored_weights(study)
     if kept is None:
         return None
     path = kept.path(data_folder)

@@ -12,11 +12,11 @@ from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
 from nas.errors import StudyError
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.search.sampling.grid_sampler import choose
-from nas.search.sampling.initial_design import first_parameters
+from nas.search.sampling.initial_design import initial_parameters
 from nas.search.sampling.sampler_factory import make_sampler
 from nas.search.storage.grid_points import point_attributes
 from nas.search.storage.optuna_storage import Storage
@@ -25,7 +25,7 @@ from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.storage.study_attributes import directions_of, specify, text_of
 from nas.search.storage.trial_records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
-from nas.search.trial_tells import OpenTrial, Telling
+from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.finals_spec import FinalRun, FinalsSpec
 from nas.study.study_spec import StudySpec
 
@@ -39,17 +39,17 @@ class SearchStudy:
         tell: Tells it how its trials ended.
     """
 
-    def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
+    def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, facts: DatasetSummary) -> None:
         self.storage = storage
         self.spec = spec
         self.facts = facts
         self._study = study
         self._ended: dict[int, TrialRecord] = {}
         self._has_sampler = False
-        self.tell = Telling(storage, lambda: self._study)
+        self.tell = TrialTeller(storage, lambda: self._study)
 
     @classmethod
-    def create(cls, storage: Storage, spec: StudySpec, facts: DataFacts) -> SearchStudy:
+    def create(cls, storage: Storage, spec: StudySpec, facts: DatasetSummary) -> SearchStudy:
         """Create a study, or open the one of that name if its specification is the same.
 
         A new study starts with a small genome of each family, so that none is missed by chance.
@@ -64,14 +64,14 @@ class SearchStudy:
             # Empty without a specification: new, or left so by a creation that was cut short.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
                 specify(study, spec, facts)
-                for parameters in first_parameters(spec.space) if spec.grid is None else ():
+                for parameters in initial_parameters(spec.space) if spec.grid is None else ():
                     study.enqueue_trial(parameters)
         opened = cls.open(storage, spec.name)
         differences = opened.spec.differences(spec) or opened.facts.differences(facts)
         if differences:
-            listed = "\n".join(f"  {difference}" for difference in differences)
+            shortened_list = "\n".join(f"  {difference}" for difference in differences)
             raise StudyError(
-                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{listed}"
+                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{shortened_list}"
             )
         if opened.spec.budget.trials < spec.budget.trials:
             opened.replace_spec(spec)
@@ -94,7 +94,7 @@ class SearchStudy:
             attributes = study.user_attrs
         try:
             spec = StudySpec.model_validate_json(attributes["spec"])
-            facts = DataFacts.from_json(attributes["facts"])
+            facts = DatasetSummary.from_json(attributes["facts"])
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
         return cls(storage, study, spec, facts)
@@ -161,7 +161,7 @@ class SearchStudy:
         """How many trials have ended, asked of the database; not repeated through an outage."""
         return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
-    def begin(self, slot: int) -> OpenTrial:
+    def begin(self, slot: int) -> RunningTrial:
         """Start the trial of a slot: the baseline's, a grid's point, one that is proposed, or a run of finals."""
         if self.spec.finals is not None:
             is_baseline = self._final_run(self.spec.finals, slot).is_baseline
@@ -171,7 +171,7 @@ class SearchStudy:
         return self.ask() if self.spec.grid is None else self._start({}, point_attributes(self.spec.grid, slot - 1))
 
     @through_outages
-    def ask(self) -> OpenTrial:
+    def ask(self) -> RunningTrial:
         """Start a trial that the sampler proposes."""
         rdb = self.storage.rdb
         self._need_sampler()
@@ -184,7 +184,7 @@ class SearchStudy:
             return self._proposed(trial)
 
     @through_outages
-    def _start(self, attributes: dict[str, Any], of_sampler: dict[str, Any] | None = None) -> OpenTrial:
+    def _start(self, attributes: dict[str, Any], of_sampler: dict[str, Any] | None = None) -> RunningTrial:
         """Start a trial that the sampler does not choose.
 
         Args:
@@ -197,7 +197,7 @@ class SearchStudy:
         return opened
 
     @through_outages
-    def resume(self, trial_id: int) -> OpenTrial | None:
+    def resume(self, trial_id: int) -> RunningTrial | None:
         """Take up a trial whose worker was lost; None if it has ended in the meantime."""
         # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
         stored = next((t for t in self._study.get_trials(deepcopy=False) if t._trial_id == trial_id), None)
@@ -206,9 +206,9 @@ class SearchStudy:
         trial, attributes = Trial(self._study, trial_id), stored.user_attrs
         if self.spec.finals is not None:
             run = self._final_run(self.spec.finals, attributes["run"])
-            return OpenTrial(trial, run.genome, run.seed, run.is_baseline, run.choices)
+            return RunningTrial(trial, run.genome, run.seed, run.is_baseline, run.choices)
         if attributes.get("baseline"):
-            return OpenTrial(trial, self.spec.baseline.genome, self.spec.training.seed, is_baseline=True)
+            return RunningTrial(trial, self.spec.baseline.genome, self.spec.training.seed, is_baseline=True)
         # Its worker may have been lost in the middle of an ask.
         self._need_sampler()
         return self._proposed(trial)
@@ -231,11 +231,11 @@ class SearchStudy:
         return read_record(stored) if stored.state.is_finished() else None
 
     @through_outages
-    def note_genome(self, opened: OpenTrial, cost: Cost) -> None:
+    def note_genome(self, opened: RunningTrial, cost: Cost) -> None:
         """Record what a trial is, before it is trained."""
         self.tell.note(opened.trial, genome_attributes(opened.genome, cost))
 
-    def note_curve(self, opened: OpenTrial, curve: Sequence[EpochRecord]) -> None:
+    def note_curve(self, opened: RunningTrial, curve: Sequence[EpochRecord]) -> None:
         """Record how far a trial is, for those who look; not repeated through an outage, for it goes on anyway.
 
         Raises:
@@ -276,13 +276,13 @@ class SearchStudy:
             return self.spec.finals.runs[index]
         return finals.runs[index]
 
-    def _proposed(self, trial: Trial) -> OpenTrial:
+    def _proposed(self, trial: Trial) -> RunningTrial:
         grid, seed = self.spec.grid, self.spec.training.seed
         if grid is None:
-            return OpenTrial(trial, self.spec.space.sample(trial), seed)
+            return RunningTrial(trial, self.spec.space.sample(trial), seed)
         chosen = choose(trial, grid)
         point = self.spec.grid_point(chosen)
-        return OpenTrial(
+        return RunningTrial(
             trial, point.genome, seed if point.seed is None else point.seed, fold=point.fold,
             is_point=True, is_sample=grid.is_first(chosen),
         )  # fmt: skip

@@ -27,7 +27,7 @@ from nas.search.storage.trial_records import (
     stored_objectives,
 )
 from nas.space.genome import Genome
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 from nas.study.grid_spec import Fold
 
 _unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
@@ -35,7 +35,7 @@ _unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
 
 
 @dataclass(frozen=True)
-class OpenTrial:
+class RunningTrial:
     """A running trial, to be told how it ended.
 
     Attributes:
@@ -50,7 +50,7 @@ class OpenTrial:
     genome: Genome
     seed: int
     is_baseline: bool = False
-    choices: Choices | None = None
+    choices: ValidationChoices | None = None
     fold: Fold | None = None
     is_point: bool = False
     is_sample: bool = False
@@ -89,13 +89,13 @@ class TrialFiles:
     predictions: Path | None = None
 
     @classmethod
-    def within(cls, folder: Path, trial: OpenTrial) -> TrialFiles:
+    def within(cls, folder: Path, trial: RunningTrial) -> TrialFiles:
         """Those of a trial in a folder."""
         predictions = folder / f"predictions-{trial.number}.safetensors"
         return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None)
 
 
-class Telling:
+class TrialTeller:
     """Tells one study.
 
     Args:
@@ -111,7 +111,7 @@ class Telling:
         return self._storage.rdb.url
 
     @through_outages
-    def completed(self, opened: OpenTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
+    def completed(self, opened: RunningTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
         """Record a result, and keep the files that somebody may want. Returns whether it is on the front.
 
         Weights are wanted of the baseline, of the front and of samples; of finals those of the finalists, and all
@@ -131,7 +131,7 @@ class Telling:
         return on_front
 
     @through_outages
-    def stopped(self, opened: OpenTrial, stopped: Stopped) -> None:
+    def stopped(self, opened: RunningTrial, stopped: Stopped) -> None:
         """Record how far a trial came that fell behind.
 
         Without values: for a sampler it is worse than every trial that has some, and it is never on the front.
@@ -142,7 +142,7 @@ class Telling:
         self._tell(opened.trial, state=TrialState.PRUNED)
 
     @through_outages
-    def twin(self, opened: OpenTrial, twin: TrialRecord) -> None:
+    def twin(self, opened: RunningTrial, twin: TrialRecord) -> None:
         """Record what became of an earlier trial of the same genome, which completed or was stopped."""
         if self._has_ended(opened.trial):
             return
@@ -153,7 +153,7 @@ class Telling:
             self._tell(opened.trial, values=twin.objectives)
 
     @through_outages
-    def infeasible(self, opened: OpenTrial, cost: Cost, outcome: Infeasible) -> None:
+    def infeasible(self, opened: RunningTrial, cost: Cost, outcome: Infeasible) -> None:
         """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
         trial = opened.trial
         if self._has_ended(trial):
@@ -165,7 +165,7 @@ class Telling:
         self._tell(trial, state=TrialState.PRUNED)
 
     @through_outages
-    def failed(self, opened: OpenTrial, failed: Failed) -> None:
+    def failed(self, opened: RunningTrial, failed: Failed) -> None:
         """Record why a trial gave no result."""
         self._failed(opened.trial, failed)
 

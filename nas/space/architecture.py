@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nas.errors import ArchitectureError
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 
 SIAMESE = "siamese"
 
@@ -27,7 +27,7 @@ GrowthRate = Annotated[int, Field(ge=2, le=64)]
 Compression = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class ConvolutionalArchitecture(Value):
+class ConvolutionalArchitecture(FrozenModel):
     """What the four families share. Convolutions keep the image size; each stage after the first halves it.
 
     Attributes:
@@ -102,7 +102,7 @@ class MobileNetArchitecture(StagedArchitecture):
     expansion: Expansion = 4
 
 
-class PlainArchitecture(Value):
+class PlainArchitecture(FrozenModel):
     """Blocks of one convolution and a 2×2 max pooling each, then the flattened maps, as in LeNet (LeCun et al., 1998).
 
     Its size depends on that of the images, and it is built for images of one size alone.
@@ -156,7 +156,7 @@ class PlainArchitecture(Value):
         return tuple(sizes)
 
 
-class MlpArchitecture(Value):
+class MlpArchitecture(FrozenModel):
     """Hidden layers on the image's values, with no convolution.
 
     Its size depends on that of the images, and it is built for images of one size alone.
@@ -172,13 +172,13 @@ class MlpArchitecture(Value):
     dropout: Probability = 0.0
 
 
-class ReferenceArchitecture(Value):
+class ReferenceArchitecture(FrozenModel):
     """A published network that searches are compared with; it has no genes."""
 
     family: Literal["resnet18"] = "resnet18"
 
 
-class PretrainedArchitecture(Value):
+class PretrainedArchitecture(FrozenModel):
     """A published network that begins with its ImageNet weights; images are resized to 224×224 pixels within it.
 
     Attributes:
@@ -201,7 +201,7 @@ FlatteningArchitecture = PlainArchitecture | MlpArchitecture
 BranchArchitecture = SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture
 
 
-class PairArchitecture(Value):
+class PairArchitecture(FrozenModel):
     """A network that is shown two images at once and says how their classes are related.
 
     Attributes:

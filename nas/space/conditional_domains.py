@@ -14,7 +14,7 @@ RECIPE_BRANCHES = ("imbalance", "loss", "orthogonality", "optimizer", "schedule"
 
 
 @dataclass(frozen=True)
-class Section:
+class ConditionalDomains:
     """The domains of `[architecture]` or `[recipe]`, and of its sub-tables by choice."""
 
     genes: Mapping[str, Gene]
@@ -39,7 +39,7 @@ class Section:
         return domain.values
 
 
-def genes_of_recipe(recipe: Section, choices: Sequence[str]) -> list[str]:
+def genes_of_recipe(recipe: ConditionalDomains, choices: Sequence[str]) -> list[str]:
     """The genes that are drawn once the branches are chosen: those of the chosen options, and those of all."""
     return [
         name
@@ -53,7 +53,7 @@ def _is_taken(gene: Gene, name: str, choices: Sequence[str]) -> bool:
     return choices[RECIPE_BRANCHES.index(owner)] in (gene.needs or ())
 
 
-def choices_of(recipe: Section, chosen: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def choices_of(recipe: ConditionalDomains, chosen: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every combination of the branches that can be drawn, in the order of `RECIPE_BRANCHES`."""
     if len(chosen) == len(RECIPE_BRANCHES):
         yield chosen

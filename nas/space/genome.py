@@ -18,11 +18,11 @@ from nas.space.architecture import (
     branch_of,
     family_name,
 )
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 from nas.space.recipe import Recipe
 
 
-class Genome(Value):
+class Genome(FrozenModel):
     """One network and the recipe that trains it."""
 
     architecture: Architecture

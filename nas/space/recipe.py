@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from nas.space.augmentation_policy import canonical_policy, mixes_labels
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Beta = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -28,7 +28,7 @@ def _is_zero(value: float) -> bool:
     return value == 0.0
 
 
-class Choice(Value):
+class Choice(FrozenModel):
     """One of several named options, with its own parameters and no other; omitted ones get their defaults.
 
     A name alone, as text, is the option with its defaults.
@@ -216,7 +216,7 @@ class Classifier(Choice):
     svm_c: Annotated[float, Field(gt=0.0, le=1e4)] | None = None
 
 
-class Recipe(Value):
+class Recipe(FrozenModel):
     """How a network is trained.
 
     Attributes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import SpecificationError
-from nas.space.conditional_domains import RECIPE_BRANCHES, Section, choices_of, genes_of_recipe
+from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, choices_of, genes_of_recipe
 from nas.space.gene_definitions import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, Scalar
 from nas.space.gene_domains import Suggester
 from nas.space.genome import Genome
@@ -24,7 +24,7 @@ from nas.space.search_space_file import conflict_faults, parse_section, read_ext
 
 
 @dataclass(frozen=True)
-class SpaceSize:
+class SearchSpaceSize:
     """How many genomes a space holds.
 
     Attributes:
@@ -37,7 +37,7 @@ class SpaceSize:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """What a search may vary.
 
     Attributes:
@@ -45,11 +45,11 @@ class Space:
     """
 
     tables: Mapping[str, Any]
-    architecture: Section
-    recipe: Section
+    architecture: ConditionalDomains
+    recipe: ConditionalDomains
 
     @classmethod
-    def parse(cls, tables: Mapping[str, Any], where: str = "search space") -> Space:
+    def parse(cls, tables: Mapping[str, Any], where: str = "search space") -> SearchSpace:
         """Check the tables of a search-space file.
 
         Raises:
@@ -71,7 +71,7 @@ class Space:
         return cls(tables, **sections)
 
     @classmethod
-    def load(cls, path: Path) -> Space:
+    def load(cls, path: Path) -> SearchSpace:
         """Read and check a search-space file, and the one that it extends.
 
         Raises:
@@ -107,11 +107,11 @@ class Space:
             architecture = {**pair, "branch": architecture, "auxiliary": recipe["auxiliary_weight"] > 0.0}
         return Genome.model_validate({"architecture": architecture, "recipe": recipe})
 
-    def size(self) -> SpaceSize:
+    def size(self) -> SearchSpaceSize:
         """Count the genomes."""
         continuous: set[str] = set()
 
-        def count(section: Section, genes: Iterable[str], choices: Sequence[str]) -> int:
+        def count(section: ConditionalDomains, genes: Iterable[str], choices: Sequence[str]) -> int:
             sizes = []
             for gene in genes:
                 name, domain = section.domain(gene, choices)
@@ -138,7 +138,7 @@ class Space:
         recipes = sum(
             count(self.recipe, genes_of_recipe(self.recipe, choices), choices) for choices in choices_of(self.recipe)
         )
-        return SpaceSize(architectures * recipes, frozenset(continuous))
+        return SearchSpaceSize(architectures * recipes, frozenset(continuous))
 
     def augmentations(self) -> frozenset[str]:
         """Every augmentation policy that may be drawn."""
@@ -198,7 +198,7 @@ class Space:
 _STRUCTURE = ("family", "num_stages", "depth", "width", "head_layers", "head_width")
 
 
-def _plain_genes(section: Section, family: str | None) -> list[str]:
+def _plain_genes(section: ConditionalDomains, family: str | None) -> list[str]:
     """The genes with one value that branch nothing and that the family, if one is given, has."""
     return [
         name
@@ -207,7 +207,9 @@ def _plain_genes(section: Section, family: str | None) -> list[str]:
     ]
 
 
-def _draw(section: Section, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = "") -> Scalar:
+def _draw(
+    section: ConditionalDomains, suggester: Suggester, gene: str, choices: Sequence[str] = (), suffix: str = ""
+) -> Scalar:
     """A value of one gene; the suffix tells apart the draws of a gene that has several values."""
     name, domain = section.domain(gene, choices)
     return domain.suggest(name + suffix, suggester)

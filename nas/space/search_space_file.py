@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import SpecificationError
-from nas.space.conditional_domains import RECIPE_BRANCHES, Section, choices_of
+from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, choices_of
 from nas.space.gene_definitions import Gene
 from nas.space.gene_domains import Domain, parse_domain
 from nas.space.recipe import CHOICES, auxiliary_conflicts, conflicts
 from nas.space.toml_file import merged, read_toml
 
 
-def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list[str]) -> Section:
+def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list[str]) -> ConditionalDomains:
     """The domains of one section; faults are appended, so that all of a file are reported at once."""
     domains: dict[str, Domain] = {}
     by_choice: dict[str, dict[str, Domain]] = {}
     if not isinstance(table, dict):
         faults.append(f"{name}: must be a table")
-        return Section(genes, domains, by_choice)
+        return ConditionalDomains(genes, domains, by_choice)
     owners = {choice: branch for branch, gene in genes.items() if gene.branches for choice in gene.choices}
     for key, value in table.items():
         if key in genes:
@@ -36,7 +36,7 @@ def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list
                     _parse_into(by_choice[key], genes[gene], gene, where, domain, faults)
         else:
             faults.append(f"{name}.{key}: unknown gene; known: {_names(genes)}")
-    return Section(genes, domains, by_choice)
+    return ConditionalDomains(genes, domains, by_choice)
 
 
 def _sub_table_fault(genes: Mapping[str, Gene], branch: str, choice: str, gene: str) -> str | None:
@@ -69,7 +69,7 @@ def _parse_into(domains: dict[str, Domain], gene: Gene, key: str, where: str, va
         domains[key] = parsed
 
 
-def conflict_faults(recipe: Section) -> Iterator[str]:
+def conflict_faults(recipe: ConditionalDomains) -> Iterator[str]:
     """Options that can be drawn together and exclude each other, with what to write instead."""
     for choices in choices_of(recipe):
         imbalance, loss = choices[:2]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from nas.space.architecture import PretrainedArchitecture, ReferenceArchitecture, Width
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome, auxiliary_faults, frozen_conflicts
 from nas.space.recipe import Recipe
 
@@ -20,7 +20,7 @@ _PRETRAINED_FAMILIES: Mapping[
 ] = {"resnet18": "pretrained_resnet18", "resnet50": "pretrained_resnet50"}
 
 
-class BaselineSpec(Value):
+class BaselineSpec(FrozenModel):
     """The network that the front is compared with, trained on the same splits for the same epochs.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from nas.space.frozen_model import PositiveInt, Value
+from nas.space.frozen_model import FrozenModel, PositiveInt
 from nas.study.pairs_spec import PairsSpec
 
 Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "eurosat", "npz", "folder"]
@@ -18,7 +18,7 @@ CHARACTER_SOURCES = ("digits", "mnist", "emnist")
 """Of images that must not be mirrored."""
 
 
-class DataSpec(Value):
+class DataSpec(FrozenModel):
     """Which images, and how they are split.
 
     The validation part is taken from the source's training images first; `images_per_class`, `long_tail` and

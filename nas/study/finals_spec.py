@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 
 
-class Choices(Value):
+class ValidationChoices(FrozenModel):
     """What a training of the search chose by its validation images, for trainings that keep to it.
 
     Attributes:
@@ -26,7 +26,7 @@ class Choices(Value):
     posthoc_strength: float | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, figures: Mapping[str, float]) -> Choices:
+    def of(cls, recipe: Recipe, figures: Mapping[str, float]) -> ValidationChoices:
         """Those that a recipe leaves to the validation images, by the figures of a trial (`nas.training.fit`)."""
         kept = figures.get("kept_epoch") if recipe.early_stopping_patience > 0 else None
         return cls(
@@ -36,7 +36,7 @@ class Choices(Value):
         )
 
 
-class FinalRun(Value):
+class FinalRun(FrozenModel):
     """One training of the finals.
 
     Attributes:
@@ -50,7 +50,7 @@ class FinalRun(Value):
     is_baseline: bool
     seed: int
     genome: Genome
-    choices: Choices
+    choices: ValidationChoices
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -58,7 +58,7 @@ class FinalRun(Value):
         return self.finalist, self.seed
 
 
-class FinalsSpec(Value):
+class FinalsSpec(FrozenModel):
     """The finals of a study, which are a study themselves: the run of a place is the trial of that slot.
 
     Attributes:

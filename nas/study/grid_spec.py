@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome
 from nas.space.toml_file import faults_of, merged
 
@@ -46,7 +46,7 @@ class GridPoint:
     fold: Fold | None
 
 
-class GridSpec(Value):
+class GridSpec(FrozenModel):
     """What is varied.
 
     A file may also have `genes`: tables as in a genome that hold a list of values in the place of a value, each gene a

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nas.space.frozen_model import Value
+from nas.space.frozen_model import FrozenModel
 
 Relation = Literal["larger", "same"]
 NumPairs = Annotated[int, Field(ge=1)]
@@ -18,7 +18,7 @@ _CLASSES: Mapping[Relation, tuple[str, str]] = {
 }
 
 
-class PairsSpec(Value):
+class PairsSpec(FrozenModel):
     """How the images of each part become pairs.
 
     Attributes:

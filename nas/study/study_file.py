@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from nas.errors import SpecificationError
 from nas.space.genome import pair_faults
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.space.toml_file import faults_of, merged, read_toml
 from nas.study.data_spec import source_faults
 from nas.study.grid_spec import GridSpec, names_another
@@ -118,7 +118,7 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
         tables["search_space"] = {}
         return ["search_space: must be the path of a search-space file, relative to this one"]
     try:
-        tables["search_space"] = dict(Space.load(path.parent / named).tables)
+        tables["search_space"] = dict(SearchSpace.load(path.parent / named).tables)
     except SpecificationError as error:
         tables["search_space"] = {}
         return [f"search_space ({error.where}): {fault}" for fault in error.faults]

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.augmentation_policy import flips
-from nas.space.frozen_model import PositiveInt, Value
+from nas.space.frozen_model import FrozenModel, PositiveInt
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.study.baseline_spec import BaselineSpec
 from nas.study.data_spec import CHARACTER_SOURCES, DataSpec
 from nas.study.finals_spec import FinalsSpec
@@ -20,7 +20,7 @@ from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 Objective = Literal["macro_f1", "params"]
 
 
-class BudgetSpec(Value):
+class BudgetSpec(FrozenModel):
     """What a study may spend.
 
     Attributes:
@@ -34,7 +34,7 @@ class BudgetSpec(Value):
     max_params: PositiveInt | None = None
 
 
-class SamplerSpec(Value):
+class SamplerSpec(FrozenModel):
     """How genomes are proposed.
 
     Attributes:
@@ -46,7 +46,7 @@ class SamplerSpec(Value):
     startup_trials: Annotated[int, Field(ge=0)] = 6
 
 
-class EarlyStoppingSpec(Value):
+class EarlyStoppingSpec(FrozenModel):
     """Whether a trial is stopped that falls behind others of its size or smaller (`nas.search.early_stopping_rule` says when).
 
     Attributes:
@@ -60,7 +60,7 @@ class EarlyStoppingSpec(Value):
     grace_epochs: PositiveInt | None = None
 
 
-class TrainingSpec(Value):
+class TrainingSpec(FrozenModel):
     """What all trainings of the study share.
 
     Attributes:
@@ -75,7 +75,7 @@ class TrainingSpec(Value):
     deterministic: bool = False
 
 
-class StudySpec(Value):
+class StudySpec(FrozenModel):
     """One search, whole: a worker needs nothing else.
 
     Attributes:
@@ -140,10 +140,10 @@ class StudySpec(Value):
             yield f"objectives: {self.sampler.name} weighs macro-F1 against size; with one objective use tpe or random"
 
     @property
-    def space(self) -> Space:
+    def space(self) -> SearchSpace:
         """The search space, ready to sample; not for a grid."""
         assert self.search_space is not None, "a grid has no search space"
-        return Space.parse(self.search_space, f"search space of study {self.name!r}")
+        return SearchSpace.parse(self.search_space, f"search space of study {self.name!r}")
 
     @property
     def counts_baseline(self) -> bool:

@@ -17,15 +17,15 @@ from nas.networks.network_interface import Network
 from nas.results.metrics import Scores
 from nas.training.classification_metrics import confusion_matrix, scores_of
 from nas.training.execution.device_and_precision import Compute
-from nas.training.training_callback import Unwatched, Watch
+from nas.training.training_callback import NoCallback, TrainingCallback
 from nas.training.training_task import Task
 
-_UNWATCHED = Unwatched()
+_UNWATCHED = NoCallback()
 
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED
+    network: nn.Module, split: Split, task: Task, compute: Compute, watch: TrainingCallback = _UNWATCHED
 ) -> tuple[Scores, float]:
     """Scores of a split, and its mean cross entropy."""
     network.eval()
@@ -41,7 +41,9 @@ def evaluate(
 
 
 @torch.inference_mode()
-def predict_logits(network: nn.Module, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED) -> Tensor:
+def predict_logits(
+    network: nn.Module, split: Split, task: Task, compute: Compute, watch: TrainingCallback = _UNWATCHED
+) -> Tensor:
     """Logits of each image of a split: float32 [N, K], on the device."""
     network.eval()
     logits = []
@@ -52,7 +54,9 @@ def predict_logits(network: nn.Module, split: Split, task: Task, compute: Comput
 
 
 @torch.no_grad()
-def extract_features(network: Network, split: Split, task: Task, compute: Compute, watch: Watch = _UNWATCHED) -> Tensor:
+def extract_features(
+    network: Network, split: Split, task: Task, compute: Compute, watch: TrainingCallback = _UNWATCHED
+) -> Tensor:
     """The classifier's input for each image of a split, not augmented: float32 [N, D], on the device."""
     network.eval()
     features = []
@@ -62,7 +66,7 @@ def extract_features(network: Network, split: Split, task: Task, compute: Comput
     return torch.cat(features)
 
 
-def _inputs(network: nn.Module, split: Split, task: Task, watch: Watch) -> Iterator[tuple[Tensor, Tensor]]:
+def _inputs(network: nn.Module, split: Split, task: Task, watch: TrainingCallback) -> Iterator[tuple[Tensor, Tensor]]:
     batch_size = network.evaluation_batch if isinstance(network, Network) else Network.evaluation_batch
     for images_NCHW, labels_N in in_order(split, batch_size):
         watch.alive()

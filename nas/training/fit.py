@@ -21,7 +21,7 @@ from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
 from nas.space.recipe import Imbalance, Recipe
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 from nas.training.checkpoints.training_state import State
 from nas.training.decoupled_classifier import (
     adjusted,
@@ -36,17 +36,17 @@ from nas.training.execution.device_and_precision import Compute
 from nas.training.frozen_trunk import Trunk
 from nas.training.optimization.losses import log_frequencies
 from nas.training.optimization.orthogonality import mean_defect
-from nas.training.training_callback import Paused, Unwatched, Watch
+from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan, Task
 
-_UNWATCHED = Unwatched()
+_UNWATCHED = NoCallback()
 # A support vector machine on all features of a large set is one call, which cannot tell how far it is.
 _CLASSIFIER_PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A network that is ready to be kept.
 
     Attributes:
@@ -70,8 +70,8 @@ def fit(
     on_epoch: Callable[[EpochRecord], None],
     progress: Progress | None = None,
     start: State | None = None,
-    watch: Watch = _UNWATCHED,
-) -> Fitted:
+    watch: TrainingCallback = _UNWATCHED,
+) -> FitResult:
     """Train a network in place, as its recipe says; of one with a frozen trunk the head, on features computed once.
 
     The figures are `kept_epoch`, `orthogonality_defect` where convolutions are trained, and where they apply `tau`,
@@ -108,14 +108,14 @@ def fit(
         if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
             figures |= _finish_classifier(network, recipe, task, plan, compute, watch)
         scores, _ = evaluate(network, task.validation, task, compute, watch)
-    except Paused as paused:
+    except TrainingPaused as paused:
         # What becomes of the classifier is found anew; done to what it was done to already, it would be another.
         network.classifier = classifier
-        raise Interruption(training.state(), training.num_steps, training.epochs_done) from paused
-    return Fitted(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
+        raise PausedTraining(training.state(), training.num_steps, training.epochs_done) from paused
+    return FitResult(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
 
 
-class Interruption(Exception):  # noqa: N818 - it names what happened
+class PausedTraining(Exception):  # noqa: N818 - it names what happened
     """A training was paused.
 
     Attributes:
@@ -138,14 +138,14 @@ def _fit_head(
     plan: Plan,
     on_epoch: Callable[[EpochRecord], None],
     start: State | None,
-) -> Fitted:
+) -> FitResult:
     """`fit` for the head of a frozen trunk; computing its features is part of the time."""
     started = time.perf_counter()
     try:
         features_task = trunk.task(task)
-    except Paused as paused:
+    except TrainingPaused as paused:
         epochs_done = 0 if start is None else len(start.part("progress").values["curve"])
-        raise Interruption(start, 0, epochs_done) from paused
+        raise PausedTraining(start, 0, epochs_done) from paused
     seconds = time.perf_counter() - started
     head = trunk.network.head
     fitted = fit(
@@ -180,11 +180,11 @@ def make_sampler(
 
 
 def _finish_classifier(
-    network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute, watch: Watch
+    network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute, watch: TrainingCallback
 ) -> dict[str, float]:
     """Replace and adjust the classifier on features computed once; returns what was chosen."""
     figures: dict[str, float] = {}
-    chosen = plan.choices or Choices()
+    chosen = plan.choices or ValidationChoices()
     validation_ND = extract_features(network, task.validation, task, compute, watch)
     labels_N = task.validation.labels
     if recipe.classifier.name == "tau_normalized":

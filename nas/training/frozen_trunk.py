@@ -15,16 +15,16 @@ from torch import Tensor
 
 from nas.data.labelled_images import Progress, Split
 from nas.data.normalization import Normalization
-from nas.data.pretrained.feature_cache import FeatureSplit, kept_features
+from nas.data.pretrained.feature_cache import FeatureSplit, cached_features
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.training.evaluation import predict_logits
 from nas.training.execution.device_and_precision import Compute
-from nas.training.training_callback import Unwatched, Watch
+from nas.training.training_callback import NoCallback, TrainingCallback
 from nas.training.training_task import Task
 
 _VERSION = 1
-_UNWATCHED = Unwatched()
+_UNWATCHED = NoCallback()
 
 
 class _AsTheyAre(Normalization):
@@ -53,7 +53,7 @@ class Trunk:
     compute: Compute
     cache: Path
     progress: Progress | None = None
-    watch: Watch = _UNWATCHED
+    watch: TrainingCallback = _UNWATCHED
 
     def task(self, task: Task) -> Task:
         """The same task for the network's head."""
@@ -74,7 +74,7 @@ class Trunk:
                 features_ND: Tensor = extractor(inputs_NCHW)
             return features_ND.float()
 
-        features_ND = kept_features(
+        features_ND = cached_features(
             split.images, extract, self.cache / "features" / self._key(), batch_size=self.network.evaluation_batch,
             progress=self.progress, alive=self.watch.alive,
         )  # fmt: skip
@@ -94,9 +94,9 @@ class Trunk:
         return digest.hexdigest()[:32]
 
 
-def predict_any(
+def predict_logits_of_split(
     network: Network, split: Split, task: Task, compute: Compute, *, cache: Path, progress: Progress | None = None,
-    watch: Watch = _UNWATCHED,
+    watch: TrainingCallback = _UNWATCHED,
 ) -> Tensor:  # fmt: skip
     """Logits of a trained network for any split, float32 [N, K]; of a frozen one by its features, computed once.
 

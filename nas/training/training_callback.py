@@ -8,12 +8,12 @@ from typing import Protocol
 from nas.training.checkpoints.training_state import State
 
 
-class Paused(Exception):  # noqa: N818 - it names what happened
+class TrainingPaused(Exception):  # noqa: N818 - it names what happened
     """The watcher wants the training to end here and to go on another time."""
 
 
-class Watch(Protocol):
-    """Watches a training; each method may raise `Paused`, at a point from which the training can go on."""
+class TrainingCallback(Protocol):
+    """Watches a training; each method may raise `TrainingPaused`, at a point from which the training can go on."""
 
     def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
         """A step is done.
@@ -27,7 +27,7 @@ class Watch(Protocol):
         """The training goes on, and may need so long, or a minute, until it can say so again."""
 
 
-class Unwatched:
+class NoCallback:
     """Nobody watches."""
 
     def after_step(self, num_steps: int, state: Callable[[], State]) -> None:

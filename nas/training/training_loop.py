@@ -28,12 +28,12 @@ from nas.training.execution.device_and_precision import Compute
 from nas.training.execution.run_ahead_limit import RunAhead
 from nas.training.optimization.optimizers_and_schedules import Schedule
 from nas.training.optimization.weight_averaging import BestWeights
-from nas.training.training_callback import Unwatched, Watch
+from nas.training.training_callback import NoCallback, TrainingCallback
 from nas.training.training_step import Step
 from nas.training.training_task import Plan, Task
 
 _STEPS_BETWEEN_CHECKS = 32
-_UNWATCHED = Unwatched()
+_UNWATCHED = NoCallback()
 
 
 class Diverged(Exception):  # noqa: N818 - it names what happened
@@ -66,7 +66,7 @@ class Training:
         plan: Plan,
         sampler: Sampler,
         compute: Compute,
-        watch: Watch = _UNWATCHED,
+        watch: TrainingCallback = _UNWATCHED,
     ) -> None:
         torch.manual_seed(plan.seed)
         self._network = network.to(memory_format=torch.channels_last)

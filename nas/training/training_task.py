@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Plan:
     epochs: int
     seed: int
     micro_batches: int = 1
-    choices: Choices | None = None
+    choices: ValidationChoices | None = None
 
     @property
     def last_epoch(self) -> int:

@@ -11,7 +11,7 @@ from nas.results.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialLocation:
     """Where something happens.
 
     Attributes:
@@ -26,7 +26,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrialDescription:
     """What is trained there."""
 
     is_baseline: bool
@@ -38,15 +38,15 @@ class Subject:
 class TrialStarted:
     """A genome is being trained."""
 
-    place: Place
-    subject: Subject
+    place: TrialLocation
+    subject: TrialDescription
 
 
 @dataclass(frozen=True)
 class TrialResumed:
     """A training goes on from a checkpoint, after so many whole epochs."""
 
-    place: Place
+    place: TrialLocation
     epochs_done: int
 
 
@@ -54,7 +54,7 @@ class TrialResumed:
 class EpochEnded:
     """One epoch of a trial is done."""
 
-    place: Place
+    place: TrialLocation
     epochs: int
     record: EpochRecord
 
@@ -63,7 +63,7 @@ class EpochEnded:
 class Preparing:
     """A trial's training waits for something that takes long: of `total` steps, `done` are done."""
 
-    place: Place
+    place: TrialLocation
     what: str
     done: int
     total: int
@@ -77,7 +77,7 @@ class TrialPaused:
         epoch: The one under way, from 1; None where no checkpoint could be kept at the end.
     """
 
-    place: Place
+    place: TrialLocation
     epoch: int | None
 
 
@@ -85,8 +85,8 @@ class TrialPaused:
 class TrialEnded:
     """A trial was told. `on_front` is for completed ones."""
 
-    place: Place
-    subject: Subject
+    place: TrialLocation
+    subject: TrialDescription
     outcome: Outcome
     on_front: bool = False
 
@@ -95,7 +95,7 @@ class TrialEnded:
 class TrialReused:
     """A trial took over the result of an earlier one of the same genome."""
 
-    place: Place
+    place: TrialLocation
     twin: int
 
 
@@ -107,7 +107,7 @@ class Notice:
         is_end: Whether this supervisor has no more to do with the trial.
     """
 
-    place: Place
+    place: TrialLocation
     text: str
     is_end: bool = False
 

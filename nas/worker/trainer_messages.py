@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Behind, Completed, Failed, Stopped
+from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.study.data_spec import DataSpec
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 from nas.study.grid_spec import Fold
 
 
 @dataclass(frozen=True)
 class OpenData:
-    """Load a data set onto the device, once. Answered by `DataFacts`.
+    """Load a data set onto the device, once. Answered by `DatasetSummary`.
 
     Attributes:
         folder: Downloads and caches.
@@ -70,7 +70,7 @@ class Preview:
 class Train:
     """Train a genome on the open data, from its last checkpoint if there is one.
 
-    Reported on by `Resumed`, `Progressed`, `Alive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`,
+    Reported on by `Resumed`, `PreparationProgress`, `KeepAlive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`,
     `Paused` or `Stopped`.
 
     Attributes:
@@ -93,7 +93,7 @@ class Train:
     attempt: int = 1
     micro_batches: int = 1
     checkpoint_seconds: float = 60.0
-    choices: Choices | None = None
+    choices: ValidationChoices | None = None
     predictions: Path | None = None
     pretrained: Path | None = None
     fold: Fold | None = None
@@ -114,7 +114,7 @@ class Pause:
 class Stop:
     """Sent while a training runs that fell behind: finish the step, keep nothing, and answer `Stopped`."""
 
-    behind: Behind
+    behind: StopReason
 
 
 @dataclass(frozen=True)
@@ -144,21 +144,21 @@ class Resumed:
 
 
 @dataclass(frozen=True)
-class Alive:
+class KeepAlive:
     """A training goes on; silence of so many seconds, or of a minute, means nothing."""
 
     patience_seconds: float
 
 
 @dataclass(frozen=True)
-class Remark:
+class TrainingNotice:
     """A training goes on in spite of something that a person should know."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Progressed:
+class PreparationProgress:
     """How far a preparation of many steps is: decoding images, finding neighbours; sent while a request is served."""
 
     what: str
@@ -167,14 +167,14 @@ class Progressed:
 
 
 @dataclass(frozen=True)
-class Fault:
+class RequestRefused:
     """The request could not be served for a reason that the user can mend."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledGenome:
     """A genome of a space, and what its network costs."""
 
     genome: Genome
@@ -191,13 +191,24 @@ class SpacePreview:
         share_within_budget: Of the random genomes.
     """
 
-    smallest: Sample
-    samples: tuple[Sample, ...]
+    smallest: SampledGenome
+    samples: tuple[SampledGenome, ...]
     share_within_budget: float
 
 
-Report = EpochRecord | Progressed | Resumed | Remark | Alive
+Report = EpochRecord | PreparationProgress | Resumed | TrainingNotice | KeepAlive
 """Sent on the way to an answer."""
 
 Request = OpenData | FindWeights | Measure | Preview | Train | Pause | Stop
-Reply = DataFacts | PretrainedWeights | Cost | SpacePreview | Completed | Failed | Paused | Stopped | Fault | Report
+Reply = (
+    DatasetSummary
+    | PretrainedWeights
+    | Cost
+    | SpacePreview
+    | Completed
+    | Failed
+    | Paused
+    | Stopped
+    | RequestRefused
+    | Report
+)

@@ -245,8 +245,8 @@ def test_the_dashboard_serves_the_study(terminal: Terminal, searched: dict[str, 
         try:
             page = _fetch(f"http://127.0.0.1:{port}/dashboard/")
             assert b"<html" in page.lower()
-            listed = json.loads(_fetch(f"http://127.0.0.1:{port}/api/studies"))
-            assert "tiny" in {study["study_name"] for study in listed["study_summaries"]}
+            shortened_list = json.loads(_fetch(f"http://127.0.0.1:{port}/api/studies"))
+            assert "tiny" in {study["study_name"] for study in shortened_list["study_summaries"]}
         finally:
             os.killpg(process.pid, signal.SIGINT)
             _, errors = process.communicate(timeout=30)

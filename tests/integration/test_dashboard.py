@@ -24,7 +24,7 @@ from nas import database
 from nas.report.dashboard.optuna_dashboard import write_report
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from tests.tiny_study import FACTS, tiny_spec
 
 COMMAND = [sys.executable, "-m", "nas", "dashboard"]
@@ -101,7 +101,7 @@ def contents(engine: Engine) -> dict[str, list[str]]:
 def test_a_role_that_only_reads_is_enough_and_nothing_is_written(
     reader_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
-    make_tables(engine)
+    create_missing_tables(engine)
     study = SearchStudy.create(connect(), tiny_spec(), FACTS)
     write_report(study, study.records())
     before = contents(engine)
@@ -124,7 +124,7 @@ def test_a_role_that_only_reads_is_enough_and_nothing_is_written(
 def test_read_only_refuses_changes_that_the_role_would_allow(
     database_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
-    make_tables(engine)
+    create_missing_tables(engine)
     study = SearchStudy.create(connect(), tiny_spec(), FACTS)
     before = contents(engine)
     with served(database_url, tmp_path, "--read-only") as address:

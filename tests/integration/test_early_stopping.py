@@ -14,20 +14,20 @@ from sqlalchemy import Engine, text
 from nas.errors import DatabaseError
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Behind, Completed, Failed, Stopped
+from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.hypervolume_history import hypervolume_history
-from nas.search.analysis.study_status import status_of
+from nas.search.analysis.study_status import study_status
 from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.rung_scores import Standing, Standings
+from nas.search.storage.rung_scores import RungScore, RungScores
 from nas.search.storage.slot_leases import SlotCounts
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.study.study_spec import SamplerSpec, StudySpec
 from nas.worker.progress_events import Notice, TrialEnded, TrialReused
-from nas.worker.supervisor.early_stopping_monitor import RungWatch
+from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.trainer_messages import Paused, Resumed, Train
 from tests.integration.fleet import Fleet
 from tests.integration.test_supervisor import Rig
@@ -69,10 +69,10 @@ def test_a_trial_that_falls_behind_is_stopped_and_keeps_its_curve(rig: MakeRig) 
     assert [point.macro_f1 for point in third.curve] == [0.2]
     assert (third.train_seconds, third.device) == (pytest.approx(0.1), "scripted")
     (ended,) = [e for e in made.events if isinstance(e, TrialEnded) and isinstance(e.outcome, Stopped)]
-    assert ended.outcome == Stopped(Behind(1, 0.2, second.number, 0.6), third.curve, 0.1, "scripted")
+    assert ended.outcome == Stopped(StopReason(1, 0.2, second.number, 0.6), third.curve, 0.1, "scripted")
     assert third.number not in {record.number for record in summarize_front(made.study).front}
     assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=5)
-    status = status_of(made.study, made.slots)
+    status = study_status(made.study, made.slots)
     assert (status.done, status.states, status.stopped, status.epochs_saved) == (4, {"COMPLETE": 3, "PRUNED": 1}, 1, 8)
     stored = optuna.load_study(study_name="tiny", storage=made.study.storage.rdb).trials[third.number]
     assert (stored.state, stored.values, stored.intermediate_values) == (TrialState.PRUNED, None, {})
@@ -114,7 +114,7 @@ def test_a_genome_that_was_stopped_before_is_stopped_without_training(rig: MakeR
     others = made.study
     for score in (0.5, 0.6):
         ahead = others.ask()
-        Standings(made.engine, "tiny").enter(1, ahead.trial_id, "joint", Objectives(score, 3.0))
+        RungScores(made.engine, "tiny").enter(1, ahead.trial_id, "joint", Objectives(score, 3.0))
     trainer = ScriptedTrainer(slowly(0.2))
     made.run(trainer)
     assert len(trainer.trained) == 1
@@ -123,7 +123,7 @@ def test_a_genome_that_was_stopped_before_is_stopped_without_training(rig: MakeR
     assert (second.curve, second.reused_from, second.train_seconds) == (first.curve, first.number, None)
     assert [event.twin for event in made.events if isinstance(event, TrialReused)] == [first.number]
     assert made.slots.twin(second.genome.key) == first.trial_id  # type: ignore[union-attr]
-    assert status_of(made.study, made.slots).epochs_saved == 8
+    assert study_status(made.study, made.slots).epochs_saved == 8
 
 
 def test_of_twins_the_one_that_was_trained_to_the_end_counts(rig: MakeRig) -> None:
@@ -151,7 +151,7 @@ def test_a_sampler_learns_from_a_search_in_which_most_trials_are_stopped(rig: Ma
 
 def test_standings_are_those_of_the_group_no_larger_and_not_failed(rig: MakeRig) -> None:
     made = rig(stopping_spec(trials=1))
-    standings = Standings(made.engine, "tiny")
+    standings = RungScores(made.engine, "tiny")
     own, better, other_group, larger, failed = (made.study.ask() for _ in range(5))
     for trial, group, size in (
         (own, "joint", 5.0), (better, "joint", 5.0), (other_group, "svm", 3.0), (larger, "joint", 5.1),
@@ -162,9 +162,9 @@ def test_standings_are_those_of_the_group_no_larger_and_not_failed(rig: MakeRig)
     standings.enter(3, better.trial_id, "joint", Objectives(0.7, 5.0))  # Once more, after it was resumed.
     made.study.tell.failed(failed, Failed("diverged", "nan"))
     assert standings.peers(3, own.trial_id, "joint", Objectives(0.1, 5.0)) == [
-        Standing(better.number, Objectives(0.7, 5.0))
+        RungScore(better.number, Objectives(0.7, 5.0))
     ]
-    assert Standings(made.engine, "another").peers(3, own.trial_id, "joint", Objectives(0.1, 5.0)) == []
+    assert RungScores(made.engine, "another").peers(3, own.trial_id, "joint", Objectives(0.1, 5.0)) == []
 
 
 @pytest.mark.parametrize("done", [1, 2])
@@ -172,7 +172,7 @@ def test_a_decision_that_was_lost_with_its_worker_is_made_again(rig: MakeRig, do
     """Also where the checkpoint that the trial goes on from lies after the rung."""
     made = rig(stopping_spec(ONE_GENOME, trials=1))
     made.baseline_done()
-    standings = Standings(made.engine, "tiny")
+    standings = RungScores(made.engine, "tiny")
     for score in (0.5, 0.6):
         standings.enter(1, made.study.ask().trial_id, "joint", Objectives(score, 3.0))
     curve = completed(*([0.2] * 9)).curve
@@ -191,19 +191,19 @@ def test_a_running_trials_curve_is_seen_at_its_rungs(rig: MakeRig) -> None:
     made = rig(stopping_spec(ONE_GENOME, trials=1))
     made.baseline_done()
 
-    class Seen(ScriptedTrainer):
+    class NamedNetwork(ScriptedTrainer):
         def train(self, request: Train, on_report: Any, given_up: Any, stop: Any) -> Any:
             for record in completed(*([0.2] * 4)).curve:
                 on_report(record)
             made.stop.set()
             return Paused(5)
 
-    made.run(Seen())
+    made.run(NamedNetwork())
     (record,) = made.records()
     assert (record.state, [point.epoch for point in record.curve]) == ("RUNNING", [1, 2, 3])
 
 
-class FlakyStandings(Standings):
+class FlakyStandings(RungScores):
     """Refuses so many entries, as while the database is away."""
 
     refusals = 1
@@ -227,7 +227,7 @@ def test_a_standing_that_the_database_does_not_take_is_entered_after_the_next_ep
         standings.enter(1, made.study.ask().trial_id, "joint", Objectives(score, 3.0))
     complaints: list[str] = []
     trial = made.study.ask()
-    watch = RungWatch(
+    watch = EarlyStoppingMonitor(
         made.study, standings, trial, Cost(1000, 1), is_baseline=False, complain=complaints.append
     )  # fmt: skip
     standings.refusals = 2

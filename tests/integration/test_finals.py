@@ -11,19 +11,19 @@ from sqlalchemy import Engine, text
 
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
-from nas.finals.finals_results import gather
+from nas.finals.finals_results import collect_finals
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.finals_study import add_runs, find_finals, read_predictions
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.study.finals_spec import FinalRun
 from nas.worker.progress_events import Event
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor
-from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from tests.tiny_study import FACTS, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 
@@ -31,7 +31,7 @@ class Rig:
     """A study that is searched, and its finals."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
-        make_tables(engine)
+        create_missing_tables(engine)
         self.engine, self.connect, self.folder = engine, connect, folder
         self.events: list[Event] = []
         self.stop = threading.Event()
@@ -53,9 +53,11 @@ class Rig:
 
     def run(self, trainer: ScriptedTrainer, study: SearchStudy) -> None:
         opened = SearchStudy.open(self.connect(), study.name)
-        post = Post(opened, Slots(self.engine, study.name), trainer, TrialCheckpoints(self.folder, study.name))  # type: ignore[arg-type]
-        orders = Orders(self.stop, threading.Event(), lease_seconds=30.0)
-        Supervisor(post, orders, number=1, owner="owner", listener=self.events.append).run()
+        post = SupervisorContext(
+            opened, Slots(self.engine, study.name), trainer, TrialCheckpoints(self.folder, study.name)
+        )  # type: ignore[arg-type]
+        control = RunControl(self.stop, threading.Event(), lease_seconds=30.0)
+        Supervisor(post, control, number=1, owner="owner", listener=self.events.append).run()
 
     def expire(self) -> None:
         with self.engine.begin() as connection:
@@ -167,7 +169,7 @@ def test_equal_networks_under_two_names_are_trained_once_and_compared(rig: Rig) 
     assert said[1] is said[0]
     # By itself, as where its training is repeated.
     assert set(read_predictions(companion, records[1:])) == {1}
-    results = gather("tiny", companion.name, ("a", "[b]"), 3, [*_runs(companion)], records, said)
+    results = collect_finals("tiny", companion.name, ("a", "[b]"), 3, [*_runs(companion)], records, said)
     assert results.standings[1].difference is not None
     assert results.standings[1].difference.mean == 0.0
 

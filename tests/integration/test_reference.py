@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from nas.networks.families import pretrained_resnet as pretrained
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import front_table
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.search.analysis.front_summary import summarize_records
@@ -23,7 +23,7 @@ from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.architecture import Architecture
 from nas.study.data_spec import DataSpec
@@ -32,7 +32,7 @@ from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor
-from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.trainer.trainer_server import Trainer
 from nas.worker.trainer_messages import FindWeights, Measure, OpenData, Report, Stop, Train
 from tests.unit.imagenet import torchvisions
@@ -77,8 +77,8 @@ class HereTrainer:
         self._trainer = Trainer(cast(Any, _Pipe()), "cpu")
         self._opened = OpenData(spec, folder, "float32")
 
-    def open_data(self) -> DataFacts:
-        return cast(DataFacts, self._trainer.answer(self._opened))
+    def open_data(self) -> DatasetSummary:
+        return cast(DatasetSummary, self._trainer.answer(self._opened))
 
     def measure(self, architecture: Architecture) -> Cost:
         return cast(Cost, self._trainer.answer(Measure(architecture)))
@@ -159,8 +159,8 @@ def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
 
 def _run(
     spec: StudySpec, connect: Callable[[], Storage], engine: Engine, folder: Path
-) -> tuple[list[TrialRecord], DataFacts]:
-    make_tables(engine)
+) -> tuple[list[TrialRecord], DatasetSummary]:
+    create_missing_tables(engine)
     trainer = HereTrainer(spec.data, folder)
     facts = trainer.open_data()
     weights = None
@@ -169,9 +169,9 @@ def _run(
         weights = trainer.find_weights(network, folder / "weights.pth").path(folder)
     study, slots = SearchStudy.create(connect(), spec, facts), Slots(engine, spec.name)
     slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
-    post = Post(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), weights)
-    orders = Orders(threading.Event(), threading.Event(), lease_seconds=300.0)
-    Supervisor(post, orders, number=1, owner="test", listener=lambda event: None).run()
+    post = SupervisorContext(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), weights)
+    control = RunControl(threading.Event(), threading.Event(), lease_seconds=300.0)
+    Supervisor(post, control, number=1, owner="test", listener=lambda event: None).run()
     return study.records(), facts
 
 

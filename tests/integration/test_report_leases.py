@@ -18,8 +18,8 @@ from nas.report.dashboard.background_refresh import Refresher
 from nas.results.network_cost import Cost
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.report_leases import Claim, Reports
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.report_leases import ReportLease, ReportLeases
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.trial_tells import TrialFiles
 from tests.tiny_study import FACTS, completed, tiny_spec
 
@@ -28,21 +28,21 @@ SHORT = 0.15
 
 
 @pytest.fixture
-def reports(engine: Engine) -> Reports:
-    make_tables(engine)
-    return Reports(engine)
+def reports(engine: Engine) -> ReportLeases:
+    create_missing_tables(engine)
+    return ReportLeases(engine)
 
 
-def claimed(reports: Reports, interval_seconds: float = LONG) -> Claim:
+def claimed(reports: ReportLeases, interval_seconds: float = LONG) -> ReportLease:
     claim = reports.claim("flowers", "a new state", interval_seconds)
     assert claim is not None
     return claim
 
 
-def test_of_many_threads_one_may_write_also_the_first_time(reports: Reports) -> None:
+def test_of_many_threads_one_may_write_also_the_first_time(reports: ReportLeases) -> None:
     ready = threading.Barrier(12)
 
-    def work(_: int) -> Claim | None:
+    def work(_: int) -> ReportLease | None:
         ready.wait()
         return reports.claim("flowers", "a new state", LONG)
 
@@ -52,7 +52,7 @@ def test_of_many_threads_one_may_write_also_the_first_time(reports: Reports) -> 
         assert len([claim for claim in claims if claim is not None]) == 1 - _round
 
 
-def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: Reports, engine: Engine) -> None:
+def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: ReportLeases, engine: Engine) -> None:
     claim = claimed(reports, 30.0)
     with engine.connect() as connection:
         now = connection.scalar(text("SELECT clock_timestamp()"))
@@ -62,27 +62,27 @@ def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: Repor
     assert reports.claim("other", "a new state", 30.0) is not None
 
 
-def test_after_the_interval_another_may_write_also_if_the_last_one_died(reports: Reports) -> None:
+def test_after_the_interval_another_may_write_also_if_the_last_one_died(reports: ReportLeases) -> None:
     claimed(reports, SHORT)
     assert reports.claim("flowers", "a new state", SHORT) is None
     time.sleep(2 * SHORT + 0.05)
     assert claimed(reports, SHORT).study == "flowers"
 
 
-def test_the_last_writer_has_an_intervals_lead(reports: Reports) -> None:
+def test_the_last_writer_has_an_intervals_lead(reports: ReportLeases) -> None:
     last = claimed(reports, SHORT)
     time.sleep(SHORT + 0.02)
     assert reports.claim("flowers", "a new state", LONG) is None
     assert reports.claim("flowers", "a new state", LONG, last=last) is not None
 
 
-def test_a_state_that_is_shown_is_not_written_again(reports: Reports) -> None:
+def test_a_state_that_is_shown_is_not_written_again(reports: ReportLeases) -> None:
     reports.finish(claimed(reports, SHORT), "seven trials")
     assert reports.claim("flowers", "seven trials", LONG, final=True) is None
     assert reports.claim("flowers", "eight trials", LONG, final=True) is not None
 
 
-def test_a_final_report_waits_for_a_writer_and_for_nothing_else(reports: Reports) -> None:
+def test_a_final_report_waits_for_a_writer_and_for_nothing_else(reports: ReportLeases) -> None:
     writing = claimed(reports)
     assert reports.claim("flowers", "a new state", LONG, final=True) is None
     reports.finish(writing, "seven trials")
@@ -90,7 +90,7 @@ def test_a_final_report_waits_for_a_writer_and_for_nothing_else(reports: Reports
     assert reports.claim("flowers", "a new state", LONG, final=True) is not None
 
 
-def test_what_is_shown_is_known_once_it_is_whole(reports: Reports) -> None:
+def test_what_is_shown_is_known_once_it_is_whole(reports: ReportLeases) -> None:
     assert reports.shown("flowers") is None
     claim = claimed(reports)
     assert reports.shown("flowers") is None
@@ -98,7 +98,7 @@ def test_what_is_shown_is_known_once_it_is_whole(reports: Reports) -> None:
     assert reports.shown("flowers") == "seven trials"
 
 
-def test_a_writer_that_was_overtaken_leaves_no_report_that_passes_for_whole(reports: Reports) -> None:
+def test_a_writer_that_was_overtaken_leaves_no_report_that_passes_for_whole(reports: ReportLeases) -> None:
     slow = claimed(reports, SHORT)
     time.sleep(2 * SHORT + 0.05)
     fast = claimed(reports, SHORT)
@@ -111,7 +111,7 @@ class Shown:
     """A study, and what the dashboard has of it."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
-        make_tables(engine)
+        create_missing_tables(engine)
         self._weights = folder / "weights"
         self._weights.write_bytes(b"w")
         self._connect = connect

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from nas import database
 from nas.errors import DatabaseError
 from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 
 LONG = 60.0
 SHORT = 0.15
@@ -22,7 +22,7 @@ SHORT = 0.15
 
 @pytest.fixture
 def slots(engine: Engine) -> Slots:
-    make_tables(engine)
+    create_missing_tables(engine)
     return Slots(engine, "flowers")
 
 

@@ -19,7 +19,7 @@ from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.trial_tells import TrialFiles
 from nas.space.architecture import Architecture
@@ -29,7 +29,7 @@ from nas.worker.progress_events import Event, Notice, TrialEnded, TrialPaused, T
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
 from nas.worker.supervisor.supervisor import Supervisor
-from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import Unmeasurable
 from nas.worker.trainer_messages import Paused
 from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
@@ -39,7 +39,7 @@ class Rig:
     """A study with its slots, and supervisors for it."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec, folder: Path) -> None:
-        make_tables(engine)
+        create_missing_tables(engine)
         self.engine = engine
         self.slots = Slots(engine, spec.name)
         self.study = SearchStudy.create(connect(), spec, FACTS)
@@ -52,8 +52,8 @@ class Rig:
     def supervisor(self, trainer: ScriptedTrainer, *, number: int = 1, baseline_only: bool = False) -> Supervisor:
         study = SearchStudy.open(self._connect(), self.study.name)
         return Supervisor(
-            Post(study, self.slots, trainer, self.checkpoints),  # type: ignore[arg-type]
-            Orders(self.stop, threading.Event(), baseline_only, lease_seconds=30.0),
+            SupervisorContext(study, self.slots, trainer, self.checkpoints),  # type: ignore[arg-type]
+            RunControl(self.stop, threading.Event(), baseline_only, lease_seconds=30.0),
             number=number,
             owner=f"owner-{number}",
             listener=self.events.append,
@@ -407,7 +407,7 @@ class FlakySlots(Slots):
 
 
 def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
-    make_tables(engine)
+    create_missing_tables(engine)
     slots = FlakySlots(engine, "tiny")
     slots.open_slots(0)
     lease = slots.claim("me", 0.3)
@@ -422,7 +422,7 @@ def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
 
 
 def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
-    make_tables(engine)
+    create_missing_tables(engine)
     slots = Slots(engine, "tiny")
     slots.open_slots(0)
     lease = slots.claim("me", 0.01)

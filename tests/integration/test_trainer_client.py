@@ -20,12 +20,12 @@ from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.results.learning_curve import EpochRecord
-from nas.results.outcome import Behind, Completed, Failed, Stopped
+from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.space.architecture import VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Imbalance, Recipe, Schedule
@@ -33,10 +33,19 @@ from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_chec
 from nas.training.checkpoints.weights_file import load_weights
 from nas.worker.progress_events import EpochEnded, Event, TrialEnded
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
-from nas.worker.supervisor.supervisor_context import Orders, Post
-from nas.worker.supervisor.supervisor_threads import run_crew
-from nas.worker.supervisor.trainer_client import TrainerChild, TrainerLost, Unmeasurable
-from nas.worker.trainer_messages import OpenData, Paused, Progressed, Remark, Report, Resumed, Stop, Train
+from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
+from nas.worker.supervisor.supervisor_threads import run_supervisors
+from nas.worker.supervisor.trainer_client import TrainerClient, TrainerLost, Unmeasurable
+from nas.worker.trainer_messages import (
+    OpenData,
+    Paused,
+    PreparationProgress,
+    Report,
+    Resumed,
+    Stop,
+    Train,
+    TrainingNotice,
+)
 from tests.tiny_study import tiny_spec
 
 SMALL = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))
@@ -48,9 +57,9 @@ def genome(learning_rate: float = 0.01) -> Genome:
 
 def new_child(
     folder: Path, stopped: Callable[[], bool] = lambda: False, *, deterministic: bool = False, **arguments: Any
-) -> TrainerChild:
+) -> TrainerClient:
     data = OpenData(tiny_spec().data, folder, "float32", deterministic)
-    return TrainerChild(data, device="cpu", threads=1, stopped=stopped, **arguments)
+    return TrainerClient(data, device="cpu", threads=1, stopped=stopped, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +68,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def child(folder: Path) -> Iterator[TrainerChild]:
+def child(folder: Path) -> Iterator[TrainerClient]:
     made = new_child(folder)
     made.open_data()
     yield made
     made.close()
 
 
-def pid_of(child: TrainerChild) -> int:
+def pid_of(child: TrainerClient) -> int:
     process = child._process
     assert process is not None
     assert process.pid is not None
@@ -82,7 +91,7 @@ def request(genome: Genome, epochs: int, folder: Path, **changes: Any) -> Train:
     return Train(genome, epochs, 0, folder / "w", folder / "checkpoints", **changes)
 
 
-def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChild, tmp_path: Path) -> None:
+def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerClient, tmp_path: Path) -> None:
     pid = pid_of(child)
     reports: list[Report] = []
     outcome = child.train(request(genome(), 2, tmp_path), reports.append)
@@ -97,7 +106,7 @@ def test_it_trains_in_one_process_and_writes_weights_that_load(child: TrainerChi
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_does_not_end_it(child: TrainerChild, tmp_path: Path, number: int) -> None:
+def test_a_signal_to_the_whole_group_does_not_end_it(child: TrainerClient, tmp_path: Path, number: int) -> None:
     """A terminal's Ctrl-C, and the SIGTERM of Slurm or systemd: the supervisor gets it too, and decides."""
     pid = pid_of(child)
 
@@ -108,20 +117,20 @@ def test_a_signal_to_the_whole_group_does_not_end_it(child: TrainerChild, tmp_pa
     assert pid_of(child) == pid
 
 
-def test_a_search_for_neighbours_is_told_on_the_way(child: TrainerChild, tmp_path: Path) -> None:
+def test_a_search_for_neighbours_is_told_on_the_way(child: TrainerClient, tmp_path: Path) -> None:
     smote = Genome(architecture=SMALL, recipe=Recipe(imbalance=Imbalance(name="smote"), batch_size=32))
     reports: list[Report] = []
     outcome = child.train(request(smote, 1, tmp_path), reports.append)
     assert isinstance(outcome, Completed)
     *searched, last = reports
-    assert all(isinstance(report, Progressed) and report.what == "finding neighbours" for report in searched)
+    assert all(isinstance(report, PreparationProgress) and report.what == "finding neighbours" for report in searched)
     assert searched
     assert isinstance(last, EpochRecord)
 
 
 @pytest.mark.parametrize(("depth", "width", "which"), [(4, 32, "training"), (1, 8, "validation")])
 def test_a_loss_that_is_not_finite_is_told_as_diverged(
-    child: TrainerChild, tmp_path: Path, depth: int, width: int, which: str
+    child: TrainerClient, tmp_path: Path, depth: int, width: int, which: str
 ) -> None:
     """Also when only the epoch's last steps ruined the network, which the mean training loss does not show."""
     diverging = Genome(
@@ -144,10 +153,10 @@ def test_a_loss_that_is_not_finite_is_told_as_diverged(
 
 def test_images_that_changed_since_the_study_was_created_are_refused(folder: Path) -> None:
     data = OpenData(tiny_spec().data, folder, "float32")
-    first = TrainerChild(data, device="cpu", threads=1)
+    first = TrainerClient(data, device="cpu", threads=1)
     facts = first.open_data()
     first.close()
-    again = TrainerChild(data, replace(facts, std=(0.5,)), device="cpu", threads=1)
+    again = TrainerClient(data, replace(facts, std=(0.5,)), device="cpu", threads=1)
     with pytest.raises(DataError, match=r"not those that the study was created with:\n  data.std: \(0.5,\) there"):
         again.open_data()
     again.close()
@@ -199,7 +208,7 @@ def test_a_stop_pauses_the_training_and_another_process_goes_on_to_the_same_weig
 
 
 def test_a_training_that_is_somebody_elses_by_now_ends_without_a_checkpoint(
-    child: TrainerChild, tmp_path: Path
+    child: TrainerClient, tmp_path: Path
 ) -> None:
     lost, pid = threading.Event(), pid_of(child)
     outcome = child.train(request(genome(), 100_000, tmp_path), stop_after(3, lost), lost.is_set)
@@ -209,7 +218,7 @@ def test_a_training_that_is_somebody_elses_by_now_ends_without_a_checkpoint(
     assert isinstance(child.train(request(genome(), 1, tmp_path), quiet), Completed)
 
 
-def test_a_pause_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerChild, tmp_path: Path) -> None:
+def test_a_pause_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerClient, tmp_path: Path) -> None:
     for epochs in (1, 2, 3) * 5:
         lost = threading.Event()
         outcome = child.train(request(genome(), epochs, tmp_path / str(epochs)), stop_after(epochs, lost), lost.is_set)
@@ -217,18 +226,18 @@ def test_a_pause_that_comes_as_the_training_ends_leaves_no_answer_behind(child: 
         assert child.measure(SMALL).params == 1362
 
 
-BEHIND = Behind(4, 0.1, 7, 0.5)
+BEHIND = StopReason(4, 0.1, 7, 0.5)
 
 
 def order_after(epochs: int) -> tuple[Callable[[Report], None], Callable[[], Stop | None]]:
     """Hears reports, and orders a stop after so many epochs."""
-    orders: list[Stop] = []
+    control: list[Stop] = []
 
     def heard(report: Report) -> None:
         if isinstance(report, EpochRecord) and report.epoch == epochs:
-            orders.append(Stop(BEHIND))
+            control.append(Stop(BEHIND))
 
-    return heard, lambda: orders[0] if orders else None
+    return heard, lambda: control[0] if control else None
 
 
 def what_was_learnt(record: EpochRecord) -> EpochRecord:
@@ -260,7 +269,7 @@ def test_a_stopped_training_is_the_beginning_of_a_full_one(folder: Path, tmp_pat
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_an_order_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerChild, tmp_path: Path) -> None:
+def test_an_order_that_comes_as_the_training_ends_leaves_no_answer_behind(child: TrainerClient, tmp_path: Path) -> None:
     ends = set()
     for epochs in (1, 2, 3) * 5:
         heard, order = order_after(epochs)
@@ -323,7 +332,7 @@ def test_a_checkpoint_of_other_images_is_refused(folder: Path, tmp_path: Path) -
     try:
         for limit in (100, 90):
             spec = tiny_spec().data.model_copy(update={"max_train_images": limit})
-            child = TrainerChild(OpenData(spec, folder, "float32"), device="cpu", threads=1)
+            child = TrainerClient(OpenData(spec, folder, "float32"), device="cpu", threads=1)
             children.append(child)
             assert isinstance(
                 child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append), Completed
@@ -337,7 +346,7 @@ def test_a_checkpoint_of_other_images_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_a_checkpoint_that_is_whole_and_does_not_fit_begins_the_training_again(
-    child: TrainerChild, tmp_path: Path
+    child: TrainerClient, tmp_path: Path
 ) -> None:
     """As one written before an upgrade of torch."""
     reports: list[Report] = []
@@ -356,15 +365,15 @@ def test_a_checkpoint_that_is_whole_and_does_not_fit_begins_the_training_again(
     assert newest not in folder.iterdir()
 
 
-def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerChild, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_checkpoint_costs_no_trial(child: TrainerClient, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
     reports: list[Report] = []
     outcome = child.train(request(genome(), 2, tmp_path, checkpoint_seconds=0.0), reports.append)
     assert isinstance(outcome, Completed)
-    assert Remark("no checkpoint could be kept (File exists)") in reports
+    assert TrainingNotice("no checkpoint could be kept (File exists)") in reports
 
 
-def test_a_network_that_cannot_be_measured_is_said_and_the_child_lives_on(child: TrainerChild) -> None:
+def test_a_network_that_cannot_be_measured_is_said_and_the_child_lives_on(child: TrainerClient) -> None:
     pid = pid_of(child)
     huge = SMALL.model_copy(update={"widths": (2**25, 2**25)})
     with pytest.raises(Unmeasurable, match="memory"):
@@ -391,7 +400,7 @@ def test_a_child_that_can_no_longer_load_the_data_fails_no_trial(
         assert len(starts) == 3
 
 
-def test_a_broken_pipe_of_who_listens_is_not_taken_for_the_childs(child: TrainerChild, tmp_path: Path) -> None:
+def test_a_broken_pipe_of_who_listens_is_not_taken_for_the_childs(child: TrainerClient, tmp_path: Path) -> None:
     def closed(report: Report) -> None:
         raise BrokenPipeError("standard output")
 
@@ -441,7 +450,7 @@ def test_a_child_that_hangs_is_killed(folder: Path, tmp_path: Path) -> None:
 
 def test_data_that_cannot_be_loaded_is_said_by_the_parent(tmp_path: Path) -> None:
     spec = tiny_spec().data.model_copy(update={"source": "npz", "path": str(tmp_path / "absent.npz")})
-    child = TrainerChild(OpenData(spec, tmp_path, "float32"), device="cpu", threads=1)
+    child = TrainerClient(OpenData(spec, tmp_path, "float32"), device="cpu", threads=1)
     try:
         with pytest.raises(NasError, match=r"absent\.npz: no such file"):
             child.open_data()
@@ -457,7 +466,7 @@ def test_a_crew_outlives_a_killed_trainer_and_spends_the_budget(
     connect: Callable[[], Storage], engine: Engine, folder: Path, tmp_path: Path
 ) -> None:
     spec = tiny_spec(trials=4)
-    make_tables(engine)
+    create_missing_tables(engine)
     slots = Slots(engine, spec.name)
     children = [new_child(folder) for _ in range(2)]
     study = SearchStudy.create(connect(), spec, children[0].open_data())
@@ -473,12 +482,12 @@ def test_a_crew_outlives_a_killed_trainer_and_spends_the_budget(
             os.kill(pid_of(children[0]), signal.SIGKILL)
 
     checkpoints = TrialCheckpoints(tmp_path, spec.name)
-    assert run_crew(
+    assert run_supervisors(
         [
-            lambda c=c: Post(SearchStudy.open(connect(), spec.name), slots, c, checkpoints)  # type: ignore[misc]
+            lambda c=c: SupervisorContext(SearchStudy.open(connect(), spec.name), slots, c, checkpoints)  # type: ignore[misc]
             for c in children
         ],
-        Orders(threading.Event(), threading.Event()),
+        RunControl(threading.Event(), threading.Event()),
         listen,
     )
     assert killed

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from nas.errors import FaultyDataError, listed
+from nas.errors import FaultyDataError, shortened_list
 
 
 def test_one_fault_is_one_line() -> None:
@@ -12,6 +12,6 @@ def test_several_faults_are_indented_lines() -> None:
 
 
 def test_listed_counts_the_others() -> None:
-    assert listed(["a", "b"]) == "a, b"
-    assert listed(list("abcdef")) == "a, b, c, d, e and 1 other"
-    assert listed(list("abcde"), 9) == "a, b, c, d, e and 4 others"
+    assert shortened_list(["a", "b"]) == "a, b"
+    assert shortened_list(list("abcdef")) == "a, b, c, d, e and 1 other"
+    assert shortened_list(list("abcde"), 9) == "a, b, c, d, e and 4 others"

@@ -19,17 +19,17 @@ from nas.commands.composition.environment_settings import Settings
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
 from nas.report.dashboard.background_refresh import Refresher
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import Slots
-from nas.search.storage.sql_tables import make_tables
+from nas.search.storage.sql_tables import create_missing_tables
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
-from nas.worker.supervisor.trainer_client import TrainerChild
+from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.supervisor.trials_per_gpu import slots_per_gpu
-from nas.worker.trainer_messages import FindWeights, OpenData, Progressed
+from nas.worker.trainer_messages import FindWeights, OpenData, PreparationProgress
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Application:
             StudyError: It has no studies yet, and tables are not to be created.
         """
         if create_tables:
-            make_tables(self.engine)
+            create_missing_tables(self.engine)
         storage = Storage.connect(
             self.database_url,
             self.settings.artifacts_folder,
@@ -118,7 +118,7 @@ class Application:
                 self.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return studies
 
-    def refreshed(self, *names: str, in_haste: Callable[[], bool] = lambda: False) -> Refresher:
+    def dashboard_refresh(self, *names: str, in_haste: Callable[[], bool] = lambda: False) -> Refresher:
         """Keeps the dashboard's figures and notes of these studies, or of all, current while it is entered.
 
         Args:
@@ -149,11 +149,11 @@ class Application:
         self,
         spec: StudySpec,
         *,
-        facts: DataFacts | None = None,
+        facts: DatasetSummary | None = None,
         device: str = "auto",
         threads: int = 1,
         stopped: Callable[[], bool] = lambda: False,
-    ) -> TrainerChild:
+    ) -> TrainerClient:
         """A trainer child for a study's data; it starts when it is first asked something.
 
         Args:
@@ -163,11 +163,11 @@ class Application:
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
             self.settings.cuda_graphs, is_final=spec.finals is not None,
         )  # fmt: skip
-        return TrainerChild(
+        return TrainerClient(
             data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
         )
 
-    def find_weights(self, spec: StudySpec, child: TrainerChild, file: Path | None) -> PretrainedWeights | None:
+    def find_weights(self, spec: StudySpec, child: TrainerClient, file: Path | None) -> PretrainedWeights | None:
         """The weights that a study's networks begin with, put into the data folder; None where it needs none.
 
         Args:
@@ -210,7 +210,7 @@ class Application:
             return self.num_cores
         return len(self.devices) * slots_per_gpu(len(self.devices), self.num_cores)
 
-    def show_progress(self, progressed: Progressed) -> None:
+    def show_progress(self, progressed: PreparationProgress) -> None:
         """Draw how far a preparation is."""
         self._bar.update(self._bar_task, description=progressed.what, completed=progressed.done, total=progressed.total)
         if progressed.done == progressed.total:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from nas.commands.composition.application import Application
-from nas.commands.composition.run_trials import CrewPlan, new_orders
+from nas.commands.composition.run_trials import WorkerPlan, new_run_control
 from nas.errors import WorkerError
 from nas.finals.reproducibility import Repetition, largest_weight_difference, share_alike
 from nas.results.outcome import Completed
@@ -28,8 +28,8 @@ def rerun(application: Application, companion: SearchStudy, record: TrialRecord)
     assert record.run is not None
     run = companion.spec.finals.runs[record.run]
     # As many trainings as there are trials at once would have the threads of one; and threads change the last bits.
-    plan = CrewPlan(application.num_slots)
-    child = plan.child(application, companion.spec, 0, new_orders(application), companion.facts)
+    plan = WorkerPlan(application.num_slots)
+    child = plan.child(application, companion.spec, 0, new_run_control(application), companion.facts)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         again, said = Path(folder) / "again.safetensors", Path(folder) / "predictions.safetensors"
         try:

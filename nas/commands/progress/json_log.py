@@ -19,7 +19,7 @@ from nas.worker.progress_events import (
     Event,
     Notice,
     Preparing,
-    Subject,
+    TrialDescription,
     TrialEnded,
     TrialPaused,
     TrialResumed,
@@ -99,7 +99,7 @@ def _fields(event: Event) -> tuple[str, dict[str, Any]]:
             assert_never(event)
 
 
-def _subject(subject: Subject) -> dict[str, Any]:
+def _subject(subject: TrialDescription) -> dict[str, Any]:
     return {"is_baseline": subject.is_baseline, "family": subject.family, "params": subject.cost.params}
 
 

@@ -21,7 +21,7 @@ from nas.worker.progress_events import (
     Event,
     Notice,
     Preparing,
-    Subject,
+    TrialDescription,
     TrialEnded,
     TrialPaused,
     TrialResumed,
@@ -173,7 +173,7 @@ class Progress:
         return Group(running, front)
 
 
-def _title(subject: Subject, number: int) -> str:
+def _title(subject: TrialDescription, number: int) -> str:
     return f"baseline ({subject.family})" if subject.is_baseline else f"trial {number} ({subject.family})"
 
 

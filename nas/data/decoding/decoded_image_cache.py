@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.data.decoding.image_decoding import DECODER_VERSION, Decoding, Pixels, decode_images
-from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
 from nas.errors import DataError
@@ -93,7 +93,7 @@ def _read(path: Path, digest: str, num_images: int) -> Pixels | None:
 
 def _write(path: Path, digest: str, pixels: Pixels) -> None:
     # Opened here, since numpy gives a path without its suffix one.
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, pixels=pixels, digest=np.array(digest))
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from nas.data.labelled_images import Progress
-from nas.errors import NUM_LISTED, FaultyDataError, listed
+from nas.errors import NUM_LISTED, FaultyDataError, shortened_list
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
             by_size.setdefault((pixels.shape[1], pixels.shape[0]), []).append(name)
         if progress is not None:
             progress(f"decoding {root.name}", number, len(names))
-    faults = [f"cannot be decoded; repair or remove: {listed(corrupt)}"] if corrupt else []
+    faults = [f"cannot be decoded; repair or remove: {shortened_list(corrupt)}"] if corrupt else []
     if len(by_size) > 1:
         faults.append(_sizes_fault(by_size))
     if faults:
@@ -177,7 +177,7 @@ def stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
 def _sizes_fault(by_size: dict[tuple[int, int], list[str]]) -> str:
     most_first = sorted(by_size.items(), key=lambda item: -len(item[1]))
     shown = [f"{w}×{h} ({len(names)}, as {names[0]})" for (w, h), names in most_first[:NUM_LISTED]]
-    return f"images of different sizes: {listed(shown, len(by_size))}; fit them with image_size"
+    return f"images of different sizes: {shortened_list(shown, len(by_size))}; fit them with image_size"
 
 
 def decoding_fault(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file to write to that takes the path's place in the end: half of it is never there.
 
     It lies in the same folder, hidden, since a move to another file system would be a copy, and is its owner's alone.

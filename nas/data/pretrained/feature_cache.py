@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress, Split
 from nas.errors import DataError
@@ -51,7 +51,7 @@ class FeatureSplit(Split):
         return FeatureSplit(self.images.to(device), self.labels.to(device))
 
 
-def kept_features(
+def cached_features(
     images_NCHW: Tensor,
     extract: Callable[[Tensor], Tensor],
     folder: Path,
@@ -135,7 +135,7 @@ def _write(folder: Path, hashes: Sequence[bytes], features_ND: Tensor) -> None:
     """Put a file in place whole."""
     hashes_NB = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8).reshape(len(hashes), _HASH_BYTES)
     digest = _digest(hashes_NB, features_ND)
-    with whole_file(folder / f"{digest[:32]}.safetensors") as temporary:
+    with atomic_write(folder / f"{digest[:32]}.safetensors") as temporary:
         save_file({"hashes": hashes_NB, "features": features_ND}, str(temporary), {"sha256": digest})
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torchvision import models
 
-from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.sources.standard_datasets import quiet_download, reason_of
 from nas.errors import DataError
@@ -142,5 +142,5 @@ def _write(path: Path, content: bytes) -> None:
     """Put the file in place whole; one of that name is the same."""
     if path.is_file():
         return
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress, Split
 from nas.data.sampling.class_balanced_sampling import ClassSampler, Draws, epoch_seed
@@ -174,5 +174,5 @@ def _write(path: Path, table: SmoteTable) -> None:
     """Put the table in place whole."""
     digest = hashlib.sha256(table.neighbors.numpy().data).hexdigest()
     tensors = {"neighbors": table.neighbors, "starts": table.starts}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({**tensors, "digest": torch.tensor(list(digest.encode()), dtype=torch.uint8)}, temporary)

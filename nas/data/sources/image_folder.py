@@ -14,7 +14,7 @@ from nas.data.decoding.decoded_image_cache import ImageFile, cached_images
 from nas.data.decoding.image_decoding import Decoding, Pixels
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.splits.stratified_split import few_members_fault
-from nas.errors import DataError, FaultyDataError, listed
+from nas.errors import DataError, FaultyDataError, shortened_list
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
@@ -91,7 +91,7 @@ def _scan(root: Path) -> _Scan:
     faults = _train_faults(train_root, classes, train, has_test)
     unknown = [f.name for f in test_folders if f.name not in labels]
     if unknown and classes:
-        faults.append(f"test/ has classes that train/ lacks: {listed(unknown)}; add them there or remove them")
+        faults.append(f"test/ has classes that train/ lacks: {shortened_list(unknown)}; add them there or remove them")
     if has_test and not test:
         faults.append("test/ has no images; fill its class folders, or remove it to hold out a part of train/")
     return _Scan(classes, train, test, has_test, tuple(faults))
@@ -106,7 +106,7 @@ def _train_faults(train_root: Path, classes: Sequence[str], train: Sequence[_Lab
     counts = Counter(label for label, _ in train)
     empty = [name for label, name in enumerate(classes) if not counts[label]]
     if empty:
-        faults.append(f"classes without an image: {listed(empty)}; add images or remove the folders")
+        faults.append(f"classes without an image: {shortened_list(empty)}; add images or remove the folders")
     filled = [label for label in range(len(classes)) if counts[label]]
     few = few_members_fault([classes[label] for label in filled], [counts[label] for label in filled], has_test)
     return faults if few is None else [*faults, few]

@@ -17,7 +17,7 @@ import torch
 
 from nas.data.labelled_images import SourceImages, Split
 from nas.data.splits.stratified_split import few_members_fault
-from nas.errors import NUM_LISTED, DataError, FaultyDataError, listed
+from nas.errors import NUM_LISTED, DataError, FaultyDataError, shortened_list
 
 Array = npt.NDArray[Any]
 ARRAYS = ("x_train", "y_train", "x_test", "y_test", "classes")
@@ -156,7 +156,7 @@ def _classes(found: _Found, y_train: Array | None) -> tuple[str, ...] | None:
     classes = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names.tolist())
     repeated = sorted({name for name in classes if classes.count(name) > 1})
     if repeated:
-        found.faults.append(f"classes: given more than once: {listed(repeated)}")
+        found.faults.append(f"classes: given more than once: {shortened_list(repeated)}")
     return classes
 
 
@@ -172,7 +172,9 @@ def _check_labels(found: _Found, classes: tuple[str, ...], y_train: Array, y_tes
     absent = np.flatnonzero(counts == 0)
     if absent.size:
         shown = [f"{label} ({classes[label]})" for label in absent[:NUM_LISTED]]
-        found.faults.append(f"y_train: no image of label {listed(shown, absent.size)}; number the classes from 0")
+        found.faults.append(
+            f"y_train: no image of label {shortened_list(shown, absent.size)}; number the classes from 0"
+        )
     present = np.flatnonzero(counts)
     few = few_members_fault([classes[label] for label in present], counts[present].tolist(), y_test is not None)
     if few is not None:
@@ -183,7 +185,7 @@ def _check_labels(found: _Found, classes: tuple[str, ...], y_train: Array, y_tes
 
 def _too_high(name: str, labels: Array, num_classes: int) -> str:
     wild = [str(label) for label in np.unique(labels[labels >= num_classes])]
-    return f"{name}: labels {listed(wild)} are not among the {num_classes} classes, 0 to {num_classes - 1}"
+    return f"{name}: labels {shortened_list(wild)} are not among the {num_classes} classes, 0 to {num_classes - 1}"
 
 
 def _split(images: Array, labels: Array) -> Split:

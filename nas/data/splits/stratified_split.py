@@ -16,7 +16,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from nas.data.labelled_images import ImageData, SourceImages, Split
-from nas.errors import FaultyDataError, listed
+from nas.errors import FaultyDataError, shortened_list
 from nas.study.data_spec import DataSpec
 
 Indices = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def few_members_fault(classes: Sequence[str], counts: Sequence[int], has_test: b
     few = [f"{name!r} ({count})" for name, count in zip(classes, counts, strict=True) if count < needed]
     if not few:
         return None
-    return f"too few training images to split into {parts}: {listed(few)}; give each class at least {needed}"
+    return f"too few training images to split into {parts}: {shortened_list(few)}; give each class at least {needed}"
 
 
 def hold_out(

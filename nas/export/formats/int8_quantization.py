@@ -17,7 +17,7 @@ import onnx
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from nas.export.calibration_images import HeldImages
+from nas.export.calibration_images import CalibrationImages
 from nas.export.inference.exported_model import METADATA_FILE, ModelFile, Pixels
 from nas.training.classification_metrics import confusion_matrix, macro_f1
 
@@ -78,7 +78,7 @@ def quantize(float_path: Path, path: Path, calibration_NCHW: Pixels) -> None:
     onnx.save(model, path)
 
 
-def measure_loss(before: ModelFile, after: ModelFile, images: HeldImages) -> Int8Loss:
+def measure_loss(before: ModelFile, after: ModelFile, images: CalibrationImages) -> Int8Loss:
     """Score both on the study's validation images, if there are any."""
     if images.validation is None:
         return Int8Loss(images.source, None, None, 0)
@@ -86,7 +86,7 @@ def measure_loss(before: ModelFile, after: ModelFile, images: HeldImages) -> Int
     return Int8Loss(images.source, float_f1, int8_f1, len(images.validation), before.metadata["input"]["kind"])
 
 
-def _macro_f1(model: ModelFile, images: HeldImages) -> float:
+def _macro_f1(model: ModelFile, images: CalibrationImages) -> float:
     assert images.validation is not None
     pixels_NCHW = model.as_input(images.validation.images.numpy())
     starts = range(0, len(pixels_NCHW), _BATCH)

@@ -22,7 +22,7 @@ from nas.data.decoding.image_decoding import (
     to_pixels,
 )
 from nas.export.inference.exported_model import Logits, ModelFile
-from nas.export.inference.input_warnings import Doubt, Doubted, Expectation, Look
+from nas.export.inference.input_warnings import ImageProperties, InputWarning, TrainingImageProfile, WarnedImages
 
 _BATCH = 128
 
@@ -57,7 +57,7 @@ class _Question:
     """
 
     paths: tuple[Path, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[ImageProperties, ...]
     pixels: tuple[Pixels, ...]
 
 
@@ -71,7 +71,7 @@ class Predicted:
 
     predictions: list[Prediction] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
-    doubtful: dict[Doubt, list[Path]] = field(default_factory=dict)
+    doubtful: dict[InputWarning, list[Path]] = field(default_factory=dict)
 
 
 class Classifier:
@@ -79,7 +79,7 @@ class Classifier:
 
     def __init__(self, model: ModelFile) -> None:
         self._model = model
-        self._expectation = Expectation.of(model)
+        self._expectation = TrainingImageProfile.of(model)
         # A network of square images takes any image, fitted; for others only their own size is unambiguous.
         self._is_square = model.height == model.width
 
@@ -108,18 +108,18 @@ class Classifier:
             self._answer(batch, top, predicted)
         return predicted
 
-    def doubts(self, predicted: Predicted) -> list[Doubted]:
+    def doubts(self, predicted: Predicted) -> list[WarnedImages]:
         """What makes the images look unlike the training images, one sentence a kind."""
         num_images = self.num_images * len(predicted.predictions)
         return [
-            Doubted(doubt, self._expectation.sentence(doubt, paths, num_images), len(paths))
-            for doubt in Doubt
+            WarnedImages(doubt, self._expectation.sentence(doubt, paths, num_images), len(paths))
+            for doubt in InputWarning
             if (paths := predicted.doubtful.get(doubt))
         ]
 
     def _read_all(self, paths: Sequence[Path], predicted: Predicted) -> _Question | None:
         """The images of one answer; None where one of them gave nothing, which is then noted."""
-        found: list[tuple[Look, Pixels]] = []
+        found: list[tuple[ImageProperties, Pixels]] = []
         for path in paths:
             try:
                 found.append(self._read(path))
@@ -130,7 +130,7 @@ class Classifier:
         looks, pixels = zip(*found, strict=True)
         return _Question(tuple(paths), looks, pixels)
 
-    def _read(self, path: Path) -> tuple[Look, Pixels]:
+    def _read(self, path: Path) -> tuple[ImageProperties, Pixels]:
         image = read_image(path)
         model, width, height = self._model, self._model.width, self._model.height
         shrink = 1 if image.size == (width, height) else model.shrink
@@ -139,7 +139,7 @@ class Classifier:
         if pixels_1CHW.shape[2:] != (shrink * height, shrink * width):
             sizes = dict.fromkeys((f"{shrink * width}x{shrink * height}", f"{width}x{height}"))
             raise ValueError(f"{image.width}x{image.height} pixels, and the network takes {' or '.join(sizes)} alone")
-        return Look(*image.size, is_grey=image.mode == "L"), shrink_pixels(pixels_1CHW, shrink)
+        return ImageProperties(*image.size, is_grey=image.mode == "L"), shrink_pixels(pixels_1CHW, shrink)
 
     def _answer(self, batch: Sequence[_Question], top: int, predicted: Predicted) -> None:
         paths = [path for asked in batch for path in asked.paths]

@@ -8,11 +8,11 @@ from enum import Enum
 from pathlib import Path
 
 from nas.data.decoding.image_decoding import Pixels
-from nas.data.foreground_polarity import Appearance
+from nas.data.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import ModelFile
 
 
-class Doubt(Enum):
+class InputWarning(Enum):
     """A way to be unlike them."""
 
     SIZE = "size"
@@ -21,7 +21,7 @@ class Doubt(Enum):
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageProperties:
     """A file as it was before it was brought to the network's size and channels."""
 
     width: int
@@ -30,7 +30,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Doubted:
+class WarnedImages:
     """The images with one doubt about them.
 
     Attributes:
@@ -38,13 +38,13 @@ class Doubted:
         num_images: Of those that were looked at.
     """
 
-    doubt: Doubt
+    doubt: InputWarning
     sentence: str
     num_images: int
 
 
 @dataclass(frozen=True)
-class Expectation:
+class TrainingImageProfile:
     """What an image should look like.
 
     Attributes:
@@ -57,18 +57,18 @@ class Expectation:
     height: int
     width: int
     fitted: bool
-    appearance: Appearance
+    appearance: ForegroundPolarity
     shrink: int = 1
 
     @classmethod
-    def of(cls, model: ModelFile) -> Expectation:
+    def of(cls, model: ModelFile) -> TrainingImageProfile:
         """That of a file's training images."""
         told = model.metadata["training_images"]
-        appearance = Appearance(told["polarity"], told["border"])
+        appearance = ForegroundPolarity(told["polarity"], told["border"])
         height, width = model.shrink * model.height, model.shrink * model.width
         return cls(model.channels, height, width, told["fitted"], appearance, model.shrink)
 
-    def doubts(self, looks: Sequence[Look], pixels_NCHW: Pixels) -> list[list[Doubt]]:
+    def doubts(self, looks: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
         """What is odd about each image.
 
         Args:
@@ -77,36 +77,36 @@ class Expectation:
         found = []
         for look, is_inverted in zip(looks, self.appearance.inverted(pixels_NCHW), strict=True):
             signs = {
-                Doubt.SIZE: self._is_odd_size(look),
-                Doubt.CHANNELS: look.is_grey != (self.channels == 1),
-                Doubt.POLARITY: is_inverted,
+                InputWarning.SIZE: self._is_odd_size(look),
+                InputWarning.CHANNELS: look.is_grey != (self.channels == 1),
+                InputWarning.POLARITY: is_inverted,
             }
             found.append([doubt for doubt, is_there in signs.items() if is_there])
         return found
 
-    def _is_odd_size(self, look: Look) -> bool:
+    def _is_odd_size(self, look: ImageProperties) -> bool:
         if self.fitted:
             # Photos of any size were brought to this one; what has to be enlarged far has little to be recognised by.
             return 2 * max(look.width, look.height) < self.height
         expected = [(self.width // factor, self.height // factor) for factor in (1, self.shrink)]
         return (look.width, look.height) not in expected
 
-    def sentence(self, doubt: Doubt, paths: Sequence[Path], num_images: int) -> str:
+    def sentence(self, doubt: InputWarning, paths: Sequence[Path], num_images: int) -> str:
         """What to tell about the images with a doubt."""
         count = f"{len(paths):,} of {num_images:,} images" if num_images > 1 else "the image"
         are = "are" if num_images > 1 and len(paths) > 1 else "is"
         said = {
-            Doubt.SIZE: (
+            InputWarning.SIZE: (
                 f"{are} smaller than half of the {self.width}x{self.height} pixels that photos are fitted into"
                 if self.fitted
                 else f"{are} not of the {self.width}x{self.height} pixels that all training images had"
             ),
-            Doubt.CHANNELS: (
+            InputWarning.CHANNELS: (
                 f"{are} in colour, the training images were grey"
                 if self.channels == 1
                 else f"{are} grey, training images were in colour"
             ),
-            Doubt.POLARITY: f"{are} {self._opposite}, the training images were {self.appearance.polarity}: invert?",
+            InputWarning.POLARITY: f"{are} {self._opposite}, the training images were {self.appearance.polarity}: invert?",
         }[doubt]
         return f"{count} {said} ({'first: ' if len(paths) > 1 else ''}{paths[0]})"
 

@@ -16,7 +16,7 @@ from nas.errors import NasError
 from nas.report.dashboard.optuna_dashboard import write_report
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.report_leases import Claim, Reports
+from nas.search.storage.report_leases import ReportLease, ReportLeases
 
 INTERVAL_SECONDS = 30.0
 # Whoever asked a worker to leave kills it half a minute later at the latest.
@@ -53,7 +53,7 @@ class Refresher:
         self._names = names
         self._complain = complain
         self._in_haste = in_haste
-        self._last: dict[str, Claim] = {}
+        self._last: dict[str, ReportLease] = {}
         self._interval_seconds = interval_seconds
         self._storage: Storage | None = None
         self._studies: dict[str, SearchStudy] = {}
@@ -109,7 +109,7 @@ class Refresher:
         if study.spec.finals is not None:
             # What is drawn of a search would pass test scores off as a search's.
             return
-        reports = Reports(storage.rdb.engine)
+        reports = ReportLeases(storage.rdb.engine)
         deadline = time.monotonic() + _LAST_SECONDS
         while reports.shown(name) != (state := _state(study)):
             claim = reports.claim(name, state, self._interval_seconds, last=self._last.get(name), final=final)

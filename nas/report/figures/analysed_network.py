@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.results.network_analysis import NetworkEvidence
+from nas.results.network_analysis import NetworkAnalysis
 
 
 @dataclass(frozen=True)
-class Seen:
+class NamedNetwork:
     """A network with its name and colour."""
 
     name: str
     colour: str
-    evidence: NetworkEvidence
+    evidence: NetworkAnalysis

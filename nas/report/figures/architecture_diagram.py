@@ -10,7 +10,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 from typing_extensions import assert_never
 
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import (
     Architecture,
     ConvolutionalArchitecture,
@@ -54,7 +54,7 @@ class Layer:
     kind: Literal["data", "convolution", "head"] = "convolution"
 
 
-def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
+def layers_of(architecture: Architecture, facts: DatasetSummary) -> list[Layer]:
     """From the image to the classes."""
     match architecture:
         case PretrainedArchitecture():
@@ -73,7 +73,7 @@ def layers_of(architecture: Architecture, facts: DataFacts) -> list[Layer]:
             return _staged_layers(architecture, facts)
 
 
-def _staged_layers(architecture: SearchedArchitecture, facts: DataFacts) -> list[Layer]:
+def _staged_layers(architecture: SearchedArchitecture, facts: DatasetSummary) -> list[Layer]:
     height, width = facts.height, facts.width
     layers = [
         _image(facts),
@@ -95,7 +95,7 @@ def _staged_layers(architecture: SearchedArchitecture, facts: DataFacts) -> list
     return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
 
 
-def _plain_layers(architecture: PlainArchitecture, facts: DataFacts) -> list[Layer]:
+def _plain_layers(architecture: PlainArchitecture, facts: DatasetSummary) -> list[Layer]:
     size, layers = (facts.height, facts.width), [_image(facts)]
     for block, (channels, pooled) in enumerate(zip(architecture.widths, architecture.map_sizes(size), strict=True)):
         (rows, columns), k = architecture.convolved(size), architecture.kernel_size
@@ -111,7 +111,7 @@ def _plain_layers(architecture: PlainArchitecture, facts: DataFacts) -> list[Lay
     return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
 
 
-def _mlp_layers(architecture: MlpArchitecture, facts: DataFacts) -> list[Layer]:
+def _mlp_layers(architecture: MlpArchitecture, facts: DatasetSummary) -> list[Layer]:
     values = facts.channels * facts.height * facts.width
     detail = _listed(architecture.activation, _dropout(architecture.dropout))
     return [
@@ -121,7 +121,7 @@ def _mlp_layers(architecture: MlpArchitecture, facts: DataFacts) -> list[Layer]:
     ]
 
 
-def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -> list[Layer]:
+def _pretrained_layers(architecture: PretrainedArchitecture, facts: DatasetSummary) -> list[Layer]:
     features, blocks = _TRUNKS[architecture.network]
     trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
     return [
@@ -132,7 +132,7 @@ def _pretrained_layers(architecture: PretrainedArchitecture, facts: DataFacts) -
     ]
 
 
-def _pair_layers(architecture: PairArchitecture, facts: DataFacts) -> list[Layer]:
+def _pair_layers(architecture: PairArchitecture, facts: DatasetSummary) -> list[Layer]:
     """The branch up to its features, what becomes of both images' features, and the classifier of the relation."""
     shown = replace(facts, channels=facts.channels // 2) if architecture.shared else facts
     image, *branch, classifier = layers_of(architecture.branch, shown)
@@ -146,18 +146,18 @@ def _pair_layers(architecture: PairArchitecture, facts: DataFacts) -> list[Layer
     return [*layers, *_head(architecture.comparison_widths, "relu", facts)]
 
 
-def _image(facts: DataFacts) -> Layer:
+def _image(facts: DatasetSummary) -> Layer:
     return Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data")
 
 
-def _head(hidden_widths: Sequence[int], detail: str, facts: DataFacts, dropout: float = 0.0) -> Iterator[Layer]:
+def _head(hidden_widths: Sequence[int], detail: str, facts: DatasetSummary, dropout: float = 0.0) -> Iterator[Layer]:
     """Hidden layers and classifier."""
     for width in hidden_widths:
         yield Layer(f"hidden layer → {width}", detail, width, kind="head")
     yield Layer(f"classifier → {len(facts.classes)}", _dropout(dropout), len(facts.classes), kind="head")
 
 
-def genome_diagram(architecture: Architecture, facts: DataFacts) -> Markup:
+def genome_diagram(architecture: Architecture, facts: DatasetSummary) -> Markup:
     """SVG in the colours of the page it stands on."""
     layers = layers_of(architecture, facts)
     widest = math.log2(1 + max(layer.channels for layer in layers))
@@ -175,8 +175,8 @@ def genome_diagram(architecture: Architecture, facts: DataFacts) -> Markup:
 
 
 def _row(layer: Layer, top: int, height: int, width: int) -> str:
-    drawn = layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP
-    first = top + (height - drawn) // 2
+    embed_figure = layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP
+    first = top + (height - embed_figure) // 2
     left = 20 + (_BARS - width) // 2
     parts = []
     for block in range(layer.blocks):

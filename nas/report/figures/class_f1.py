@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from nas.report.figures.figure_style import GREY, axis, bare_figure, ink
+from nas.report.figures.figure_style import GREY, axis, blank_figure, ink
 
 _LONGEST_NAME = 20
 _FEW = 30
 
 
 @dataclass(frozen=True)
-class Contender:
+class ClassF1Series:
     """One network's F1, class by class.
 
     Attributes:
@@ -31,7 +31,7 @@ class Contender:
 
 
 def class_figure(
-    classes: Sequence[str], counts: Sequence[int], contenders: Sequence[Contender], where: str
+    classes: Sequence[str], counts: Sequence[int], contenders: Sequence[ClassF1Series], where: str
 ) -> go.Figure:
     """A row a class with a mark a network, rarest class on top.
 
@@ -40,7 +40,7 @@ def class_figure(
         contenders: In the order of the classes.
         where: On which images.
     """
-    figure = bare_figure(f"F1 of each class on {where}", "rarest class on top; in brackets its training images")
+    figure = blank_figure(f"F1 of each class on {where}", "rarest class on top; in brackets its training images")
     order = sorted(range(len(classes)), key=lambda place: counts[place])
     if not any(contender.sd for contender in contenders):  # which have lines of their own
         figure.add_trace(_rules(order, contenders))
@@ -72,7 +72,7 @@ def shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-def _rules(order: Sequence[int], contenders: Sequence[Contender]) -> go.Scatter:
+def _rules(order: Sequence[int], contenders: Sequence[ClassF1Series]) -> go.Scatter:
     """A line from each class's lowest mark to its highest."""
     xs: list[float | None] = []
     ys: list[int | None] = []
@@ -86,7 +86,7 @@ def _rules(order: Sequence[int], contenders: Sequence[Contender]) -> go.Scatter:
     )  # fmt: skip
 
 
-def _marks(order: Sequence[int], classes: Sequence[str], counts: Sequence[int], contender: Contender) -> go.Scatter:
+def _marks(order: Sequence[int], classes: Sequence[str], counts: Sequence[int], contender: ClassF1Series) -> go.Scatter:
     rows = [(row, place) for row, place in enumerate(order) if contender.f1[place] is not None]
     scores = [contender.f1[place] or 0.0 for _, place in rows]
     spread = [round(contender.sd[place], 4) for _, place in rows] if contender.sd else None

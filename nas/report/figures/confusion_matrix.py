@@ -13,8 +13,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nas.report.figures.class_f1 import shortened
-from nas.report.figures.figure_style import axis, bare_figure, ink
-from nas.results.network_analysis import Evidence, Integers, NetworkEvidence
+from nas.report.figures.figure_style import axis, blank_figure, ink
+from nas.results.network_analysis import Integers, NetworkAnalysis, NetworkComparison
 
 MOST_PAIRS = 8
 _FEW = 12
@@ -49,7 +49,7 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
     """A square of true classes (rows) and predicted ones (columns), each row in shares of its images."""
     support_K1 = confusion_KK.sum(1, keepdims=True)
     share_KK = confusion_KK / np.maximum(support_K1, 1)
-    figure = bare_figure(f"Confusion of {who}", "on validation images; shares of each true class, a row")
+    figure = blank_figure(f"Confusion of {who}", "on validation images; shares of each true class, a row")
     names = [html.escape(shortened(name)) for name in classes]
     places = list(range(len(names)))
     counts = [[f"{count:,}" for count in row] for row in confusion_KK.tolist()]
@@ -105,7 +105,7 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
 
 
 def most_confused(
-    evidence: Evidence, network: NetworkEvidence, most: int = MOST_PAIRS, examples: int = 4
+    evidence: NetworkComparison, network: NetworkAnalysis, most: int = MOST_PAIRS, examples: int = 4
 ) -> list[Confused]:
     """The pairs with most images, largest first; of equal ones those with the larger share of their class."""
     confusion_KK = evidence.confusion(network)
@@ -128,6 +128,6 @@ def most_confused(
     ]
 
 
-def _surest(evidence: Evidence, network: NetworkEvidence, truth: int, guess: int) -> tuple[int, ...]:
+def _surest(evidence: NetworkComparison, network: NetworkAnalysis, truth: int, guess: int) -> tuple[int, ...]:
     places = np.flatnonzero((evidence.labels == truth) & (network.predictions == guess))
     return tuple(int(place) for place in places[np.argsort(-network.confidences[places], kind="stable")])

@@ -22,7 +22,7 @@ _REASON_WIDTH = 36
 
 
 @dataclass(frozen=True)
-class Look:
+class FamilyStyle:
     """A family's colour and plotly's name of its marker."""
 
     colour: str
@@ -31,21 +31,21 @@ class Look:
 
 # Okabe & Ito, "Color Universal Design", 2008: those of their colours that stand out from white and from dark grey.
 _LOOKS = {
-    "vgg": Look("#0072B2", "circle"),
-    "resnet": Look("#D55E00", "square"),
-    "densenet": Look("#009E73", "diamond"),
-    "mobilenet": Look("#CC79A7", "triangle-up"),
+    "vgg": FamilyStyle("#0072B2", "circle"),
+    "resnet": FamilyStyle("#D55E00", "square"),
+    "densenet": FamilyStyle("#009E73", "diamond"),
+    "mobilenet": FamilyStyle("#CC79A7", "triangle-up"),
     # Tol, "Colour Schemes", 2021: two of his muted ones.
-    "plain": Look("#999933", "star"),
-    "mlp": Look("#AA4499", "x"),
+    "plain": FamilyStyle("#999933", "star"),
+    "mlp": FamilyStyle("#AA4499", "x"),
 }
-_OTHER = Look("#56B4E9", "cross")
+_OTHER = FamilyStyle("#56B4E9", "cross")
 
 
-def look_of(family: str) -> Look:
+def family_style(family: str) -> FamilyStyle:
     """Always the same for a family, whatever else a figure shows; its siamese networks' markers are hollow."""
     look = _LOOKS.get(family.removeprefix(f"{SIAMESE} "), _OTHER)
-    return Look(look.colour, f"{look.symbol}-open") if family.startswith(SIAMESE) else look
+    return FamilyStyle(look.colour, f"{look.symbol}-open") if family.startswith(SIAMESE) else look
 
 
 def shade(share: float) -> str:
@@ -65,7 +65,7 @@ def ink(text: str) -> str:
     return f'<span style="color:currentColor">{text}</span>'
 
 
-def bare_figure(title: str, note: str = "") -> go.Figure:
+def blank_figure(title: str, note: str = "") -> go.Figure:
     """A figure of no data, on no ground of its own, without plotly's template of 6 kB.
 
     Its title and note are also its `meta`, for a page that prints them as text of its own.
@@ -97,7 +97,7 @@ def bare_figure(title: str, note: str = "") -> go.Figure:
 
 def empty_figure(title: str, reason: str) -> go.Figure:
     """A figure that says why there is nothing to see."""
-    figure = bare_figure(title)
+    figure = blank_figure(title)
     text = ink("<br>".join(textwrap.wrap(reason, _REASON_WIDTH)))
     figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
     figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, meta={"title": title, "reason": reason})

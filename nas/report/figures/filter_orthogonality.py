@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from nas.report.figures.analysed_network import Seen
-from nas.report.figures.figure_style import axis, bare_figure, empty_figure, ink
+from nas.report.figures.analysed_network import NamedNetwork
+from nas.report.figures.figure_style import axis, blank_figure, empty_figure, ink
 from nas.results.network_analysis import Floats
 
 # Negative, zero and positive, zero being clear.
@@ -20,7 +20,7 @@ _DIVERGING = ((0.0, "rgb(213, 94, 0)"), (0.5, "rgba(128, 128, 128, 0)"), (1.0, "
 _MOST_COMPARED = 128
 
 
-def similarity_figure(seen: Seen) -> go.Figure:
+def similarity_figure(seen: NamedNetwork) -> go.Figure:
     """Cosine of the angle between each two filters of the first layer: 0 off the diagonal where they are orthogonal."""
     flat = seen.evidence.filters.reshape(len(seen.evidence.filters), -1)
     number, length = flat.shape
@@ -29,7 +29,7 @@ def similarity_figure(seen: Seen) -> go.Figure:
     note = f"{number} filters of {length} weights{shown}; blue alike, red opposite, clear orthogonal"
     if number > length:
         note += f"; no more than {length} can be"
-    figure = bare_figure(f"Angles between the first filters of {seen.name}", note)
+    figure = blank_figure(f"Angles between the first filters of {seen.name}", note)
     figure.add_trace(
         go.Heatmap(
             z=cosines.round(3).tolist(), zmin=-1, zmax=1, colorscale=_DIVERGING, xgap=0.5, ygap=0.5,
@@ -52,13 +52,13 @@ def _cosines(vectors: Floats) -> Floats:
     return cosines
 
 
-def defect_figure(networks: Sequence[Seen]) -> go.Figure:
+def defect_figure(networks: Sequence[NamedNetwork]) -> go.Figure:
     """How far each convolution is from orthogonal, from the first to the last."""
     title = "Distance from orthogonality, layer by layer"
     convolutional = [seen for seen in networks if seen.evidence.layer_defects]
     if not convolutional:
         return empty_figure(title, "There are no convolutions.")
-    figure = bare_figure(title, "0 is orthogonal, 1 a layer of zeros")
+    figure = blank_figure(title, "0 is orthogonal, 1 a layer of zeros")
     for seen in convolutional:
         defects = seen.evidence.layer_defects
         figure.add_trace(

@@ -6,7 +6,7 @@ import html
 
 import plotly.graph_objects as go
 
-from nas.report.figures.figure_style import GREY, axis, bare_figure, empty_figure, ink, look_of
+from nas.report.figures.figure_style import GREY, axis, blank_figure, empty_figure, family_style, ink
 from nas.search.analysis.option_effects import Explanation, OptionEffect
 
 MAX_OPTIONS = 12
@@ -20,9 +20,9 @@ def options_figure(explanation: Explanation) -> go.Figure:
     if not compared:
         return empty_figure(title, _nothing_compared(explanation))
     shown = compared[:MAX_OPTIONS]
-    figure = bare_figure(title, _note(explanation, shown, ordered))
+    figure = blank_figure(title, _note(explanation, shown, ordered))
     for clear, name, colour in (
-        (True, "surely", look_of("vgg").colour),
+        (True, "surely", family_style("vgg").colour),
         (False, "perhaps: the interval holds 0", GREY),
     ):
         places = [place for place, effect in enumerate(shown) if _is_clear(effect) == clear]

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from nas.report.figures.analysed_network import Seen
-from nas.report.figures.figure_style import GREY, axis, bare_figure, ink
+from nas.report.figures.analysed_network import NamedNetwork
+from nas.report.figures.figure_style import GREY, axis, blank_figure, ink
 from nas.results.network_analysis import Curve
 
 _FEW_NETWORKS = 2
 
 
-def roc_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
+def roc_figure(networks: Sequence[NamedNetwork], classes: Sequence[str]) -> go.Figure:
     """True over false positive rate; of two classes for the second one, which has the first one's area."""
     told = f"{classes[1]} against {classes[0]}" if len(classes) == 2 else "each class against the rest"
-    figure = bare_figure("ROC", f"{told}, on validation images; in brackets the area")
+    figure = blank_figure("ROC", f"{told}, on validation images; in brackets the area")
     for seen in networks:
         found = seen.evidence.discrimination
         if found.roc_by_class:
@@ -30,13 +30,13 @@ def roc_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
     return _unit_square(figure, "false positive rate", "true positive rate")
 
 
-def precision_recall_figure(networks: Sequence[Seen], classes: Sequence[str]) -> go.Figure:
+def precision_recall_figure(networks: Sequence[NamedNetwork], classes: Sequence[str]) -> go.Figure:
     """Precision over recall; of two classes for each, or for the second one where there are many networks."""
     is_crowded = len(networks) > _FEW_NETWORKS
     told = "each class against the rest"
     if len(classes) == 2:
         told = f"of {classes[1]}" if is_crowded else "of either class"
-    figure = bare_figure("Precision and recall", f"{told}; in brackets the average precision")
+    figure = blank_figure("Precision and recall", f"{told}; in brackets the average precision")
     for seen in networks:
         found = seen.evidence.discrimination
         if found.precision_recall_by_class:
@@ -50,7 +50,7 @@ def precision_recall_figure(networks: Sequence[Seen], classes: Sequence[str]) ->
     return _unit_square(figure, "recall", "precision")
 
 
-def _add_curve(figure: go.Figure, seen: Seen, kind: str, curve: Curve, dash: str = "solid") -> None:
+def _add_curve(figure: go.Figure, seen: NamedNetwork, kind: str, curve: Curve, dash: str = "solid") -> None:
     name = html.escape(f"{seen.name}, {kind}" if kind else seen.name)
     figure.add_trace(
         go.Scatter(

@@ -11,10 +11,10 @@ from nas.report.figures.figure_style import (
     BASELINE_COLOUR,
     GREY,
     axis,
-    bare_figure,
+    blank_figure,
     empty_figure,
+    family_style,
     ink,
-    look_of,
     params_axis,
     shade,
 )
@@ -68,21 +68,21 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         for record in records
         if record.objectives is not None and not record.is_baseline and record.number not in on_front
     ]
-    drawn = evenly(others, MAX_POINTS)
-    shown = [*drawn, *summary.front, *([summary.baseline] if summary.baseline else [])]
+    embed_figure = evenly(others, MAX_POINTS)
+    shown = [*embed_figure, *summary.front, *([summary.baseline] if summary.baseline else [])]
     if not shown:
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; up and to the left is better"
-    if len(drawn) < len(others):
-        note += f"; {len(drawn):,} of {len(others):,} trials off the front are drawn"
-    figure = bare_figure(title, note)
+    if len(embed_figure) < len(others):
+        note += f"; {len(embed_figure):,} of {len(others):,} trials off the front are drawn"
+    figure = blank_figure(title, note)
     sizes = [record.params or 1 for record in shown]
     if summary.baseline is not None:
         figure.add_trace(_quadrant(summary.baseline, min(sizes)))
     for family in sorted({record.family for record in shown if not record.is_baseline}):
-        of_family = [record for record in drawn if record.family == family]
+        of_family = [record for record in embed_figure if record.family == family]
         members = [record for record in summary.front if record.family == family]
-        size, opacity = (8, 0.75) if len(drawn) <= _FEW_POINTS else (6, 0.5)
+        size, opacity = (8, 0.75) if len(embed_figure) <= _FEW_POINTS else (6, 0.5)
         figure.add_trace(_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
         figure.add_trace(_points(members, family, size=12, opacity=1, in_legend=bool(members)))
     figure.add_trace(_front_line(summary.front, max(sizes)))
@@ -93,7 +93,7 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
 
 
 def _points(records: Sequence[TrialRecord], family: str, *, size: int, opacity: float, in_legend: bool) -> go.Scatter:
-    look = look_of(family)
+    look = family_style(family)
     return go.Scatter(
         x=[record.params for record in records],
         y=[round(record.macro_f1, 4) for record in records],
@@ -157,14 +157,14 @@ def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
     history = hypervolume_history(records)
     if not history:
         return empty_figure(title, "No trial has ended yet.")
-    figure = bare_figure(title, "up to macro-F1 0 and ten million parameters; the baseline is not counted")
+    figure = blank_figure(title, "up to macro-F1 0 and ten million parameters; the baseline is not counted")
     for hours, name in ((False, "x"), (True, "x2")):
         figure.add_trace(
             go.Scatter(
                 x=[round(point.hours, 4) if hours else point.trials for point in history],
                 y=[round(point.area, 4) for point in history],
                 mode="lines",
-                line={"shape": "hv", "color": look_of("vgg").colour, "width": 2},
+                line={"shape": "hv", "color": family_style("vgg").colour, "width": 2},
                 xaxis=name,
                 showlegend=False,
                 hovertemplate=f"%{{y:.4f}} after %{{x}} {'hours' if hours else 'trials'}<extra></extra>",
@@ -186,20 +186,20 @@ def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) ->
     """
     title = "Learning curves"
     members = [record for record in summary.front if record.curve]
-    drawn = evenly(members, MAX_CURVES)
-    if not drawn and not stopped and (summary.baseline is None or not summary.baseline.curve):
+    embed_figure = evenly(members, MAX_CURVES)
+    if not embed_figure and not stopped and (summary.baseline is None or not summary.baseline.curve):
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; the front's networks from small to large"
-    if len(drawn) < len(members):
-        note += f"; {len(drawn)} of {len(members)} are drawn"
+    if len(embed_figure) < len(members):
+        note += f"; {len(embed_figure)} of {len(members)} are drawn"
     pale = evenly(stopped, MAX_STOPPED)
     if len(pale) < len(stopped):
         note += f"; {len(pale)} of {len(stopped):,} stopped trials are drawn"
-    figure = bare_figure(title, note)
+    figure = blank_figure(title, note)
     if pale:
         figure.add_trace(_stopped_curves(pale))
-    for place, record in enumerate(drawn):
-        line = {"color": shade(place / max(1, len(drawn) - 1)), "width": 2}
+    for place, record in enumerate(embed_figure):
+        line = {"color": shade(place / max(1, len(embed_figure) - 1)), "width": 2}
         figure.add_trace(_curve(record, f"{record.number} ({record.family})", line))
     if summary.baseline is not None:
         line = {"color": BASELINE_COLOUR, "width": 3, "dash": "dash"}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from nas.report.figures.figure_style import GREY, bare_figure, empty_figure, ink
-from nas.results.network_analysis import Evidence, Floats
+from nas.report.figures.figure_style import GREY, blank_figure, empty_figure, ink
+from nas.results.network_analysis import Floats, NetworkComparison
 
 _LETTERS = 2
 
@@ -22,7 +22,7 @@ _EMBEDDING_WIDTH = 900
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
-def embedding_figure(evidence: Evidence, who: str, units: str = "images") -> go.Figure:
+def embedding_figure(evidence: NetworkComparison, who: str, units: str = "images") -> go.Figure:
     """A t-SNE of the classifier's input; a class has a colour, and what was taken for another one a ring.
 
     Args:
@@ -32,7 +32,7 @@ def embedding_figure(evidence: Evidence, who: str, units: str = "images") -> go.
     if not len(found.images):
         return empty_figure(title, f"Too few validation {units} for a t-SNE.")
     note = f"{len(found.images):,} validation {units} as {who} sees them; ringed: taken for another class"
-    figure = bare_figure(title, note)
+    figure = blank_figure(title, note)
     labels = evidence.labels[found.images]
     guesses = evidence.finalist.predictions[found.images]
     wrong = found.points[labels != guesses]
@@ -63,7 +63,7 @@ def _as_letters(classes: Sequence[str]) -> bool:
     return max(map(len, classes)) <= _LETTERS
 
 
-def _add_class(figure: go.Figure, evidence: Evidence, place: int, members: Floats) -> None:
+def _add_class(figure: go.Figure, evidence: NetworkComparison, place: int, members: Floats) -> None:
     classes, found = evidence.classes, evidence.embedding
     name, colour = html.escape(classes[place]), class_colour(place, len(classes))
     points = found.points[members]

@@ -13,7 +13,7 @@ _TOP_MARGIN = 34
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EmbeddedFigure:
     """A figure for the template.
 
     Attributes:
@@ -29,7 +29,7 @@ class Drawn:
     height: int
 
 
-def drawn(identifier: str, figure: go.Figure, height: int | None = None) -> Drawn:
+def embed_figure(identifier: str, figure: go.Figure, height: int | None = None) -> EmbeddedFigure:
     """A figure whose title the page prints.
 
     Args:
@@ -41,4 +41,4 @@ def drawn(identifier: str, figure: go.Figure, height: int | None = None) -> Draw
     bare = go.Figure(figure).update_layout(title=None, height=height, margin={"t": _TOP_MARGIN})
     # No text in it can end the script that it stands in.
     text = bare.to_json().replace("<", "\\u003c")
-    return Drawn(identifier, meta["title"], meta.get("note", ""), meta.get("reason", ""), Markup(text), height)
+    return EmbeddedFigure(identifier, meta["title"], meta.get("note", ""), meta.get("reason", ""), Markup(text), height)

@@ -13,14 +13,14 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from nas.report.figures.architecture_diagram import genome_diagram
-from nas.report.figures.class_f1 import Contender, class_figure
-from nas.report.figures.figure_style import BASELINE_COLOUR, look_of
+from nas.report.figures.class_f1 import ClassF1Series, class_figure
+from nas.report.figures.figure_style import BASELINE_COLOUR, family_style
 from nas.report.figures.search_figures import study_figures
 from nas.report.markdown_report import commands
-from nas.report.page.embedded_figure import Drawn, drawn
-from nas.report.page.network_sections import Seeing
+from nas.report.page.embedded_figure import EmbeddedFigure, embed_figure
+from nas.report.page.network_sections import NetworkSections
 from nas.report.provenance import space_file_name
-from nas.report.report_contents import Contents
+from nas.report.report_contents import ReportContents
 from nas.report.tables.finals_text import title_of
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import (
@@ -41,7 +41,7 @@ MAX_TRIALS = 300
 
 
 @dataclass(frozen=True)
-class Fact:
+class KeyFigure:
     """A number to be seen at once."""
 
     name: str
@@ -49,13 +49,13 @@ class Fact:
     detail: str = ""
 
 
-def as_page(contents: Contents) -> str:
+def as_page(contents: ReportContents) -> str:
     """The whole report."""
     environment = Environment(
         loader=PackageLoader("nas.report.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.filters["code"] = _with_code
-    seen = Seeing(contents).values() if contents.evidence is not None else None
+    seen = NetworkSections(contents).values() if contents.evidence is not None else None
     template = environment.get_template("page.html.j2")
     return template.render(
         contents=contents,
@@ -91,7 +91,7 @@ def _with_code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _data_sentence(contents: Contents) -> str:
+def _data_sentence(contents: ReportContents) -> str:
     facts = contents.facts
     imbalance = max(facts.train_counts) / min(facts.train_counts)
     size = f"{facts.channels} × {facts.height} × {facts.width} pixels"
@@ -111,27 +111,27 @@ def _in_words(imbalance: float) -> str:
     return f"{imbalance:.0f} : 1 imbalanced" if imbalance >= 1.5 else "balanced"
 
 
-def _key_figures(contents: Contents) -> list[Fact]:
+def _key_figures(contents: ReportContents) -> list[KeyFigure]:
     finalist, baseline, summary = contents.finalist, contents.baseline, contents.summary
     facts = [
-        Fact(
+        KeyFigure(
             f"validation macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)
         ),
-        Fact("its parameters", f"{finalist.params or 0:,}", f"{(finalist.flops or 0) / 1e6:,.1f} MFLOPs"),
+        KeyFigure("its parameters", f"{finalist.params or 0:,}", f"{(finalist.flops or 0) / 1e6:,.1f} MFLOPs"),
     ]
     smaller = summary.times_smaller(finalist)
     if baseline is not None and smaller is not None:
         facts += [
-            Fact("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
-            Fact(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
+            KeyFigure("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
+            KeyFigure(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
         ]
     hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
     results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
     stopped = sum(record.stopped_early for record in contents.records)
-    return [*facts, Fact("trials with a result", f"{results:,}", f"{stopped:,} stopped early; {hours:,.2f} hours")]
+    return [*facts, KeyFigure("trials with a result", f"{results:,}", f"{stopped:,} stopped early; {hours:,.2f} hours")]
 
 
-def _headings(contents: Contents) -> list[tuple[str, str]]:
+def _headings(contents: ReportContents) -> list[tuple[str, str]]:
     with_evidence = contents.evidence is not None
     return [
         *([("finals", "test images")] if contents.finals is not None else []),
@@ -147,30 +147,30 @@ def _headings(contents: Contents) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _figures(contents: Contents) -> Mapping[str, Drawn | None]:
+def _figures(contents: ReportContents) -> Mapping[str, EmbeddedFigure | None]:
     shared = study_figures(contents.name, contents.records)
     heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480}
     return {
-        **{name.removeprefix("nas-"): drawn(name, figure, heights.get(name)) for name, figure in shared.items()},
-        "classes": drawn("classes", _class_figure(contents)) if contents.finalist.per_class else None,
+        **{name.removeprefix("nas-"): embed_figure(name, figure, heights.get(name)) for name, figure in shared.items()},
+        "classes": embed_figure("classes", _class_figure(contents)) if contents.finalist.per_class else None,
     }
 
 
-def _class_figure(contents: Contents) -> go.Figure:
+def _class_figure(contents: ReportContents) -> go.Figure:
     facts, finalist, baseline = contents.facts, contents.finalist, contents.baseline
-    contenders = [_contender(contents.finalist_name, finalist, look_of(finalist.family).colour, "circle")]
+    contenders = [_contender(contents.finalist_name, finalist, family_style(finalist.family).colour, "circle")]
     if baseline is not None and baseline.per_class:
         contenders.append(_contender(contents.baseline_name, baseline, BASELINE_COLOUR, "diamond"))
     return class_figure(facts.classes, facts.train_counts, contenders, "validation images")
 
 
-def _contender(name: str, record: TrialRecord, colour: str, symbol: str) -> Contender:
-    return Contender(
+def _contender(name: str, record: TrialRecord, colour: str, symbol: str) -> ClassF1Series:
+    return ClassF1Series(
         name, colour, symbol, tuple(scores.f1 if scores.support else None for scores in record.per_class)
     )  # fmt: skip
 
 
-def _tables(contents: Contents) -> Mapping[str, PlainTable]:
+def _tables(contents: ReportContents) -> Mapping[str, PlainTable]:
     return {
         "front": front_table(contents.summary, contents.finalist),
         "options": option_table(contents.explanation),
@@ -181,15 +181,15 @@ def _tables(contents: Contents) -> Mapping[str, PlainTable]:
     }
 
 
-def _finals(contents: Contents) -> Mapping[str, Any] | None:
+def _finals(contents: ReportContents) -> Mapping[str, Any] | None:
     if contents.finals is None:
         return None
     results, facts = contents.finals, contents.facts
-    shown = [(results.winner, look_of(results.winner.family).colour, "circle")] if results.winner else []
+    shown = [(results.winner, family_style(results.winner.family).colour, "circle")] if results.winner else []
     if results.reference is not None and results.reference is not results.winner:
         shown.append((results.reference, BASELINE_COLOUR, "diamond"))
     contenders = [
-        Contender(
+        ClassF1Series(
             title_of(one), colour, symbol, tuple(spread.mean for spread in one.class_f1),
             tuple(spread.sd or 0.0 for spread in one.class_f1),
         )
@@ -198,11 +198,11 @@ def _finals(contents: Contents) -> Mapping[str, Any] | None:
     figure = class_figure(facts.classes, facts.train_counts, contenders, "test images") if contenders else None
     return {
         "table": finals_table(results),
-        "classes": drawn("final-classes", figure) if figure is not None else None,
+        "classes": embed_figure("final-classes", figure) if figure is not None else None,
     }
 
 
-def _settings(contents: Contents) -> Mapping[str, PlainTable] | None:
+def _settings(contents: ReportContents) -> Mapping[str, PlainTable] | None:
     if contents.settings is None:
         return None
     return {
@@ -211,7 +211,7 @@ def _settings(contents: Contents) -> Mapping[str, PlainTable] | None:
     }
 
 
-def _diagram(finalist: TrialRecord, contents: Contents) -> Markup:
+def _diagram(finalist: TrialRecord, contents: ReportContents) -> Markup:
     assert finalist.genome is not None, "a trial with a result has a genome"
     return genome_diagram(finalist.genome.architecture, contents.facts)
 

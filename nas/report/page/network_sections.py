@@ -7,36 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from nas.report.figures.analysed_network import Seen
+from nas.report.figures.analysed_network import NamedNetwork
 from nas.report.figures.confusion_matrix import Confused, confusion_figure, most_confused
-from nas.report.figures.figure_style import BASELINE_COLOUR, look_of
+from nas.report.figures.figure_style import BASELINE_COLOUR, family_style
 from nas.report.figures.filter_orthogonality import defect_figure, similarity_figure
 from nas.report.figures.image_sheets import Picture, filter_sheet, image_picture, map_sheet
 from nas.report.figures.roc_and_precision_recall import precision_recall_figure, roc_figure
 from nas.report.figures.tsne_embedding import class_colour, embedding_figure
-from nas.report.page.embedded_figure import drawn
-from nas.report.report_contents import Contents
-from nas.results.network_analysis import Evidence, NetworkEvidence
+from nas.report.page.embedded_figure import embed_figure
+from nas.report.report_contents import ReportContents
+from nas.results.network_analysis import NetworkAnalysis, NetworkComparison
 
 _MOST_FILTERS = 64
 _MOST_CURVES = 8
 
 
-class Seeing:
+class NetworkSections:
     """The template's values of a report that has evidence."""
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: ReportContents) -> None:
         assert contents.evidence is not None, "these parts are about evidence"
         self._contents = contents
-        self._evidence: Evidence = contents.evidence
+        self._evidence: NetworkComparison = contents.evidence
         self._networks = [
-            Seen(contents.finalist_name, look_of(contents.finalist.family).colour, self._evidence.finalist)
+            NamedNetwork(contents.finalist_name, family_style(contents.finalist.family).colour, self._evidence.finalist)
         ]
         if self._evidence.baseline is not None:
-            self._networks.append(Seen(contents.baseline_name, BASELINE_COLOUR, self._evidence.baseline))
+            self._networks.append(NamedNetwork(contents.baseline_name, BASELINE_COLOUR, self._evidence.baseline))
         number = len(self._evidence.settings)
         self._settings = [
-            Seen(name, class_colour(place, number), evidence)
+            NamedNetwork(name, class_colour(place, number), evidence)
             for place, (name, evidence) in enumerate(self._evidence.settings)
         ]
 
@@ -46,25 +46,30 @@ class Seeing:
         confusion = confusion_figure(evidence.confusion(evidence.finalist), evidence.classes, finalist.name)
         return {
             "extent": self._extent(),
-            "confusion": drawn("confused", confusion),
+            "confusion": embed_figure("confused", confusion),
             "pairs": [self._pair(pair) for pair in most_confused(evidence, evidence.finalist)],
             "has_baseline": evidence.baseline is not None,
-            "roc": drawn("roc", roc_figure(self._compared, evidence.classes)),
-            "precision_recall": drawn("precision-recall", precision_recall_figure(self._compared, evidence.classes)),
+            "roc": embed_figure("roc", roc_figure(self._compared, evidence.classes)),
+            "precision_recall": embed_figure(
+                "precision-recall", precision_recall_figure(self._compared, evidence.classes)
+            ),
             "sheets": [
                 _sheet(seen, of_pairs=self._contents.facts.is_pair) for seen in self._settings or self._networks
             ],
             "similarities": [
-                drawn(f"similarity-{place}", similarity_figure(seen), 380) for place, seen in enumerate(self._networks)
+                embed_figure(f"similarity-{place}", similarity_figure(seen), 380)
+                for place, seen in enumerate(self._networks)
             ],
-            "defects": drawn("defects", defect_figure(self._compared), 380),
+            "defects": embed_figure("defects", defect_figure(self._compared), 380),
             "maps": self._maps(),
             "maps_note": self._maps_note(),
-            "embedding": drawn("embedding", embedding_figure(evidence, finalist.name, f"{self._contents.facts.unit}s")),
+            "embedding": embed_figure(
+                "embedding", embedding_figure(evidence, finalist.name, f"{self._contents.facts.unit}s")
+            ),
         }
 
     @property
-    def _compared(self) -> list[Seen]:
+    def _compared(self) -> list[NamedNetwork]:
         """Whose curves stand in one figure: a grid's settings where they are few, else finalist and baseline."""
         return self._settings if 0 < len(self._settings) <= _MOST_CURVES else self._networks
 
@@ -122,7 +127,7 @@ class Seeing:
         return rows
 
 
-def _sheet(seen: Seen, *, of_pairs: bool) -> Mapping[str, Any]:
+def _sheet(seen: NamedNetwork, *, of_pairs: bool) -> Mapping[str, Any]:
     filters = seen.evidence.filters
     number, channels, height, width = filters.shape
     note = f"{number} of {height} × {width}, each on its own scale"
@@ -138,6 +143,6 @@ def _sheet(seen: Seen, *, of_pairs: bool) -> Mapping[str, Any]:
     return {"name": seen.name, "note": note, "picture": picture}
 
 
-def _count(evidence: Evidence, network: NetworkEvidence, pair: Confused) -> str:
+def _count(evidence: NetworkComparison, network: NetworkAnalysis, pair: Confused) -> str:
     confused = (evidence.labels == pair.truth) & (network.predictions == pair.taken_for)
     return f"{int(np.count_nonzero(confused)):,}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from nas.finals.finals_results import Standing
+from nas.finals.finals_results import FinalistResult
 from nas.finals.paired_bootstrap import Difference
 from nas.results.seed_spread import Spread
 
 
-def title_of(one: Standing) -> str:
+def title_of(one: FinalistResult) -> str:
     """A finalist by its name and family."""
     return f"{one.name} ({one.family})"
 

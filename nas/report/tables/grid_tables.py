@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from nas.report.tables.text_table import PlainTable, unbroken
+from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.report.terminal.finals_tables import AVERAGES
 from nas.results.seed_spread import Spread
 from nas.search.analysis.grid_results import SettingResult, SettingResults
@@ -61,7 +61,7 @@ def _score(name: str, change: Callable[[float], float] = lambda value: value) ->
 
 def _in_digits(spread: Spread | None) -> str:
     """Mean ± sd with four digits, for settings may lie close together."""
-    return _NOTHING if spread is None else unbroken(spread.text(4))
+    return _NOTHING if spread is None else non_breaking(spread.text(4))
 
 
 def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.finals.finals_results import FinalResults
-from nas.report.report_contents import Contents
+from nas.report.report_contents import ReportContents
 from nas.report.tables.finals_text import difference_text, interval_text, title_of
-from nas.report.tables.text_table import PlainTable, unbroken
+from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.results.metrics import ClassScores
 from nas.search.analysis.front_summary import FrontSummary
-from nas.search.analysis.gene_values import Traits, architecture_genes, traits_of
+from nas.search.analysis.gene_values import Traits, architecture_genes, gene_values
 from nas.search.analysis.option_effects import Explanation
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.grid_spec import FOLD
@@ -46,7 +46,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
     )  # fmt: skip
 
 
-def class_table(contents: Contents) -> PlainTable:
+def class_table(contents: ReportContents) -> PlainTable:
     """Each class by the finalist and by the baseline, rarest in training first."""
     baseline = contents.baseline
     ours = contents.finalist.per_class
@@ -134,7 +134,7 @@ def _gene(value: object) -> str:
 
 def trial_table(records: Sequence[TrialRecord]) -> PlainTable:
     """One row a trial: its number, the genes that vary among the trials, and what became of it."""
-    traits = [traits_of(record.genome) if record.genome and not record.is_baseline else {} for record in records]
+    traits = [gene_values(record.genome) if record.genome and not record.is_baseline else {} for record in records]
     varying = _varying(traits)
     rows = tuple(
         (
@@ -177,8 +177,8 @@ def finals_table(finals: FinalResults) -> PlainTable:
     """Every finalist and the reference on the test images."""
     rows = tuple(
         (
-            title_of(one), f"{one.params:,}", str(len(one.records)), unbroken(one.macro_f1),
-            interval_text(one.macro_f1) or _NOTHING, unbroken(one.metrics["accuracy"]),
+            title_of(one), f"{one.params:,}", str(len(one.records)), non_breaking(one.macro_f1),
+            interval_text(one.macro_f1) or _NOTHING, non_breaking(one.metrics["accuracy"]),
             difference_text(one.difference) or _NOTHING, one.ruling or _NOTHING,
         )
         for one in finals.standings
@@ -192,7 +192,7 @@ def finals_table(finals: FinalResults) -> PlainTable:
     return PlainTable(title, columns, rows, marked=marked)
 
 
-def final_class_table(contents: Contents, finals: FinalResults) -> PlainTable:
+def final_class_table(contents: ReportContents, finals: FinalResults) -> PlainTable:
     """F1 of each class on the test images, rarest in training first."""
     rows = tuple(
         (
@@ -205,7 +205,7 @@ def final_class_table(contents: Contents, finals: FinalResults) -> PlainTable:
     return PlainTable("F1 of each class on test images, mean ± sd over seeds", columns, rows)
 
 
-def reproduction_table(contents: Contents) -> PlainTable:
+def reproduction_table(contents: ReportContents) -> PlainTable:
     """Seeds, versions and devices."""
     spec, found = contents.spec, contents.provenance
     rows = [

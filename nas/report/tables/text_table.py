@@ -29,7 +29,7 @@ class PlainTable:
         return f"## {_escaped(self.title)}\n\n" + "\n".join(lines)
 
 
-def unbroken(figure: object) -> str:
+def non_breaking(figure: object) -> str:
     """A figure in words that no line break parts."""
     return str(figure).replace(" ", "\u00a0")
 

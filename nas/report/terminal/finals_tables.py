@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from nas.finals.finals_results import FinalResults, Standing
+from nas.finals.finals_results import FinalistResult, FinalResults
 from nas.report.tables.finals_text import difference_text, interval_text
 
 MAX_COLUMNS = 5
@@ -43,7 +43,7 @@ def standings_table(results: FinalResults) -> Table:
     return table
 
 
-def _columns(one: Standing, smaller: str) -> tuple[str, ...]:
+def _columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
     score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
     return escape(one.name), one.family, f"{one.params:,}", smaller, str(len(one.records)), score
 

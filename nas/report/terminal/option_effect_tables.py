@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from nas.search.analysis.gene_values import architecture_genes, traits_of
+from nas.search.analysis.gene_values import architecture_genes, gene_values
 from nas.search.analysis.matched_pairs import Difference
 from nas.search.analysis.option_effects import Explanation, OptionEffect
 from nas.space.genome import Genome
@@ -76,7 +76,7 @@ def genome_table(genome: Genome, explanation: Explanation) -> Table:
         if isinstance(value, tuple):
             table.add_row(f"architecture.{gene}", ", ".join(map(str, value)) or "none", "", "")
     effects = explanation.of(genome)
-    for gene, value in traits_of(genome).items():
+    for gene, value in gene_values(genome).items():
         table.add_row(gene, escape(str(value)), *_effect_columns(effects.get(gene), explanation))
     return table
 

@@ -8,11 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.report.tables.text_table import PlainTable
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.gene_values import architecture_genes
 from nas.search.storage.trial_records import TrialRecord
-from nas.worker.trainer_messages import Sample, SpacePreview
+from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 
 def front_table(summary: FrontSummary) -> Table:
@@ -77,7 +77,7 @@ def curve_table(record: TrialRecord) -> Table:
     return table
 
 
-def facts_table(facts: DataFacts) -> Table:
+def dataset_table(facts: DatasetSummary) -> Table:
     """A data set in numbers."""
     table = Table(title=f"Data: {escape(facts.name)}", title_justify="left", show_header=False)
     largest, smallest = max(facts.train_counts), min(facts.train_counts)
@@ -116,7 +116,7 @@ def preview_table(preview: SpacePreview) -> Table:
     return table
 
 
-def grid_table(samples: Mapping[str, Sample]) -> Table:
+def grid_table(samples: Mapping[str, SampledGenome]) -> Table:
     """The settings of a grid and their networks."""
     table = _sample_table("Settings", "setting")
     for setting, sample in samples.items():
@@ -134,7 +134,7 @@ def _sample_table(title: str, *columns: str) -> Table:
     return table
 
 
-def _sample_cells(sample: Sample, remark: str = "") -> tuple[str, ...]:
+def _sample_cells(sample: SampledGenome, remark: str = "") -> tuple[str, ...]:
     genes = architecture_genes(sample.genome.architecture)
     return (
         sample.genome.family + remark,

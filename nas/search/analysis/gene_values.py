@@ -23,7 +23,7 @@ def architecture_genes(architecture: Architecture) -> dict[str, Any]:
     return {**genes.pop("branch"), "siamese": genes.pop("shared"), **genes}
 
 
-def traits_of(genome: Genome) -> Traits:
+def gene_values(genome: Genome) -> Traits:
     """A genome's genes by name, with their section; a parameter stands below its option, as `recipe.loss.gamma`.
 
     Lists count as what they come to: `depth` is the number of blocks, `width` that of channels in the widest stage.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.search.analysis.gene_values import Option, Traits, options_among, traits_of
+from nas.search.analysis.gene_values import Option, Traits, gene_values, options_among
 from nas.search.analysis.matched_pairs import Difference, Matcher
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.genome import Genome
@@ -46,7 +46,7 @@ class Explanation:
 
     def of(self, genome: Genome) -> dict[str, OptionEffect]:
         """The options that a genome has, by gene."""
-        traits = traits_of(genome)
+        traits = gene_values(genome)
         return {effect.option.gene: effect for effect in self.effects if effect.option.held_by(traits)}
 
     @property
@@ -119,4 +119,4 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
 
 def _traits(record: TrialRecord) -> Traits:
     assert record.genome is not None, "a trial with a result has a genome"
-    return traits_of(record.genome)
+    return gene_values(record.genome)

@@ -48,7 +48,7 @@ class Status:
     best_macro_f1: float | None
 
 
-def status_of(study: SearchStudy, slots: Slots) -> Status:
+def study_status(study: SearchStudy, slots: Slots) -> Status:
     """Read a study's state."""
     owners = slots.owners()
     summary = summarize_front(study)

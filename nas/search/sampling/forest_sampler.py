@@ -16,10 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.early_stopping_rule import comparable_group
 from nas.search.pareto_front import Objectives, pareto_front
-from nas.search.sampling.forest_surrogate import Foresight, Lesson
+from nas.search.sampling.forest_surrogate import Observation, SurrogatePrediction
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 
 # Measured on tables of trainings: twice or half the rate, no children, and three times the drafts were not better.
 _NUM_DRAFTS = 40
@@ -41,14 +41,14 @@ class ForestSampler(BaseSampler):
     """
 
     def __init__(
-        self, space: Space, *, startup_trials: int, max_params: int | None = None, seed: int | None = None
+        self, space: SearchSpace, *, startup_trials: int, max_params: int | None = None, seed: int | None = None
     ) -> None:
         self._space = space
         self._startup_trials = startup_trials
         self._most = math.inf if max_params is None else math.log10(max_params)
         self._random = random.Random(seed)
         self._uniform = RandomSampler(seed=seed)
-        self._lessons: dict[int, Lesson | None] = {}
+        self._lessons: dict[int, Observation | None] = {}
         self._proposal: tuple[int, Mapping[str, Any]] = (-1, {})
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -78,13 +78,13 @@ class ForestSampler(BaseSampler):
         if len(lessons) < max(2, self._startup_trials) or not front:
             return {}
         drafts = self._drafts(front, [trial.params for trial in trials])
-        foresight = Foresight.of(drafts, lessons, self._random.randrange(2**31))
+        foresight = SurrogatePrediction.of(drafts, lessons, self._random.randrange(2**31))
         worth = foresight.gains([_objectives(lesson) for lesson in front]) / 10**foresight.log10_seconds
         # Below every gain, which may be 0, and the smaller the better.
         worth = np.where(foresight.log10_params > self._most, -foresight.log10_params, worth)
         return drafts[int(np.argmax(worth))]
 
-    def _drafts(self, front: Sequence[Lesson], seen: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def _drafts(self, front: Sequence[Observation], seen: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         known = {_identity(parameters) for parameters in seen}
         drafts: list[Mapping[str, Any]] = []
         for _ in range(_NUM_DRAFTS):
@@ -95,16 +95,16 @@ class ForestSampler(BaseSampler):
             drafts.append(draft.chosen)
         return [draft for draft in drafts if _identity(draft) not in known] or drafts
 
-    def _lesson(self, trial: FrozenTrial) -> Lesson | None:
+    def _lesson(self, trial: FrozenTrial) -> Observation | None:
         """What a trial teaches, which never changes once it has ended; None for nothing."""
         if not trial.state.is_finished():
             return None
         if trial.number not in self._lessons:
-            self._lessons[trial.number] = lesson_of(trial)
+            self._lessons[trial.number] = observation_of(trial)
         return self._lessons[trial.number]
 
 
-def lesson_of(trial: FrozenTrial) -> Lesson | None:
+def observation_of(trial: FrozenTrial) -> Observation | None:
     """What a trial that has ended teaches.
 
     None for the baseline, which has no parameters, for another's twin, and for what the genome is not to blame for.
@@ -118,7 +118,7 @@ def lesson_of(trial: FrozenTrial) -> Lesson | None:
             return None
         # Else the same would be proposed again and again, since nothing was known of it.
         curve = (0.0,)
-    return Lesson(
+    return Observation(
         parameters=trial.params,
         log10_params=math.log10(attributes["params"]),
         curve=curve,
@@ -153,7 +153,7 @@ class _Mutation:
         return self.chosen[name]
 
 
-def _objectives(lesson: Lesson) -> Objectives:
+def _objectives(lesson: Observation) -> Objectives:
     return Objectives(lesson.final_f1 or 0.0, lesson.log10_params)
 
 

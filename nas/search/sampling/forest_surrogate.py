@@ -33,7 +33,7 @@ _LEAST_F1 = 1e-3
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Observation:
     """What one trial teaches.
 
     Attributes:
@@ -53,7 +53,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Foresight:
+class SurrogatePrediction:
     """What is foreseen of each draft.
 
     Attributes:
@@ -67,7 +67,7 @@ class Foresight:
     log10_seconds: Floats
 
     @classmethod
-    def of(cls, drafts: Sequence[Parameters], lessons: Sequence[Lesson], seed: int) -> Foresight:
+    def of(cls, drafts: Sequence[Parameters], lessons: Sequence[Observation], seed: int) -> SurrogatePrediction:
         """Learn from the lessons, of which one at least was trained and timed, and look at the drafts."""
         encoded = _encode([*(lesson.parameters for lesson in lessons), *drafts])
         known, asked = encoded[: len(lessons)], encoded[len(lessons) :]
@@ -96,7 +96,7 @@ class Foresight:
         return gains
 
 
-def final_scores(lessons: Sequence[Lesson]) -> list[float]:
+def final_scores(lessons: Sequence[Observation]) -> list[float]:
     """Macro-F1 in the end, of trials that were trained; a stopped curve rises as the median of those that went on."""
     complete = [lesson for lesson in lessons if lesson.final_f1 is not None]
     rises: dict[tuple[str, int], float] = {}

@@ -12,10 +12,10 @@ from itertools import product
 from typing import Any
 
 from nas.space.gene_definitions import ARCHITECTURE_GENES, Scalar
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 
 
-def first_parameters(space: Space) -> list[dict[str, Any]]:
+def initial_parameters(space: SearchSpace) -> list[dict[str, Any]]:
     """The parameters of each family's first trial; of pairs, where both are searched, siamese and not."""
     beginnings = []
     for siamese, family in product(space.architecture.values("siamese"), space.families):

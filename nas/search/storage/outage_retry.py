@@ -34,7 +34,7 @@ class OnDatabase(Protocol):
 OwnerT = TypeVar("OwnerT", bound=OnDatabase)
 
 
-def ride_out(
+def retry_through_outage(
     call: Callable[[], Result],
     *,
     url: str,
@@ -82,7 +82,7 @@ def through_outages(
 
     @functools.wraps(method)
     def repeated(owner: OwnerT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        return ride_out(lambda: method(owner, *args, **kwargs), url=owner.database_url)
+        return retry_through_outage(lambda: method(owner, *args, **kwargs), url=owner.database_url)
 
     return repeated
 

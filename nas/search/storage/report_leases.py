@@ -20,14 +20,14 @@ from nas.search.storage.sql_tables import reports
 
 
 @dataclass(frozen=True)
-class Claim:
+class ReportLease:
     """The right to rewrite a study's report."""
 
     study: str
     until: datetime
 
 
-class Reports:
+class ReportLeases:
     """The claims of all studies. Every method is one statement that commits by itself.
 
     Nothing is repeated through an outage: a report that is not written now is written the next time.
@@ -42,8 +42,8 @@ class Reports:
             return connection.scalar(select(reports.c.shown).where(reports.c.study == study))
 
     def claim(
-        self, study: str, state: str, interval_seconds: float, *, last: Claim | None = None, final: bool = False
-    ) -> Claim | None:
+        self, study: str, state: str, interval_seconds: float, *, last: ReportLease | None = None, final: bool = False
+    ) -> ReportLease | None:
         """Take the right to write; None while another writes, or wrote this state, or less than an interval ago.
 
         Whoever wrote last has an interval's lead over the others: it has read the study's trials, and in a long
@@ -75,9 +75,9 @@ class Reports:
         )
         with self._engine.connect() as connection:
             token = connection.scalar(statement)
-        return None if token is None else Claim(study, token)
+        return None if token is None else ReportLease(study, token)
 
-    def finish(self, claim: Claim, shown: str) -> None:
+    def finish(self, claim: ReportLease, shown: str) -> None:
         """Note what the report shows. A writer that was overtaken may have mixed its parts with the other's, so it
         notes that there is no whole one, for the next to write it anew.
         """

@@ -15,21 +15,21 @@ from sqlalchemy import Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.pareto_front import Objectives
-from nas.search.storage.outage_retry import ride_out
+from nas.search.storage.outage_retry import retry_through_outage
 from nas.search.storage.sql_tables import rungs as _rungs
 
 _Trial = models.TrialModel
 
 
 @dataclass(frozen=True)
-class Standing:
+class RungScore:
     """A trial at a rung: its number, its macro-F1 after so many epochs, and its size."""
 
     number: int
     objectives: Objectives
 
 
-class Standings:
+class RungScores:
     """The standings of one study. Safe to share between threads.
 
     Every method is one statement that commits by itself and may be repeated. Who enters before reading is seen by
@@ -71,9 +71,9 @@ class Standings:
             with self._engine.connect() as connection:
                 connection.execute(statement)
 
-        ride_out(call, url=self._url, patience_seconds=self._patience_seconds)
+        retry_through_outage(call, url=self._url, patience_seconds=self._patience_seconds)
 
-    def peers(self, epoch: int, trial_id: int, group: str, objectives: Objectives) -> list[Standing]:
+    def peers(self, epoch: int, trial_id: int, group: str, objectives: Objectives) -> list[RungScore]:
         """The other trials of a group at a rung that are no larger; none of them has failed.
 
         Raises:
@@ -87,9 +87,9 @@ class Standings:
             .where(_Trial.state != TrialState.FAIL)
         )
 
-        def call() -> list[Standing]:
+        def call() -> list[RungScore]:
             with self._engine.connect() as connection:
                 rows = connection.execute(statement).all()
-            return [Standing(number, Objectives(macro_f1, size)) for number, macro_f1, size in rows]
+            return [RungScore(number, Objectives(macro_f1, size)) for number, macro_f1, size in rows]
 
-        return ride_out(call, url=self._url, patience_seconds=self._patience_seconds)
+        return retry_through_outage(call, url=self._url, patience_seconds=self._patience_seconds)

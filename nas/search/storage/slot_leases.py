@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from nas.search.storage.outage_retry import DEFAULT_PATIENCE_SECONDS, ride_out
+from nas.search.storage.outage_retry import DEFAULT_PATIENCE_SECONDS, retry_through_outage
 from nas.search.storage.sql_tables import slots as _slots
 
 BASELINE_SLOT = 0
@@ -248,7 +248,7 @@ class Slots:
             with self._engine.connect() as connection:
                 return operation(connection)
 
-        return ride_out(call, url=self._url, patience_seconds=self._patience_seconds)
+        return retry_through_outage(call, url=self._url, patience_seconds=self._patience_seconds)
 
 
 def _still_open() -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-from nas.search.storage.outage_retry import DEFAULT_PATIENCE_SECONDS, ride_out
+from nas.search.storage.outage_retry import DEFAULT_PATIENCE_SECONDS, retry_through_outage
 
 _metadata = MetaData()
 # Any number that nothing else in the database locks; spells "nas_slot".
@@ -62,7 +62,7 @@ rungs = Table(
 )
 
 
-def make_tables(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
+def create_missing_tables(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
     """Make the tables that are not there.
 
     Raises:
@@ -76,4 +76,4 @@ def make_tables(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SE
             _metadata.create_all(connection)
 
     url = engine.url.render_as_string(hide_password=False)
-    ride_out(create, url=url, patience_seconds=patience_seconds)
+    retry_through_outage(create, url=url, patience_seconds=patience_seconds)

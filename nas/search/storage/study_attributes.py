@@ -8,7 +8,7 @@ from dataclasses import asdict
 import optuna
 from optuna.study import StudyDirection
 
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.study.study_spec import StudySpec
 
 _DIRECTIONS = {"macro_f1": StudyDirection.MAXIMIZE, "params": StudyDirection.MINIMIZE}
@@ -20,7 +20,7 @@ def directions_of(spec: StudySpec) -> list[StudyDirection]:
     return [_DIRECTIONS[objective] for objective in spec.objectives]
 
 
-def specify(study: optuna.Study, spec: StudySpec, facts: DataFacts) -> None:
+def specify(study: optuna.Study, spec: StudySpec, facts: DatasetSummary) -> None:
     """Write down what a new study is."""
     # Names for the dashboard.
     study.set_metric_names([_METRIC_NAMES[objective] for objective in spec.objectives])

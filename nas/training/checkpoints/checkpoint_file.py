@@ -14,7 +14,7 @@ from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError
 
-from nas.data.filesystem.atomic_write import whole_file
+from nas.data.filesystem.atomic_write import atomic_write
 from nas.errors import NasError
 from nas.training.checkpoints.training_state import State
 
@@ -33,7 +33,7 @@ def write_checkpoint(path: Path, state: State) -> None:
     values = json.dumps(state.values).encode()
     tensors = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in state.tensors.items()})
     body = b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in (values, tensors))
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(_MAGIC + hashlib.sha256(body).digest() + body)
         file.flush()
         os.fsync(file.fileno())

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nas.errors import ModelFileError
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.genome import Genome
 
 SAMPLE_IMAGES = 64
@@ -24,7 +24,7 @@ _SAMPLES = "sample_images"
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class WeightsMetadata:
     """What a weights file says of its network.
 
     Attributes:
@@ -33,7 +33,7 @@ class Blueprint:
     """
 
     genome: Genome
-    facts: DataFacts
+    facts: DatasetSummary
     metrics: dict[str, float]
     scored_on: str = "validation"
 
@@ -47,12 +47,12 @@ class Weights:
         sample_images: Validation images [N, C, H, W], uint8.
     """
 
-    blueprint: Blueprint
+    blueprint: WeightsMetadata
     state: dict[str, Tensor]
     sample_images: Tensor
 
 
-def save_weights(path: Path, network: nn.Module, blueprint: Blueprint, sample_images: Tensor) -> None:
+def save_weights(path: Path, network: nn.Module, blueprint: WeightsMetadata, sample_images: Tensor) -> None:
     """Write a network's weights with its blueprint.
 
     Args:
@@ -79,9 +79,9 @@ def load_weights(path: Path) -> Weights:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        blueprint = Blueprint(
+        blueprint = WeightsMetadata(
             Genome.from_json(metadata["genome"]),
-            DataFacts.from_json(metadata["facts"]),
+            DatasetSummary.from_json(metadata["facts"]),
             json.loads(metadata["metrics"]),
             metadata.get("scored_on", "validation"),
         )

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from nas.errors import DatabaseError
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Behind
-from nas.search.early_stopping_rule import comparable_group, dominates, falls_behind, study_rungs
+from nas.results.outcome import StopReason
+from nas.search.early_stopping_rule import comparable_group, dominates, should_stop, study_rungs
 from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
-from nas.search.storage.rung_scores import Standings
-from nas.search.trial_tells import OpenTrial
+from nas.search.storage.rung_scores import RungScores
+from nas.search.trial_tells import RunningTrial
 from nas.worker.trainer_messages import Stop
 
 
-class RungWatch:
+class EarlyStoppingMonitor:
     """Watches the training of one trial; the training itself never waits for it.
 
     What the database does not take now is entered after a later epoch, and is not worth a trial: one that could not be
@@ -34,14 +34,14 @@ class RungWatch:
     def __init__(
         self,
         study: SearchStudy,
-        standings: Standings,
-        trial: OpenTrial,
+        rung_scores: RungScores,
+        trial: RunningTrial,
         cost: Cost,
         *,
         is_baseline: bool,
         complain: Callable[[str], None],
     ) -> None:
-        self._study, self._standings, self._trial = study, standings, trial
+        self._study, self._standings, self._trial = study, rung_scores, trial
         self._log10_params = math.log10(cost.params)
         self._group = comparable_group(trial.genome.recipe)
         # Whatever the baseline's score, the search wants it.
@@ -77,14 +77,14 @@ class RungWatch:
                 self._complain(f"not compared with other trials for now: {error}")
                 self._complain = None
 
-    def _at_rung(self, record: EpochRecord) -> Behind | None:
+    def _at_rung(self, record: EpochRecord) -> StopReason | None:
         """Enter where the trial stands; what is the matter if it has fallen behind there."""
         own = Objectives(record.macro_f1, self._log10_params)
         trial_id = self._trial.trial_id
         self._standings.enter(record.epoch, trial_id, self._group, own)
         peers = self._standings.peers(record.epoch, trial_id, self._group, own)
-        if not falls_behind(own, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
+        if not should_stop(own, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
             return None
         ahead = [peer for peer in peers if dominates(peer.objectives, own)]
         leader = max(ahead, key=lambda peer: peer.objectives.macro_f1)
-        return Behind(record.epoch, own.macro_f1, leader.number, leader.objectives.macro_f1)
+        return StopReason(record.epoch, own.macro_f1, leader.number, leader.objectives.macro_f1)

@@ -8,7 +8,7 @@ SHORTEST_SECONDS = 60.0
 _LONGEST_WAIT_SECONDS = 1.0
 
 
-class Patience:
+class HangDetector:
     """Counts the seconds of silence, and says when they are too many.
 
     Only time in which this process was awake and listening counts: after a machine has slept, or a stopped process

@@ -9,11 +9,11 @@ from pathlib import Path
 from nas.search.search_study import SearchStudy
 from nas.search.storage.slot_leases import Slots
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
-from nas.worker.supervisor.trainer_client import TrainerChild
+from nas.worker.supervisor.trainer_client import TrainerClient
 
 
 @dataclass(frozen=True)
-class Post:
+class SupervisorContext:
     """What one supervisor works with; a study instance is not shared between threads.
 
     Attributes:
@@ -22,13 +22,13 @@ class Post:
 
     study: SearchStudy
     slots: Slots
-    child: TrainerChild
+    child: TrainerClient
     checkpoints: TrialCheckpoints
     pretrained: Path | None = None
 
 
 @dataclass(frozen=True)
-class Orders:
+class RunControl:
     """What supervisors are to do.
 
     Attributes:

@@ -10,32 +10,32 @@ from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from nas.errors import DataError, NasError, WorkerError
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.space.architecture import Architecture
-from nas.worker.supervisor.hang_detection import SHORTEST_SECONDS, Patience
+from nas.worker.supervisor.hang_detection import SHORTEST_SECONDS, HangDetector
 from nas.worker.supervisor.trainer_process import exit_text, start_trainer
 from nas.worker.trainer_messages import (
-    Alive,
-    Fault,
     FindWeights,
+    KeepAlive,
     Measure,
     OpenData,
     Pause,
     Paused,
+    PreparationProgress,
     Preview,
-    Progressed,
-    Remark,
     Reply,
     Report,
     Request,
+    RequestRefused,
     Resumed,
     SpacePreview,
     Stop,
     Train,
+    TrainingNotice,
 )
 
 ReplyT = TypeVar("ReplyT")
@@ -62,7 +62,7 @@ class Interrupted(Exception):  # noqa: N818 - it names what happened
     """The child was ended because its supervisor was asked to stop."""
 
 
-class TrainerChild:
+class TrainerClient:
     """A trainer process, started when it is first needed and again after it was lost.
 
     Args:
@@ -76,12 +76,12 @@ class TrainerChild:
     def __init__(
         self,
         data: OpenData,
-        expected: DataFacts | None = None,
+        expected: DatasetSummary | None = None,
         *,
         device: str,
         threads: int,
         stopped: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[Progressed], None] = lambda progressed: None,
+        on_progress: Callable[[PreparationProgress], None] = lambda progressed: None,
         shortest_patience: float = SHORTEST_SECONDS,
     ) -> None:
         self._data = data
@@ -93,9 +93,9 @@ class TrainerChild:
         self._shortest_patience = shortest_patience
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._facts: DataFacts | None = None
+        self._facts: DatasetSummary | None = None
 
-    def open_data(self) -> DataFacts:
+    def open_data(self) -> DatasetSummary:
         """Start the child if need be, and have it load the data.
 
         Raises:
@@ -109,7 +109,7 @@ class TrainerChild:
         # The child heeds no SIGTERM, by which multiprocessing would end it at exit, and then wait for it for ever.
         atexit.register(self.close)
         self._process, self._connection = start_trainer(self._device, self._threads)
-        facts = self._ask(self._data, DataFacts)
+        facts = self._ask(self._data, DatasetSummary)
         changed = self._expected.differences(facts) if self._expected is not None else []
         if changed:
             self.close()
@@ -160,7 +160,7 @@ class TrainerChild:
         given_up: Callable[[], bool],
         stop: Callable[[], Stop | None],
     ) -> Trained:
-        patience, pause_until, asked = Patience(self._shortest_patience), None, False
+        patience, pause_until, asked = HangDetector(self._shortest_patience), None, False
         while True:
             # It ends by the first order that it hears; another one would be left for its next request.
             if pause_until is None and (self._stopped() or given_up()):
@@ -172,15 +172,15 @@ class TrainerChild:
                 asked = True
             if connection.poll(_POLL_SECONDS):
                 reply = self._heard(connection)
-                patience.heard(reply.patience_seconds if isinstance(reply, Alive) else None)
+                patience.heard(reply.patience_seconds if isinstance(reply, KeepAlive) else None)
                 match reply:
-                    case EpochRecord() | Progressed() | Resumed() | Remark() | Alive():
+                    case EpochRecord() | PreparationProgress() | Resumed() | TrainingNotice() | KeepAlive():
                         on_report(reply)
                     case Completed() | Failed() | Paused() | Stopped():
                         if asked and not isinstance(reply, Paused | Stopped):
                             self._swallow_answer_to_order(connection)
                         return reply
-                    case Fault(message):
+                    case RequestRefused(message):
                         raise NasError(message)
                     case _:
                         raise WorkerError(f"the trainer answered a training with {type(reply).__name__}")
@@ -215,18 +215,18 @@ class TrainerChild:
         """Send a request and wait for its answer; progress on the way is passed on."""
         try:
             connection = self._sent(request)
-            loads = wanted in (DataFacts, PretrainedWeights)
-            patience = Patience(max(_LOADING_SECONDS if loads else 0.0, self._shortest_patience))
+            loads = wanted in (DatasetSummary, PretrainedWeights)
+            patience = HangDetector(max(_LOADING_SECONDS if loads else 0.0, self._shortest_patience))
             while True:
                 reply = self._receive(connection, patience)
                 if isinstance(reply, wanted):
                     return reply
                 match reply:
-                    case Progressed():
+                    case PreparationProgress():
                         self._on_progress(reply)
                     case Failed(detail=detail):
                         raise Unmeasurable(detail)
-                    case Fault(message):
+                    case RequestRefused(message):
                         raise NasError(message)
                     case _:
                         raise WorkerError(f"the trainer answered {type(request).__name__} with {type(reply).__name__}")
@@ -280,7 +280,7 @@ class TrainerChild:
         self.close()
         return f"the trainer process ended ({exit_text(code)})"
 
-    def _receive(self, connection: Connection, patience: Patience) -> Reply:
+    def _receive(self, connection: Connection, patience: HangDetector) -> Reply:
         # Asked first: a training whose epochs are shorter than the wait always has one to report.
         while not self._stopped():
             if connection.poll(_POLL_SECONDS):

@@ -9,18 +9,18 @@ from typing_extensions import assert_never
 from nas.results.learning_curve import EpochRecord
 from nas.results.outcome import Completed, Failed
 from nas.search.storage.slot_leases import Lease
-from nas.search.trial_tells import OpenTrial, TrialFiles
-from nas.worker.progress_events import EpochEnded, Listener, Notice, Place, Preparing, TrialResumed
-from nas.worker.supervisor.early_stopping_monitor import RungWatch
-from nas.worker.supervisor.supervisor_context import Orders, Post
+from nas.search.trial_tells import RunningTrial, TrialFiles
+from nas.worker.progress_events import EpochEnded, Listener, Notice, Preparing, TrialLocation, TrialResumed
+from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
+from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import Trained
-from nas.worker.trainer_messages import Alive, Progressed, Remark, Report, Resumed, Train
+from nas.worker.trainer_messages import KeepAlive, PreparationProgress, Report, Resumed, Train, TrainingNotice
 
-MAX_TRIES = 3
+MAX_TRAININGS = 3
 _MOST_MICRO_BATCHES = 2
 
 
-class Tries:
+class TrainingRetries:
     """The tries at one trial, by whichever workers have held its slot.
 
     Args:
@@ -29,22 +29,22 @@ class Tries:
 
     def __init__(
         self,
-        post: Post,
-        orders: Orders,
+        post: SupervisorContext,
+        control: RunControl,
         lease: Lease,
         listener: Listener,
-        rungs: RungWatch,
+        rungs: EarlyStoppingMonitor,
         given_up: Callable[[], bool],
     ) -> None:
         self._child, self._slots, self._checkpoints = post.child, post.slots, post.checkpoints
         self._spec, self._pretrained = post.study.spec, post.pretrained
-        self._checkpoint_seconds = orders.checkpoint_seconds
+        self._checkpoint_seconds = control.checkpoint_seconds
         self._lease, self._listener, self._rungs, self._given_up = lease, listener, rungs, given_up
 
-    def run(self, place: Place, trial: OpenTrial, files: TrialFiles) -> Trained:
+    def run(self, place: TrialLocation, trial: RunningTrial, files: TrialFiles) -> Trained:
         """Train until the outcome holds; each try goes on from the last checkpoint of the one before."""
         crashes, micro_batches = self._lease.crashes, 1
-        if crashes >= MAX_TRIES:
+        if crashes >= MAX_TRAININGS:
             return Failed("crashed", f"in {crashes} tries, after the last of which its worker was lost")
         while True:
             request = Train(
@@ -67,19 +67,21 @@ class Tries:
                 self._listener(Notice(place, f"out of memory; once more with batches in {micro_batches} parts"))
             elif outcome.reason in ("crashed", "timed_out"):
                 crashes += 1
-                if not self._slots.note_crashes(self._lease, crashes) or crashes >= MAX_TRIES:
+                if not self._slots.note_crashes(self._lease, crashes) or crashes >= MAX_TRAININGS:
                     return Failed(outcome.reason, f"{outcome.detail}, in {crashes} tries")
-                self._listener(Notice(place, f"{outcome.reason}: {outcome.detail}; try {crashes + 1} of {MAX_TRIES}"))
+                self._listener(
+                    Notice(place, f"{outcome.reason}: {outcome.detail}; try {crashes + 1} of {MAX_TRAININGS}")
+                )
             else:
                 return outcome
 
-    def _reporter(self, place: Place) -> Callable[[Report], None]:
+    def _reporter(self, place: TrialLocation) -> Callable[[Report], None]:
         def report(news: Report) -> None:
             match news:
                 case EpochRecord():
                     self._rungs.note(news)
                     self._listener(EpochEnded(place, self._spec.budget.epochs, news))
-                case Progressed():
+                case PreparationProgress():
                     self._listener(Preparing(place, news.what, news.done, news.total))
                 case Resumed():
                     self._rungs.begin(news.curve)
@@ -87,9 +89,9 @@ class Tries:
                         self._listener(Notice(place, f"checkpoint refused: {reason}"))
                     if news.epochs_done is not None:
                         self._listener(TrialResumed(place, news.epochs_done))
-                case Remark():
+                case TrainingNotice():
                     self._listener(Notice(place, news.text))
-                case Alive():
+                case KeepAlive():
                     pass
                 case _:
                     assert_never(news)

@@ -8,7 +8,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _LARGEST_INT = 2**31 - 1
 
 
-def keep_memory() -> bool:
+def retain_freed_memory() -> bool:
     """Have this process reuse freed memory rather than hand it back to the kernel and ask for it again.
 
     A training step frees and allocates the same tensors of some megabytes again and again. By default glibc maps each

@@ -7,11 +7,11 @@ from itertools import product
 from typing import Any
 
 from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
-from nas.space.search_space import Space
-from nas.worker.trainer_messages import Sample, SpacePreview
+from nas.space.search_space import SearchSpace
+from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 
 class _CornerSuggester:
@@ -35,7 +35,7 @@ class _CornerSuggester:
         return low
 
 
-def smallest_genome(space: Space, params_of: Callable[[Genome], int]) -> Genome:
+def smallest_genome(space: SearchSpace, params_of: Callable[[Genome], int]) -> Genome:
     """The genome with the fewest parameters.
 
     Parameters grow with every number in a space but two: a hidden layer may narrow the classifier's input, and so
@@ -58,14 +58,14 @@ def smallest_genome(space: Space, params_of: Callable[[Genome], int]) -> Genome:
     return min(candidates, key=params_of)
 
 
-def preview_space(space: Space, facts: DataFacts, max_params: int | None, num_samples: int) -> SpacePreview:
+def preview_space(space: SearchSpace, facts: DatasetSummary, max_params: int | None, num_samples: int) -> SpacePreview:
     """Describe a search space for a data set; trains nothing."""
 
     def params_of(genome: Genome) -> int:
         return count_params_for(genome.architecture, facts)
 
-    def sample(genome: Genome) -> Sample:
-        return Sample(genome, measure_cost_for(genome.architecture, facts))
+    def sample(genome: Genome) -> SampledGenome:
+        return SampledGenome(genome, measure_cost_for(genome.architecture, facts))
 
     samples = tuple(sample(space.sample(RandomSuggester(seed))) for seed in range(num_samples))
     within = [max_params is None or one.cost.params <= max_params for one in samples]

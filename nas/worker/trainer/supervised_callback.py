@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
 from nas.training.checkpoints.training_state import State
-from nas.training.training_callback import Paused
-from nas.worker.trainer_messages import Alive, Pause, Remark, Stop
+from nas.training.training_callback import TrainingPaused
+from nas.worker.trainer_messages import KeepAlive, Pause, Stop, TrainingNotice
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_SIGNS = 1.0
@@ -21,7 +21,7 @@ _STEPS_REMEMBERED = 101
 _CHECKPOINT_PATIENCE_SECONDS = 600.0
 
 
-class Watcher:
+class SupervisedCallback:
     """Watches one training for its supervisor.
 
     Args:
@@ -64,11 +64,11 @@ class Watcher:
 
     def save(self, state: State, num_steps: int) -> None:
         """Keep a checkpoint; where that fails, say so: a full disk is no reason to lose a training."""
-        self._connection.send(Alive(_CHECKPOINT_PATIENCE_SECONDS))
+        self._connection.send(KeepAlive(_CHECKPOINT_PATIENCE_SECONDS))
         try:
             self._checkpoints.save(state, num_steps)
         except OSError as error:
-            self._connection.send(Remark(f"no checkpoint could be kept ({error.strerror or error})"))
+            self._connection.send(TrainingNotice(f"no checkpoint could be kept ({error.strerror or error})"))
 
     def _look(self, now: float) -> None:
         """Whether the supervisor has said something; seldom, for asking takes as long as a small step's tenth."""
@@ -84,10 +84,10 @@ class Watcher:
                     self.stop = request
                 case _:
                     raise AssertionError(f"while it trains, a trainer is not asked for {type(request).__name__}")
-            raise Paused
+            raise TrainingPaused
 
     def _sign(self, now: float, patience_seconds: float = 0.0) -> None:
         """Say that the training goes on: ten of its steps may pass in silence, or what a batch of evaluation takes."""
         self._last_sign = now
         steps = _STEPS_OF_PATIENCE * statistics.median(self._durations) if self._durations else 0.0
-        self._connection.send(Alive(max(patience_seconds, steps)))
+        self._connection.send(KeepAlive(max(patience_seconds, steps)))

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from typing_extensions import assert_never
 
-from nas.data.dataset_summary import facts_of
+from nas.data.dataset_summary import summarize_dataset
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained.imagenet_weights import find_weights, load_trunk
@@ -25,34 +25,34 @@ from nas.networks.build_network import build_for
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.networks.parameter_and_flop_count import measure_cost_for
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
 from nas.training.checkpoints.training_state import State
-from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, Blueprint, save_weights
+from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
 from nas.training.execution.device_and_precision import Compute, make_deterministic
-from nas.training.fit import Fitted, Interruption, fit
-from nas.training.training_callback import Paused as WatchPaused
+from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.training_callback import TrainingPaused
 from nas.training.training_loop import Diverged
 from nas.training.training_task import Plan, Task
-from nas.worker.trainer.finals_scoring import FinalExam, load_finals
-from nas.worker.trainer.memory_allocator import keep_memory
+from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
+from nas.worker.trainer.memory_allocator import retain_freed_memory
 from nas.worker.trainer.search_space_preview import preview_space
-from nas.worker.trainer.supervised_callback import Watcher
+from nas.worker.trainer.supervised_callback import SupervisedCallback
 from nas.worker.trainer_messages import (
-    Fault,
     FindWeights,
     Measure,
     OpenData,
     Pause,
     Paused,
+    PreparationProgress,
     Preview,
-    Progressed,
     Reply,
     Request,
+    RequestRefused,
     Resumed,
     SpacePreview,
     Stop,
@@ -72,7 +72,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     with contextlib.suppress(OSError):
         # Where memory runs out, the kernel is to end this process and not its supervisor.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-    keep_memory()
+    retain_freed_memory()
     torch.set_num_threads(threads)
     trainer = Trainer(connection, device)
     while True:
@@ -92,11 +92,11 @@ def _answered(trainer: Trainer, request: Request) -> Reply:
     try:
         return trainer.answer(request)
     except NasError as error:
-        return Fault(str(error))
+        return RequestRefused(str(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        return Fault(f"the trainer could not answer {type(request).__name__}: {_in_one_line(error)}")
+        return RequestRefused(f"the trainer could not answer {type(request).__name__}: {_in_one_line(error)}")
 
 
 def _in_one_line(error: Exception) -> str:
@@ -113,8 +113,8 @@ class Trainer:
         self._device = device
         self._compute: Compute | None = None
         self._task: Task | None = None
-        self._facts: DataFacts | None = None
-        self._exam: FinalExam | None = None
+        self._facts: DatasetSummary | None = None
+        self._exam: FinalsScorer | None = None
         self._data_seed = 0
         self._folder = Path()
 
@@ -141,7 +141,7 @@ class Trainer:
             case _:
                 assert_never(request)
 
-    def _open(self, request: OpenData) -> DataFacts:
+    def _open(self, request: OpenData) -> DatasetSummary:
         # Scattering in a fixed order is what PyTorch itself takes for unfit to be captured.
         cuda_graphs = request.cuda_graphs and not request.deterministic
         self._compute = Compute.choose(self._device, request.precision, cuda_graphs=cuda_graphs)
@@ -155,7 +155,7 @@ class Trainer:
             data = load_data(request.spec, request.folder, self._report)
             train = data.train
         normalization = Normalization.of(data.train.images)
-        self._facts = facts_of(data, normalization)
+        self._facts = summarize_dataset(data, normalization)
         self._task = Task(train.to(device), data.validation.to(device), data.classes, normalization.to(device))
         return self._facts
 
@@ -164,9 +164,9 @@ class Trainer:
         return "validation" if self._exam is None else "test"
 
     def _report(self, what: str, done: int, total: int) -> None:
-        self._connection.send(Progressed(what, done, total))
+        self._connection.send(PreparationProgress(what, done, total))
 
-    def _opened(self) -> tuple[DataFacts, Task, Compute]:
+    def _opened(self) -> tuple[DatasetSummary, Task, Compute]:
         assert self._facts is not None, "data is opened first"
         assert self._task is not None
         assert self._compute is not None
@@ -184,7 +184,7 @@ class Trainer:
 
     def _preview(self, request: Preview) -> SpacePreview:
         facts, _, _ = self._opened()
-        return preview_space(Space.parse(request.tables), facts, request.max_params, request.num_samples)
+        return preview_space(SearchSpace.parse(request.tables), facts, request.max_params, request.num_samples)
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
         facts, _, compute = self._opened()
@@ -194,7 +194,7 @@ class Trainer:
             request.checkpoints, f"{request.attempt:06d}",
             f"{request.genome.key} {request.epochs} {request.seed} {fold}{facts.fingerprint}",
         )  # fmt: skip
-        watcher = Watcher(self._connection, checkpoints, request.checkpoint_seconds)
+        watcher = SupervisedCallback(self._connection, checkpoints, request.checkpoint_seconds)
         try:
             task = self._task_of(request)
             try:
@@ -211,11 +211,11 @@ class Trainer:
                     watch=watcher,
                 )  # fmt: skip
             save_weights(
-                request.weights, network, Blueprint(request.genome, facts, scores.summary, self._scored_on),
+                request.weights, network, WeightsMetadata(request.genome, facts, scores.summary, self._scored_on),
                 task.validation.images[:SAMPLE_IMAGES],
             )  # fmt: skip
             return Completed(scores, fitted.curve, fitted.seconds, compute.describe(), fitted.figures)
-        except Interruption as interruption:
+        except PausedTraining as interruption:
             state = interruption.state
             if watcher.stop is not None and state is not None:
                 seconds = state.part("progress").values["seconds"]
@@ -223,7 +223,7 @@ class Trainer:
             if watcher.keeps and state is not None and interruption.num_steps > 0:
                 watcher.save(state, interruption.num_steps)
             return Paused(interruption.epochs_done + 1)
-        except WatchPaused:
+        except TrainingPaused:
             # Trained, but not scored yet: it goes on from its last checkpoint.
             return Paused(None)
         except Diverged as error:
@@ -244,7 +244,9 @@ class Trainer:
         train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)
         return replace(task, train=train, validation=validation)
 
-    def _fitted(self, request: Train, task: Task, watcher: Watcher, start: State | None) -> tuple[Network, Fitted]:
+    def _fitted(
+        self, request: Train, task: Task, watcher: SupervisedCallback, start: State | None
+    ) -> tuple[Network, FitResult]:
         """A network, trained from a state or from the beginning."""
         facts, _, compute = self._opened()
         torch.manual_seed(request.seed)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nas.commands.main import app
 from nas.errors import DataError
 from nas.export import export_network as shipment
-from nas.export.export_network import ship
+from nas.export.export_network import export_network
 from nas.export.formats.file_formats import Format, Output
 from nas.export.subprocess_verification import Verified
 from tests.unit.export.examples import ORIGIN, lively_pair_weights
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
         output = Output(folder / "pair.onnx", Format.ONNX)
-        ship(lively_pair_weights(folder / "w", VGG), [output], ORIGIN, _not_held)
+        export_network(lively_pair_weights(folder / "w", VGG), [output], ORIGIN, _not_held)
     (folder / "images").mkdir()
     generator = np.random.default_rng(0)
     for name in NAMES:

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from nas.data.decoding.image_decoding import Pixels
-from nas.data.foreground_polarity import Appearance
+from nas.data.foreground_polarity import ForegroundPolarity
 from nas.data.sources.standard_datasets import load_digits
 
 DIGITS = load_digits().train.images.numpy()
 
 
 def test_digits_are_light_on_dark_and_their_negatives_are_not() -> None:
-    digits = Appearance.of(DIGITS[:64])
-    assert digits == Appearance("light on dark", 0.0)
+    digits = ForegroundPolarity.of(DIGITS[:64])
+    assert digits == ForegroundPolarity("light on dark", 0.0)
     assert not digits.inverted(DIGITS).any()
     assert digits.inverted(255 - DIGITS).all()
-    negatives = Appearance.of(255 - DIGITS[:64])
-    assert negatives == Appearance("dark on light", 1.0)
+    negatives = ForegroundPolarity.of(255 - DIGITS[:64])
+    assert negatives == ForegroundPolarity("dark on light", 1.0)
     assert not negatives.inverted(255 - DIGITS).any()
     assert negatives.inverted(DIGITS).all()
 
@@ -32,7 +32,7 @@ def _photos(count: int) -> Pixels:
 
 def test_photos_have_no_polarity_so_that_none_is_inverted() -> None:
     photos = _photos(300)
-    appearance = Appearance.of(photos[:64])
+    appearance = ForegroundPolarity.of(photos[:64])
     assert appearance.polarity is None
     assert 0.3 < appearance.border < 0.7
     assert not appearance.inverted(photos).any()
@@ -44,7 +44,7 @@ def test_objects_on_white_are_dark_on_light_in_colour_too() -> None:
     is_outside = np.ones((32, 32), dtype=bool)
     is_outside[8:24, 6:26] = False
     photos[:, :, is_outside] = 250
-    shop = Appearance.of(photos[:64])
+    shop = ForegroundPolarity.of(photos[:64])
     assert shop.polarity == "dark on light"
     assert shop.inverted(photos).mean() < 0.01
     assert shop.inverted(255 - photos).mean() > 0.95
@@ -53,9 +53,9 @@ def test_objects_on_white_are_dark_on_light_in_colour_too() -> None:
 def test_strokes_that_touch_the_border_are_not_taken_for_the_ground() -> None:
     images = np.zeros((1, 1, 9, 9), dtype=np.uint8)
     images[0, 0, :, 4] = 255
-    assert Appearance.of(images) == Appearance("light on dark", 0.0)
+    assert ForegroundPolarity.of(images) == ForegroundPolarity("light on dark", 0.0)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_an_empty_image_is_not_inverted(level: int) -> None:
-    assert not Appearance("light on dark", 0.0).inverted(np.full((1, 1, 8, 8), level, dtype=np.uint8)).any()
+    assert not ForegroundPolarity("light on dark", 0.0).inverted(np.full((1, 1, 8, 8), level, dtype=np.uint8)).any()

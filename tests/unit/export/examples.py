@@ -10,16 +10,16 @@ from nas.data.normalization import channel_statistics
 from nas.export.metadata import Origin
 from nas.networks.build_network import build_network
 from nas.networks.network_interface import Network
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import Architecture, PairArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
-from nas.training.checkpoints.weights_file import Blueprint, save_weights
+from nas.training.checkpoints.weights_file import WeightsMetadata, save_weights
 from tests.unit.training.examples import digits_task
 
 TASK = digits_task(160)
 MEAN, STD = channel_statistics(TASK.train.images)
-FACTS = DataFacts(
+FACTS = DatasetSummary(
     "digits", TASK.classes, 1, 8, 8, TASK.train.class_counts(10), (20,) * 10, 0,
     tuple(MEAN.tolist()), tuple(STD.tolist()),
 )  # fmt: skip
@@ -49,11 +49,11 @@ def lively_weights(
 ) -> Path:
     """A weights file of `lively_network` with random images."""
     network = lively_network(architecture, channels, 3, (height, width))
-    facts = DataFacts(
+    facts = DatasetSummary(
         "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
     )
     images = torch.randint(256, (num_images, channels, height, width), dtype=torch.uint8)
-    save_weights(path, network, Blueprint(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
+    save_weights(path, network, WeightsMetadata(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
     return path
 
 
@@ -62,12 +62,12 @@ def lively_pair_weights(
 ) -> Path:
     """A weights file of a network that says of two random images whether they are of one class."""
     network = lively_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
-    facts = DataFacts(
+    facts = DatasetSummary(
         "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
         (0.4,) * 2 * channels, ("cat", "dog", "emu"),
     )  # fmt: skip
     images = torch.randint(256, (5, 2 * channels, height, width), dtype=torch.uint8)
     has_auxiliary = isinstance(architecture, PairArchitecture) and architecture.auxiliary
     genome = Genome(architecture=architecture, recipe=Recipe(auxiliary_weight=0.3 if has_auxiliary else 0.0))
-    save_weights(path, network, Blueprint(genome, facts, {"f1_macro": 0.25}), images)
+    save_weights(path, network, WeightsMetadata(genome, facts, {"f1_macro": 0.25}), images)
     return path

@@ -6,26 +6,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.data.dataset_summary import facts_of
+from nas.data.dataset_summary import summarize_dataset
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
 from nas.export import calibration_images as module
-from nas.export.calibration_images import held_images
+from nas.export.calibration_images import calibration_images
 from nas.export.formats.int8_quantization import Int8Loss
 from nas.study.data_spec import DataSpec
-from nas.training.checkpoints.weights_file import Blueprint, Weights
+from nas.training.checkpoints.weights_file import Weights, WeightsMetadata
 from tests.unit.export.examples import FACTS
 from tests.unit.export.test_export_network import BLUEPRINT
 
 SPEC = DataSpec(source="digits", max_train_images=700)
 SAMPLES = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-WEIGHTS = Weights(Blueprint(BLUEPRINT.genome, FACTS, {}), {}, SAMPLES)
+WEIGHTS = Weights(WeightsMetadata(BLUEPRINT.genome, FACTS, {}), {}, SAMPLES)
 
 
 def test_training_images_and_validation_images_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_data(SPEC, tmp_path)
-    facts = facts_of(data, Normalization.of(data.train.images))
-    found = held_images(SPEC, tmp_path, facts, WEIGHTS)
+    facts = summarize_dataset(data, Normalization.of(data.train.images))
+    found = calibration_images(SPEC, tmp_path, facts, WEIGHTS)
     assert found.source == "512 training images"
     seen = {image.tobytes() for image in data.train.images.numpy()}
     assert len(found.calibration) == 512
@@ -33,13 +33,15 @@ def test_training_images_and_validation_images_of_the_study(tmp_path: Path, monk
     assert found.validation is not None
     assert torch.equal(found.validation.images, data.validation.images)
     monkeypatch.setattr(module, "CALIBRATION_IMAGES", 1000)
-    assert torch.equal(torch.from_numpy(held_images(SPEC, tmp_path, facts, WEIGHTS).calibration), data.train.images)
+    assert torch.equal(
+        torch.from_numpy(calibration_images(SPEC, tmp_path, facts, WEIGHTS).calibration), data.train.images
+    )
 
 
 def test_other_images_than_the_studys_are_not_used(tmp_path: Path) -> None:
     data = load_data(SPEC, tmp_path)
-    facts = facts_of(data, Normalization.of(data.train.images))
-    changed = held_images(SPEC, tmp_path, replace(facts, num_test=1), WEIGHTS)
+    facts = summarize_dataset(data, Normalization.of(data.train.images))
+    changed = calibration_images(SPEC, tmp_path, replace(facts, num_test=1), WEIGHTS)
     assert changed.validation is None
     assert torch.equal(torch.from_numpy(changed.calibration), SAMPLES)
     assert "the images have changed, data.num_test" in changed.source
@@ -47,7 +49,7 @@ def test_other_images_than_the_studys_are_not_used(tmp_path: Path) -> None:
 
 def test_where_the_images_are_gone(tmp_path: Path) -> None:
     gone = DataSpec(source="folder", path=str(tmp_path / "gone"))
-    found = held_images(gone, tmp_path, FACTS, WEIGHTS)
+    found = calibration_images(gone, tmp_path, FACTS, WEIGHTS)
     assert found.validation is None
     assert found.source.startswith("the 3 images that its weights came with (")
     assert "no such folder" in found.source

@@ -15,26 +15,26 @@ from nas.data.normalization import Normalization
 from nas.data.sampling.class_balanced_sampling import EachOnce
 from nas.errors import ModelFileError
 from nas.export import export_network as shipment
-from nas.export.calibration_images import HeldImages
-from nas.export.export_network import Shipped, ship
+from nas.export.calibration_images import CalibrationImages
+from nas.export.export_network import ExportedFile, export_network
 from nas.export.formats.file_formats import Format, Output, beside, side_by_side
 from nas.export.inference.exported_model import open_model
 from nas.export.subprocess_verification import TOLERANCE, Expected, Verified, verify
 from nas.space.architecture import Architecture, MlpArchitecture, PlainArchitecture, ReferenceArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
-from nas.training.checkpoints.weights_file import Blueprint, Weights, load_weights, save_weights
+from nas.training.checkpoints.weights_file import Weights, WeightsMetadata, load_weights, save_weights
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan
 from tests.unit.export.examples import FACTS, MEAN, ORIGIN, STD, TASK, lively_network, lively_weights
 from tests.unit.networks.examples import FAMILIES, architecture
 from tests.unit.training.examples import CPU, VGG, small_network
 
-BLUEPRINT = Blueprint(Genome(architecture=VGG), FACTS, {"f1_macro": 0.25})
+BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), FACTS, {"f1_macro": 0.25})
 
 
-def _held(weights: Weights) -> HeldImages:
-    return HeldImages(TASK.train.images.numpy(), TASK.validation, "160 digits")
+def _held(weights: Weights) -> CalibrationImages:
+    return CalibrationImages(TASK.train.images.numpy(), TASK.validation, "160 digits")
 
 
 def _in_this_process(path: Path, expected: Expected) -> Verified:
@@ -65,13 +65,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Shipped]:
+def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ExportedFile]:
     """All formats, each verified in a process of its own."""
     outputs = side_by_side(tmp_path_factory.mktemp("exported") / "m.pt")
-    return ship(weights, [*outputs, beside(outputs)], ORIGIN, _held)
+    return export_network(weights, [*outputs, beside(outputs)], ORIGIN, _held)
 
 
-def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Sequence[Shipped]) -> None:
+def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Sequence[ExportedFile]) -> None:
     assert [one.output.format for one in exported] == list(Format)
     assert [one.output.path.name for one in exported] == ["m.pt", "m.pt2", "m.onnx", "m.int8.onnx"]
     folder = exported[0].output.path.parent
@@ -88,7 +88,7 @@ def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Seq
             assert one.verified.share_alike == 1.0
 
 
-def test_every_file_takes_any_number_of_images(weights: Path, exported: Sequence[Shipped]) -> None:
+def test_every_file_takes_any_number_of_images(weights: Path, exported: Sequence[ExportedFile]) -> None:
     network = small_network().eval()
     network.load_state_dict(load_weights(weights).state)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_every_file_takes_any_number_of_images(weights: Path, exported: Sequence
             )
 
 
-def test_eight_bits_are_scored_on_the_validation_images(exported: Sequence[Shipped]) -> None:
+def test_eight_bits_are_scored_on_the_validation_images(exported: Sequence[ExportedFile]) -> None:
     loss = exported[-1].loss
     assert loss is not None
     assert (loss.calibrated_on, loss.num_scored) == ("160 digits", 200)
@@ -118,7 +118,7 @@ def test_eight_bits_are_scored_on_the_validation_images(exported: Sequence[Shipp
     assert exported[-1].verified.largest_difference > TOLERANCE
 
 
-def test_metadata_say_what_a_file_is(exported: Sequence[Shipped]) -> None:
+def test_metadata_say_what_a_file_is(exported: Sequence[ExportedFile]) -> None:
     for one in exported:
         metadata = open_model(one.output.path).metadata
         assert metadata.pop("quantization", None) == ("int8" if one.output.format is Format.INT8 else None)
@@ -144,7 +144,7 @@ def test_metadata_say_what_a_file_is(exported: Sequence[Shipped]) -> None:
         }
 
 
-def test_no_file_tells_of_this_machine_or_weighs_more_than_its_weights(exported: Sequence[Shipped]) -> None:
+def test_no_file_tells_of_this_machine_or_weighs_more_than_its_weights(exported: Sequence[ExportedFile]) -> None:
     weights_bytes = 4 * sum(parameter.numel() for parameter in small_network().parameters())
     for one in exported:
         content = one.output.path.read_bytes()
@@ -152,7 +152,7 @@ def test_no_file_tells_of_this_machine_or_weighs_more_than_its_weights(exported:
         assert one.file_bytes < weights_bytes + 80_000
 
 
-def test_onnx_names_its_input_and_output(exported: Sequence[Shipped]) -> None:
+def test_onnx_names_its_input_and_output(exported: Sequence[ExportedFile]) -> None:
     graph = onnx.load(exported[2].output.path).graph
     # Nothing but the network: a memory order that the exporter had to imitate would show as Gather and Range.
     assert {node.op_type for node in graph.node} == {
@@ -170,7 +170,7 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
     # Odd sides, so that poolings round up; one image, of which no more is known than that there may be others.
     path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=1)
     outputs = side_by_side(tmp_path / "m")
-    for one in ship(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
+    for one in export_network(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
         assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
@@ -185,24 +185,24 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
 def test_families_that_flatten_in_every_format(wanted: Architecture, tmp_path: Path, quick: None) -> None:
     path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=2)
     outputs = side_by_side(tmp_path / "m")
-    for one in ship(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
+    for one in export_network(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
         assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
-def _held_random(weights: Weights) -> HeldImages:
-    return HeldImages(weights.sample_images.numpy(), None, "a random image")
+def _held_random(weights: Weights) -> CalibrationImages:
+    return CalibrationImages(weights.sample_images.numpy(), None, "a random image")
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "silu"])
 def test_other_activations_without_normalisation(activation: str, tmp_path: Path, quick: None) -> None:
     path = lively_weights(tmp_path / "w", architecture("resnet", activation=activation, normalization="none"))
-    for one in ship(path, side_by_side(tmp_path / "m"), ORIGIN, _held):
+    for one in export_network(path, side_by_side(tmp_path / "m"), ORIGIN, _held):
         assert one.verified.largest_difference < TOLERANCE
 
 
 def test_torchscript_is_the_folded_network_to_the_bit(tmp_path: Path, quick: None) -> None:
     path = lively_weights(tmp_path / "w", architecture("resnet", normalization="none"))
-    (one,) = ship(path, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+    (one,) = export_network(path, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
     assert one.verified.largest_difference == 0.0  # Nothing was folded.
 
 
@@ -219,7 +219,7 @@ def test_a_file_that_differs_from_its_network_is_not_left_behind(
 ) -> None:
     monkeypatch.setattr(shipment, "verify", lambda *arguments: found)
     with pytest.raises(ModelFileError, match=said):
-        ship(weights, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(weights, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -227,7 +227,7 @@ def test_nothing_is_written_unless_everything_agrees(weights: Path, tmp_path: Pa
     (tmp_path / "a.onnx").mkdir()
     outputs = [Output(tmp_path / "a.onnx", Format.ONNX), Output(tmp_path / "a.pt", Format.TORCHSCRIPT)]
     with pytest.raises(ModelFileError, match=r"a\.onnx: cannot be written"):
-        ship(weights, outputs, ORIGIN, _held)
+        export_network(weights, outputs, ORIGIN, _held)
     assert {path.name for path in tmp_path.iterdir()} == {"a.onnx"}
 
 
@@ -236,7 +236,7 @@ def test_a_network_that_answers_nan_is_not_exported(tmp_path: Path, quick: None)
     torch.nn.init.constant_(network.classifier.weight, torch.nan)
     save_weights(tmp_path / "nan", network, BLUEPRINT, TASK.validation.images[:5])
     with pytest.raises(ModelFileError, match="by nan"):
-        ship(tmp_path / "nan", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "nan", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
     assert not (tmp_path / "a.pt").exists()
 
 
@@ -245,14 +245,14 @@ def test_where_nothing_can_be_written(weights: Path, tmp_path: Path, output: str
     (tmp_path / "file").write_text("kept")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ModelFileError, match=rf"{output}: cannot be written"):
-        ship(weights, [Output(tmp_path / output, Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(weights, [Output(tmp_path / output, Format.TORCHSCRIPT)], ORIGIN, _held)
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
 
 def test_weights_that_cannot_be_read_leave_an_earlier_export_alone(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_text("earlier")
     with pytest.raises(ModelFileError, match="not a weights file"):
-        ship(tmp_path / "a.pt", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "a.pt", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
     assert (tmp_path / "a.pt").read_text() == "earlier"
 
 
@@ -266,4 +266,4 @@ def test_a_process_that_cannot_open_the_file_says_why(tmp_path: Path) -> None:
 def test_a_networks_weights_that_are_another_ones(tmp_path: Path) -> None:
     save_weights(tmp_path / "w", lively_network(architecture("vgg")), BLUEPRINT, TASK.validation.images[:5])
     with pytest.raises(ModelFileError, match="the weights are not those of the network"):
-        ship(tmp_path / "w", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "w", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)

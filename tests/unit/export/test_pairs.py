@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data.foreground_polarity import Appearance
+from nas.data.foreground_polarity import ForegroundPolarity
 from nas.data.labelled_images import Split
 from nas.export import export_network as shipment
-from nas.export.calibration_images import HeldImages
-from nas.export.export_network import Shipped, ship
+from nas.export.calibration_images import CalibrationImages
+from nas.export.export_network import ExportedFile, export_network
 from nas.export.formats.file_formats import Format, beside, side_by_side
 from nas.export.inference.exported_model import ModelFile, open_model
 from nas.export.pixel_classifier import rebuild
@@ -27,17 +27,17 @@ from tests.unit.networks.examples import architecture
 HEIGHT, WIDTH = 9, 7
 
 
-def _held(weights: Weights) -> HeldImages:
+def _held(weights: Weights) -> CalibrationImages:
     samples = weights.sample_images
-    return HeldImages(samples.numpy(), Split(samples, torch.arange(len(samples)) % 2), "its own images")
+    return CalibrationImages(samples.numpy(), Split(samples, torch.arange(len(samples)) % 2), "its own images")
 
 
-def _shipped(folder: Path, wanted: Architecture, channels: int) -> list[Shipped]:
+def _shipped(folder: Path, wanted: Architecture, channels: int) -> list[ExportedFile]:
     path = lively_pair_weights(folder / "w", wanted, channels, HEIGHT, WIDTH)
     outputs = side_by_side(folder / "m")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipment, "verify", _in_this_process)
-        return ship(path, [*outputs, beside(outputs)], ORIGIN, _held)
+        return export_network(path, [*outputs, beside(outputs)], ORIGIN, _held)
 
 
 SIAMESE = PairArchitecture(branch=architecture("vgg"), comparison_widths=(6,), auxiliary=True)
@@ -118,4 +118,4 @@ def test_the_look_of_training_images_is_that_of_each_by_itself(tmp_path: Path) -
     described = shipment.describe(read, ORIGIN)["training_images"]
     # One of the two is light on dark, the other dark on light: together they are of neither kind.
     assert described["polarity"] is None
-    assert Appearance.of(pairs[:, :1].numpy()).polarity == "light on dark"
+    assert ForegroundPolarity.of(pairs[:, :1].numpy()).polarity == "light on dark"

@@ -20,7 +20,7 @@ from nas.search.analysis.grid_results import SettingResults, gather_settings
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.recipe import Recipe
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 from nas.study.grid_spec import GridSpec
 from tests.unit.search.examples import baseline, record, vgg
 
@@ -75,14 +75,14 @@ def test_runs_go_seed_by_seed_and_keep_to_what_the_search_chose() -> None:
     assert [(run.finalist, run.seed, run.is_baseline) for run in runs] == [
         ("baseline", 7, True), ("trial 2", 7, False), ("baseline", 8, True), ("trial 2", 8, False),
     ]  # fmt: skip
-    assert runs[1].choices == Choices(kept_epoch=4, tau=0.3)
+    assert runs[1].choices == ValidationChoices(kept_epoch=4, tau=0.3)
     assert runs[1].genome == finalist.genome
 
 
 def test_how_long_a_training_was_is_no_choice_where_validation_images_had_no_say() -> None:
     converged = record(2, 0.7, figures={"kept_epoch": 4.0}, genome=vgg(Recipe(convergence_tolerance=1e-3)))
     (run,) = planned_runs({"trial 2": converged}, num_seeds=1, first_seed=1)
-    assert run.choices == Choices()
+    assert run.choices == ValidationChoices()
 
 
 def test_more_seeds_are_those_there_were_and_others() -> None:

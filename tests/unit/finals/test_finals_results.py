@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.finals.finalists import BASELINE, planned_runs
-from nas.finals.finals_results import FinalResults, Standing, gather
+from nas.finals.finals_results import FinalistResult, FinalResults, collect_finals
 from nas.finals.paired_bootstrap import Difference
 from nas.finals.reproducibility import Repetition, share_alike
 from nas.results.seed_spread import Spread
@@ -37,10 +37,10 @@ def finals(ours: float, theirs: float, seeds: int = 3, missing: int = 0) -> Fina
         else:
             one = record(index, score, 50_000, run=index)
         records.append(one)
-    return gather("s", "s-finals", ("a", "b"), 600, runs, records, predictions)
+    return collect_finals("s", "s-finals", ("a", "b"), 600, runs, records, predictions)
 
 
-def standing(difference: Difference) -> Standing:
+def standing(difference: Difference) -> FinalistResult:
     return replace(finals(0.8, 0.8).finalists[0], difference=difference)
 
 
@@ -91,7 +91,7 @@ def grid_finals(**shares: float) -> FinalResults:
     records = [
         record(index, float((one.classes == LABELS).mean()), 50_000, run=index) for index, one in predictions.items()
     ]
-    return gather("g", "g-finals", ("a", "b"), 600, runs, records, predictions)
+    return collect_finals("g", "g-finals", ("a", "b"), 600, runs, records, predictions)
 
 
 def test_the_settings_of_a_grid_are_compared_with_its_first_in_its_order() -> None:
@@ -115,7 +115,7 @@ def test_a_setting_alone_is_not_the_best_of_many() -> None:
 def test_a_run_that_was_added_since_is_left_to_the_next_look() -> None:
     runs = planned_runs({"plain": record(0, 0.8)}, num_seeds=1, first_seed=1)
     records = [record(0, 0.8, run=0), record(1, 0.8, run=1)]
-    found = gather("g", "g-finals", ("a", "b"), 600, runs, records, {0: right(0.8, 0), 1: right(0.8, 1)})
+    found = collect_finals("g", "g-finals", ("a", "b"), 600, runs, records, {0: right(0.8, 0), 1: right(0.8, 1)})
     assert [len(one.records) for one in found.standings] == [1]
 
 

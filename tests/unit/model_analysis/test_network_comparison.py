@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data.dataset_summary import facts_of
+from nas.data.dataset_summary import summarize_dataset
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.data.sampling.class_balanced_sampling import EachOnce
@@ -18,12 +18,12 @@ from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError, ModelFileError
 from nas.export.pixel_classifier import rebuild
 from nas.model_analysis import network_comparison as examination
-from nas.model_analysis.network_comparison import examine, load_validation
+from nas.model_analysis.network_comparison import compare_networks, load_validation
 from nas.networks.build_network import build_network
 from nas.networks.families.pair_network import PairNetwork
 from nas.networks.network_interface import ConvolutionalNetwork, Network
-from nas.results.dataset_summary import DataFacts
-from nas.results.network_analysis import Evidence
+from nas.results.dataset_summary import DatasetSummary
+from nas.results.network_analysis import NetworkComparison
 from nas.space.architecture import (
     Architecture,
     DenseNetArchitecture,
@@ -35,7 +35,7 @@ from nas.space.architecture import (
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
-from nas.training.checkpoints.weights_file import Blueprint, load_weights, save_weights
+from nas.training.checkpoints.weights_file import WeightsMetadata, load_weights, save_weights
 from nas.training.evaluation import evaluate
 from nas.training.optimization.orthogonality import mean_defect
 from nas.training.training_loop import Training
@@ -46,7 +46,7 @@ from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 TASK = digits_task(160, num_validation=120)
 SPEC = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
 DATA, _ = split_images(load_digits(), SPEC)
-FACTS = facts_of(DATA, Normalization.of(DATA.train.images))
+FACTS = summarize_dataset(DATA, Normalization.of(DATA.train.images))
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +55,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sampler = EachOnce(len(TASK.train), seed=0)
     Training(network, Recipe(batch_size=32), TASK, Plan(1, seed=0), sampler, CPU).run(lambda record: None)
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
-    save_weights(path, network, Blueprint(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
+    save_weights(path, network, WeightsMetadata(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
     return path
 
 
-def own_facts() -> DataFacts:
+def own_facts() -> DatasetSummary:
     mean, std = TASK.normalization.mean.flatten().tolist(), TASK.normalization.std.flatten().tolist()
     return replace(FACTS, mean=tuple(mean), std=tuple(std))
 
 
 @pytest.fixture(scope="module")
-def evidence(weights: Path) -> Evidence:
-    return examine(weights, weights, TASK.validation, CPU)
+def evidence(weights: Path) -> NetworkComparison:
+    return compare_networks(weights, weights, TASK.validation, CPU)
 
 
-def test_it_sees_what_evaluation_saw(weights: Path, evidence: Evidence) -> None:
+def test_it_sees_what_evaluation_saw(weights: Path, evidence: NetworkComparison) -> None:
     network = small_network()
     network.load_state_dict(load_weights(weights).state)
     scores, _ = evaluate(network, TASK.validation, TASK, CPU)
@@ -83,7 +83,7 @@ def test_it_sees_what_evaluation_saw(weights: Path, evidence: Evidence) -> None:
     assert np.array_equal(evidence.baseline.predictions, evidence.finalist.predictions)
 
 
-def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None:
+def test_maps_are_those_of_the_layers(weights: Path, evidence: NetworkComparison) -> None:
     network = small_network().eval()
     network.load_state_dict(load_weights(weights).state)
     shown = evidence.activations
@@ -99,7 +99,7 @@ def test_maps_are_those_of_the_layers(weights: Path, evidence: Evidence) -> None
     assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late[0])
 
 
-def test_every_embedded_image_has_a_place_of_its_own(evidence: Evidence) -> None:
+def test_every_embedded_image_has_a_place_of_its_own(evidence: NetworkComparison) -> None:
     assert sorted(evidence.embedding.images.tolist()) == list(range(len(TASK.validation)))
     assert np.isfinite(evidence.embedding.points).all()
     assert len(np.unique(evidence.embedding.points, axis=0)) > 100
@@ -140,27 +140,27 @@ def _untrained(architecture: Architecture) -> Network:
     return build_network(architecture, 1, 10, (8, 8))
 
 
-def _looked_into(network: Network, architecture: Architecture, folder: Path) -> Evidence:
+def _looked_into(network: Network, architecture: Architecture, folder: Path) -> NetworkComparison:
     path = folder / "b.safetensors"
-    blueprint = Blueprint(Genome(architecture=architecture), own_facts(), {})
+    blueprint = WeightsMetadata(Genome(architecture=architecture), own_facts(), {})
     save_weights(path, network, blueprint, TASK.validation.images[:4])
-    return examine(path, None, TASK.validation.select(torch.arange(12)), CPU)
+    return compare_networks(path, None, TASK.validation.select(torch.arange(12)), CPU)
 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    found = examine(weights, None, TASK.validation, CPU, num_embedded=8)
+    found = compare_networks(weights, None, TASK.validation, CPU, num_embedded=8)
     assert (len(found.labels), found.num_validation) == (20, 120)
     assert set(found.labels) == set(TASK.validation.labels.tolist())
     assert len(found.embedding.images) == len(found.embedding.points) == 8
-    assert np.array_equal(examine(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
+    assert np.array_equal(compare_networks(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
 
 
 def test_more_images_are_looked_at_where_the_embedding_is_to_have_more(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    found = examine(weights, None, TASK.validation, CPU, num_embedded=30)
+    found = compare_networks(weights, None, TASK.validation, CPU, num_embedded=30)
     assert len(found.labels) == len(found.embedding.images) == 30
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(ModelFileError):
-        examine(path, None, TASK.validation, CPU)
+        compare_networks(path, None, TASK.validation, CPU)
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
@@ -194,7 +194,7 @@ def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_
     model = rebuild(read)
     assert isinstance(model.network, PairNetwork)
     pairs = read.sample_images
-    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    found = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
     first, second = found.activations
     inputs = model.normalization(pairs)
     branch = model.network.branch
@@ -216,6 +216,6 @@ def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_
 def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
     lively_pair_weights(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
     pairs = load_weights(tmp_path / "w").sample_images
-    found = examine(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    found = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
     assert found.finalist.filters.shape == (6, 2, 8, 8)
     assert found.activations == ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.model_analysis.roc_and_precision_recall import GRID, discriminate
+from nas.model_analysis.roc_and_precision_recall import GRID, classification_curves
 
 GENERATOR = np.random.default_rng(3)
 LABELS = GENERATOR.integers(0, 3, 60)
 PROBABILITIES = GENERATOR.dirichlet([1, 1, 1], 60).astype(np.float32)
 PROBABILITIES[np.arange(60), LABELS] += 0.4
-FOUND = discriminate(PROBABILITIES, LABELS)
+FOUND = classification_curves(PROBABILITIES, LABELS)
 TRUTH = LABELS[:, None] == np.arange(3)
 
 
@@ -54,7 +54,7 @@ def test_precision_is_the_best_at_such_a_recall_or_higher(recall: float) -> None
 
 def test_a_perfect_classifier_has_areas_of_one_and_classes_without_images_do_not_count() -> None:
     labels = np.array([0, 0, 2, 2])
-    perfect = discriminate(np.eye(4, dtype=np.float32)[labels], labels)
+    perfect = classification_curves(np.eye(4, dtype=np.float32)[labels], labels)
     for curve in (perfect.roc_micro, perfect.roc_macro, perfect.precision_recall_micro, perfect.precision_recall_macro):
         assert curve.area == pytest.approx(1.0)
         assert curve.y[-1] == 1.0
@@ -64,7 +64,7 @@ def test_two_classes_have_their_own_curves() -> None:
     generator = np.random.default_rng(4)
     labels = (generator.random(80) < 0.2).astype(np.int64)
     sure = np.clip(0.3 + 0.3 * labels + generator.normal(0, 0.2, 80), 0.01, 0.99)
-    found = discriminate(np.stack([1 - sure, sure], 1).astype(np.float32), labels)
+    found = classification_curves(np.stack([1 - sure, sure], 1).astype(np.float32), labels)
     first, second = found.roc_by_class
     assert first.area == pytest.approx(second.area)
     assert second.area == pytest.approx(area_by_pairs(labels == 1, sure))

@@ -7,12 +7,12 @@ from datetime import date
 
 import numpy as np
 
-from nas.model_analysis.roc_and_precision_recall import discriminate
+from nas.model_analysis.roc_and_precision_recall import classification_curves
 from nas.report.provenance import DeviceUse, Provenance, study_file
-from nas.report.report_contents import Contents
-from nas.results.dataset_summary import DataFacts
+from nas.report.report_contents import ReportContents
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.metrics import ClassScores
-from nas.results.network_analysis import Activation, Embedding, Evidence, NetworkEvidence
+from nas.results.network_analysis import Activation, Embedding, NetworkAnalysis, NetworkComparison
 from nas.search.analysis.front_summary import summarize_records
 from nas.search.storage.trial_records import TrialRecord
 from tests.tiny_study import tiny_spec
@@ -21,24 +21,26 @@ from tests.unit.search.examples import baseline, focal_trials, record, stopped
 VERSIONS = {"nas": "1.0", "torch": "2.0"}
 
 
-def facts_of(num_classes: int, channels: int = 1, side: int = 8) -> DataFacts:
+def summarize_dataset(num_classes: int, channels: int = 1, side: int = 8) -> DatasetSummary:
     classes = tuple(f"class {place}" for place in range(num_classes))
     counts = tuple(100 - place for place in range(num_classes))
     statistics = (0.5,) * channels, (0.3,) * channels
-    return DataFacts("made-up", classes, channels, side, side, counts, (10,) * num_classes, 4, *statistics)
+    return DatasetSummary("made-up", classes, channels, side, side, counts, (10,) * num_classes, 4, *statistics)
 
 
-def pair_facts(channels: int = 1) -> DataFacts:
-    return replace(facts_of(2, 2 * channels), classes=("different", "same"), part_classes=("cat", "dog", "emu"))
+def pair_facts(channels: int = 1) -> DatasetSummary:
+    return replace(
+        summarize_dataset(2, 2 * channels), classes=("different", "same"), part_classes=("cat", "dog", "emu")
+    )
 
 
-def evidence_of(facts: DataFacts, accuracy: float = 0.8, *, with_baseline: bool = True) -> Evidence:
+def evidence_of(facts: DatasetSummary, accuracy: float = 0.8, *, with_baseline: bool = True) -> NetworkComparison:
     """Ten images a class, some of them taken for a neighbouring class."""
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(len(facts.classes)), 10)
     shape = (len(labels), facts.channels, facts.height, facts.width)
     chosen = np.arange(0, len(labels), 2)
-    return Evidence(
+    return NetworkComparison(
         classes=facts.classes,
         images=generator.integers(0, 256, shape, dtype=np.uint8),
         labels=labels,
@@ -58,29 +60,29 @@ def evidence_of(facts: DataFacts, accuracy: float = 0.8, *, with_baseline: bool 
 
 
 def network_of(
-    labels: np.ndarray, facts: DataFacts, generator: np.random.Generator, accuracy: float, filters: int = 8
-) -> NetworkEvidence:
+    labels: np.ndarray, facts: DatasetSummary, generator: np.random.Generator, accuracy: float, filters: int = 8
+) -> NetworkAnalysis:
     num_classes = len(facts.classes)
     wrong = generator.random(len(labels)) > accuracy
     predictions = (labels + wrong) % num_classes
     scores = generator.random((len(labels), num_classes)) + 3 * (predictions[:, None] == np.arange(num_classes))
     probabilities = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
-    return NetworkEvidence(
+    return NetworkAnalysis(
         predictions=predictions,
         confidences=probabilities.max(1),
-        discrimination=discriminate(probabilities, labels),
+        discrimination=classification_curves(probabilities, labels),
         filters=generator.normal(size=(filters, facts.channels, 3, 3)).astype(np.float32),
         layer_defects=(0.5, 0.25, 0.75),
     )
 
 
-def scores_of(facts: DataFacts, f1: float) -> tuple[ClassScores, ...]:
+def scores_of(facts: DatasetSummary, f1: float) -> tuple[ClassScores, ...]:
     return tuple(
         ClassScores(name, f1, f1, f1, count) for name, count in zip(facts.classes, facts.validation_counts, strict=True)
     )
 
 
-def trials_of(facts: DataFacts) -> list[TrialRecord]:
+def trials_of(facts: DatasetSummary) -> list[TrialRecord]:
     """A baseline, eight trials with a result of which options can be compared, one stopped, one failed."""
     found = [
         baseline(0.4),
@@ -93,8 +95,10 @@ def trials_of(facts: DataFacts) -> list[TrialRecord]:
     ]
 
 
-def contents_of(facts: DataFacts | None = None, evidence: Evidence | None = None, **changes: object) -> Contents:
-    facts = facts or facts_of(3)
+def contents_of(
+    facts: DatasetSummary | None = None, evidence: NetworkComparison | None = None, **changes: object
+) -> ReportContents:
+    facts = facts or summarize_dataset(3)
     records = tuple(trials_of(facts))
     summary = summarize_records("tiny", records)
     finalist = summary.smallest or summary.best
@@ -103,4 +107,4 @@ def contents_of(facts: DataFacts | None = None, evidence: Evidence | None = None
     provenance = Provenance(
         study_file(spec), "[architecture]\n", VERSIONS, "abc123", (DeviceUse("cpu", 9, 0.5),), date(2024, 1, 2)
     )
-    return replace(Contents(spec, facts, records, finalist, provenance, evidence), **changes)
+    return replace(ReportContents(spec, facts, records, finalist, provenance, evidence), **changes)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nas.report.markdown_report import as_markdown
 from nas.report.tables.text_table import PlainTable
-from tests.unit.report.made_up import contents_of, facts_of
+from tests.unit.report.made_up import contents_of, summarize_dataset
 
 
 def rows_below(text: str, heading: str) -> list[list[str]]:
@@ -29,7 +29,7 @@ def test_each_trial_has_a_row_with_what_varies_and_what_became_of_it() -> None:
 
 
 def test_classes_stand_rarest_first_beside_the_baselines() -> None:
-    contents = contents_of(facts_of(3))
+    contents = contents_of(summarize_dataset(3))
     rows = rows_below(as_markdown(contents), "Classes on validation images, rarest first")
     assert [row[:2] for row in rows] == [["class 2", "98"], ["class 1", "99"], ["class 0", "100"]]
     finalist, baseline = contents.finalist, contents.baseline
@@ -51,7 +51,7 @@ def test_a_cell_cannot_break_its_table() -> None:
 
 
 def test_scores_of_classes_without_images_are_not_shown() -> None:
-    contents = contents_of(facts_of(2))
+    contents = contents_of(summarize_dataset(2))
     absent = tuple(replace(scores, support=0) for scores in contents.finalist.per_class)
     rows = rows_below(
         as_markdown(replace(contents, finalist=replace(contents.finalist, per_class=absent))),

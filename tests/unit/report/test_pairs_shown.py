@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nas.report.figures.architecture_diagram import genome_diagram, layers_of
-from nas.report.figures.figure_style import look_of
+from nas.report.figures.figure_style import family_style
 from nas.report.tables.study_tables import genome_table
-from nas.report.terminal.study_tables import facts_table
-from nas.results.dataset_summary import DataFacts
+from nas.report.terminal.study_tables import dataset_table
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import PairArchitecture, PlainArchitecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
@@ -14,7 +14,7 @@ from tests.unit.report.examples import rows_of
 from tests.unit.search.examples import record
 
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.2)
-FACTS = DataFacts(
+FACTS = DatasetSummary(
     "digits", ("first is not larger", "first is larger"), 2, 14, 14, (50, 50), (5, 5), 10, (0.1, 0.1), (0.3, 0.3),
     tuple("0123456789"),
 )  # fmt: skip
@@ -45,7 +45,7 @@ def test_a_network_of_both_images_at_once_has_their_channels() -> None:
 
 
 def test_a_siamese_familys_marker_is_hollow_in_the_branchs_colour() -> None:
-    plain, siamese = look_of("vgg"), look_of("siamese vgg")
+    plain, siamese = family_style("vgg"), family_style("siamese vgg")
     assert (siamese.colour, siamese.symbol) == (plain.colour, f"{plain.symbol}-open")
 
 
@@ -60,7 +60,7 @@ def test_the_table_of_a_genome_has_the_branchs_genes_and_the_pairs() -> None:
 
 
 def test_pairs_are_described_by_their_images_and_their_answers() -> None:
-    rows = dict(rows_of(facts_table(FACTS)))
+    rows = dict(rows_of(dataset_table(FACTS)))
     assert rows["pairs"] == "of 1 x 14 x 14 pixels, 10 classes"
     assert rows["answers"] == "first is not larger, first is larger"
     assert rows["imbalance"].endswith("training pairs of an answer)")

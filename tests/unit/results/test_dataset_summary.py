@@ -6,20 +6,20 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 
-FACTS = DataFacts("cats", ("ä", "b"), 3, 8, 9, (5, 2), (1, 0), 4, (0.1, 0.2, 0.3), (1.0, 0.5, 0.25))
+FACTS = DatasetSummary("cats", ("ä", "b"), 3, 8, 9, (5, 2), (1, 0), 4, (0.1, 0.2, 0.3), (1.0, 0.5, 0.25))
 
 
 def test_json_round_trip() -> None:
-    back = DataFacts.from_json(json.dumps(asdict(FACTS)))
+    back = DatasetSummary.from_json(json.dumps(asdict(FACTS)))
     assert back == FACTS
     assert hash(back) == hash(FACTS)
 
 
 def test_facts_from_before_there_were_pairs_are_read_and_are_of_the_same_data() -> None:
     older = {key: value for key, value in asdict(FACTS).items() if key != "part_classes"}
-    back = DataFacts.from_json(json.dumps(older))
+    back = DatasetSummary.from_json(json.dumps(older))
     assert back == FACTS
     assert not back.is_pair
     assert FACTS.fingerprint == hashlib.sha256(json.dumps(older).encode()).hexdigest()[:16]
@@ -29,7 +29,7 @@ def test_pairs_of_other_classes_are_other_data() -> None:
     cats, dogs = (replace(FACTS, part_classes=classes) for classes in (("a", "b"), ("a", "c")))
     assert cats.is_pair
     assert len({cats.fingerprint, dogs.fingerprint, FACTS.fingerprint}) == 3
-    assert DataFacts.from_json(json.dumps(asdict(cats))) == cats
+    assert DatasetSummary.from_json(json.dumps(asdict(cats))) == cats
 
 
 def test_sums() -> None:
@@ -41,4 +41,4 @@ def test_sums() -> None:
 def test_a_missing_or_unknown_key_is_refused(change: dict[str, object]) -> None:
     tables = {key: value for key, value in {**asdict(FACTS), **change}.items() if value is not ...}
     with pytest.raises(TypeError):
-        DataFacts.from_json(json.dumps(tables))
+        DatasetSummary.from_json(json.dumps(tables))

@@ -12,8 +12,8 @@ from nas.search.early_stopping_rule import (
     comparable_group,
     default_grace,
     dominates,
-    falls_behind,
     rung_epochs,
+    should_stop,
     study_rungs,
 )
 from nas.search.pareto_front import Objectives, pareto_front
@@ -93,7 +93,7 @@ def _at(macro_f1: float, log10_params: float = 5.0) -> Objectives:
     ],
 )
 def test_who_falls_behind(own: Objectives, peers: list[Objectives], is_behind: bool) -> None:
-    assert falls_behind(own, peers, 3) is is_behind
+    assert should_stop(own, peers, 3) is is_behind
 
 
 POINTS = st.builds(Objectives, st.integers(0, 9).map(lambda n: n / 10), st.integers(30, 60).map(lambda n: n / 10))
@@ -103,9 +103,9 @@ POINTS = st.builds(Objectives, st.integers(0, 9).map(lambda n: n / 10), st.integ
 def test_what_never_holds_a_trial_up(
     own: Objectives, peers: list[Objectives], reduction: int, better: Objectives
 ) -> None:
-    is_behind = falls_behind(own, peers, reduction)
+    is_behind = should_stop(own, peers, reduction)
     larger = Objectives(better.macro_f1, own.log10_params + 0.1)
-    assert falls_behind(own, [*peers, larger], reduction) is is_behind, "a larger network changes nothing"
+    assert should_stop(own, [*peers, larger], reduction) is is_behind, "a larger network changes nothing"
     if is_behind:
         assert any(dominates(peer, own) for peer in peers), "nothing dominates it"
 
@@ -146,7 +146,7 @@ def test_with_a_true_order_of_ranks_nobody_of_the_final_front_is_ever_stopped(
         own = Objectives(curves[number][epoch - 1], trials[number][1])
         peers = list(standings[epoch].values())
         standings[epoch][number] = own
-        if falls_behind(own, peers, reduction):
+        if should_stop(own, peers, reduction):
             stopped.add(number)
     ends = [Objectives(final, size) for final, size in trials]
     # Of equal trials each is as good as on the front.

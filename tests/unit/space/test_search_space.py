@@ -17,11 +17,11 @@ from nas.space.architecture import PairArchitecture
 from nas.space.augmentation_policy import flips
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from tests.enumeration import Scripted, every_genome
 
 ROOT = Path(__file__).parents[3]
-SMALL_CNN = Space.load(ROOT / "search_spaces" / "small_cnn.toml")
+SMALL_CNN = SearchSpace.load(ROOT / "search_spaces" / "small_cnn.toml")
 TINY: dict[str, Any] = {
     "architecture": {
         "family": ["vgg", "densenet", "mobilenet"],
@@ -64,7 +64,7 @@ def test_every_sample_builds_with_the_counted_parameters(seed: int, side: int, c
 
 
 def test_size_counts_what_can_be_drawn() -> None:
-    space = Space.parse(TINY)
+    space = SearchSpace.parse(TINY)
     genomes = list(every_genome(space))
     assert space.size().discrete == len({genome.key for genome in genomes}) == len(genomes)
     assert space.size().continuous == frozenset()
@@ -80,13 +80,13 @@ def test_size_counts_what_can_be_drawn() -> None:
 )
 def test_size_names_what_is_continuous(table: dict[str, Any], name: str) -> None:
     genes = {"family": "vgg", "dropout_head": {"low": 0.0, "high": 0.5}, "kernel_size": [3, 5], **table}
-    size = Space.parse({"architecture": genes}).size()
+    size = SearchSpace.parse({"architecture": genes}).size()
     assert (size.discrete, size.continuous) == (2, {name})
 
 
 @pytest.mark.parametrize(("gene", "domain"), [("loss", ["focal", "cross_entropy"]), ("loss", "cross_entropy")])
 def test_a_gene_without_effect_is_neither_asked_for_nor_counted(gene: str, domain: Any) -> None:
-    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": {gene: domain, "beta": [0.9, 0.99]}})
+    space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": {gene: domain, "beta": [0.9, 0.99]}})
     assert space.size().discrete == (len(domain) if isinstance(domain, list) else 1)
     suggester = Scripted()
     space.sample(suggester)
@@ -94,7 +94,7 @@ def test_a_gene_without_effect_is_neither_asked_for_nor_counted(gene: str, domai
 
 
 def test_parameters_are_named_after_gene_choice_and_position() -> None:
-    space = Space.parse(TINY)
+    space = SearchSpace.parse(TINY)
     suggester = Scripted([2, 1])  # MobileNet with three stages.
     genome = space.sample(suggester)
     assert genome.architecture.family == "mobilenet"
@@ -108,7 +108,7 @@ def test_parameters_are_named_after_gene_choice_and_position() -> None:
 
 
 def test_a_sub_table_holds_for_its_choice_alone() -> None:
-    for genome in every_genome(Space.parse(TINY)):
+    for genome in every_genome(SearchSpace.parse(TINY)):
         architecture, recipe = genome.architecture, genome.recipe
         if architecture.family == "vgg":
             assert architecture.depths == (1, 1)
@@ -123,12 +123,12 @@ def test_a_sub_table_holds_for_its_choice_alone() -> None:
 
 def test_of_two_sub_tables_the_loss_goes_before_the_optimizer() -> None:
     recipe = {"loss": "focal", "focal": {"batch_size": 32}, "adamw": {"batch_size": 64}}
-    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
     assert space.sample(Scripted()).recipe.batch_size == 32
 
 
 def test_genes_that_a_space_leaves_out_have_their_defaults() -> None:
-    genome = Space.parse({"architecture": {"family": "resnet"}}).sample(Scripted())
+    genome = SearchSpace.parse({"architecture": {"family": "resnet"}}).sample(Scripted())
     assert genome.architecture.model_dump(include={"stem_width", "depths", "kernel_size"}) == {
         "stem_width": 16, "depths": (1, 1, 1), "kernel_size": 3,
     }  # fmt: skip
@@ -136,7 +136,7 @@ def test_genes_that_a_space_leaves_out_have_their_defaults() -> None:
 
 
 def test_the_tables_say_the_space_whole() -> None:
-    again = Space.parse(json.loads(json.dumps(dict(SMALL_CNN.tables))))
+    again = SearchSpace.parse(json.loads(json.dumps(dict(SMALL_CNN.tables))))
     assert again == SMALL_CNN
     assert again.sample(RandomSuggester(1)) == SMALL_CNN.sample(RandomSuggester(1))
     assert SMALL_CNN.families == ("vgg", "resnet", "densenet", "mobilenet")
@@ -175,7 +175,7 @@ def test_every_fault_of_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
         weight_decay = -1.0
     """)
     with pytest.raises(SpecificationError) as caught:
-        Space.load(path)
+        SearchSpace.load(path)
     assert caught.value.where == str(path)
     keys = [fault.partition(":")[0] for fault in caught.value.faults]
     assert sorted(keys) == sorted([
@@ -201,14 +201,14 @@ def test_every_fault_of_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_told_once(tables: dict[str, Any], faults: list[str]) -> None:
     with pytest.raises(SpecificationError) as caught:
-        Space.parse(tables)
+        SearchSpace.parse(tables)
     assert len(caught.value.faults) == len(faults)
     assert all(found.startswith(fault) for found, fault in zip(caught.value.faults, faults, strict=True))
 
 
 def test_scripted_answers_cover_a_product() -> None:
     table = {"family": "vgg", "num_stages": 2, "depth": [1, 2, 3], "activation": ["relu", "silu"]}
-    genomes = every_genome(Space.parse({"architecture": table}))
+    genomes = every_genome(SearchSpace.parse({"architecture": table}))
     drawn = [(genome.architecture.depths, genome.architecture.activation) for genome in genomes]
     assert drawn == [((a, b), f) for a, b, f in product((1, 2, 3), (1, 2, 3), ("relu", "silu"))]
 
@@ -222,7 +222,7 @@ def test_the_default_space_holds_networks_of_the_size_it_says() -> None:
 
 def _recipe_faults(recipe: dict[str, Any]) -> list[str]:
     with pytest.raises(SpecificationError) as caught:
-        Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+        SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
     return list(caught.value.faults)
 
 
@@ -263,14 +263,14 @@ def test_options_that_exclude_each_other_are_refused(recipe: dict[str, Any], sai
     ],
 )
 def test_a_sub_table_keeps_them_apart(recipe: dict[str, Any]) -> None:
-    space = Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
     genomes = {space.sample(RandomSuggester(seed)).key for seed in range(60)}
     assert len(genomes) == space.size().discrete == 3
 
 
 def test_what_is_not_always_drawn_is_noted_with_its_reason() -> None:
     def notes(recipe: dict[str, Any]) -> list[str]:
-        return Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe}).notes()
+        return SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe}).notes()
 
     assert notes({"loss": ["cross_entropy", "all_class"], "label_smoothing": [0.0, 0.1], "beta": 0.99}) == [
         "recipe.label_smoothing: not drawn with loss all_class (it drives wrong classes to probability 0, which "
@@ -293,7 +293,7 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
         'extends = "base/a.toml"\n[architecture]\nwidth = { low = 16, high = 32 }\n[recipe]\nbatch_size = 64\n'
     )
     (tmp_path / "c.toml").write_text('extends = "b.toml"\n[architecture]\nfamily = "vgg"\n')
-    assert Space.load(tmp_path / "c.toml").tables == {
+    assert SearchSpace.load(tmp_path / "c.toml").tables == {
         "architecture": {"family": "vgg", "width": {"low": 16, "high": 32}, "vgg": {"depth": [1, 2]}},
         "recipe": {"batch_size": 64},
     }
@@ -310,12 +310,12 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
 def test_what_cannot_be_extended_is_said(tmp_path: Path, extends: str, fault: str) -> None:
     (tmp_path / "a.toml").write_text(f"extends = {extends}\n")
     with pytest.raises(SpecificationError) as caught:
-        Space.load(tmp_path / "a.toml")
+        SearchSpace.load(tmp_path / "a.toml")
     assert caught.value.faults[0].startswith(fault)
 
 
 def test_photos_may_be_mirrored_and_are_else_searched_like_the_default() -> None:
-    photos = Space.load(ROOT / "search_spaces" / "small_photos.toml")
+    photos = SearchSpace.load(ROOT / "search_spaces" / "small_photos.toml")
     assert any(flips(policy) for policy in photos.augmentations())
     assert photos.architecture == SMALL_CNN.architecture
 
@@ -329,7 +329,7 @@ PAIRS: dict[str, Any] = {
 
 
 def test_a_space_of_pairs_draws_every_branch_with_and_without_sharing_and_losses() -> None:
-    space = Space.parse(PAIRS)
+    space = SearchSpace.parse(PAIRS)
     genomes = list(every_genome(space))
     assert len({genome.key for genome in genomes}) == len(genomes) == space.size().discrete == 2**5
     for genome in genomes:
@@ -343,7 +343,7 @@ def test_a_space_of_pairs_draws_every_branch_with_and_without_sharing_and_losses
 
 def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
     suggester = Scripted()
-    Space.parse(PAIRS).sample(suggester)
+    SearchSpace.parse(PAIRS).sample(suggester)
     assert suggester.names == ["family", "siamese", "comparison_width", "batch_size", "auxiliary_weight"]
 
 
@@ -378,14 +378,14 @@ def test_a_space_without_pair_genes_draws_what_it_drew_before_there_were_any() -
 def test_faults_of_pair_genes(tables: dict[str, Any], fault: str) -> None:
     architecture = {"family": "vgg", **tables.get("architecture", {})}
     with pytest.raises(SpecificationError) as raised:
-        Space.parse({**tables, "architecture": architecture})
+        SearchSpace.parse({**tables, "architecture": architecture})
     assert len(raised.value.faults) == 1
     assert fault in raised.value.faults[0]
 
 
 def test_where_smote_is_drawn_the_auxiliary_loss_may_be_left_out() -> None:
     recipe = {"auxiliary_weight": 0.3, "imbalance": ["none", "smote"], "smote": {"auxiliary_weight": 0.0}}
-    genomes = list(every_genome(Space.parse({"architecture": {"family": "vgg"}, "recipe": recipe})))
+    genomes = list(every_genome(SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})))
     assert {(genome.recipe.imbalance.name, genome.recipe.auxiliary_weight) for genome in genomes} == {
         ("none", 0.3), ("smote", 0.0),
     }  # fmt: skip

@@ -19,8 +19,8 @@ from nas.training.checkpoints.training_state import State
 from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
 from nas.training.execution.device_and_precision import Compute
 from nas.training.execution.run_ahead_limit import RunAhead
-from nas.training.fit import Fitted, Interruption, fit
-from nas.training.training_callback import Paused
+from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.training_callback import TrainingPaused
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import digits_task, small_network
@@ -65,7 +65,7 @@ def _replays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def _fit(
     options: dict[str, Any], compute: Compute, cache: Path, micro_batches: int = 1, **arguments: Any
-) -> tuple[Fitted, list[Tensor]]:
+) -> tuple[FitResult, list[Tensor]]:
     network = small_network().to("cuda")
     fitted = fit(
         network, Recipe.model_validate({"batch_size": BATCH, "learning_rate": 1e-3, **options}), _task(),
@@ -81,7 +81,7 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-def _assert_alike(captured: tuple[Fitted, list[Tensor]], eager: tuple[Fitted, list[Tensor]]) -> None:
+def _assert_alike(captured: tuple[FitResult, list[Tensor]], eager: tuple[FitResult, list[Tensor]]) -> None:
     for own, other in zip(captured[1], eager[1], strict=True):
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
     losses = [[record.train_loss for record in fitted.curve] for fitted in (captured[0], eager[0])]
@@ -131,7 +131,7 @@ class _PausesAt:
     def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
         if num_steps >= self._num_steps:
             self.asked = time.perf_counter()
-            raise Paused
+            raise TrainingPaused
 
     def alive(self, patience_seconds: float = 0.0) -> None:
         pass
@@ -142,7 +142,7 @@ def test_paused_and_resumed_across_a_capture(tmp_path: Path, options: dict[str, 
     expected = _fit(options, _compute(), tmp_path)
     start: State | None = None
     for pause in (2, 9, 20):
-        with pytest.raises(Interruption) as interruption:
+        with pytest.raises(PausedTraining) as interruption:
             _fit(options, _compute(), tmp_path, start=start, watch=_PausesAt(pause))
         assert interruption.value.num_steps == pause
         write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
@@ -152,7 +152,7 @@ def test_paused_and_resumed_across_a_capture(tmp_path: Path, options: dict[str, 
 
 
 def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(tmp_path: Path) -> None:
-    with pytest.raises(Interruption) as interruption:
+    with pytest.raises(PausedTraining) as interruption:
         _fit({"ema_decay": 0.9}, _compute(), tmp_path, watch=_PausesAt(20))
     write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
     network, recipe = small_network(), Recipe(batch_size=BATCH, learning_rate=1e-3, ema_decay=0.9)
@@ -164,7 +164,7 @@ def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(tmp_path: Path) -> None:
 
 def test_a_pause_takes_effect_within_a_second(tmp_path: Path) -> None:
     watch = _PausesAt(25)
-    with pytest.raises(Interruption) as interruption:
+    with pytest.raises(PausedTraining) as interruption:
         _fit({}, _compute(), tmp_path, watch=watch)
     write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
     assert time.perf_counter() - watch.asked < 1.0

@@ -15,7 +15,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.space.gene_definitions import RECIPE_GENES
 from nas.space.recipe import CHOICES, Imbalance, Recipe
 from nas.training.evaluation import evaluate
-from nas.training.fit import Fitted, fit, make_sampler
+from nas.training.fit import FitResult, fit, make_sampler
 from nas.training.training_task import Plan, Task
 from tests.unit.training.examples import CPU, digits_task, small_network
 
@@ -34,8 +34,8 @@ def task() -> Task:
 
 
 @pytest.fixture
-def trained(task: Task, tmp_path: Path) -> Callable[..., tuple[Fitted, Any]]:
-    def run(recipe: dict[str, Any], epochs: int = 2) -> tuple[Fitted, Any]:
+def trained(task: Task, tmp_path: Path) -> Callable[..., tuple[FitResult, Any]]:
+    def run(recipe: dict[str, Any], epochs: int = 2) -> tuple[FitResult, Any]:
         network = small_network()
         fitted = fit(
             network, Recipe.model_validate({"batch_size": 32, **recipe}), task, Plan(epochs, 3),
@@ -48,7 +48,7 @@ def trained(task: Task, tmp_path: Path) -> Callable[..., tuple[Fitted, Any]]:
 
 @pytest.mark.parametrize(("choice", "option"), OPTIONS)
 def test_every_option_trains_and_its_scores_are_the_networks(
-    trained: Callable[..., tuple[Fitted, Any]], task: Task, choice: str, option: str
+    trained: Callable[..., tuple[FitResult, Any]], task: Task, choice: str, option: str
 ) -> None:
     fitted, network = trained({choice: option})
     assert len(fitted.curve) == 2
@@ -60,7 +60,7 @@ def test_every_option_trains_and_its_scores_are_the_networks(
 
 @pytest.mark.parametrize("classifier", ["joint", "retrained"])
 def test_the_adjustment_is_in_the_network_and_never_harms_validation(
-    trained: Callable[..., tuple[Fitted, Any]], task: Task, classifier: str
+    trained: Callable[..., tuple[FitResult, Any]], task: Task, classifier: str
 ) -> None:
     plain, _ = trained({"classifier": classifier}, epochs=6)
     fitted, network = trained({"classifier": classifier, "posthoc_adjustment": True}, epochs=6)
@@ -72,7 +72,7 @@ def test_the_adjustment_is_in_the_network_and_never_harms_validation(
         assert fitted.scores.f1_macro > plain.scores.f1_macro + 0.02
 
 
-def test_a_classifier_is_exchanged_and_the_features_are_kept(trained: Callable[..., tuple[Fitted, Any]]) -> None:
+def test_a_classifier_is_exchanged_and_the_features_are_kept(trained: Callable[..., tuple[FitResult, Any]]) -> None:
     _, joint = trained({})
     _, svm = trained({"classifier": "svm"})
     theirs = dict(svm.named_parameters())
@@ -80,7 +80,7 @@ def test_a_classifier_is_exchanged_and_the_features_are_kept(trained: Callable[.
         assert torch.equal(parameter, theirs[name]) is not name.startswith("classifier."), name
 
 
-def test_the_kept_epoch_is_told(trained: Callable[..., tuple[Fitted, Any]]) -> None:
+def test_the_kept_epoch_is_told(trained: Callable[..., tuple[FitResult, Any]]) -> None:
     fitted, _ = trained({"early_stopping_patience": 2, "learning_rate": 0.02}, epochs=30)
     best = max(fitted.curve, key=lambda record: record.macro_f1)
     assert fitted.figures["kept_epoch"] == best.epoch
@@ -103,7 +103,9 @@ def test_each_treatment_draws_classes_as_it_says(task: Task, tmp_path: Path, opt
     assert _shares(sampler, task) == pytest.approx((weights / weights.sum()).tolist(), abs=0.02)
 
 
-def test_neighbours_are_found_once(trained: Callable[..., tuple[Fitted, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_are_found_once(
+    trained: Callable[..., tuple[FitResult, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, _ = trained({"imbalance": "smote"})
     monkeypatch.setattr(smote, "find_table", lambda *arguments: pytest.fail("searched again"))
     again, _ = trained({"imbalance": "smote"})

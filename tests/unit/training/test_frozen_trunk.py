@@ -20,9 +20,9 @@ from nas.space.recipe import Recipe
 from nas.training.checkpoints.training_state import State
 from nas.training.classification_metrics import confusion_matrix, scores_of
 from nas.training.evaluation import evaluate
-from nas.training.fit import Fitted, Interruption, fit
-from nas.training.frozen_trunk import Trunk, predict_any
-from nas.training.training_callback import Paused
+from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.frozen_trunk import Trunk, predict_logits_of_split
+from nas.training.training_callback import TrainingPaused
 from nas.training.training_loop import Training
 from nas.training.training_task import Plan, Task
 from tests.unit.imagenet import torchvisions_resnet18, trunk_state
@@ -53,7 +53,7 @@ def _network(task: Task, *, frozen: bool = True) -> PretrainedNetwork:
     return network
 
 
-def _fit(network: PretrainedNetwork, task: Task, cache: Path, recipe: dict[str, Any], **arguments: Any) -> Fitted:
+def _fit(network: PretrainedNetwork, task: Task, cache: Path, recipe: dict[str, Any], **arguments: Any) -> FitResult:
     return fit(
         network, Recipe.model_validate({"batch_size": 16, "learning_rate": 0.01, **recipe}), task, Plan(EPOCHS, 1),
         compute=CPU, cache=cache, on_epoch=lambda record: None, **arguments,
@@ -62,7 +62,7 @@ def _fit(network: PretrainedNetwork, task: Task, cache: Path, recipe: dict[str, 
 
 def _scores(network: PretrainedNetwork, task: Task, cache: Path) -> Scores:
     """As finals score any split."""
-    logits_NK = predict_any(network, task.validation, task, CPU, cache=cache)
+    logits_NK = predict_logits_of_split(network, task.validation, task, CPU, cache=cache)
     confusion_KK = confusion_matrix(task.validation.labels, logits_NK.argmax(1), len(task.classes))
     return scores_of(confusion_KK, task.classes)
 
@@ -165,27 +165,27 @@ class _Pauses:
 
     def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
         if num_steps >= self._step:
-            raise Paused
+            raise TrainingPaused
 
     def alive(self, patience_seconds: float = 0.0) -> None:
         self._signs += 1
         if self._signs >= self._sign:
-            raise Paused
+            raise TrainingPaused
 
 
 def test_paused_while_features_are_computed_and_while_the_head_is_trained(tmp_path: Path, task: Task) -> None:
     undisturbed, network, counter = _network(task), _network(task), _Counter()
     expected = _fit(undisturbed, task, tmp_path / "other", {})
-    with pytest.raises(Interruption) as before:
+    with pytest.raises(PausedTraining) as before:
         _fit(network, task, tmp_path, {}, watch=_Pauses(sign=2))
     assert (before.value.state, before.value.num_steps, before.value.epochs_done) == (None, 0, 0)
-    with pytest.raises(Interruption) as within:
+    with pytest.raises(PausedTraining) as within:
         _fit(_network(task), task, tmp_path, {}, watch=_Pauses(step=6), progress=counter)
     assert (within.value.num_steps, within.value.epochs_done) == (6, 1)
     # What the checkpoint holds is the head's.
     assert within.value.state is not None
     assert sum(tensor.numel() for tensor in within.value.state.tensors.values()) < 50_000
-    with pytest.raises(Interruption) as again:
+    with pytest.raises(PausedTraining) as again:
         _fit(_network(task), task, tmp_path / "third", {}, watch=_Pauses(sign=1), start=within.value.state)
     assert (again.value.state, again.value.num_steps, again.value.epochs_done) == (within.value.state, 0, 1)
     resumed = _network(task)

@@ -14,8 +14,8 @@ from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.training_state import State
-from nas.training.fit import Fitted, Interruption, fit
-from nas.training.training_callback import Paused
+from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.training_callback import TrainingPaused
 from nas.training.training_task import Plan
 from tests.unit.training.examples import CPU, digits_task, small_network
 
@@ -43,14 +43,14 @@ class _PausesAt:
     def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
         self._is_reached = num_steps >= self._num_steps
         if self._is_reached and not self._in_evaluation:
-            raise Paused
+            raise TrainingPaused
 
     def alive(self, patience_seconds: float = 0.0) -> None:
         if self._is_reached:
-            raise Paused
+            raise TrainingPaused
 
 
-def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[Fitted, list[Tensor], list[EpochRecord]]:
+def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[FitResult, list[Tensor], list[EpochRecord]]:
     network, told = small_network(), []
     fitted = fit(
         network, Recipe.model_validate({"batch_size": 16, **recipe}), digits_task(101, 60), Plan(EPOCHS, 1),
@@ -68,7 +68,7 @@ def test_paused_twice_it_ends_like_an_undisturbed_training(
     start: State | None = None
     told: list[EpochRecord] = []
     for pause in (3, 9 if not in_evaluation else 14):
-        with pytest.raises(Interruption) as interruption:
+        with pytest.raises(PausedTraining) as interruption:
             _fit(recipe, tmp_path, start=start, watch=_PausesAt(pause, in_evaluation=in_evaluation))
         assert interruption.value.num_steps >= pause
         write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
@@ -97,9 +97,9 @@ def test_paused_while_the_classifier_is_finished_it_goes_on_there(tmp_path: Path
             # One batch an evaluation, one an epoch; the next is of the features.
             self.calls += 1
             if self.calls > EPOCHS:
-                raise Paused
+                raise TrainingPaused
 
-    with pytest.raises(Interruption) as interruption:
+    with pytest.raises(PausedTraining) as interruption:
         _fit(recipe, tmp_path, watch=AtTheEnd(10_000, in_evaluation=True))
     assert interruption.value.num_steps == NUM_STEPS
     resumed, same, told = _fit(recipe, tmp_path, start=interruption.value.state)
@@ -123,9 +123,9 @@ def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
             # One batch an evaluation, one an epoch, and one of the features.
             self.calls += 1
             if self.calls > EPOCHS + 1:
-                raise Paused
+                raise TrainingPaused
 
-    with pytest.raises(Interruption) as interruption:
+    with pytest.raises(PausedTraining) as interruption:
         _fit(recipe, tmp_path, watch=InTheLast(10_000, in_evaluation=True))
     resumed, same, _ = _fit(recipe, tmp_path, start=interruption.value.state)
     assert resumed.figures == expected.figures
@@ -134,7 +134,7 @@ def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
 
 
 def test_the_seconds_of_all_parts_count(tmp_path: Path) -> None:
-    with pytest.raises(Interruption) as interruption:
+    with pytest.raises(PausedTraining) as interruption:
         _fit({}, tmp_path, watch=_PausesAt(20, in_evaluation=False))
     before = interruption.value.state.part("progress").values["seconds"]
     assert before > 0

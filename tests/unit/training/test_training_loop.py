@@ -16,7 +16,7 @@ from nas.data.sampling.class_balanced_sampling import EachOnce
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
-from nas.study.finals_spec import Choices
+from nas.study.finals_spec import ValidationChoices
 from nas.training.evaluation import evaluate, extract_features
 from nas.training.optimization.weight_averaging import WeightAverage
 from nas.training.training_loop import Diverged, Trained, Training
@@ -202,7 +202,7 @@ def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
 
 
 def test_training_ends_where_the_loss_has_converged() -> None:
-    def curve(epochs: int = 8, choices: Choices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
+    def curve(epochs: int = 8, choices: ValidationChoices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
         plan = Plan(epochs, seed=0, choices=choices)
         trained_by = Recipe(learning_rate=1e-2, batch_size=25, schedule=Schedule(name="constant"), **recipe)
         sampler = EachOnce(len(task.train), seed=0)
@@ -220,7 +220,7 @@ def test_training_ends_where_the_loss_has_converged() -> None:
     # The very same losses, to the epoch at which two are alike.
     assert [record.train_loss for record in curve(convergence_tolerance=tolerance)] == losses[:converged]
     # How long is a choice of the search; trained anew, it is as long whatever the losses are.
-    assert len(curve(choices=Choices(kept_epoch=7), convergence_tolerance=tolerance)) == 7
+    assert len(curve(choices=ValidationChoices(kept_epoch=7), convergence_tolerance=tolerance)) == 7
 
 
 def test_without_patience_the_last_weights_are_kept() -> None:

@@ -11,14 +11,14 @@ import pytest
 from nas.commands.progress.json_log import JsonLog
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Behind, Failed, Infeasible, Stopped
+from nas.results.outcome import Failed, Infeasible, Stopped, StopReason
 from nas.worker.progress_events import (
     EpochEnded,
     Notice,
-    Place,
     Preparing,
-    Subject,
+    TrialDescription,
     TrialEnded,
+    TrialLocation,
     TrialPaused,
     TrialResumed,
     TrialReused,
@@ -26,8 +26,8 @@ from nas.worker.progress_events import (
 )
 from tests.unit.search.examples import completed
 
-PLACE = Place(2, 7, 5)
-SUBJECT = Subject(False, "vgg", Cost(1500, 10))
+PLACE = TrialLocation(2, 7, 5)
+SUBJECT = TrialDescription(False, "vgg", Cost(1500, 10))
 ABOUT = {"is_baseline": False, "family": "vgg", "params": 1500}
 
 
@@ -64,7 +64,7 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
             {**ABOUT, "outcome": "failed", "reason": "diverged", "detail": "nan", "on_front": False},
         ),
         (
-            TrialEnded(PLACE, SUBJECT, Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
+            TrialEnded(PLACE, SUBJECT, Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
             "trial_ended",
             {**ABOUT, "outcome": "stopped", "epoch": 2, "rung": 1, "macro_f1": 0.3, "leader": 7,
              "leader_macro_f1": 0.5, "seconds": 3.25, "on_front": False},

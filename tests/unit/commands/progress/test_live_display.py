@@ -10,14 +10,14 @@ from nas.commands.progress import live_display as live
 from nas.commands.progress.live_display import FrontPoint, Progress
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Behind, Failed, Infeasible, Outcome, Stopped
+from nas.results.outcome import Failed, Infeasible, Outcome, Stopped, StopReason
 from nas.worker.progress_events import (
     EpochEnded,
     Notice,
-    Place,
     Preparing,
-    Subject,
+    TrialDescription,
     TrialEnded,
+    TrialLocation,
     TrialPaused,
     TrialResumed,
     TrialReused,
@@ -47,18 +47,18 @@ def progress(clock: Clock, output: io.StringIO) -> Progress:
     return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
 
 
-PLACE = Place(1, 2, 5)
+PLACE = TrialLocation(1, 2, 5)
 
 
-def _started(place: Place = PLACE, family: str = "vgg") -> TrialStarted:
-    return TrialStarted(place, Subject(False, family, COST))
+def _started(place: TrialLocation = PLACE, family: str = "vgg") -> TrialStarted:
+    return TrialStarted(place, TrialDescription(False, family, COST))
 
 
 def _ended(
-    outcome: Outcome, place: Place = PLACE, *, family: str = "vgg", is_baseline: bool = False, cost: Cost = COST,
+    outcome: Outcome, place: TrialLocation = PLACE, *, family: str = "vgg", is_baseline: bool = False, cost: Cost = COST,
     on_front: bool = False,
 ) -> TrialEnded:  # fmt: skip
-    return TrialEnded(place, Subject(is_baseline, family, cost), outcome, on_front)
+    return TrialEnded(place, TrialDescription(is_baseline, family, cost), outcome, on_front)
 
 
 def _epoch(number: int) -> EpochEnded:
@@ -115,7 +115,7 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
     [
         (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
         (
-            _ended(Stopped(Behind(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
+            _ended(Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
             3,
             "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 at epoch 1, where trial 7, which is no larger, "
             "had 0.5000",
@@ -141,15 +141,15 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:
     with progress:
         progress(_started())
         progress(_epoch(3))
-        progress(_started(Place(2, 3, 6), "densenet"))
-        progress(_started(Place(4, 4, 7), "resnet"))
-        progress(Preparing(Place(4, 4, 7), "finding neighbours", 30, 40))
-        progress(_ended(completed(0.3), Place(1, 1, 3), cost=Cost(20_000, 1)))
+        progress(_started(TrialLocation(2, 3, 6), "densenet"))
+        progress(_started(TrialLocation(4, 4, 7), "resnet"))
+        progress(Preparing(TrialLocation(4, 4, 7), "finding neighbours", 30, 40))
+        progress(_ended(completed(0.3), TrialLocation(1, 1, 3), cost=Cost(20_000, 1)))
         progress(_started())
         progress(_epoch(3))
         progress(Notice(PLACE, "crashed: signal 9; try 2 of 3"))
-        progress(_ended(completed(0.5), Place(3, 5, 4), family="mobilenet"))
-        progress(_ended(completed(0.99), Place(3, 0, 0), is_baseline=True))
+        progress(_ended(completed(0.5), TrialLocation(3, 5, 4), family="mobilenet"))
+        progress(_ended(completed(0.99), TrialLocation(3, 0, 0), is_baseline=True))
         plain = Console(file=(shown := io.StringIO()), width=100)
         plain.print(progress._view())
     running, front = shown.getvalue().split("Front so far")

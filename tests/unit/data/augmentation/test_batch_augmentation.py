@@ -12,7 +12,7 @@ from torch import Tensor
 from nas.data.augmentation.batch_augmentation import Augmentation, random_shift
 from nas.data.augmentation.geometric_warp import coarse_shape, elastic_displacements, rotations, shears, warp
 from nas.space.augmentation_policy import flips
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 
 
 def _slow_shift(images_NCHW: Tensor, rows: list[int], columns: list[int], padding: float) -> Tensor:
@@ -144,7 +144,7 @@ def test_a_flip_never_reaches_characters_by_default(space: str) -> None:
         return int((_distance_at_best(shown, letter) > _distance_at_best(shown, letter.flip(3))).sum())
 
     root = Path(__file__).parents[4] / "search_spaces"
-    policies = Space.load(root / space).augmentations()
+    policies = SearchSpace.load(root / space).augmentations()
     assert len(policies) > 2
     for policy in policies:
         assert not flips(policy)

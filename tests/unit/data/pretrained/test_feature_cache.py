@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data.pretrained.feature_cache import FeatureSplit, kept_features
+from nas.data.pretrained.feature_cache import FeatureSplit, cached_features
 from nas.data.sampling.batches import gather
 from nas.data.sampling.class_balanced_sampling import Draws
 from nas.errors import DataError
@@ -35,7 +35,7 @@ def expected(images_NCHW: Tensor) -> Tensor:
 def features(tmp_path: Path) -> Callable[..., tuple[Tensor, list[int]]]:
     def run(images: Tensor, alive: Callable[[], None] = lambda: None) -> tuple[Tensor, list[int]]:
         extract = _Extractor()
-        return kept_features(images, extract, tmp_path / "trunk", batch_size=2, alive=alive), extract.calls
+        return cached_features(images, extract, tmp_path / "trunk", batch_size=2, alive=alive), extract.calls
 
     return run
 
@@ -90,15 +90,15 @@ def test_what_was_computed_before_an_interruption_is_kept(
 
 def test_progress_counts_what_was_missing(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    kept_features(IMAGES[:4], _Extractor(), tmp_path, batch_size=2)
-    kept_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *news: told.append(news))
+    cached_features(IMAGES[:4], _Extractor(), tmp_path, batch_size=2)
+    cached_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *news: told.append(news))
     assert told == [("computing features", 2, 3), ("computing features", 3, 3)]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot keep features .*NAS_DATA"):
-        kept_features(IMAGES, _Extractor(), tmp_path / "file" / "trunk", batch_size=2)
+        cached_features(IMAGES, _Extractor(), tmp_path / "file" / "trunk", batch_size=2)
 
 
 def test_features_are_gathered_and_blended_without_rounding() -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.data.dataset_summary import facts_of
+from nas.data.dataset_summary import summarize_dataset
 from nas.data.finals_data import load_final_images
 from nas.data.labelled_images import ImageData, Split
 from nas.data.load_dataset import load_data
@@ -150,7 +150,7 @@ def _halves(pairs: Split) -> set[bytes]:
 def test_a_study_of_pairs_loads_searches_and_ends_on_pairs(own: Path, tmp_path: Path) -> None:
     spec = DataSpec.model_validate({"source": "npz", "path": str(own), "pairs": {"train": 50}})
     data, final = load_data(spec, tmp_path), load_final_images(spec, tmp_path)
-    facts = facts_of(data, Normalization.of(data.train.images))
+    facts = summarize_dataset(data, Normalization.of(data.train.images))
     assert facts.is_pair
     assert (facts.channels, facts.classes) == (6, ("first is not larger", "first is larger"))
     assert facts.part_classes == ("0", "1")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nas.errors import ModelFileError
 from nas.export import export_network as shipment
-from nas.export.calibration_images import HeldImages
-from nas.export.export_network import ship
+from nas.export.calibration_images import CalibrationImages
+from nas.export.export_network import export_network
 from nas.export.formats.file_formats import side_by_side
 from nas.export.inference.exported_model import open_model
 from nas.export.subprocess_verification import Verified
@@ -21,7 +21,7 @@ from tests.unit.export.examples import ORIGIN, lively_weights
 from tests.unit.training.examples import VGG
 
 
-def _not_held(weights: Weights) -> HeldImages:
+def _not_held(weights: Weights) -> CalibrationImages:
     raise AssertionError("no eight bits were asked for")
 
 
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
         return {
             one.output.format.value: one.output.path
-            for one in ship(path, side_by_side(folder / "m"), ORIGIN, _not_held)
+            for one in export_network(path, side_by_side(folder / "m"), ORIGIN, _not_held)
         }
 
 

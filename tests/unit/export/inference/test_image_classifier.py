@@ -9,12 +9,12 @@ from PIL import Image
 
 from nas.data.decoding.image_decoding import shrink_pixels
 from nas.export import export_network as shipment
-from nas.export.calibration_images import HeldImages
-from nas.export.export_network import ship
+from nas.export.calibration_images import CalibrationImages
+from nas.export.export_network import export_network
 from nas.export.formats.file_formats import Format, Output
 from nas.export.inference.exported_model import ModelFile, open_model
 from nas.export.inference.image_classifier import Classifier, Predicted
-from nas.export.inference.input_warnings import Doubt
+from nas.export.inference.input_warnings import InputWarning
 from nas.export.metadata import Origin
 from nas.export.subprocess_verification import Verified
 from nas.training.checkpoints.weights_file import Weights
@@ -41,11 +41,11 @@ def _pair_model(folder: Path) -> ModelFile:
 def _opened(path: Path, folder: Path, origin: Origin = ORIGIN) -> ModelFile:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
-        ship(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _not_held)
+        export_network(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _not_held)
     return open_model(folder / "model.pt")
 
 
-def _not_held(weights: Weights) -> HeldImages:
+def _not_held(weights: Weights) -> CalibrationImages:
     raise AssertionError("no eight bits were asked for")
 
 
@@ -86,8 +86,8 @@ def test_images_of_other_sizes_and_channels(tmp_path: Path, channels: int) -> No
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
         assert probabilities == sorted(probabilities, reverse=True)
         assert {name for name, _ in prediction.ranked} == set(CLASSES)
-    assert predicted.doubtful[Doubt.SIZE] == paths[1:]
-    assert predicted.doubtful[Doubt.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
+    assert predicted.doubtful[InputWarning.SIZE] == paths[1:]
+    assert predicted.doubtful[InputWarning.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
 
 
 def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_images_are_shrunk_as_the_training_images_were(tmp_path: Path) -> None:
     assert [one.ranked[0][0] for one in predicted.predictions] == [CLASSES[k] for k in expected] * 2
     for of_large, of_small in zip(predicted.predictions[:3], predicted.predictions[3:], strict=True):
         assert of_large.ranked == of_small.ranked
-    assert Doubt.SIZE not in predicted.doubtful
-    assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).doubtful[Doubt.SIZE]
+    assert InputWarning.SIZE not in predicted.doubtful
+    assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).doubtful[InputWarning.SIZE]
 
 
 def test_a_network_of_oblong_shrunk_images_takes_two_sizes_alone(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_each_image_of_a_pair_is_doubted_by_itself(tmp_path: Path) -> None:
         _png(tmp_path / "colour.png", coloured), _png(tmp_path / "b.png", DIGITS[1, 0]),
     ]  # fmt: skip
     predicted = classifier.predict(paths, 1)
-    assert predicted.doubtful == {Doubt.SIZE: [paths[1]], Doubt.CHANNELS: [paths[2]]}
+    assert predicted.doubtful == {InputWarning.SIZE: [paths[1]], InputWarning.CHANNELS: [paths[2]]}
     assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.doubts(predicted))

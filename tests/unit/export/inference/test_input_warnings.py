@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data.foreground_polarity import Appearance
-from nas.export.inference.input_warnings import Doubt, Expectation, Look
+from nas.data.foreground_polarity import ForegroundPolarity
+from nas.export.inference.input_warnings import ImageProperties, InputWarning, TrainingImageProfile
 
-CHARACTERS = Expectation(1, 28, 28, False, Appearance("light on dark", 0.0))
-PHOTOS = Expectation(3, 64, 64, True, Appearance(None, 0.45))
-GREY_28 = Look(28, 28, is_grey=True)
+CHARACTERS = TrainingImageProfile(1, 28, 28, False, ForegroundPolarity("light on dark", 0.0))
+PHOTOS = TrainingImageProfile(3, 64, 64, True, ForegroundPolarity(None, 0.45))
+GREY_28 = ImageProperties(28, 28, is_grey=True)
 
 
-def _of(expectation: Expectation, look: Look, level: int = 0) -> list[Doubt]:
+def _of(expectation: TrainingImageProfile, look: ImageProperties, level: int = 0) -> list[InputWarning]:
     pixels = np.full((1, expectation.channels, expectation.height, expectation.width), level, dtype=np.uint8)
     pixels[:, :, 10:18, 10:18] = 255 - level
     return expectation.doubts([look], pixels)[0]
@@ -21,33 +21,37 @@ def _of(expectation: Expectation, look: Look, level: int = 0) -> list[Doubt]:
 
 def test_an_image_like_the_training_images_raises_no_doubt() -> None:
     assert _of(CHARACTERS, GREY_28) == []
-    assert _of(PHOTOS, Look(4000, 3000, is_grey=False)) == []
-    assert _of(PHOTOS, Look(64, 20, is_grey=False), level=255) == []
+    assert _of(PHOTOS, ImageProperties(4000, 3000, is_grey=False)) == []
+    assert _of(PHOTOS, ImageProperties(64, 20, is_grey=False), level=255) == []
 
 
 def test_each_doubt() -> None:
-    assert _of(CHARACTERS, Look(28, 27, is_grey=True)) == [Doubt.SIZE]
-    assert _of(CHARACTERS, Look(28, 28, is_grey=False)) == [Doubt.CHANNELS]
-    assert _of(CHARACTERS, GREY_28, level=255) == [Doubt.POLARITY]
-    assert _of(CHARACTERS, Look(640, 480, is_grey=False), level=255) == [Doubt.SIZE, Doubt.CHANNELS, Doubt.POLARITY]
+    assert _of(CHARACTERS, ImageProperties(28, 27, is_grey=True)) == [InputWarning.SIZE]
+    assert _of(CHARACTERS, ImageProperties(28, 28, is_grey=False)) == [InputWarning.CHANNELS]
+    assert _of(CHARACTERS, GREY_28, level=255) == [InputWarning.POLARITY]
+    assert _of(CHARACTERS, ImageProperties(640, 480, is_grey=False), level=255) == [
+        InputWarning.SIZE,
+        InputWarning.CHANNELS,
+        InputWarning.POLARITY,
+    ]
 
 
 def test_photos_of_any_size_are_expected_unless_there_is_little_in_them() -> None:
-    assert _of(PHOTOS, Look(32, 8, is_grey=False)) == []
-    assert _of(PHOTOS, Look(31, 31, is_grey=False)) == [Doubt.SIZE]
-    assert _of(replace(PHOTOS, fitted=False), Look(4000, 3000, is_grey=False)) == [Doubt.SIZE]
-    assert _of(PHOTOS, Look(64, 64, is_grey=True)) == [Doubt.CHANNELS]
+    assert _of(PHOTOS, ImageProperties(32, 8, is_grey=False)) == []
+    assert _of(PHOTOS, ImageProperties(31, 31, is_grey=False)) == [InputWarning.SIZE]
+    assert _of(replace(PHOTOS, fitted=False), ImageProperties(4000, 3000, is_grey=False)) == [InputWarning.SIZE]
+    assert _of(PHOTOS, ImageProperties(64, 64, is_grey=True)) == [InputWarning.CHANNELS]
 
 
 def test_sentences() -> None:
     paths = [Path("a.png"), Path("b.png")]
-    assert CHARACTERS.sentence(Doubt.POLARITY, paths, 5) == (
+    assert CHARACTERS.sentence(InputWarning.POLARITY, paths, 5) == (
         "2 of 5 images are dark on light, the training images were light on dark: invert? (first: a.png)"
     )
-    assert CHARACTERS.sentence(Doubt.SIZE, paths[:1], 1) == (
+    assert CHARACTERS.sentence(InputWarning.SIZE, paths[:1], 1) == (
         "the image is not of the 28x28 pixels that all training images had (a.png)"
     )
-    assert CHARACTERS.sentence(Doubt.CHANNELS, paths[:1], 3) == (
+    assert CHARACTERS.sentence(InputWarning.CHANNELS, paths[:1], 3) == (
         "1 of 3 images is in colour, the training images were grey (a.png)"
     )
-    assert "smaller than half of the 64x64 pixels" in PHOTOS.sentence(Doubt.SIZE, paths, 2)
+    assert "smaller than half of the 64x64 pixels" in PHOTOS.sentence(InputWarning.SIZE, paths, 2)

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from nas.report.dashboard.optuna_dashboard import note
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_records
 from nas.study.baseline_spec import BaselineSpec
 from tests.unit.search.examples import baseline, record
 
-FACTS = DataFacts("digits", ("a", "b"), 1, 8, 8, (1000, 50), (7, 1), 4, (0.1,), (1.0,))
+FACTS = DatasetSummary("digits", ("a", "b"), 1, 8, 8, (1000, 50), (7, 1), 4, (0.1,), (1.0,))
 
 
 def _study(description: str) -> Any:

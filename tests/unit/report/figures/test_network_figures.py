@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.report.figures.analysed_network import Seen
+from nas.report.figures.analysed_network import NamedNetwork
 from nas.report.figures.architecture_diagram import genome_diagram, layers_of
-from nas.report.figures.class_f1 import Contender, class_figure
+from nas.report.figures.class_f1 import ClassF1Series, class_figure
 from nas.report.figures.confusion_matrix import confusion_figure, most_confused
 from nas.report.figures.filter_orthogonality import defect_figure, similarity_figure
 from nas.report.figures.image_sheets import filter_sheet, image_picture, map_sheet
@@ -28,11 +28,11 @@ from nas.space.architecture import (
     ReferenceArchitecture,
     ResNetArchitecture,
 )
-from tests.unit.report.made_up import evidence_of, facts_of
+from tests.unit.report.made_up import evidence_of, summarize_dataset
 from tests.unit.search.examples import VGG
 
-EVIDENCE = evidence_of(facts_of(4))
-SEEN = Seen("trial 1 (vgg)", "#000000", EVIDENCE.finalist)
+EVIDENCE = evidence_of(summarize_dataset(4))
+SEEN = NamedNetwork("trial 1 (vgg)", "#000000", EVIDENCE.finalist)
 
 
 def plain(name: str) -> str:
@@ -40,8 +40,8 @@ def plain(name: str) -> str:
 
 
 def test_classes_stand_from_rare_to_frequent_with_a_mark_a_network() -> None:
-    ours = Contender("ours", "#000000", "circle", (0.1, None, 0.3))
-    theirs = Contender("theirs", "#111111", "diamond", (0.4, 0.5, 0.2))
+    ours = ClassF1Series("ours", "#000000", "circle", (0.1, None, 0.3))
+    theirs = ClassF1Series("theirs", "#111111", "diamond", (0.4, 0.5, 0.2))
     figure = class_figure(["a", "b", "c"], [30, 10, 20], [ours, theirs], "validation images")
     assert [plain(label) for label in figure.layout.yaxis.ticktext] == ["b (10)", "c (20)", "a (30)"]
     top, bottom = figure.layout.yaxis.range
@@ -63,7 +63,7 @@ def test_confusion_is_a_share_of_each_true_class() -> None:
 
 @pytest.mark.parametrize("num_classes", [2, 62])
 def test_every_class_has_its_label_on_both_sides(num_classes: int) -> None:
-    evidence = evidence_of(facts_of(num_classes))
+    evidence = evidence_of(summarize_dataset(num_classes))
     figure = confusion_figure(evidence.confusion(evidence.finalist), evidence.classes, "a network")
     for side in (figure.layout.xaxis, figure.layout.yaxis):
         assert [plain(label) for label in side.ticktext] == list(evidence.classes)
@@ -94,7 +94,7 @@ def test_curves_carry_their_areas() -> None:
 
 
 def test_of_two_classes_each_has_its_own_precision_and_one_curve_tells_them_apart() -> None:
-    evidence = evidence_of(facts_of(2))
+    evidence = evidence_of(summarize_dataset(2))
     seen = replace(SEEN, evidence=evidence.finalist)
     found = evidence.finalist.discrimination
     (curve, _) = roc_figure([seen], evidence.classes).data
@@ -232,7 +232,7 @@ def test_maps_of_two_images_stand_below_each_other_on_one_scale() -> None:
 
 
 def test_layers_follow_the_architecture() -> None:
-    facts = facts_of(5, channels=3, side=9)
+    facts = summarize_dataset(5, channels=3, side=9)
     layers = layers_of(VGG.architecture, facts)
     assert [layer.channels for layer in layers] == [3, 8, 8, 16, 16, 5]
     assert [layer.blocks for layer in layers] == [1, 1, 1, 2, 1, 1]
@@ -242,17 +242,17 @@ def test_layers_follow_the_architecture() -> None:
 
 def test_a_dense_stage_returns_what_its_layers_add() -> None:
     dense = DenseNetArchitecture(stem_width=8, depths=(2, 3), growth_rate=4, compression=0.5)
-    assert [layer.channels for layer in layers_of(dense, facts_of(2))] == [1, 8, 16, 20, 20, 2]
+    assert [layer.channels for layer in layers_of(dense, summarize_dataset(2))] == [1, 8, 16, 20, 20, 2]
 
 
 def test_what_is_flattened_is_counted() -> None:
     plain_net = PlainArchitecture(widths=(32, 64, 128), head_widths=(256,), dropout_first=0.2, dropout_head=0.4)
-    layers = layers_of(plain_net, facts_of(10, channels=3, side=32))
+    layers = layers_of(plain_net, summarize_dataset(10, channels=3, side=32))
     assert [layer.channels for layer in layers] == [3, 32, 64, 128, 512, 256, 10]
     assert layers[1].name == "3×3 convolution, unpadded → 32"
     assert layers[1].detail == "30 × 30, pooled to 15 × 15 · no normalisation, relu · dropout 0.2"
     assert layers[-1].detail == "dropout 0.4"
-    mlp = layers_of(MlpArchitecture(widths=(500, 300)), facts_of(10, side=28))
+    mlp = layers_of(MlpArchitecture(widths=(500, 300)), summarize_dataset(10, side=28))
     assert [layer.channels for layer in mlp] == [1, 784, 500, 300, 10]
 
 
@@ -270,8 +270,8 @@ def test_what_is_flattened_is_counted() -> None:
     ],
 )
 def test_a_diagram_has_a_bar_a_block_and_stays_inside_its_frame(architecture: object) -> None:
-    layers = layers_of(architecture, facts_of(3))  # type: ignore[arg-type]
-    svg = str(genome_diagram(architecture, facts_of(3)))  # type: ignore[arg-type]
+    layers = layers_of(architecture, summarize_dataset(3))  # type: ignore[arg-type]
+    svg = str(genome_diagram(architecture, summarize_dataset(3)))  # type: ignore[arg-type]
     frame = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
     assert frame is not None
     width, height = int(frame[1]), int(frame[2])

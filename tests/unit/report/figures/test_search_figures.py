@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from nas.report.figures.figure_style import look_of, params_axis
+from nas.report.figures.figure_style import family_style, params_axis
 from nas.report.figures.option_effects import options_figure
 from nas.report.figures.search_figures import (
     MAX_CURVES,
@@ -108,14 +108,14 @@ def test_of_very_many_trials_the_front_is_whole_and_the_others_are_counted() -> 
     many = [record(number, 0.3 + 1e-5 * number, 100_000 - number) for number in range(MAX_POINTS + 500)]
     many.append(record(len(many), 0.9, 1_000))
     figure = front_of(many)
-    drawn = points(named(figure, "vgg"))
-    assert len(drawn) == MAX_POINTS + 1
-    assert (len(many) - 1, 1_000, 0.9) in drawn
+    embed_figure = points(named(figure, "vgg"))
+    assert len(embed_figure) == MAX_POINTS + 1
+    assert (len(many) - 1, 1_000, 0.9) in embed_figure
     assert "2,000 of 2,500 trials off the front are drawn" in words(figure)
 
 
 def test_families_differ_in_colour_and_in_marker() -> None:
-    looks = [look_of(family) for family in ("vgg", "resnet", "densenet", "mobilenet", "new")]
+    looks = [family_style(family) for family in ("vgg", "resnet", "densenet", "mobilenet", "new")]
     assert len({look.colour for look in looks}) == len({look.symbol for look in looks}) == len(looks)
 
 

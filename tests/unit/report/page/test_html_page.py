@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from nas.finals.finalists import BASELINE, planned_runs
-from nas.finals.finals_results import gather
+from nas.finals.finals_results import collect_finals
 from nas.report.page.html_page import as_page
-from nas.report.report_contents import Contents
+from nas.report.report_contents import ReportContents
 from nas.results.metrics import ClassScores
 from nas.results.test_predictions import Predictions
 from nas.search.analysis.front_summary import summarize_records
-from tests.unit.report.made_up import contents_of, evidence_of, facts_of, pair_facts
+from tests.unit.report.made_up import contents_of, evidence_of, pair_facts, summarize_dataset
 from tests.unit.search.examples import baseline, record
 
 EVIDENCE_PARTS = {"confused", "roc", "precision-recall", "similarity-0", "similarity-1", "defects", "embedding"}
@@ -58,12 +58,12 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", "".join(self.words))
 
 
-def page_of(contents: Contents) -> Page:
+def page_of(contents: ReportContents) -> Page:
     return Page(as_page(contents))
 
 
-def whole(num_classes: int = 3, channels: int = 1) -> Contents:
-    facts = facts_of(num_classes, channels)
+def whole(num_classes: int = 3, channels: int = 1) -> ReportContents:
+    facts = summarize_dataset(num_classes, channels)
     return contents_of(facts, evidence_of(facts))
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_fetched() -> None:
 
 def test_names_are_text_and_not_part_of_the_page() -> None:
     evil = ("<img src=x>", "</script><b>bold</b>", "a|b & 'c'")
-    facts = replace(facts_of(3), classes=evil, name="<i>data</i>")
+    facts = replace(summarize_dataset(3), classes=evil, name="<i>data</i>")
     evidence = replace(evidence_of(facts), classes=evil)
     page = page_of(contents_of(facts, evidence))
     assert all((own["src"] or "").startswith("data:image/png") for tag, own in page.tags if tag == "img")
@@ -126,7 +126,7 @@ def test_finals_take_the_place_of_the_validation_verdict() -> None:
         for place, run in enumerate(runs)
     ]
     classes = contents.facts.classes
-    finals = gather("tiny", "tiny-finals", classes, 60, runs, records, dict.fromkeys(range(4), said))
+    finals = collect_finals("tiny", "tiny-finals", classes, 60, runs, records, dict.fromkeys(range(4), said))
     page = page_of(replace(contents, finals=finals))
     assert finals.verdict.startswith("0.750 ± 0.071 macro-F1 with 4,100 parameters")
     assert finals.verdict in page.text
@@ -147,7 +147,7 @@ def test_without_evidence_the_page_says_why_and_leaves_its_parts_out() -> None:
 
 
 def test_without_a_baseline_the_rest_is_there() -> None:
-    facts = facts_of(3)
+    facts = summarize_dataset(3)
     contents = contents_of(facts, evidence_of(facts, with_baseline=False))
     records = tuple(record for record in contents.records if not record.is_baseline)
     page = page_of(replace(contents, records=records, finalist=records[3]))

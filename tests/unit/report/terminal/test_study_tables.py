@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.report.terminal.study_tables import class_table, curve_table, facts_table, front_table, preview_table
-from nas.results.dataset_summary import DataFacts
+from nas.report.terminal.study_tables import class_table, curve_table, dataset_table, front_table, preview_table
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.search.analysis.front_summary import FrontSummary
-from nas.worker.trainer_messages import Sample, SpacePreview
+from nas.worker.trainer_messages import SampledGenome, SpacePreview
 from tests.unit.report.examples import rows_of, text_of
 from tests.unit.search.examples import VGG, baseline, record
 
-FACTS = DataFacts("[red]cats", ("a", "[b]"), 3, 8, 9, (1000, 50), (7, 0), 4, (0.1,) * 3, (1.0,) * 3)
+FACTS = DatasetSummary("[red]cats", ("a", "[b]"), 3, 8, 9, (1000, 50), (7, 0), 4, (0.1,) * 3, (1.0,) * 3)
 
 
 def test_the_front_is_shown_against_the_baseline() -> None:
@@ -42,19 +42,19 @@ def test_the_curve_has_a_row_an_epoch() -> None:
 
 
 def test_facts() -> None:
-    rows = dict(rows_of(facts_table(FACTS)))
+    rows = dict(rows_of(dataset_table(FACTS)))
     assert rows == {
         "images": "3 x 8 x 9 pixels, 2 classes",
         "splits": "1,050 train, 7 validation, 4 test (unopened)",
         "imbalance": "20.0 : 1 (1,000 to 50 training images of a class)",
         "not in validation": "[b]",
     }
-    assert "not in validation" not in dict(rows_of(facts_table(replace(FACTS, validation_counts=(7, 1)))))
-    assert "Data: [red]cats" in text_of(facts_table(FACTS))
+    assert "not in validation" not in dict(rows_of(dataset_table(replace(FACTS, validation_counts=(7, 1)))))
+    assert "Data: [red]cats" in text_of(dataset_table(FACTS))
 
 
 def test_a_preview_marks_its_smallest() -> None:
-    smallest, other = Sample(VGG, Cost(1000, 2_000_000)), Sample(VGG, Cost(3000, 2_000_000))
+    smallest, other = SampledGenome(VGG, Cost(1000, 2_000_000)), SampledGenome(VGG, Cost(3000, 2_000_000))
     _, *rows = rows_of(preview_table(SpacePreview(smallest, (other,), 1.0)))
     assert [row[:3] for row in rows] == [["vgg (smallest)", "1,000", "2.0"], ["vgg", "3,000", "2.0"]]
     assert "depths=(1, 2)" in rows[0][3]

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from nas.search.analysis.gene_values import Option, options_among, traits_of
+from nas.search.analysis.gene_values import Option, gene_values, options_among
 from nas.search.analysis.option_effects import Explanation, explain_options
 from nas.space.architecture import DenseNetArchitecture, PairArchitecture, VggArchitecture
 from nas.space.genome import Genome
@@ -13,20 +13,20 @@ from tests.unit.search.examples import FOCAL, baseline, focal_trials, record, vg
 
 
 def test_traits_are_the_genes_by_name() -> None:
-    traits = traits_of(vgg(FOCAL))
+    traits = gene_values(vgg(FOCAL))
     assert traits["architecture.family"] == "vgg"
     assert (traits["architecture.num_stages"], traits["architecture.depth"], traits["architecture.width"]) == (2, 3, 16)
     assert traits["architecture.head_layers"] == 0
     assert (traits["recipe.loss"], traits["recipe.loss.gamma"]) == ("focal", 1.5)
     assert "recipe.loss.label_smoothing" not in traits
     densenet = DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4)
-    assert "architecture.width" not in traits_of(Genome(architecture=densenet))
+    assert "architecture.width" not in gene_values(Genome(architecture=densenet))
 
 
 def test_traits_of_a_pair_network_are_its_branchs_and_its_own() -> None:
     branch = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16))
     plain, siamese = (
-        traits_of(
+        gene_values(
             Genome(
                 architecture=PairArchitecture(
                     branch=branch, shared=weight > 0, comparison_widths=(8,) if weight > 0 else (), auxiliary=weight > 0

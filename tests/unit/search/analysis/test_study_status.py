@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas.search.analysis.study_status import status_of, trials_per_hour
+from nas.search.analysis.study_status import study_status, trials_per_hour
 from nas.search.storage.slot_leases import Owner, SlotCounts
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.baseline_spec import BaselineSpec
@@ -56,7 +56,7 @@ def _status(
     )
     study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
     slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
-    return status_of(study, slots)
+    return study_status(study, slots)
 
 
 def test_status_of_a_study_at_work() -> None:

@@ -11,14 +11,14 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState, create_trial
 
 from nas.search.pareto_front import Objectives, hypervolume
-from nas.search.sampling.forest_sampler import ForestSampler, lesson_of
+from nas.search.sampling.forest_sampler import ForestSampler, observation_of
 from nas.space.architecture import ConvolutionalArchitecture
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from tests.tiny_study import SPACE
 
-TINY = Space.parse(SPACE, "tiny")
-FEW = Space.parse(
+TINY = SearchSpace.parse(SPACE, "tiny")
+FEW = SearchSpace.parse(
     {"architecture": {"family": ["vgg", "resnet"], "num_stages": 2, "stem_width": [4, 8, 12], "width": [4, 8]}}, "few"
 )
 
@@ -38,7 +38,7 @@ def macro_f1(genome: Genome) -> float:
 def searched(
     sampler: BaseSampler,
     num_trials: int,
-    space: Space = TINY,
+    space: SearchSpace = TINY,
     stops: Callable[[float], bool] = lambda score: False,
     max_params: float = math.inf,
 ) -> optuna.Study:
@@ -67,7 +67,7 @@ def area(study: optuna.Study) -> float:
     return hypervolume([Objectives(*trial.values) for trial in complete], Objectives(0.0, 5.0))
 
 
-def forest(seed: int, space: Space = TINY, **options: int) -> ForestSampler:
+def forest(seed: int, space: SearchSpace = TINY, **options: int) -> ForestSampler:
     return ForestSampler(space, seed=seed, **{"startup_trials": 8, **options})
 
 
@@ -110,7 +110,7 @@ def test_a_trial_that_was_given_its_family_gets_genes_of_it() -> None:
 def test_what_a_trial_teaches() -> None:
     study = searched(forest(0), 2, stops=lambda score: score < 2.0)
     stopped = study.trials[0]
-    lesson = lesson_of(stopped)
+    lesson = observation_of(stopped)
     assert lesson is not None
     assert lesson.final_f1 is None
     assert lesson.curve == (json.loads(stopped.user_attrs["curve"])[0]["macro_f1"],)
@@ -119,7 +119,7 @@ def test_what_a_trial_teaches() -> None:
 
 @pytest.mark.parametrize("attributes", [{"baseline": True, "params": 11_000_000}, {"params": 9, "reused_from": 3}])
 def test_the_baseline_and_twins_teach_nothing(attributes: dict[str, object]) -> None:
-    assert lesson_of(create_trial(values=[0.5, 4.0], user_attrs=attributes)) is None
+    assert observation_of(create_trial(values=[0.5, 4.0], user_attrs=attributes)) is None
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_a_failure_teaches_if_the_genome_is_to_blame(reason: str, curve: tuple[f
     for name, value in {"genome": genome.canonical_json, "params": 1_000, "reason": reason}.items():
         trial.set_user_attr(name, value)
     study.tell(trial, state=TrialState.FAIL)
-    lesson = lesson_of(study.trials[0])
+    lesson = observation_of(study.trials[0])
     assert (lesson and (lesson.curve, lesson.final_f1, lesson.seconds)) == (curve and (curve, None, None))

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
-from nas.search.sampling.forest_surrogate import Foresight, Lesson, final_scores
+from nas.search.sampling.forest_surrogate import Observation, SurrogatePrediction, final_scores
 
 GENES = {"family": "vgg", "width": 8}
 
 
-def lesson(*curve: float, final_f1: float | None = None, group: str = "joint", **parameters: object) -> Lesson:
+def lesson(*curve: float, final_f1: float | None = None, group: str = "joint", **parameters: object) -> Observation:
     size = 3.0 + 0.1 * float(str(parameters.get("width", 8)))
-    return Lesson({**GENES, **parameters}, size, curve, final_f1, 2.0 * len(curve), group)
+    return Observation({**GENES, **parameters}, size, curve, final_f1, 2.0 * len(curve), group)
 
 
 def test_a_result_stands_and_a_stopped_curve_rises_as_the_others_did() -> None:
@@ -48,7 +48,7 @@ points = st.builds(Objectives, st.floats(0.0, 1.0), st.floats(3.0, 6.0))
 
 @given(st.lists(points, min_size=1, max_size=6), points)
 def test_a_gain_is_the_difference_of_two_hypervolumes(front: list[Objectives], draft: Objectives) -> None:
-    foresight = Foresight(
+    foresight = SurrogatePrediction(
         macro_f1=np.array([[draft.macro_f1]]),
         log10_params=np.array([draft.log10_params]),
         log10_seconds=np.zeros(1),
@@ -62,17 +62,17 @@ def test_a_gain_is_the_difference_of_two_hypervolumes(front: list[Objectives], d
 def test_a_gain_is_the_mean_over_the_trees() -> None:
     front = [Objectives(0.5, 4.0)]
     sizes = np.array([4.0])
-    both = Foresight(np.array([[0.4], [0.8]]), sizes, np.zeros(1)).gains(front)
-    apart = [Foresight(np.array([[f1]]), sizes, np.zeros(1)).gains(front)[0] for f1 in (0.4, 0.8)]
+    both = SurrogatePrediction(np.array([[0.4], [0.8]]), sizes, np.zeros(1)).gains(front)
+    apart = [SurrogatePrediction(np.array([[f1]]), sizes, np.zeros(1)).gains(front)[0] for f1 in (0.4, 0.8)]
     assert apart[0] == 0.0 < apart[1]
     assert both[0] == pytest.approx(sum(apart) / 2)
 
 
 def test_what_was_seen_is_foreseen_and_untrained_networks_teach_their_size() -> None:
     lessons = [lesson(0.1, final_f1=0.1 * width, width=width) for width in range(2, 9)]
-    over_budget = Lesson({"family": "densenet", "growth_rate": 8}, 7.0, (), None, None, "joint")
+    over_budget = Observation({"family": "densenet", "growth_rate": 8}, 7.0, (), None, None, "joint")
     drafts = [{**GENES, "width": 3}, {**GENES, "width": 7}, over_budget.parameters]
-    foresight = Foresight.of(drafts, [*lessons, over_budget], seed=0)
+    foresight = SurrogatePrediction.of(drafts, [*lessons, over_budget], seed=0)
     assert foresight.macro_f1.shape == (20, 3)
     assert foresight.macro_f1.mean(0)[:2] == pytest.approx([0.3, 0.7])
     assert foresight.log10_params == pytest.approx([3.3, 3.7, 7.0])

@@ -7,10 +7,10 @@ import pytest
 from optuna.trial import FixedTrial
 
 from nas.networks.parameter_and_flop_count import count_params
-from nas.search.sampling.initial_design import first_parameters
+from nas.search.sampling.initial_design import initial_parameters
 from nas.space.architecture import PairArchitecture
 from nas.space.gene_domains import RandomSuggester
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from tests.tiny_study import SPACE
 
 SPACES = Path(__file__).parents[4] / "search_spaces"
@@ -18,9 +18,9 @@ SPACES = Path(__file__).parents[4] / "search_spaces"
 
 @pytest.mark.parametrize("path", sorted(SPACES.glob("*.toml")), ids=lambda path: path.stem)
 def test_each_family_begins_with_a_network_that_hardly_a_random_one_is_smaller_than(path: Path) -> None:
-    space = Space.load(path)
+    space = SearchSpace.load(path)
     smallest = {}
-    for parameters in first_parameters(space):
+    for parameters in initial_parameters(space):
         architecture = space.sample(FixedTrial(parameters)).architecture
         smallest[architecture.family] = count_params(architecture, 1, 10)
     assert list(smallest) == list(space.families)
@@ -30,7 +30,7 @@ def test_each_family_begins_with_a_network_that_hardly_a_random_one_is_smaller_t
 
 
 def test_the_recipe_is_a_middling_one() -> None:
-    space = Space.parse(
+    space = SearchSpace.parse(
         {
             **SPACE,
             "recipe": {
@@ -43,16 +43,16 @@ def test_the_recipe_is_a_middling_one() -> None:
         },
         "middling",
     )
-    recipe = space.sample(FixedTrial(first_parameters(space)[0])).recipe
+    recipe = space.sample(FixedTrial(initial_parameters(space)[0])).recipe
     assert (recipe.loss.name, recipe.loss.gamma) == ("focal", 2.0)
     assert recipe.learning_rate == pytest.approx(1e-3)
     assert (recipe.batch_size, recipe.weight_decay) == (32, 0.01)
 
 
 def test_an_asked_trial_takes_them_whole() -> None:
-    space = Space.load(SPACES / "small_cnn.toml")
+    space = SearchSpace.load(SPACES / "small_cnn.toml")
     study = optuna.create_study(directions=["maximize", "minimize"])
-    expected = first_parameters(space)
+    expected = initial_parameters(space)
     for parameters in expected:
         study.enqueue_trial(parameters)
     for parameters in expected:
@@ -62,7 +62,7 @@ def test_an_asked_trial_takes_them_whole() -> None:
 
 
 def test_pairs_begin_with_siamese_networks_and_others_of_each_family() -> None:
-    space = Space.parse(
+    space = SearchSpace.parse(
         {
             "architecture": {
                 "family": ["vgg", "densenet"], "siamese": [True, False], "comparison_width": [64, 0], "depth": [2, 1],
@@ -70,11 +70,11 @@ def test_pairs_begin_with_siamese_networks_and_others_of_each_family() -> None:
             "recipe": {"auxiliary_weight": [0.0, 0.1, 0.3]},
         }
     )  # fmt: skip
-    genomes = [space.sample(FixedTrial(parameters)) for parameters in first_parameters(space)]
+    genomes = [space.sample(FixedTrial(parameters)) for parameters in initial_parameters(space)]
     assert [genome.family for genome in genomes] == ["siamese vgg", "siamese densenet", "vgg", "densenet"]
     for genome in genomes:
         assert isinstance(genome.architecture, PairArchitecture)
         assert genome.architecture.comparison_widths == ()
         assert genome.recipe.auxiliary_weight == 0.1
-    one_kind = Space.parse({**space.tables, "architecture": {**space.tables["architecture"], "siamese": True}})
-    assert len(first_parameters(one_kind)) == 2
+    one_kind = SearchSpace.parse({**space.tables, "architecture": {**space.tables["architecture"], "siamese": True}})
+    assert len(initial_parameters(one_kind)) == 2

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from nas.errors import DatabaseError
-from nas.search.storage.outage_retry import ride_out
+from nas.search.storage.outage_retry import retry_through_outage
 
 URL = "postgresql+psycopg://u:hunter2@h/d"
 AWAY = OperationalError("SELECT 1", {}, Exception("server closed; password hunter2"))
@@ -28,7 +28,7 @@ class Flaky:
 def test_a_call_is_repeated_until_it_answers_with_growing_pauses() -> None:
     pauses: list[float] = []
     call = Flaky(failures=12)
-    assert ride_out(call, url=URL, sleep=pauses.append) == "answer"
+    assert retry_through_outage(call, url=URL, sleep=pauses.append) == "answer"
     assert call.calls == 13
     for turn, pause in enumerate(pauses):
         ceiling = min(0.1 * 2**turn, 10.0)
@@ -37,7 +37,7 @@ def test_a_call_is_repeated_until_it_answers_with_growing_pauses() -> None:
 
 def test_a_lasting_outage_is_one_line_without_the_password() -> None:
     with pytest.raises(DatabaseError, match="has been away for 0 s") as caught:
-        ride_out(Flaky(failures=10**9), url=URL, patience_seconds=0.05)
+        retry_through_outage(Flaky(failures=10**9), url=URL, patience_seconds=0.05)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is AWAY
 
@@ -45,10 +45,10 @@ def test_a_lasting_outage_is_one_line_without_the_password() -> None:
 def test_a_refused_statement_is_not_repeated() -> None:
     call = Flaky(failures=5, error=ProgrammingError("SELECT", {}, Exception("relation does not exist")))
     with pytest.raises(DatabaseError, match="relation does not exist"):
-        ride_out(call, url=URL)
+        retry_through_outage(call, url=URL)
     assert call.calls == 1
 
 
 def test_other_errors_are_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
-        ride_out(Flaky(failures=1, error=ZeroDivisionError()), url=URL)
+        retry_through_outage(Flaky(failures=1, error=ZeroDivisionError()), url=URL)

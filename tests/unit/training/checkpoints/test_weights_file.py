@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from nas.errors import ModelFileError
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.genome import Genome
-from nas.training.checkpoints.weights_file import Blueprint, load_weights, save_weights
+from nas.training.checkpoints.weights_file import WeightsMetadata, load_weights, save_weights
 from tests.unit.training.examples import VGG, digits_task, small_network
 
-FACTS = DataFacts("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
-BLUEPRINT = Blueprint(Genome(architecture=VGG), FACTS, {"f1_macro": 0.5})
+FACTS = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), FACTS, {"f1_macro": 0.5})
 
 
 @pytest.fixture

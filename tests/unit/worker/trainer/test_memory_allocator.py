@@ -11,9 +11,9 @@ import pytest
 _SCRIPT = """
 import resource, sys
 import numpy as np
-from nas.worker.trainer.memory_allocator import keep_memory
+from nas.worker.trainer.memory_allocator import retain_freed_memory
 if sys.argv[1] == "kept":
-    assert keep_memory()
+    assert retain_freed_memory()
 def touch():
     np.ones(8_000_000, np.uint8)
 touch()

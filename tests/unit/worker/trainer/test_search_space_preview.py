@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from nas.networks.parameter_and_flop_count import count_params, measure_cost
-from nas.results.dataset_summary import DataFacts
+from nas.results.dataset_summary import DatasetSummary
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
-from nas.space.search_space import Space
+from nas.space.search_space import SearchSpace
 from nas.worker.trainer.search_space_preview import preview_space, smallest_genome
 from tests.enumeration import every_genome
 
-SMALL_CNN = Space.load(Path(__file__).parents[4] / "search_spaces" / "small_cnn.toml")
-FACTS = DataFacts("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+SMALL_CNN = SearchSpace.load(Path(__file__).parents[4] / "search_spaces" / "small_cnn.toml")
+FACTS = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
 
 
 def _params(genome: Genome, num_classes: int) -> int:
@@ -59,7 +59,7 @@ SHARED: dict[str, Any] = {
     ],
 )
 def test_no_genome_of_a_tiny_space_is_smaller(genes: dict[str, Any], num_classes: int) -> None:
-    space = Space.parse({"architecture": genes})
+    space = SearchSpace.parse({"architecture": genes})
     sizes = [_params(genome, num_classes) for genome in every_genome(space)]
     found = smallest_genome(space, lambda genome: _params(genome, num_classes))
     assert _params(found, num_classes) == min(sizes)
@@ -77,7 +77,7 @@ def test_the_preview_costs_what_its_genomes_cost() -> None:
 
 
 def test_without_a_budget_everything_is_within_it() -> None:
-    space = Space.parse({"architecture": {"family": "vgg"}})
+    space = SearchSpace.parse({"architecture": {"family": "vgg"}})
     assert preview_space(space, FACTS, None, 1).share_within_budget == 1.0
     assert preview_space(space, FACTS, 1, 1).share_within_budget == 0.0
     assert preview_space(space, FACTS, 1, 0).samples == ()
@@ -96,7 +96,7 @@ def test_without_a_budget_everything_is_within_it() -> None:
 def test_of_pairs_the_smallest_may_be_siamese_or_not(genes: dict[str, Any], weight: float, family: str) -> None:
     facts = replace(FACTS, channels=2, classes=("no", "yes"), part_classes=FACTS.classes)
     architecture = {"family": "vgg", "siamese": [True, False], "comparison_width": [8, 0], **genes}
-    space = Space.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
+    space = SearchSpace.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
     params = [count_params(genome.architecture, 2, 2, num_part_classes=10) for genome in every_genome(space)]
     smallest = preview_space(space, facts, None, 1).smallest
     assert smallest.cost.params == min(params)

@@ -16,7 +16,7 @@ from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import load_weights
-from nas.worker.trainer.finals_scoring import FinalExam
+from nas.worker.trainer.finals_scoring import FinalsScorer
 from nas.worker.trainer.trainer_server import Trainer
 from nas.worker.trainer_messages import Measure, OpenData, Pause, Paused, Train
 
@@ -49,15 +49,15 @@ def test_a_pause_while_the_test_images_are_scored_is_no_crash(tmp_path: Path, mo
         GENOME, 1, 0, tmp_path / "weights.safetensors", tmp_path / "checkpoints",
         predictions=tmp_path / "predictions",
     )  # fmt: skip
-    score = FinalExam.score
+    score = FinalsScorer.score
 
-    def paused(exam: FinalExam, *arguments: Any, **others: Any) -> Any:
+    def paused(exam: FinalsScorer, *arguments: Any, **others: Any) -> Any:
         pipe.order = Pause()
         time.sleep(0.06)  # The pipe is looked into twenty times a second at most.
         return score(exam, *arguments, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FinalExam, "score", paused)
+        patch.setattr(FinalsScorer, "score", paused)
         assert trainer.answer(request) == Paused(None)
     assert not (tmp_path / "predictions").exists()
     assert isinstance(trainer.answer(request), Completed)
