@@ -16,7 +16,7 @@ from rich.table import Table
 from nas.commands.composition.application import Application
 from nas.commands.shared_options import Json, NameArgument, require_folder_of
 from nas.errors import StudyError
-from nas.export.formats.file_formats import Format, Output, beside, format_of, side_by_side
+from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
@@ -81,7 +81,7 @@ def export(
             weights,
             outputs,
             Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
-            lambda read: calibration_images(data, application.settings.data_folder.absolute(), study.facts, read),
+            lambda read: calibration_images(data, application.settings.data_folder.absolute(), study.dataset_summary, read),
         )
     if json:
         application.print_json(_as_json(record, shipped))
@@ -99,11 +99,11 @@ def _outputs(paths: Sequence[Path], wanted: FormatOption | None, *, int8: bool) 
     if wanted is FormatOption.ALL:
         if len(paths) > 1:
             raise typer.BadParameter("`all` takes one name for its three files", param_hint="--output")
-        outputs = side_by_side(paths[0])
+        outputs = float32_outputs(paths[0])
     else:
-        outputs = [Output(path, Format(wanted.value) if wanted else format_of(path)) for path in paths]
+        outputs = [Output(path, Format(wanted.value) if wanted else format_from_suffix(path)) for path in paths]
     if int8:
-        outputs.append(beside(outputs))
+        outputs.append(int8_output(outputs))
     if len({one.path for one in outputs}) < len(outputs):
         raise typer.BadParameter("two outputs are the same file", param_hint="--output")
     return outputs
@@ -116,7 +116,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
         StudyError: There is no such trial, or the front is empty.
     """
     if wanted.isdecimal():
-        return study.result(int(wanted), "export")
+        return study.record_with_result(int(wanted), "export")
     if wanted not in ("best", "smallest"):
         raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
     if study.spec.finals is not None:
@@ -146,7 +146,7 @@ def _as_json(record: TrialRecord, shipped: Sequence[ExportedFile]) -> dict[str, 
                 "file": str(one.output.path),
                 "format": one.output.format.value,
                 "file_bytes": one.file_bytes,
-                **asdict(one.verified),
+                **asdict(one.verification),
                 **({} if one.loss is None else {"int8": asdict(one.loss)}),
             }
             for one in shipped
@@ -155,16 +155,16 @@ def _as_json(record: TrialRecord, shipped: Sequence[ExportedFile]) -> dict[str, 
 
 
 def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[ExportedFile]) -> None:
-    unit = study.facts.unit
+    unit = study.dataset_summary.unit
     scored_on = "validation" if study.spec.finals is None else "test"
     application.say(
         f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
         f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s."
     )
     application.console.print(_table(shipped, unit))
-    exact = [one.verified for one in shipped if one.output.format is not Format.INT8]
+    exact = [one.verification for one in shipped if one.output.format is not Format.INT8]
     if exact:
-        largest = max(verified.largest_difference for verified in exact)
+        largest = max(verification.largest_difference for verification in exact)
         opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
         application.say(
             f"Verified: {opened} in a fresh process, on {exact[0].num_images} real {unit}s {they} the original "
@@ -178,7 +178,7 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, shi
 def _table(shipped: Sequence[ExportedFile], unit: str) -> Table:
     table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
     table.add_column("file", overflow="fold")
-    batches = [latency.batch for latency in shipped[0].verified.latencies]
+    batches = [latency.batch for latency in shipped[0].verification.latencies]
     titles = ["format", "size", "differs by", "same class", *(f"{n} {unit}{'s'[: n > 1]}, ms" for n in batches)]
     for title in titles:
         table.add_column(title, justify="left" if title == "format" else "right")
@@ -187,9 +187,9 @@ def _table(shipped: Sequence[ExportedFile], unit: str) -> Table:
             escape(str(one.output.path)),
             one.output.format.value,
             _size(one.file_bytes),
-            f"{one.verified.largest_difference:.1e}",
-            f"{one.verified.share_alike:.0%}",
-            *(f"{latency.median_ms:.2f}, {latency.p95_ms:.2f}" for latency in one.verified.latencies),
+            f"{one.verification.largest_difference:.1e}",
+            f"{one.verification.share_alike:.0%}",
+            *(f"{latency.median_ms:.2f}, {latency.p95_ms:.2f}" for latency in one.verification.latencies),
         )
     return table
 

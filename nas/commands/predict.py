@@ -15,7 +15,7 @@ from nas.commands.composition.application import Application
 from nas.commands.shared_options import Json
 
 if TYPE_CHECKING:
-    from nas.export.inference.image_classifier import Predicted
+    from nas.export.inference.image_classifier import PredictionResults
     from nas.export.inference.input_warnings import WarnedImages
 
 
@@ -48,14 +48,14 @@ def predict(
     is_pair = classifier.num_images == 2
     paths = pair_paths(images, sys.stdin) if is_pair else list(expand_paths(images, sys.stdin))
     predicted = classifier.predict(paths, top)
-    doubted = classifier.doubts(predicted)
+    warnings = classifier.input_warnings(predicted)
     if json:
-        application.print_json(_as_json(predicted, doubted))
+        application.print_json(_as_json(predicted, warnings))
     elif as_csv:
         _print_csv(predicted, _image_columns(is_pair, "_"))
     elif predicted.predictions:
         application.console.print(_table(predicted, _image_columns(is_pair, " ")))
-    _complain(application, predicted, doubted)
+    _complain(application, predicted, warnings)
     if predicted.unreadable:
         raise typer.Exit(1)
 
@@ -64,7 +64,7 @@ def _image_columns(is_pair: bool, space: str) -> tuple[str, ...]:
     return (f"first{space}image", f"second{space}image") if is_pair else ("image",)
 
 
-def _as_json(predicted: Predicted, doubted: list[WarnedImages]) -> dict[str, Any]:
+def _as_json(predicted: PredictionResults, warnings: list[WarnedImages]) -> dict[str, Any]:
     return {
         "predictions": [
             {
@@ -76,11 +76,11 @@ def _as_json(predicted: Predicted, doubted: list[WarnedImages]) -> dict[str, Any
             for one in predicted.predictions
         ],
         "unreadable": [{"image": one.image, "reason": one.reason} for one in predicted.unreadable],
-        "warnings": [{"about": one.doubt.value, "images": one.num_images, "says": one.sentence} for one in doubted],
+        "warnings": [{"about": one.warning.value, "images": one.num_images, "says": one.sentence} for one in warnings],
     }
 
 
-def _print_csv(predicted: Predicted, image_columns: tuple[str, ...]) -> None:
+def _print_csv(predicted: PredictionResults, image_columns: tuple[str, ...]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*image_columns, "rank", "class", "probability"])
     for one in predicted.predictions:
@@ -88,7 +88,7 @@ def _print_csv(predicted: Predicted, image_columns: tuple[str, ...]) -> None:
             writer.writerow([*one.images, rank, label, f"{probability:.6f}"])
 
 
-def _table(predicted: Predicted, image_columns: tuple[str, ...]) -> Table:
+def _table(predicted: PredictionResults, image_columns: tuple[str, ...]) -> Table:
     table = Table()
     for title in image_columns:
         table.add_column(title, overflow="fold")
@@ -101,9 +101,9 @@ def _table(predicted: Predicted, image_columns: tuple[str, ...]) -> Table:
     return table
 
 
-def _complain(application: Application, predicted: Predicted, doubted: list[WarnedImages]) -> None:
+def _complain(application: Application, predicted: PredictionResults, warnings: list[WarnedImages]) -> None:
     """On standard error: which images gave nothing, and why the others may be answered wrongly."""
     lines = [f"error: {one.image}: {one.reason}" for one in predicted.unreadable]
-    lines += [f"warning: {one.sentence}" for one in doubted]
+    lines += [f"warning: {one.sentence}" for one in warnings]
     for line in lines:
         application.errors.print(line, markup=False, highlight=False, soft_wrap=True)

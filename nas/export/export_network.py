@@ -23,9 +23,9 @@ from nas.export.formats.onnx import write_onnx
 from nas.export.formats.torch_export import trace_program, write_program
 from nas.export.formats.torchscript import write_torchscript
 from nas.export.inference.exported_model import open_model
-from nas.export.metadata import Origin, describe, input_shape
+from nas.export.metadata import Origin, export_metadata, input_shape
 from nas.export.pixel_classifier import PixelClassifier, rebuild
-from nas.export.subprocess_verification import Expected, Verified, verify
+from nas.export.subprocess_verification import ReferenceOutputs, VerificationResult, verify
 from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.training.checkpoints.weights_file import Weights, load_weights
 
@@ -40,7 +40,7 @@ class ExportedFile:
 
     output: Output
     file_bytes: int
-    verified: Verified
+    verification: VerificationResult
     loss: Int8Loss | None = None
 
 
@@ -65,7 +65,7 @@ def export_network(
     where = outputs[0].path
     try:
         with tempfile.TemporaryDirectory(dir=where.parent, prefix=".nas-export-") as folder:
-            workshop = _ExportJob(weights, json.dumps(describe(weights, origin)), Path(folder))
+            workshop = _ExportJob(weights, json.dumps(export_metadata(weights, origin)), Path(folder))
             shipped = [workshop.make(output, held) for output in outputs]
             for one in shipped:
                 where = one.output.path
@@ -82,7 +82,7 @@ class _ExportJob:
         self._weights = weights
         self._metadata = metadata
         self._folder = folder
-        self._images = weights.sample_images.reshape(-1, *input_shape(weights.blueprint.facts))
+        self._images = weights.sample_images.reshape(-1, *input_shape(weights.metadata.dataset))
         self._expected = _ask(rebuild(weights), self._images)
         self._classifier = rebuild(weights)
         fold_batch_norms(self._classifier.network)
@@ -96,10 +96,10 @@ class _ExportJob:
         """Write a file and try it; in float32 it must be the network."""
         path = self.path(output.format)
         loss = self._write(output.format, held)
-        verified = verify(path, self._expected)
+        verification = verify(path, self._expected)
         if output.format is not Format.INT8:
-            verified.require_equal(output.path)
-        return ExportedFile(output, path.stat().st_size, verified, loss)
+            verification.require_equal(output.path)
+        return ExportedFile(output, path.stat().st_size, verification, loss)
 
     def _write(self, kind: Format, held: Callable[[Weights], CalibrationImages]) -> Int8Loss | None:
         path = self.path(kind)
@@ -126,6 +126,6 @@ class _ExportJob:
 
 
 @torch.no_grad()
-def _ask(classifier: PixelClassifier, images_NCHW: Tensor) -> Expected:
+def _ask(classifier: PixelClassifier, images_NCHW: Tensor) -> ReferenceOutputs:
     logits_NK, alone_1K = (classifier(images).numpy() for images in (images_NCHW, images_NCHW[:1]))
-    return Expected(images_NCHW.numpy(), logits_NK, alone_1K)
+    return ReferenceOutputs(images_NCHW.numpy(), logits_NK, alone_1K)

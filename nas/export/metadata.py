@@ -37,10 +37,10 @@ def input_shape(facts: DatasetSummary) -> tuple[int, ...]:
     return facts.channels, facts.height, facts.width
 
 
-def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
+def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
     """The metadata of a file, ready for JSON."""
-    blueprint = weights.blueprint
-    facts = blueprint.facts
+    metadata = weights.metadata
+    facts = metadata.dataset
     shape = input_shape(facts)
     # Each image by itself, also where they come in pairs.
     samples_NCHW = weights.sample_images.numpy().reshape(-1, *shape[-3:])
@@ -62,9 +62,9 @@ def describe(weights: Weights, origin: Origin) -> dict[str, Any]:
             "shrink": origin.shrink,
             **asdict(ForegroundPolarity.of(samples_NCHW)),
         },
-        "genome": blueprint.genome.model_dump(mode="json", exclude_none=True),
-        "metrics": blueprint.metrics,
-        "scored_on": blueprint.scored_on,
+        "genome": metadata.genome.model_dump(mode="json", exclude_none=True),
+        "metrics": metadata.metrics,
+        "scored_on": metadata.scored_on,
         "study": origin.study,
         "trial": origin.trial,
         "versions": {"nas": nas.__version__, "torch": torch.__version__, "python": platform.python_version()},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.data.normalization import Normalization
 from nas.errors import ModelFileError
-from nas.networks.build_network import build_for
+from nas.networks.build_network import build_network_for
 from nas.training.checkpoints.weights_file import Weights
 
 
@@ -54,13 +54,13 @@ def rebuild(weights: Weights) -> PixelClassifier:
     Raises:
         ModelFileError: The weights do not fit the network.
     """
-    facts = weights.blueprint.facts
-    network = build_for(weights.blueprint.genome.architecture, facts)
+    facts = weights.metadata.dataset
+    network = build_network_for(weights.metadata.genome.architecture, facts)
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ModelFileError("the weights are not those of the network that their file describes") from error
     # Files of torch.export would keep what nothing uses.
-    network.drop_training_parts()
+    network.remove_training_layers()
     normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
     return PixelClassifier(normalization, network).eval().requires_grad_(False)

@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Expected:
+class ReferenceOutputs:
     """What the eager network says.
 
     Attributes:
@@ -38,7 +38,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerificationResult:
     """What the check of an exported file found.
 
     Attributes:
@@ -70,7 +70,7 @@ class Verified:
             )
 
 
-def verify(path: Path, expected: Expected) -> Verified:
+def verify(path: Path, expected: ReferenceOutputs) -> VerificationResult:
     """Open a file in a fresh process, run it on real images, all at once and one alone, and time it.
 
     Raises:
@@ -83,7 +83,7 @@ def verify(path: Path, expected: Expected) -> Verified:
         except BrokenProcessPool as error:
             raise ModelFileError(f"{path}: the process that ran the exported network died") from error
     differences = [np.abs(logits_NK - expected.logits).max(), np.abs(alone_1K - expected.alone).max()]
-    return Verified(
+    return VerificationResult(
         # numpy's maximum keeps a NaN, Python's may lose it.
         largest_difference=float(np.max(differences)),
         share_alike=float((logits_NK.argmax(1) == expected.logits.argmax(1)).mean()),

@@ -32,7 +32,7 @@ class Output:
     format: Format
 
 
-def format_of(path: Path) -> Format:
+def format_from_suffix(path: Path) -> Format:
     """The format that a file's suffix asks for.
 
     Raises:
@@ -46,13 +46,13 @@ def format_of(path: Path) -> Format:
         ) from None
 
 
-def side_by_side(path: Path) -> list[Output]:
+def float32_outputs(path: Path) -> list[Output]:
     """Every format in float32, beside each other under one name."""
     stem = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
     return [Output(stem.with_name(stem.name + suffix), kind) for suffix, kind in SUFFIXES.items()]
 
 
-def beside(outputs: Sequence[Output]) -> Output:
+def int8_output(outputs: Sequence[Output]) -> Output:
     """Where the network in eight bits goes: beside the first of the other files, under its name."""
     first = outputs[0].path
     stem = first.stem if first.suffix.lower() in SUFFIXES else first.name

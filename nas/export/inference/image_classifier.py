@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from nas.data.decoding.image_decoding import (
-    CORRUPT,
+    DECODING_ERRORS,
     Decoding,
     Pixels,
     decoding_fault,
     read_image,
     shrink_pixels,
-    stack,
+    stack_images,
     to_pixels,
 )
 from nas.export.inference.exported_model import Logits, ModelFile
@@ -62,7 +62,7 @@ class _Question:
 
 
 @dataclass
-class Predicted:
+class PredictionResults:
     """What came of a number of files, in their order.
 
     Attributes:
@@ -71,7 +71,7 @@ class Predicted:
 
     predictions: list[Prediction] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
-    doubtful: dict[InputWarning, list[Path]] = field(default_factory=dict)
+    warned_images: dict[InputWarning, list[Path]] = field(default_factory=dict)
 
 
 class Classifier:
@@ -88,14 +88,14 @@ class Classifier:
         """How many images one answer is about."""
         return self._model.num_images
 
-    def predict(self, paths: Sequence[Path], top: int) -> Predicted:
+    def predict(self, paths: Sequence[Path], top: int) -> PredictionResults:
         """Classify files, and name those that cannot be read; a pair with one of them has no answer.
 
         Args:
             paths: Of a network that compares pairs, the first two are a pair, the next two another one, and so on.
             top: Classes kept of each.
         """
-        predicted = Predicted()
+        predicted = PredictionResults()
         batch: list[_Question] = []
         for start in range(0, len(paths), self.num_images):
             asked = self._read_all(paths[start : start + self.num_images], predicted)
@@ -108,22 +108,22 @@ class Classifier:
             self._answer(batch, top, predicted)
         return predicted
 
-    def doubts(self, predicted: Predicted) -> list[WarnedImages]:
+    def input_warnings(self, predicted: PredictionResults) -> list[WarnedImages]:
         """What makes the images look unlike the training images, one sentence a kind."""
         num_images = self.num_images * len(predicted.predictions)
         return [
-            WarnedImages(doubt, self._expectation.sentence(doubt, paths, num_images), len(paths))
-            for doubt in InputWarning
-            if (paths := predicted.doubtful.get(doubt))
+            WarnedImages(warning, self._expectation.sentence(warning, paths, num_images), len(paths))
+            for warning in InputWarning
+            if (paths := predicted.warned_images.get(warning))
         ]
 
-    def _read_all(self, paths: Sequence[Path], predicted: Predicted) -> _Question | None:
+    def _read_all(self, paths: Sequence[Path], predicted: PredictionResults) -> _Question | None:
         """The images of one answer; None where one of them gave nothing, which is then noted."""
         found: list[tuple[ImageProperties, Pixels]] = []
         for path in paths:
             try:
                 found.append(self._read(path))
-            except CORRUPT as error:
+            except DECODING_ERRORS as error:
                 predicted.unreadable.append(Unreadable(str(path), _reason(error)))
         if len(found) < len(paths):
             return None
@@ -135,19 +135,19 @@ class Classifier:
         model, width, height = self._model, self._model.width, self._model.height
         shrink = 1 if image.size == (width, height) else model.shrink
         side = shrink * height if self._is_square else None
-        pixels_1CHW = stack([to_pixels(image, Decoding(side, model.channels))], model.channels)
+        pixels_1CHW = stack_images([to_pixels(image, Decoding(side, model.channels))], model.channels)
         if pixels_1CHW.shape[2:] != (shrink * height, shrink * width):
             sizes = dict.fromkeys((f"{shrink * width}x{shrink * height}", f"{width}x{height}"))
             raise ValueError(f"{image.width}x{image.height} pixels, and the network takes {' or '.join(sizes)} alone")
         return ImageProperties(*image.size, is_grey=image.mode == "L"), shrink_pixels(pixels_1CHW, shrink)
 
-    def _answer(self, batch: Sequence[_Question], top: int, predicted: Predicted) -> None:
+    def _answer(self, batch: Sequence[_Question], top: int, predicted: PredictionResults) -> None:
         paths = [path for asked in batch for path in asked.paths]
         looks = [look for asked in batch for look in asked.looks]
         pixels_NCHW = np.concatenate([pixels for asked in batch for pixels in asked.pixels])
-        for path, found in zip(paths, self._expectation.doubts(looks, pixels_NCHW), strict=True):
-            for doubt in found:
-                predicted.doubtful.setdefault(doubt, []).append(path)
+        for path, found in zip(paths, self._expectation.input_warnings(looks, pixels_NCHW), strict=True):
+            for warning in found:
+                predicted.warned_images.setdefault(warning, []).append(path)
         logits_NK = self._model.logits(self._model.as_input(pixels_NCHW))
         for asked, row in zip(batch, _probabilities(logits_NK), strict=True):
             best = np.argsort(-row, kind="stable")[:top]

@@ -38,7 +38,7 @@ class WarnedImages:
         num_images: Of those that were looked at.
     """
 
-    doubt: InputWarning
+    warning: InputWarning
     sentence: str
     num_images: int
 
@@ -68,7 +68,7 @@ class TrainingImageProfile:
         height, width = model.shrink * model.height, model.shrink * model.width
         return cls(model.channels, height, width, told["fitted"], appearance, model.shrink)
 
-    def doubts(self, looks: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
+    def input_warnings(self, looks: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
         """What is odd about each image.
 
         Args:
@@ -81,7 +81,7 @@ class TrainingImageProfile:
                 InputWarning.CHANNELS: look.is_grey != (self.channels == 1),
                 InputWarning.POLARITY: is_inverted,
             }
-            found.append([doubt for doubt, is_there in signs.items() if is_there])
+            found.append([warning for warning, is_there in signs.items() if is_there])
         return found
 
     def _is_odd_size(self, look: ImageProperties) -> bool:
@@ -91,7 +91,7 @@ class TrainingImageProfile:
         expected = [(self.width // factor, self.height // factor) for factor in (1, self.shrink)]
         return (look.width, look.height) not in expected
 
-    def sentence(self, doubt: InputWarning, paths: Sequence[Path], num_images: int) -> str:
+    def sentence(self, warning: InputWarning, paths: Sequence[Path], num_images: int) -> str:
         """What to tell about the images with a doubt."""
         count = f"{len(paths):,} of {num_images:,} images" if num_images > 1 else "the image"
         are = "are" if num_images > 1 and len(paths) > 1 else "is"
@@ -107,7 +107,7 @@ class TrainingImageProfile:
                 else f"{are} grey, training images were in colour"
             ),
             InputWarning.POLARITY: f"{are} {self._opposite}, the training images were {self.appearance.polarity}: invert?",
-        }[doubt]
+        }[warning]
         return f"{count} {said} ({'first: ' if len(paths) > 1 else ''}{paths[0]})"
 
     @property

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from nas.commands.main import app
 from nas.errors import DataError
-from nas.export import export_network as shipment
+from nas.export import export_network as export_module
 from nas.export.export_network import export_network
 from nas.export.formats.file_formats import Format, Output
-from nas.export.subprocess_verification import Verified
-from tests.unit.export.examples import ORIGIN, lively_pair_weights
+from nas.export.subprocess_verification import VerificationResult
+from tests.unit.export.examples import ORIGIN, random_pair_weights_file
 from tests.unit.export.inference.test_exported_model import _not_held
 from tests.unit.training.examples import VGG
 
@@ -28,9 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model and four images."""
     folder = tmp_path_factory.mktemp("pairs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
+        patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
         output = Output(folder / "pair.onnx", Format.ONNX)
-        export_network(lively_pair_weights(folder / "w", VGG), [output], ORIGIN, _not_held)
+        export_network(random_pair_weights_file(folder / "w", VGG), [output], ORIGIN, _not_held)
     (folder / "images").mkdir()
     generator = np.random.default_rng(0)
     for name in NAMES:

@@ -19,14 +19,14 @@ from tests.unit.training.examples import digits_task
 
 TASK = digits_task(160)
 MEAN, STD = channel_statistics(TASK.train.images)
-FACTS = DatasetSummary(
+SUMMARY = DatasetSummary(
     "digits", TASK.classes, 1, 8, 8, TASK.train.class_counts(10), (20,) * 10, 0,
     tuple(MEAN.tolist()), tuple(STD.tolist()),
 )  # fmt: skip
 ORIGIN = Origin("digits", 7, fitted=False)
 
 
-def lively_network(
+def random_network(
     architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None,
     num_part_classes: int = 0,
 ) -> Network:  # fmt: skip
@@ -44,11 +44,11 @@ def lively_network(
     return network.eval()
 
 
-def lively_weights(
+def random_weights_file(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8, num_images: int = 5
 ) -> Path:
-    """A weights file of `lively_network` with random images."""
-    network = lively_network(architecture, channels, 3, (height, width))
+    """A weights file of `random_network` with random images."""
+    network = random_network(architecture, channels, 3, (height, width))
     facts = DatasetSummary(
         "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
     )
@@ -57,11 +57,11 @@ def lively_weights(
     return path
 
 
-def lively_pair_weights(
+def random_pair_weights_file(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8
 ) -> Path:
     """A weights file of a network that says of two random images whether they are of one class."""
-    network = lively_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
+    network = random_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
     facts = DatasetSummary(
         "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
         (0.4,) * 2 * channels, ("cat", "dog", "emu"),

@@ -14,12 +14,12 @@ from nas.export.calibration_images import calibration_images
 from nas.export.formats.int8_quantization import Int8Loss
 from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import Weights, WeightsMetadata
-from tests.unit.export.examples import FACTS
+from tests.unit.export.examples import SUMMARY
 from tests.unit.export.test_export_network import BLUEPRINT
 
 SPEC = DataSpec(source="digits", max_train_images=700)
 SAMPLES = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-WEIGHTS = Weights(WeightsMetadata(BLUEPRINT.genome, FACTS, {}), {}, SAMPLES)
+WEIGHTS = Weights(WeightsMetadata(BLUEPRINT.genome, SUMMARY, {}), {}, SAMPLES)
 
 
 def test_training_images_and_validation_images_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_other_images_than_the_studys_are_not_used(tmp_path: Path) -> None:
 
 def test_where_the_images_are_gone(tmp_path: Path) -> None:
     gone = DataSpec(source="folder", path=str(tmp_path / "gone"))
-    found = calibration_images(gone, tmp_path, FACTS, WEIGHTS)
+    found = calibration_images(gone, tmp_path, SUMMARY, WEIGHTS)
     assert found.validation is None
     assert found.source.startswith("the 3 images that its weights came with (")
     assert "no such folder" in found.source

@@ -12,53 +12,53 @@ import torch
 
 import nas
 from nas.data.normalization import Normalization
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.errors import ModelFileError
-from nas.export import export_network as shipment
+from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
 from nas.export.export_network import ExportedFile, export_network
-from nas.export.formats.file_formats import Format, Output, beside, side_by_side
+from nas.export.formats.file_formats import Format, Output, float32_outputs, int8_output
 from nas.export.inference.exported_model import open_model
-from nas.export.subprocess_verification import TOLERANCE, Expected, Verified, verify
+from nas.export.subprocess_verification import TOLERANCE, ReferenceOutputs, VerificationResult, verify
 from nas.space.architecture import Architecture, MlpArchitecture, PlainArchitecture, ReferenceArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.weights_file import Weights, WeightsMetadata, load_weights, save_weights
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan
-from tests.unit.export.examples import FACTS, MEAN, ORIGIN, STD, TASK, lively_network, lively_weights
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan
+from tests.unit.export.examples import MEAN, ORIGIN, STD, SUMMARY, TASK, random_network, random_weights_file
 from tests.unit.networks.examples import FAMILIES, architecture
 from tests.unit.training.examples import CPU, VGG, small_network
 
-BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), FACTS, {"f1_macro": 0.25})
+BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), SUMMARY, {"f1_macro": 0.25})
 
 
 def _held(weights: Weights) -> CalibrationImages:
     return CalibrationImages(TASK.train.images.numpy(), TASK.validation, "160 digits")
 
 
-def _in_this_process(path: Path, expected: Expected) -> Verified:
+def _in_this_process(path: Path, expected: ReferenceOutputs) -> VerificationResult:
     """As `verify`, which takes seconds to start a process: what it does there is tested once, below."""
     images_NCHW, logits = expected.images, open_model(path).logits
     pairs = ((logits(images_NCHW), expected.logits), (logits(images_NCHW[:1]), expected.alone))
     alike = (pairs[0][0].argmax(1) == expected.logits.argmax(1)).mean()
-    return Verified(
+    return VerificationResult(
         float(np.max([np.abs(one - other).max() for one, other in pairs])), float(alike), len(images_NCHW), ()
     )
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipment, "verify", _in_this_process)
+    monkeypatch.setattr(export_module, "verify", _in_this_process)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few epochs' training, so that there is something to be right about."""
     network = small_network()
-    sampler = EachOnce(len(TASK.train), seed=0)
+    sampler = ShuffleSampler(len(TASK.train), seed=0)
     recipe = Recipe(batch_size=16, learning_rate=0.01)
-    Training(network, recipe, TASK, Plan(6, seed=0), sampler, CPU).run(lambda record: None)
+    TrainingLoop(network, recipe, TASK, TrainingPlan(6, seed=0), sampler, CPU).run(lambda record: None)
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
     save_weights(path, network, BLUEPRINT, TASK.validation.images[:20])
     return path
@@ -67,8 +67,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ExportedFile]:
     """All formats, each verified in a process of its own."""
-    outputs = side_by_side(tmp_path_factory.mktemp("exported") / "m.pt")
-    return export_network(weights, [*outputs, beside(outputs)], ORIGIN, _held)
+    outputs = float32_outputs(tmp_path_factory.mktemp("exported") / "m.pt")
+    return export_network(weights, [*outputs, int8_output(outputs)], ORIGIN, _held)
 
 
 def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Sequence[ExportedFile]) -> None:
@@ -78,14 +78,14 @@ def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Seq
     assert {path.name for path in folder.iterdir()} == {one.output.path.name for one in exported}
     for one in exported:
         assert one.file_bytes == one.output.path.stat().st_size
-        assert one.verified.num_images == 20
-        assert [latency.batch for latency in one.verified.latencies] == [1, 64]
-        for latency in one.verified.latencies:
+        assert one.verification.num_images == 20
+        assert [latency.batch for latency in one.verification.latencies] == [1, 64]
+        for latency in one.verification.latencies:
             assert 0 < latency.median_ms <= latency.p95_ms
             assert latency.runs >= 10
         if one.output.format is not Format.INT8:
-            assert one.verified.largest_difference < TOLERANCE
-            assert one.verified.share_alike == 1.0
+            assert one.verification.largest_difference < TOLERANCE
+            assert one.verification.share_alike == 1.0
 
 
 def test_every_file_takes_any_number_of_images(weights: Path, exported: Sequence[ExportedFile]) -> None:
@@ -115,7 +115,7 @@ def test_eight_bits_are_scored_on_the_validation_images(exported: Sequence[Expor
     kernels = [one for one in onnx.load(exported[-1].output.path).graph.initializer if len(one.dims) == 4]
     types = [kernel.data_type for kernel in kernels if kernel.dims[0] > 1]
     assert types == [onnx.TensorProto.INT8] * 3
-    assert exported[-1].verified.largest_difference > TOLERANCE
+    assert exported[-1].verification.largest_difference > TOLERANCE
 
 
 def test_metadata_say_what_a_file_is(exported: Sequence[ExportedFile]) -> None:
@@ -128,8 +128,8 @@ def test_metadata_say_what_a_file_is(exported: Sequence[ExportedFile]) -> None:
             "input": {"kind": "image", "shape": ["N", 1, 8, 8], "type": "uint8", "range": [0, 255]},
             "training_images": {
                 "data": "digits",
-                "mean": list(FACTS.mean),
-                "std": list(FACTS.std),
+                "mean": list(SUMMARY.mean),
+                "std": list(SUMMARY.std),
                 "fitted": False,
                 "shrink": 1,
                 "polarity": "light on dark",
@@ -168,10 +168,10 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
     genes = {"activation": "gelu", "factorized": True, "noise_std": 0.1, "dropout_first": 0.1, "dropout_head": 0.1}
     wanted = ReferenceArchitecture() if family == "resnet18" else architecture(family, **genes)
     # Odd sides, so that poolings round up; one image, of which no more is known than that there may be others.
-    path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=1)
-    outputs = side_by_side(tmp_path / "m")
-    for one in export_network(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
-        assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+    path = random_weights_file(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=1)
+    outputs = float32_outputs(tmp_path / "m")
+    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held_random):
+        assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
     ids=lambda wanted: wanted.family,
 )
 def test_families_that_flatten_in_every_format(wanted: Architecture, tmp_path: Path, quick: None) -> None:
-    path = lively_weights(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=2)
-    outputs = side_by_side(tmp_path / "m")
-    for one in export_network(path, [*outputs, beside(outputs)], ORIGIN, _held_random):
-        assert one.verified.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+    path = random_weights_file(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=2)
+    outputs = float32_outputs(tmp_path / "m")
+    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held_random):
+        assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
 def _held_random(weights: Weights) -> CalibrationImages:
@@ -195,29 +195,29 @@ def _held_random(weights: Weights) -> CalibrationImages:
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "silu"])
 def test_other_activations_without_normalisation(activation: str, tmp_path: Path, quick: None) -> None:
-    path = lively_weights(tmp_path / "w", architecture("resnet", activation=activation, normalization="none"))
-    for one in export_network(path, side_by_side(tmp_path / "m"), ORIGIN, _held):
-        assert one.verified.largest_difference < TOLERANCE
+    path = random_weights_file(tmp_path / "w", architecture("resnet", activation=activation, normalization="none"))
+    for one in export_network(path, float32_outputs(tmp_path / "m"), ORIGIN, _held):
+        assert one.verification.largest_difference < TOLERANCE
 
 
 def test_torchscript_is_the_folded_network_to_the_bit(tmp_path: Path, quick: None) -> None:
-    path = lively_weights(tmp_path / "w", architecture("resnet", normalization="none"))
+    path = random_weights_file(tmp_path / "w", architecture("resnet", normalization="none"))
     (one,) = export_network(path, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
-    assert one.verified.largest_difference == 0.0  # Nothing was folded.
+    assert one.verification.largest_difference == 0.0  # Nothing was folded.
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (Verified(1e-4, 1.0, 20, ()), "differ from the original's by 1.00e-04"),
-        (Verified(float("nan"), 1.0, 20, ()), "by nan"),
-        (Verified(1e-6, 0.95, 20, ()), "another class than the original of 5.0% of the images"),
+        (VerificationResult(1e-4, 1.0, 20, ()), "differ from the original's by 1.00e-04"),
+        (VerificationResult(float("nan"), 1.0, 20, ()), "by nan"),
+        (VerificationResult(1e-6, 0.95, 20, ()), "another class than the original of 5.0% of the images"),
     ],
 )
 def test_a_file_that_differs_from_its_network_is_not_left_behind(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Verified, said: str
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: VerificationResult, said: str
 ) -> None:
-    monkeypatch.setattr(shipment, "verify", lambda *arguments: found)
+    monkeypatch.setattr(export_module, "verify", lambda *arguments: found)
     with pytest.raises(ModelFileError, match=said):
         export_network(weights, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
     assert list(tmp_path.iterdir()) == []
@@ -260,10 +260,10 @@ def test_a_process_that_cannot_open_the_file_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"no model")
     logits = np.zeros((1, 10), np.float32)
     with pytest.raises(ModelFileError, match=r"a\.onnx: not a model"):
-        verify(tmp_path / "a.onnx", Expected(np.zeros((1, 1, 8, 8), np.uint8), logits, logits))
+        verify(tmp_path / "a.onnx", ReferenceOutputs(np.zeros((1, 1, 8, 8), np.uint8), logits, logits))
 
 
 def test_a_networks_weights_that_are_another_ones(tmp_path: Path) -> None:
-    save_weights(tmp_path / "w", lively_network(architecture("vgg")), BLUEPRINT, TASK.validation.images[:5])
+    save_weights(tmp_path / "w", random_network(architecture("vgg")), BLUEPRINT, TASK.validation.images[:5])
     with pytest.raises(ModelFileError, match="the weights are not those of the network"):
         export_network(tmp_path / "w", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)

@@ -10,17 +10,17 @@ import torch
 
 from nas.data.foreground_polarity import ForegroundPolarity
 from nas.data.labelled_images import Split
-from nas.export import export_network as shipment
+from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
 from nas.export.export_network import ExportedFile, export_network
-from nas.export.formats.file_formats import Format, beside, side_by_side
+from nas.export.formats.file_formats import Format, float32_outputs, int8_output
 from nas.export.inference.exported_model import ModelFile, open_model
 from nas.export.pixel_classifier import rebuild
 from nas.export.subprocess_verification import TOLERANCE
 from nas.networks.build_network import build_network
 from nas.space.architecture import Architecture, PairArchitecture
 from nas.training.checkpoints.weights_file import Weights, load_weights
-from tests.unit.export.examples import ORIGIN, lively_pair_weights
+from tests.unit.export.examples import ORIGIN, random_pair_weights_file
 from tests.unit.export.test_export_network import _in_this_process
 from tests.unit.networks.examples import architecture
 
@@ -33,11 +33,11 @@ def _held(weights: Weights) -> CalibrationImages:
 
 
 def _shipped(folder: Path, wanted: Architecture, channels: int) -> list[ExportedFile]:
-    path = lively_pair_weights(folder / "w", wanted, channels, HEIGHT, WIDTH)
-    outputs = side_by_side(folder / "m")
+    path = random_pair_weights_file(folder / "w", wanted, channels, HEIGHT, WIDTH)
+    outputs = float32_outputs(folder / "m")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipment, "verify", _in_this_process)
-        return export_network(path, [*outputs, beside(outputs)], ORIGIN, _held)
+        patch.setattr(export_module, "verify", _in_this_process)
+        return export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held)
 
 
 SIAMESE = PairArchitecture(branch=architecture("vgg"), comparison_widths=(6,), auxiliary=True)
@@ -62,7 +62,7 @@ def models(network: Architecture, tmp_path_factory: pytest.TempPathFactory) -> d
 
 def test_a_file_takes_two_images(network: Architecture, models: dict[Format, ModelFile], tmp_path: Path) -> None:
     channels = 3
-    weights = load_weights(lively_pair_weights(tmp_path / "w", network, channels, HEIGHT, WIDTH))
+    weights = load_weights(random_pair_weights_file(tmp_path / "w", network, channels, HEIGHT, WIDTH))
     original = build_network(network, 2 * channels, 2, num_part_classes=3).eval()
     original.load_state_dict(weights.state)
     generator = np.random.default_rng(1)
@@ -82,7 +82,7 @@ def test_a_file_takes_two_images(network: Architecture, models: dict[Format, Mod
 
 
 def test_the_classifiers_of_training_alone_are_left_out(tmp_path: Path) -> None:
-    read = load_weights(lively_pair_weights(tmp_path / "w", SIAMESE))
+    read = load_weights(random_pair_weights_file(tmp_path / "w", SIAMESE))
     assert any("part_classifier" in name for name in read.state)
     assert not any("part_classifier" in name for name in rebuild(read).state_dict())
 
@@ -109,13 +109,13 @@ def test_images_are_made_into_what_a_file_takes(models: dict[Format, ModelFile])
 
 
 def test_the_look_of_training_images_is_that_of_each_by_itself(tmp_path: Path) -> None:
-    weights = lively_pair_weights(tmp_path / "w", architecture("vgg"))
+    weights = random_pair_weights_file(tmp_path / "w", architecture("vgg"))
     read = load_weights(weights)
     pairs = read.sample_images
     pairs[:, 0] = 0
     pairs[:, 0, 3:5, 3:5] = 255
     pairs[:, 1] = 255 - pairs[:, 0]
-    described = shipment.describe(read, ORIGIN)["training_images"]
+    described = export_module.export_metadata(read, ORIGIN)["training_images"]
     # One of the two is light on dark, the other dark on light: together they are of neither kind.
     assert described["polarity"] is None
     assert ForegroundPolarity.of(pairs[:, :1].numpy()).polarity == "light on dark"

@@ -12,7 +12,7 @@ import torch
 from nas.data.dataset_summary import summarize_dataset
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.data.sources.standard_datasets import load_digits
 from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError, ModelFileError
@@ -38,22 +38,22 @@ from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import WeightsMetadata, load_weights, save_weights
 from nas.training.evaluation import evaluate
 from nas.training.optimization.orthogonality import mean_defect
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan
-from tests.unit.export.examples import lively_pair_weights
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan
+from tests.unit.export.examples import random_pair_weights_file
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 TASK = digits_task(160, num_validation=120)
 SPEC = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
 DATA, _ = split_images(load_digits(), SPEC)
-FACTS = summarize_dataset(DATA, Normalization.of(DATA.train.images))
+DATASET_SUMMARY = summarize_dataset(DATA, Normalization.of(DATA.train.images))
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = small_network()
-    sampler = EachOnce(len(TASK.train), seed=0)
-    Training(network, Recipe(batch_size=32), TASK, Plan(1, seed=0), sampler, CPU).run(lambda record: None)
+    sampler = ShuffleSampler(len(TASK.train), seed=0)
+    TrainingLoop(network, Recipe(batch_size=32), TASK, TrainingPlan(1, seed=0), sampler, CPU).run(lambda record: None)
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
     save_weights(path, network, WeightsMetadata(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
     return path
@@ -61,7 +61,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def own_facts() -> DatasetSummary:
     mean, std = TASK.normalization.mean.flatten().tolist(), TASK.normalization.std.flatten().tolist()
-    return replace(FACTS, mean=tuple(mean), std=tuple(std))
+    return replace(DATASET_SUMMARY, mean=tuple(mean), std=tuple(std))
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,8 @@ def _untrained(architecture: Architecture) -> Network:
 
 def _looked_into(network: Network, architecture: Architecture, folder: Path) -> NetworkComparison:
     path = folder / "b.safetensors"
-    blueprint = WeightsMetadata(Genome(architecture=architecture), own_facts(), {})
-    save_weights(path, network, blueprint, TASK.validation.images[:4])
+    metadata = WeightsMetadata(Genome(architecture=architecture), own_facts(), {})
+    save_weights(path, network, metadata, TASK.validation.images[:4])
     return compare_networks(path, None, TASK.validation.select(torch.arange(12)), CPU)
 
 
@@ -172,10 +172,10 @@ def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
 
 
 def test_only_the_studys_own_validation_images_are_taken(tmp_path: Path) -> None:
-    assert torch.equal(load_validation(SPEC, FACTS, tmp_path).images, DATA.validation.images)
+    assert torch.equal(load_validation(SPEC, DATASET_SUMMARY, tmp_path).images, DATA.validation.images)
     others = SPEC.model_copy(update={"seed": 1})
     with pytest.raises(DataError, match="not those that the study was trained on"):
-        load_validation(others, FACTS, tmp_path)
+        load_validation(others, DATASET_SUMMARY, tmp_path)
 
 
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_
     is_shared: bool, tmp_path: Path
 ) -> None:
     wanted = PairArchitecture(branch=VGG, shared=is_shared)
-    read = load_weights(lively_pair_weights(tmp_path / "w", wanted))
+    read = load_weights(random_pair_weights_file(tmp_path / "w", wanted))
     model = rebuild(read)
     assert isinstance(model.network, PairNetwork)
     pairs = read.sample_images
@@ -214,7 +214,7 @@ def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_
 
 
 def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
-    lively_pair_weights(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
+    random_pair_weights_file(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
     pairs = load_weights(tmp_path / "w").sample_images
     found = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
     assert found.finalist.filters.shape == (6, 2, 8, 8)

@@ -8,7 +8,7 @@ from torch import nn
 from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.space.architecture import Architecture, ReferenceArchitecture
 from tests.strategies import architectures
-from tests.unit.export.examples import lively_network
+from tests.unit.export.examples import random_network
 from tests.unit.networks.examples import FAMILIES, architecture
 
 
@@ -19,7 +19,7 @@ def _num_norms(network: nn.Module) -> int:
 @torch.no_grad()
 def _check(wanted: Architecture) -> tuple[int, int]:
     """Norms before and after folding, of a network that says the same after it."""
-    network, images = lively_network(wanted), torch.randn(3, 1, 9, 7)
+    network, images = random_network(wanted), torch.randn(3, 1, 9, 7)
     before, num_before = network(images), _num_norms(network)
     assert fold_batch_norms(network) == num_before - _num_norms(network)
     torch.testing.assert_close(network(images), before, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import ModelFileError
-from nas.export.formats.file_formats import Format, Output, beside, format_of, side_by_side
+from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 
 
 @pytest.mark.parametrize(
@@ -13,22 +13,22 @@ from nas.export.formats.file_formats import Format, Output, beside, format_of, s
     [("a.pt", Format.TORCHSCRIPT), ("a.b.PT2", Format.PT2), ("a.pt.onnx", Format.ONNX)],
 )
 def test_the_suffix_names_the_format(name: str, wanted: Format) -> None:
-    assert format_of(Path(name)) is wanted
+    assert format_from_suffix(Path(name)) is wanted
 
 
 @pytest.mark.parametrize("name", ["a", "a.pth", ".pt"])
 def test_other_suffixes_name_none(name: str) -> None:
     with pytest.raises(ModelFileError, match=r"the suffix names no format; use \.pt, \.pt2, \.onnx"):
-        format_of(Path(name))
+        format_from_suffix(Path(name))
 
 
 @pytest.mark.parametrize(("given", "stem"), [("x/m.pt", "m"), ("x/m.onnx", "m"), ("x/m", "m"), ("x/v1.2", "v1.2")])
 def test_side_by_side(given: str, stem: str) -> None:
-    outputs = side_by_side(Path(given))
+    outputs = float32_outputs(Path(given))
     assert [(one.path, one.format) for one in outputs] == [
         (Path(f"x/{stem}.pt"), Format.TORCHSCRIPT),
         (Path(f"x/{stem}.pt2"), Format.PT2),
         (Path(f"x/{stem}.onnx"), Format.ONNX),
     ]
-    assert beside(outputs) == Output(Path(f"x/{stem}.int8.onnx"), Format.INT8)
-    assert beside([Output(Path(given), Format.ONNX)]) == Output(Path(f"x/{stem}.int8.onnx"), Format.INT8)
+    assert int8_output(outputs) == Output(Path(f"x/{stem}.int8.onnx"), Format.INT8)
+    assert int8_output([Output(Path(given), Format.ONNX)]) == Output(Path(f"x/{stem}.int8.onnx"), Format.INT8)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import ModelFileError
-from nas.export import export_network as shipment
+from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
 from nas.export.export_network import export_network
-from nas.export.formats.file_formats import side_by_side
+from nas.export.formats.file_formats import float32_outputs
 from nas.export.inference.exported_model import open_model
-from nas.export.subprocess_verification import Verified
+from nas.export.subprocess_verification import VerificationResult
 from nas.training.checkpoints.weights_file import Weights
-from tests.unit.export.examples import ORIGIN, lively_weights
+from tests.unit.export.examples import ORIGIN, random_weights_file
 from tests.unit.training.examples import VGG
 
 
@@ -28,12 +28,12 @@ def _not_held(weights: Weights) -> CalibrationImages:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
-    path = lively_weights(folder / "w", VGG, channels=3, height=9, width=7)
+    path = random_weights_file(folder / "w", VGG, channels=3, height=9, width=7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
+        patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
         return {
             one.output.format.value: one.output.path
-            for one in export_network(path, side_by_side(folder / "m"), ORIGIN, _not_held)
+            for one in export_network(path, float32_outputs(folder / "m"), ORIGIN, _not_held)
         }
 
 

@@ -8,17 +8,17 @@ import pytest
 from PIL import Image
 
 from nas.data.decoding.image_decoding import shrink_pixels
-from nas.export import export_network as shipment
+from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
 from nas.export.export_network import export_network
 from nas.export.formats.file_formats import Format, Output
 from nas.export.inference.exported_model import ModelFile, open_model
-from nas.export.inference.image_classifier import Classifier, Predicted
+from nas.export.inference.image_classifier import Classifier, PredictionResults
 from nas.export.inference.input_warnings import InputWarning
 from nas.export.metadata import Origin
-from nas.export.subprocess_verification import Verified
+from nas.export.subprocess_verification import VerificationResult
 from nas.training.checkpoints.weights_file import Weights
-from tests.unit.export.examples import ORIGIN, lively_pair_weights, lively_weights
+from tests.unit.export.examples import ORIGIN, random_pair_weights_file, random_weights_file
 from tests.unit.training.examples import VGG, digits_task
 
 CLASSES = ("cat", "dog", "emu")
@@ -26,21 +26,21 @@ DIGITS = digits_task(20).train.images.numpy()
 
 
 def _exported(folder: Path, channels: int = 1, height: int = 8, width: int = 8) -> ModelFile:
-    return _opened(lively_weights(folder / "w", VGG, channels, height, width), folder)
+    return _opened(random_weights_file(folder / "w", VGG, channels, height, width), folder)
 
 
 def _shrunk(folder: Path, height: int = 8, width: int = 8) -> ModelFile:
     """Of a network whose training images had sides twice as long."""
-    return _opened(lively_weights(folder / "w", VGG, 1, height, width), folder, replace(ORIGIN, shrink=2))
+    return _opened(random_weights_file(folder / "w", VGG, 1, height, width), folder, replace(ORIGIN, shrink=2))
 
 
 def _pair_model(folder: Path) -> ModelFile:
-    return _opened(lively_pair_weights(folder / "w", VGG), folder)
+    return _opened(random_pair_weights_file(folder / "w", VGG), folder)
 
 
 def _opened(path: Path, folder: Path, origin: Origin = ORIGIN) -> ModelFile:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipment, "verify", lambda *arguments: Verified(0.0, 1.0, 5, ()))
+        patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
         export_network(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _not_held)
     return open_model(folder / "model.pt")
 
@@ -54,7 +54,7 @@ def _png(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def _predict(model: ModelFile, paths: list[Path], top: int = 3) -> Predicted:
+def _predict(model: ModelFile, paths: list[Path], top: int = 3) -> PredictionResults:
     return Classifier(model).predict(paths, top)
 
 
@@ -86,8 +86,8 @@ def test_images_of_other_sizes_and_channels(tmp_path: Path, channels: int) -> No
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
         assert probabilities == sorted(probabilities, reverse=True)
         assert {name for name, _ in prediction.ranked} == set(CLASSES)
-    assert predicted.doubtful[InputWarning.SIZE] == paths[1:]
-    assert predicted.doubtful[InputWarning.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
+    assert predicted.warned_images[InputWarning.SIZE] == paths[1:]
+    assert predicted.warned_images[InputWarning.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
 
 
 def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_images_are_shrunk_as_the_training_images_were(tmp_path: Path) -> None:
     assert [one.ranked[0][0] for one in predicted.predictions] == [CLASSES[k] for k in expected] * 2
     for of_large, of_small in zip(predicted.predictions[:3], predicted.predictions[3:], strict=True):
         assert of_large.ranked == of_small.ranked
-    assert InputWarning.SIZE not in predicted.doubtful
-    assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).doubtful[InputWarning.SIZE]
+    assert InputWarning.SIZE not in predicted.warned_images
+    assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).warned_images[InputWarning.SIZE]
 
 
 def test_a_network_of_oblong_shrunk_images_takes_two_sizes_alone(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_negatives_are_told_apart(tmp_path: Path) -> None:
     classifier = Classifier(_exported(tmp_path))
     # The example's images are random, and have no polarity.
     paths = [_png(tmp_path / f"{n}.png", 255 - DIGITS[n, 0]) for n in range(3)]
-    assert classifier.doubts(classifier.predict(paths, 1)) == []
+    assert classifier.input_warnings(classifier.predict(paths, 1)) == []
 
 
 def test_a_pair_is_compared_in_its_order(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_each_image_of_a_pair_is_doubted_by_itself(tmp_path: Path) -> None:
         _png(tmp_path / "colour.png", coloured), _png(tmp_path / "b.png", DIGITS[1, 0]),
     ]  # fmt: skip
     predicted = classifier.predict(paths, 1)
-    assert predicted.doubtful == {InputWarning.SIZE: [paths[1]], InputWarning.CHANNELS: [paths[2]]}
-    assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.doubts(predicted))
+    assert predicted.warned_images == {InputWarning.SIZE: [paths[1]], InputWarning.CHANNELS: [paths[2]]}
+    assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.input_warnings(predicted))

@@ -16,7 +16,7 @@ GREY_28 = ImageProperties(28, 28, is_grey=True)
 def _of(expectation: TrainingImageProfile, look: ImageProperties, level: int = 0) -> list[InputWarning]:
     pixels = np.full((1, expectation.channels, expectation.height, expectation.width), level, dtype=np.uint8)
     pixels[:, :, 10:18, 10:18] = 255 - level
-    return expectation.doubts([look], pixels)[0]
+    return expectation.input_warnings([look], pixels)[0]
 
 
 def test_an_image_like_the_training_images_raises_no_doubt() -> None:
