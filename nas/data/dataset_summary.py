@@ -28,6 +28,6 @@ def summarize_dataset(data: ImageData, normalization: Normalization) -> DatasetS
     )
 
 
-def dataset_differences(data: ImageData, facts: DatasetSummary) -> list[str]:
+def dataset_differences(data: ImageData, reference: DatasetSummary) -> list[str]:
     """In what images differ from those that a study knows, one line each; a channel's statistics are exact."""
-    return summarize_dataset(data, Normalization.of(data.train.images)).differences(facts)
+    return summarize_dataset(data, Normalization.of(data.train.images)).differences(reference)

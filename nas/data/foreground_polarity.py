@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from nas.data.decoding.image_decoding import Pixels
 
-Levels = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 Polarity = Literal["light on dark", "dark on light"]
 
-_ONE_SIDED = 0.95
+_MIN_POLARITY_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ForegroundPolarity:
     @classmethod
     def of(cls, images_NCHW: Pixels) -> ForegroundPolarity:
         """That of these images, uint8."""
-        borders_N, contrasts_N = _levels(images_NCHW)
+        borders_N, contrasts_N = _border_levels_and_contrasts(images_NCHW)
         polarity: Polarity | None = None
-        if (contrasts_N > 0).mean() >= _ONE_SIDED:
+        if (contrasts_N > 0).mean() >= _MIN_POLARITY_SHARE:
             polarity = "light on dark"
-        elif (contrasts_N < 0).mean() >= _ONE_SIDED:
+        elif (contrasts_N < 0).mean() >= _MIN_POLARITY_SHARE:
             polarity = "dark on light"
         return cls(polarity, float(np.median(borders_N)))
 
@@ -47,7 +47,7 @@ class ForegroundPolarity:
 
         An image does that shows the other polarity, and whose border is nearer to this border's negative.
         """
-        borders_N, contrasts_N = _levels(images_NCHW)
+        borders_N, contrasts_N = _border_levels_and_contrasts(images_NCHW)
         if self.polarity is None:
             return np.zeros(len(images_NCHW), dtype=np.bool_)
         wrong_N = contrasts_N < 0 if self.polarity == "light on dark" else contrasts_N > 0
@@ -57,7 +57,7 @@ class ForegroundPolarity:
         return inverted_N
 
 
-def _levels(images_NCHW: Pixels) -> tuple[Levels, Levels]:
+def _border_levels_and_contrasts(images_NCHW: Pixels) -> tuple[Floats, Floats]:
     """The median level of each border, and by how much the whole image's mean is above it: [N] each.
 
     The median, since strokes that touch the border are few of its pixels.

@@ -64,7 +64,7 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device), parts)
 
 
-def joined(one: Split, other: Split) -> Split:
+def concatenate(one: Split, other: Split) -> Split:
     """The images of both, in a row."""
     parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
     return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)

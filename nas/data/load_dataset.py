@@ -38,11 +38,11 @@ def load_source(spec: DataSpec, folder: Path, progress: Progress | None = None) 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be created ({error.strerror}); set NAS_DATA to another folder") from error
-    source = _as_it_is(spec, folder, progress)
+    source = _load_unshrunk(spec, folder, progress)
     return source if spec.shrink is None else shrink_source(source, spec.shrink)
 
 
-def _as_it_is(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
+def _load_unshrunk(spec: DataSpec, folder: Path, progress: Progress | None) -> SourceImages:
     path = Path(spec.path or "").expanduser()
     match spec.source:
         case "digits":

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.augmentation.box_mask import box_mask
-from nas.data.augmentation.geometric_warp import coarse_shape, elastic_displacements, rotations, shears, warp
+from nas.data.augmentation.geometric_warp import coarse_noise_shape, elastic_displacements, rotations, shears, warp
 from nas.data.augmentation.mixup_cutmix import cutmix, mixup
 from nas.space.augmentation_policy import parse_policy
 
 
 @dataclass(frozen=True, eq=False)
-class Augmented:
+class AugmentedBatch:
     """A batch as it is shown to the network.
 
     Attributes:
@@ -36,7 +36,7 @@ class Augmented:
     weight: Tensor | None = None
     parts: Tensor | None = None
 
-    def split(self, count: int) -> Iterator[tuple[Augmented, float]]:
+    def split(self, count: int) -> Iterator[tuple[AugmentedBatch, float]]:
         """So many parts, and each one's share of the images; fewer where a part would have less than two."""
         num_images = len(self.labels)
         parts = max(1, min(count, num_images // 2))
@@ -44,7 +44,7 @@ class Augmented:
             part = slice(place * num_images // parts, (place + 1) * num_images // parts)
             others = (self.other_labels, self.weight, self.parts)
             of_part = (None if tensor is None else tensor[part] for tensor in others)
-            yield Augmented(self.images[part], self.labels[part], *of_part), (part.stop - part.start) / num_images
+            yield AugmentedBatch(self.images[part], self.labels[part], *of_part), (part.stop - part.start) / num_images
 
 
 class Augmentation:
@@ -58,30 +58,30 @@ class Augmentation:
             and mixed with those of another pair together.
     """
 
-    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator, *, of_pairs: bool = False) -> None:
+    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator, *, is_pair: bool = False) -> None:
         self._magnitudes = {operation.name: operation.magnitude for operation in parse_policy(policy)}
-        self._mean_pixel = mean_pixel.reshape(2, -1).mean(0) if of_pairs else mean_pixel
+        self._mean_pixel = mean_pixel.reshape(2, -1).mean(0) if is_pair else mean_pixel
         self._generator = generator
-        self._of_pairs = of_pairs
+        self._is_pair = is_pair
 
-    def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> Augmented:
+    def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> AugmentedBatch:
         """Images uint8 [N, C, H, W] and their labels, changed; the images themselves where the policy is "none"."""
-        if self._of_pairs:
+        if self._is_pair:
             num_images, channels, height, width = images_NCHW.shape
             singles = images_NCHW.reshape(2 * num_images, channels // 2, height, width)
-            images_NCHW = self._changed(singles).reshape(images_NCHW.shape)
+            images_NCHW = self._augment_images(singles).reshape(images_NCHW.shape)
         else:
-            images_NCHW = self._changed(images_NCHW)
+            images_NCHW = self._augment_images(images_NCHW)
         magnitudes, generator = self._magnitudes, self._generator
         if "mixup" in magnitudes:
             mixed = mixup(images_NCHW, magnitudes["mixup"], generator)
         elif "cutmix" in magnitudes:
             mixed = cutmix(images_NCHW, magnitudes["cutmix"], generator)
         else:
-            return Augmented(images_NCHW, labels_N, parts=parts_N2)
-        return Augmented(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
+            return AugmentedBatch(images_NCHW, labels_N, parts=parts_N2)
+        return AugmentedBatch(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
 
-    def _changed(self, images_NCHW: Tensor) -> Tensor:
+    def _augment_images(self, images_NCHW: Tensor) -> Tensor:
         """Each image by itself."""
         magnitudes, generator = self._magnitudes, self._generator
         if "shift" in magnitudes:
@@ -89,12 +89,12 @@ class Augmentation:
         if "flip" in magnitudes:
             images_NCHW = random_flip(images_NCHW, generator)
         if magnitudes.keys() & {"rotate", "shear", "elastic"}:
-            images_NCHW = self._warped(images_NCHW)
+            images_NCHW = self._warp_images(images_NCHW)
         if "cutout" in magnitudes:
             images_NCHW = random_cutout(images_NCHW, magnitudes["cutout"], self._mean_pixel, generator)
         return images_NCHW
 
-    def _warped(self, images_NCHW: Tensor) -> Tensor:
+    def _warp_images(self, images_NCHW: Tensor) -> Tensor:
         num_images, _, height, width = images_NCHW.shape
         device = images_NCHW.device
         matrices_N22 = torch.eye(2, device=device).expand(num_images, 2, 2)
@@ -105,7 +105,7 @@ class Augmentation:
         displacements_NHW2 = None
         if "elastic" in self._magnitudes:
             noise_N2GG = torch.randn(
-                coarse_shape(num_images), generator=self._generator, device=self._generator.device
+                coarse_noise_shape(num_images), generator=self._generator, device=self._generator.device
             ).to(device)
             displacements_NHW2 = elastic_displacements(noise_N2GG, self._magnitudes["elastic"], height, width)
         return warp(images_NCHW, matrices_N22, displacements_NHW2)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_COARSE = 4
+_COARSE_GRID_SIZE = 4
 
 
 def warp(images_NCHW: Tensor, matrices_N22: Tensor, displacements_NHW2: Tensor | None = None) -> Tensor:
@@ -61,7 +61,7 @@ def elastic_displacements(noise_N2GG: Tensor, std_pixels: float, height: int, wi
     """A smooth random displacement field, [N, H, W, 2].
 
     Args:
-        noise_N2GG: Standard normal, of `coarse_shape`.
+        noise_N2GG: Standard normal, of `coarse_noise_shape`.
         std_pixels: Standard deviation at the points of the coarse grid.
 
     Source: Ronneberger et al., "U-Net", 2015, section 3.1: normal displacements on a coarse grid, interpolated
@@ -73,6 +73,6 @@ def elastic_displacements(noise_N2GG: Tensor, std_pixels: float, height: int, wi
     return fine_N2HW.permute(0, 2, 3, 1)
 
 
-def coarse_shape(num_images: int) -> tuple[int, int, int, int]:
+def coarse_noise_shape(num_images: int) -> tuple[int, int, int, int]:
     """Shape of the noise that `elastic_displacements` wants."""
-    return (num_images, 2, _COARSE, _COARSE)
+    return (num_images, 2, _COARSE_GRID_SIZE, _COARSE_GRID_SIZE)

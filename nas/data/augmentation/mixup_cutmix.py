@@ -14,7 +14,7 @@ from nas.data.augmentation.box_mask import box_mask
 
 
 @dataclass(frozen=True, eq=False)
-class Mixed:
+class MixedImages:
     """Images mixed in pairs.
 
     Attributes:
@@ -28,18 +28,18 @@ class Mixed:
     weight: Tensor
 
 
-def mixup(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+def mixup(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> MixedImages:
     """Blend each image with a partner, by a weight of its own from Beta(α, α).
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
     """
-    partners_N, weight_N = _pairs(images_NCHW, alpha, generator)
+    partners_N, weight_N = _draw_partners(images_NCHW, alpha, generator)
     images_NCHW = images_NCHW.float()
     mixed = torch.lerp(images_NCHW[partners_N], images_NCHW, weight_N.reshape(-1, 1, 1, 1))
-    return Mixed(mixed, partners_N, weight_N)
+    return MixedImages(mixed, partners_N, weight_N)
 
 
-def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mixed:
+def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> MixedImages:
     """Put a box of a partner into each image; its area is a share 1 - w with w from Beta(α, α), its centre anywhere.
 
     What lies outside the image is cut off, and the weight is what is left of the image itself, pixel by pixel.
@@ -47,7 +47,7 @@ def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mix
     Source: Yun et al., "CutMix", 2019, section 3.1.
     """
     num_images, _, height, width = images_NCHW.shape
-    partners_N, weight_N = _pairs(images_NCHW, alpha, generator)
+    partners_N, weight_N = _draw_partners(images_NCHW, alpha, generator)
     sides_N = (1 - weight_N).sqrt()
     unit_2N = torch.rand(2, num_images, generator=generator, device=generator.device).to(images_NCHW.device)
     corners = []
@@ -57,10 +57,10 @@ def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mix
     (tops_N, bottoms_N), (lefts_N, rights_N) = corners
     is_partner_NHW = box_mask(tops_N, lefts_N, bottoms_N, rights_N, height, width)
     mixed = torch.where(is_partner_NHW[:, None], images_NCHW[partners_N], images_NCHW)
-    return Mixed(mixed, partners_N, 1 - is_partner_NHW.float().mean((1, 2)))
+    return MixedImages(mixed, partners_N, 1 - is_partner_NHW.float().mean((1, 2)))
 
 
-def _pairs(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw_partners(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A partner for each image, by a permutation, and a weight for each from Beta(α, α)."""
     num_images, device = len(images_NCHW), images_NCHW.device
     partners_N = torch.randperm(num_images, generator=generator, device=generator.device)

@@ -62,7 +62,7 @@ def cached_images(
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(cache, error) from error
+        raise _unwritable_error(cache, error) from error
     with folder_lock(cache):
         pixels = _read(path, digest, len(files))  # Another process may have decoded while this one waited.
         if pixels is None:
@@ -71,7 +71,7 @@ def cached_images(
                 _write(path, digest, pixels)
                 _remove_older(path, family)
             except OSError as error:
-                raise _unwritable(cache, error) from error
+                raise _unwritable_error(cache, error) from error
     return pixels
 
 
@@ -103,5 +103,5 @@ def _remove_older(path: Path, family: str) -> None:
             older.unlink(missing_ok=True)
 
 
-def _unwritable(cache: Path, error: OSError) -> DataError:
+def _unwritable_error(cache: Path, error: OSError) -> DataError:
     return DataError(f"{cache}: cannot keep decoded images ({error.strerror}); set NAS_DATA to a folder with room")

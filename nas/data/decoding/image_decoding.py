@@ -23,7 +23,7 @@ DECODER_VERSION = 1
 """To be raised when the same file would give other pixels: caches of older versions are then ignored."""
 
 # What Pillow's readers raise on bytes they did not expect.
-CORRUPT = (
+DECODING_ERRORS = (
     ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -61,7 +61,7 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
     for number, name in enumerate(names, start=1):
         try:
             pixels = decode_image(root / name, decoding)
-        except CORRUPT as error:
+        except DECODING_ERRORS as error:
             corrupt.append(f"{name} ({decoding_fault(error)})")
         else:
             images.append(pixels)
@@ -73,7 +73,7 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
         faults.append(_sizes_fault(by_size))
     if faults:
         raise FaultyDataError(str(root), faults)
-    return stack(images, decoding.channels)
+    return stack_images(images, decoding.channels)
 
 
 def decode_image(path: Path, decoding: Decoding) -> Pixels:
@@ -96,7 +96,7 @@ def read_image(path: Path) -> Image.Image:
     """
     with Image.open(path) as opened:
         image = ImageOps.exif_transpose(opened)
-    image = _eight_bits(image)
+    image = _to_8_bits(image)
     if image.has_transparency_data:
         canvas = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
@@ -112,7 +112,7 @@ def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
     if decoding.channels == 1:
         image = image.convert("L")
     if decoding.image_size is not None:
-        image = _fit(image, decoding.image_size)
+        image = _resize_and_pad(image, decoding.image_size)
     return np.asarray(image)
 
 
@@ -128,7 +128,7 @@ def shrink_pixels(pixels_HW: Pixels, factor: int) -> Pixels:
     return shrunk
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255 instead of scaling.
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
@@ -143,7 +143,7 @@ def _is_grey(image: Image.Image) -> bool:
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 
-def _fit(image: Image.Image, side: int) -> Image.Image:
+def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
     """Bring an image into a square, padded with the mean colour of its border.
 
     Padded rather than cropped: a crop can cut off the very part that tells two classes apart. In the
@@ -164,7 +164,7 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
     return square
 
 
-def stack(images: Sequence[Pixels], channels: int | None) -> Pixels:
+def stack_images(images: Sequence[Pixels], channels: int | None) -> Pixels:
     """With that many channels; None: grey where all images are, else colour: [N, C, H, W]."""
     num_channels = channels or max(3 if image.ndim == 3 else 1 for image in images)
     height, width = images[0].shape[:2]

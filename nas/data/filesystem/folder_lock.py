@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-_SECONDS_BETWEEN_TRIES = 0.2
+_POLL_INTERVAL_SECONDS = 0.2
 
 
 @contextmanager
-def folder_lock(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def folder_lock(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a folder's lock file; the kernel releases it when the process ends, however it ends.
 
     A file system without locks, or a folder that may only be read, is used without one: a cache is put
@@ -28,13 +28,13 @@ def folder_lock(folder: Path, waiting: Callable[[], None] | None = None) -> Iter
         yield
         return
     with handle:
-        _acquire(handle, waiting)  # Closing the file releases it.
+        _acquire(handle, on_wait)  # Closing the file releases it.
         yield
 
 
-def _acquire(handle: IO[Any], waiting: Callable[[], None] | None) -> None:
-    """Take the lock, or do without where the file system has none; what `waiting` raises is no concern of it."""
-    if waiting is None:
+def _acquire(handle: IO[Any], on_wait: Callable[[], None] | None) -> None:
+    """Take the lock, or do without where the file system has none; what `on_wait` raises is no concern of it."""
+    if on_wait is None:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         return
@@ -46,5 +46,5 @@ def _acquire(handle: IO[Any], waiting: Callable[[], None] | None) -> None:
             pass
         except OSError:
             return
-        waiting()
-        time.sleep(_SECONDS_BETWEEN_TRIES)
+        on_wait()
+        time.sleep(_POLL_INTERVAL_SECONDS)

@@ -25,7 +25,7 @@ from nas.data.labelled_images import Progress, Split
 from nas.errors import DataError
 
 _HASH_BYTES = 16
-_IMAGES_OF_A_FILE = 1024
+_IMAGES_PER_FILE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def cached_features(
     *,
     batch_size: int,
     progress: Progress | None = None,
-    alive: Callable[[], None] = lambda: None,
+    keep_alive: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """The features of images, from the folder's files or computed and kept.
 
@@ -77,19 +77,19 @@ def cached_features(
     Raises:
         DataError: The folder cannot be written.
     """
-    hashes = _hashes(images_NCHW)
+    hashes = _image_hashes(images_NCHW)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with folder_lock(folder, alive):
+        with folder_lock(folder, keep_alive):
             known = _read_all(folder)
             missing = {image: place for place, image in enumerate(hashes) if image not in known}
             done = 0
-            for part in _parts(list(missing), _IMAGES_OF_A_FILE):
+            for part in _chunks(list(missing), _IMAGES_PER_FILE):
                 features = []
-                for batch in _parts(part, batch_size):
+                for batch in _chunks(part, batch_size):
                     features.append(extract(images_NCHW[[missing[image] for image in batch]]).float().cpu())
                     done += len(batch)
-                    alive()
+                    keep_alive()
                     if progress is not None:
                         progress("computing features", done, len(missing))
                 known.update(zip(part, torch.cat(features), strict=True))
@@ -101,7 +101,7 @@ def cached_features(
     return torch.stack([known[image] for image in hashes])
 
 
-def _hashes(images_NCHW: Tensor) -> list[bytes]:
+def _image_hashes(images_NCHW: Tensor) -> list[bytes]:
     """Of each image's shape and pixels."""
     begun = hashlib.blake2b(str(tuple(images_NCHW.shape[1:])).encode(), digest_size=_HASH_BYTES)
     hashes = []
@@ -112,7 +112,7 @@ def _hashes(images_NCHW: Tensor) -> list[bytes]:
     return hashes
 
 
-def _parts(items: Sequence[bytes], size: int) -> list[Sequence[bytes]]:
+def _chunks(items: Sequence[bytes], size: int) -> list[Sequence[bytes]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 

@@ -15,13 +15,13 @@ from torchvision import models
 
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
-from nas.data.sources.standard_datasets import quiet_download, reason_of
+from nas.data.sources.standard_datasets import error_reason, quiet_download
 from nas.errors import DataError
 from nas.results.pretrained_weights import PretrainedWeights
 
 _CLASSIFIER = "fc."
 _HASH_DIGITS = 8
-_SHOWN = 3
+_MAX_FAULTS_SHOWN = 3
 
 
 def find_weights(network: str, file: Path | None, data_folder: Path) -> PretrainedWeights:
@@ -39,7 +39,7 @@ def find_weights(network: str, file: Path | None, data_folder: Path) -> Pretrain
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder):
-            found = _published(network, folder) if file is None else file
+            found = _torchvision_file(network, folder) if file is None else file
             content = safetensors.torch.save(_trunk_state(network, found))
             weights = PretrainedWeights(network, hashlib.sha256(content).hexdigest(), str(found))
             _write(weights.path(data_folder), content)
@@ -48,7 +48,7 @@ def find_weights(network: str, file: Path | None, data_folder: Path) -> Pretrain
     return weights
 
 
-def load_trunk(path: Path) -> dict[str, Tensor]:
+def load_trunk_state(path: Path) -> dict[str, Tensor]:
     """What `find_weights` kept: the state of a published network without its classifier.
 
     Raises:
@@ -60,7 +60,7 @@ def load_trunk(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path}: the pretrained weights cannot be read ({error}); delete the file, if any") from error
 
 
-def _published(network: str, folder: Path) -> Path:
+def _torchvision_file(network: str, folder: Path) -> Path:
     """torchvision's own file."""
     url: str = models.get_model_weights(network).DEFAULT.url
     name = url.rpartition("/")[2]
@@ -75,7 +75,7 @@ def _published(network: str, folder: Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(
             f"ImageNet weights of {network}: neither {places[0]} nor {places[1]} is there, and {url} cannot be "
-            f"downloaded ({reason_of(error)}); put that file there, or name one with --weights FILE or NAS_WEIGHTS"
+            f"downloaded ({error_reason(error)}); put that file there, or name one with --weights FILE or NAS_WEIGHTS"
         ) from error
     return places[0]
 
@@ -88,8 +88,10 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
     """
     state = _read(path)
     with torch.device("meta"):
-        expected = {name: tensor for name, tensor in models.get_model(network).state_dict().items() if _belongs(name)}
-    trunk = {name: tensor for name, tensor in state.items() if _belongs(name)}
+        expected = {
+            name: tensor for name, tensor in models.get_model(network).state_dict().items() if _is_trunk_tensor(name)
+        }
+    trunk = {name: tensor for name, tensor in state.items() if _is_trunk_tensor(name)}
     # Files older than these counters lack them; they are of no consequence.
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     trunk = {name: torch.zeros((), dtype=torch.int64) for name in counters} | trunk
@@ -104,12 +106,14 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
         *(f"{name} is not finite" for name, tensor in trunk.items() if not bool(torch.isfinite(tensor).all())),
     ]
     if faults:
-        shown = ", ".join(faults[:_SHOWN]) + (f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else "")
+        shown = ", ".join(faults[:_MAX_FAULTS_SHOWN]) + (
+            f" and {len(faults) - _MAX_FAULTS_SHOWN} more" if len(faults) > _MAX_FAULTS_SHOWN else ""
+        )
         raise DataError(f"{path}: not the weights of torchvision's {network}: {shown}")
     return {name: trunk[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
 
 
-def _belongs(name: str) -> bool:
+def _is_trunk_tensor(name: str) -> bool:
     """To the trunk."""
     return not name.startswith(_CLASSIFIER)
 
@@ -124,15 +128,15 @@ def _read(path: Path) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise _unreadable(path, reason_of(error)) from error
+        raise _unreadable_error(path, error_reason(error)) from error
     except Exception as error:  # of any kind, and in no one's words: an unpickler takes whatever bytes for its codes
-        raise _unreadable(path, "no file of PyTorch's") from error
+        raise _unreadable_error(path, "no file of PyTorch's") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise DataError(f"{path}: not a state dict; save one with torch.save(network.state_dict(), FILE)")
     return state
 
 
-def _unreadable(path: Path, reason: str) -> DataError:
+def _unreadable_error(path: Path, reason: str) -> DataError:
     return DataError(
         f"{path}: not a state dict that can be read ({reason}); save one with torch.save(network.state_dict(), FILE)"
     )

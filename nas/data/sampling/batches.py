@@ -14,7 +14,7 @@ from nas.data.labelled_images import Split
 from nas.data.sampling.class_balanced_sampling import Draws, Sampler
 
 
-def in_order(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def sequential_batches(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once, for evaluation: views of (images uint8 [B, C, H, W], labels int64 [B])."""
     for start in range(0, len(split), batch_size):
         batch = slice(start, start + batch_size)
@@ -30,7 +30,7 @@ def gather(split: Split, draws: Draws) -> Split:
     if draws.second is None or draws.gap is None:
         return chosen
     others_BCHW = split.images.index_select(0, draws.second)
-    return type(split)(_between(chosen.images, others_BCHW, draws.gap), chosen.labels)
+    return type(split)(_interpolate(chosen.images, others_BCHW, draws.gap), chosen.labels)
 
 
 class Batches:
@@ -79,7 +79,7 @@ class Batches:
         return range(0, num_draws - 1 if is_last_alone else num_draws, self._batch_size)
 
 
-def _between(first_BCHW: Tensor, second_BCHW: Tensor, gap_B: Tensor) -> Tensor:
+def _interpolate(first_BCHW: Tensor, second_BCHW: Tensor, gap_B: Tensor) -> Tensor:
     """Images on the lines between pairs, rounded to whole pixels; features as they come."""
     between_BCHW = torch.lerp(first_BCHW.float(), second_BCHW.float(), gap_B.reshape(-1, 1, 1, 1))
     return between_BCHW if first_BCHW.is_floating_point() else between_BCHW.round_().to(torch.uint8)

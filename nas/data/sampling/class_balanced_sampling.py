@@ -39,9 +39,9 @@ class Draws:
         """The same draws on a device."""
         return self._each(lambda tensor: tensor.to(device))
 
-    def part(self, which: slice) -> Draws:
+    def part(self, indices: slice) -> Draws:
         """Some of the draws, as views."""
-        return self._each(lambda tensor: tensor[which])
+        return self._each(lambda tensor: tensor[indices])
 
     def clone(self) -> Draws:
         """The same draws in memory of their own."""
@@ -70,7 +70,7 @@ class Sampler(Protocol):
         """The epoch of that number, from 0."""
 
 
-class EachOnce:
+class ShuffleSampler:
     """Every image once."""
 
     def __init__(self, num_images: int, seed: int) -> None:
@@ -83,7 +83,7 @@ class EachOnce:
         return Draws(torch.randperm(self.num_draws, generator=generator))
 
 
-class ClassSampler:
+class ClassBalancedSampler:
     """As many draws as there are images, shared among the classes in proportion to nᵖ, n being a class's images.
 
     Within a class every image is drawn once before one is drawn again. Power 1 is what the data have, 0 gives every
@@ -112,12 +112,12 @@ class ClassSampler:
     def by_class(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
         """Indices of the epoch's images, class by class."""
         chosen = [
-            _cycled(members, count, generator)
-            for members, count in zip(self._members, self._class_draws(generator), strict=True)
+            _draw_cyclically(members, count, generator)
+            for members, count in zip(self._members, self._draws_per_class(generator), strict=True)
         ]
         return np.concatenate(chosen)
 
-    def _class_draws(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    def _draws_per_class(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
         """Draws of each class: its quota rounded up or down by chance, so that none is favoured over many epochs."""
         # Systematic sampling: rounding the running sums by one random offset keeps the total.
         sums = np.floor(np.cumsum(self._quotas) + generator.random() + 1e-9).astype(np.int64)
@@ -125,7 +125,9 @@ class ClassSampler:
         return np.diff(np.minimum(sums, self.num_draws), prepend=0)
 
 
-def _cycled(members: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+def _draw_cyclically(
+    members: npt.NDArray[np.int64], count: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
     """So many of the members, each once before one comes again."""
     if count == 0:
         return members[:0]

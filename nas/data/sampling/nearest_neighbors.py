@@ -38,7 +38,7 @@ def nearest(
         Indices of images, int64 [Q, k], the nearest first; -1 where there are fewer than k others.
     """
     order_M = candidates_M.sort().values
-    search = _search_in(images_ND[order_M])
+    search = _exact_search(images_ND[order_M])
     num_queries = max(1, min(_MAX_QUERIES, _BLOCK_BYTES // (search.bytes_per_distance * max(1, len(order_M)))))
     found = []
     for block_Q in queries_Q.split(num_queries):  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ class _Search:
     """Candidates that are searched by the key |c|² - 2 q·c, which orders them as the distance to q does."""
 
     def __init__(self, candidates_MD: Tensor, dtype: torch.dtype, far: float) -> None:
-        self._centred_MD = _centred(candidates_MD, dtype)
+        self._centred_MD = _centre(candidates_MD, dtype)
         wide_MD = self._centred_MD.long() if dtype == torch.int8 else self._centred_MD
         self._norms_M = wide_MD.square().sum(1)
         self._far = far
@@ -63,7 +63,7 @@ class _Search:
 
     def nearest(self, queries_QD: Tensor, own_Q: Tensor, k: int) -> Tensor:
         """Places among the candidates, int64 [Q, k], -1 for none; `own_Q` is each query's own place, or -1."""
-        keys_QM = self._keys(_centred(queries_QD, self._dtype))
+        keys_QM = self._keys(_centre(queries_QD, self._dtype))
         rows = (own_Q >= 0).nonzero()[:, 0]
         keys_QM[rows, own_Q[rows]] = self._far
         places_Qk, num_found = _smallest(keys_QM, k, self._far)
@@ -79,12 +79,12 @@ class _Search:
         return torch.add(self._norms_M.to(products_QM.dtype), products_QM, alpha=-2, out=products_QM)
 
 
-def _centred(values: Tensor, dtype: torch.dtype) -> Tensor:
+def _centre(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Bytes around 0, whose products fit into signed ones, and whose distances stay as they are; floats unchanged."""
     return values.to(dtype) if values.is_floating_point() else (values.short() - 128).to(dtype)
 
 
-def _search_in(candidates_MD: Tensor) -> _Search:
+def _exact_search(candidates_MD: Tensor) -> _Search:
     is_fast = candidates_MD.device.type == "cpu" and bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
     if is_fast and candidates_MD.dtype == torch.uint8 and candidates_MD.shape[1] <= _MAX_INT8_PIXELS:
         return _Search(candidates_MD, torch.int8, _FAR)

@@ -20,7 +20,7 @@ from torch import Tensor
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress, Split
-from nas.data.sampling.class_balanced_sampling import ClassSampler, Draws, epoch_seed
+from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler, Draws, epoch_seed
 from nas.data.sampling.nearest_neighbors import nearest
 from nas.errors import DataError
 
@@ -41,7 +41,7 @@ class SmoteTable:
     starts: Tensor
 
 
-def smote_table(
+def cached_smote_table(
     split: Split, *, neighbors: int, danger_neighbors: int | None, folder: Path, progress: Progress | None = None
 ) -> SmoteTable:
     """The table of a training split, from its file or found and kept.
@@ -65,7 +65,7 @@ def smote_table(
         with folder_lock(folder):
             table = _read(path, len(split), neighbors)
             if table is None:
-                table = find_table(split, neighbors, danger_neighbors, progress)
+                table = compute_smote_table(split, neighbors, danger_neighbors, progress)
                 _write(path, table)
             return table
     except OSError as error:
@@ -74,10 +74,10 @@ def smote_table(
         ) from error
 
 
-def find_table(
+def compute_smote_table(
     split: Split, neighbors: int, danger_neighbors: int | None, progress: Progress | None = None
 ) -> SmoteTable:
-    """Search for the neighbours; arguments as for `smote_table`."""
+    """Search for the neighbours; arguments as for `cached_smote_table`."""
     images_ND = split.images.flatten(1)
     labels_N = split.labels
     total = len(split) * (1 if danger_neighbors is None else 2)
@@ -116,7 +116,7 @@ class SmoteSampler:
     """
 
     def __init__(self, table: SmoteTable, labels: Tensor, seed: int) -> None:
-        self._balanced = ClassSampler(labels, 0.0, seed)
+        self._balanced = ClassBalancedSampler(labels, 0.0, seed)
         self._seed = seed
         self._labels: npt.NDArray[np.int64] = labels.numpy()
         counts = np.bincount(self._labels)

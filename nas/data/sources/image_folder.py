@@ -13,7 +13,7 @@ import torch
 from nas.data.decoding.decoded_image_cache import ImageFile, cached_images
 from nas.data.decoding.image_decoding import Decoding, Pixels
 from nas.data.labelled_images import Progress, SourceImages, Split
-from nas.data.splits.stratified_split import few_members_fault
+from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import DataError, FaultyDataError, shortened_list
 
 # fmt: off
@@ -108,7 +108,7 @@ def _train_faults(train_root: Path, classes: Sequence[str], train: Sequence[_Lab
     if empty:
         faults.append(f"classes without an image: {shortened_list(empty)}; add images or remove the folders")
     filled = [label for label in range(len(classes)) if counts[label]]
-    few = few_members_fault([classes[label] for label in filled], [counts[label] for label in filled], has_test)
+    few = small_classes_fault([classes[label] for label in filled], [counts[label] for label in filled], has_test)
     return faults if few is None else [*faults, few]
 
 

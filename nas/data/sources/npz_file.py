@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from nas.data.labelled_images import SourceImages, Split
-from nas.data.splits.stratified_split import few_members_fault
+from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import NUM_LISTED, DataError, FaultyDataError, shortened_list
 
 Array = npt.NDArray[Any]
@@ -30,25 +30,25 @@ def load_npz(path: Path) -> SourceImages:
     Raises:
         DataError: The file is missing, or is not an npz file, or its arrays have faults: all are listed.
     """
-    found = _read_arrays(path)
-    x_train, x_test = found.images("x_train"), found.images("x_test")
-    y_train, y_test = found.labels("y_train"), found.labels("y_test")
-    found.check_pairs()
+    npz = _read_arrays(path)
+    x_train, x_test = npz.images("x_train"), npz.images("x_test")
+    y_train, y_test = npz.labels("y_train"), npz.labels("y_test")
+    npz.check_pairs()
     if x_train is not None and x_test is not None and x_train.shape[1:] != x_test.shape[1:]:
-        found.faults.append(
+        npz.faults.append(
             f"x_test: images [C, H, W] of {list(x_test.shape[1:])} where x_train has {list(x_train.shape[1:])}"
         )
-    classes = _classes(found, y_train)
+    classes = _classes(npz, y_train)
     if classes is not None and y_train is not None:
-        _check_labels(found, classes, y_train, y_test)
-    if found.faults or x_train is None or y_train is None or classes is None:
-        raise FaultyDataError(str(path), found.faults)
+        _check_labels(npz, classes, y_train, y_test)
+    if npz.faults or x_train is None or y_train is None or classes is None:
+        raise FaultyDataError(str(path), npz.faults)
     test = None if x_test is None or y_test is None else _split(x_test, y_test)
     return SourceImages(path.stem, classes, _split(x_train, y_train), test)
 
 
 @dataclass
-class _Found:
+class _NpzArrays:
     """The arrays of a file, and what is wrong with them so far."""
 
     arrays: dict[str, Array] = field(default_factory=dict)
@@ -106,86 +106,84 @@ class _Found:
         return array.astype(np.int64)
 
 
-def _read_arrays(path: Path) -> _Found:
+def _read_arrays(path: Path) -> _NpzArrays:
     if not path.exists():
         raise DataError(f"{path}: no such file")
-    found = _Found()
+    npz = _NpzArrays()
     try:
         if not zipfile.is_zipfile(path):
             raise DataError(f"{path}: not an npz file; write one with numpy.savez(file, x_train=..., y_train=...)")
         # Opened here, since numpy leaves a file open where it is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found.names = tuple(archive.files)
+            npz.names = tuple(archive.files)
             for name in (name for name in ARRAYS if name in archive.files):
-                _read_array(archive, name, found)
+                _read_array(archive, name, npz)
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-    return found
+    return npz
 
 
-def _read_array(archive: Any, name: str, found: _Found) -> None:
+def _read_array(archive: Any, name: str, npz: _NpzArrays) -> None:
     try:
         array = archive[name]
     except ValueError as error:
         if "allow_pickle" in str(error):
             wanted = "text, as numpy.array(names, dtype=str)" if name == "classes" else "numbers, images of one shape"
-            found.faults.append(f"{name}: an array of objects; give {wanted}")
+            npz.faults.append(f"{name}: an array of objects; give {wanted}")
         else:
-            found.faults.append(f"{name}: damaged ({error})")
+            npz.faults.append(f"{name}: damaged ({error})")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        found.faults.append(f"{name}: damaged ({error})")
+        npz.faults.append(f"{name}: damaged ({error})")
     else:
         if isinstance(array, np.ndarray):
-            found.arrays[name] = array
+            npz.arrays[name] = array
         else:  # A file in the archive that no numpy array was written to.
-            found.faults.append(f"{name}: not an array")
+            npz.faults.append(f"{name}: not an array")
 
 
-def _classes(found: _Found, y_train: Array | None) -> tuple[str, ...] | None:
+def _classes(npz: _NpzArrays, y_train: Array | None) -> tuple[str, ...] | None:
     """The names in the file, else a number for each label up to the highest; None with the fault noted."""
-    names = found.arrays.get("classes")
-    if names is None and "classes" in found.names:
+    names = npz.arrays.get("classes")
+    if names is None and "classes" in npz.names:
         return None  # That array could not be read, which is noted.
     if names is None:
         # A wild label must not become a long tuple: as many names as labels are enough to report it.
         size = 0 if y_train is None else min(int(y_train.max()), y_train.size) + 1
         return tuple(str(label) for label in range(size))
     if names.ndim != 1 or names.dtype.kind not in "USiu":
-        found.faults.append(f"classes: {names.dtype} {list(names.shape)}; give one name a class, [K]")
+        npz.faults.append(f"classes: {names.dtype} {list(names.shape)}; give one name a class, [K]")
         return None
     classes = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names.tolist())
     repeated = sorted({name for name in classes if classes.count(name) > 1})
     if repeated:
-        found.faults.append(f"classes: given more than once: {shortened_list(repeated)}")
+        npz.faults.append(f"classes: given more than once: {shortened_list(repeated)}")
     return classes
 
 
-def _check_labels(found: _Found, classes: tuple[str, ...], y_train: Array, y_test: Array | None) -> None:
+def _check_labels(npz: _NpzArrays, classes: tuple[str, ...], y_train: Array, y_test: Array | None) -> None:
     num_classes = len(classes)
     if num_classes < 2:
-        found.faults.append(f"number of classes: {num_classes}; a classifier needs at least 2")
+        npz.faults.append(f"number of classes: {num_classes}; a classifier needs at least 2")
         return
     if y_train.max() >= num_classes:
-        found.faults.append(_too_high("y_train", y_train, num_classes))
+        npz.faults.append(_label_range_fault("y_train", y_train, num_classes))
         return
     counts = np.bincount(y_train, minlength=num_classes)
     absent = np.flatnonzero(counts == 0)
     if absent.size:
         shown = [f"{label} ({classes[label]})" for label in absent[:NUM_LISTED]]
-        found.faults.append(
-            f"y_train: no image of label {shortened_list(shown, absent.size)}; number the classes from 0"
-        )
+        npz.faults.append(f"y_train: no image of label {shortened_list(shown, absent.size)}; number the classes from 0")
     present = np.flatnonzero(counts)
-    few = few_members_fault([classes[label] for label in present], counts[present].tolist(), y_test is not None)
+    few = small_classes_fault([classes[label] for label in present], counts[present].tolist(), y_test is not None)
     if few is not None:
-        found.faults.append(few)
+        npz.faults.append(few)
     if y_test is not None and y_test.max() >= num_classes:
-        found.faults.append(_too_high("y_test", y_test, num_classes))
+        npz.faults.append(_label_range_fault("y_test", y_test, num_classes))
 
 
-def _too_high(name: str, labels: Array, num_classes: int) -> str:
-    wild = [str(label) for label in np.unique(labels[labels >= num_classes])]
-    return f"{name}: labels {shortened_list(wild)} are not among the {num_classes} classes, 0 to {num_classes - 1}"
+def _label_range_fault(name: str, labels: Array, num_classes: int) -> str:
+    invalid = [str(label) for label in np.unique(labels[labels >= num_classes])]
+    return f"{name}: labels {shortened_list(invalid)} are not among the {num_classes} classes, 0 to {num_classes - 1}"
 
 
 def _split(images: Array, labels: Array) -> Split:

@@ -28,11 +28,11 @@ from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.image_folder import load_folder
 from nas.errors import DataError
 
-STALLED_SECONDS = 60.0
+DOWNLOAD_TIMEOUT_SECONDS = 60.0
 MAX_DIGITS_PIXEL = 16
 
 # What torchvision and the libraries under it raise on files that are cut short or no data set at all.
-_DAMAGE = (
+_READ_ERRORS = (
     AssertionError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     http.client.HTTPException, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -111,8 +111,8 @@ def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = N
         if not (folder / place).is_dir():
             try:
                 _download_eurosat(folder, place)
-            except _DAMAGE as error:
-                raise _not_to_be_had(name, folder, place, error) from error
+            except _READ_ERRORS as error:
+                raise _unavailable_error(name, folder, place, error) from error
 
     def named(what: str, done: int, total: int) -> None:
         if progress is not None:
@@ -141,7 +141,7 @@ def _colour(part: Any) -> Tensor:
 def _split(name: str, place: Path, images: Tensor, targets: Tensor | list[int], classes: tuple[str, ...]) -> Split:
     labels = torch.as_tensor(targets, dtype=torch.int64)
     if len(images) != len(labels) or not bool(((labels >= 0) & (labels < len(classes))).all()):
-        raise _damaged(name, place, "images and labels do not belong together")
+        raise _damaged_error(name, place, "images and labels do not belong together")
     return Split(images.contiguous(), labels)
 
 
@@ -151,28 +151,28 @@ def _read(name: str, data_set: Callable[..., Any], folder: Path, place: str, **a
     with folder_lock(folder):
         try:
             return data_set(folder, download=False, **arguments)
-        except _DAMAGE as error:
+        except _READ_ERRORS as error:
             if "not found" not in str(error):  # torchvision has no type of its own for missing files.
-                raise _damaged(name, folder / place, reason_of(error)) from error
+                raise _damaged_error(name, folder / place, error_reason(error)) from error
         try:
             with quiet_download():
                 return data_set(folder, download=True, **arguments)
-        except _DAMAGE as error:
-            raise _not_to_be_had(name, folder, place, error) from error
+        except _READ_ERRORS as error:
+            raise _unavailable_error(name, folder, place, error) from error
 
 
-def _not_to_be_had(name: str, folder: Path, place: str, error: BaseException) -> DataError:
+def _unavailable_error(name: str, folder: Path, place: str, error: BaseException) -> DataError:
     return DataError(
-        f"{name}: not in {folder / place}, and it cannot be downloaded ({reason_of(error)}); put torchvision's "
+        f"{name}: not in {folder / place}, and it cannot be downloaded ({error_reason(error)}); put torchvision's "
         f"files there, set NAS_DATA to a folder that holds {place}, or use your own images with --data PATH"
     )
 
 
-def _damaged(name: str, place: Path, reason: str) -> DataError:
+def _damaged_error(name: str, place: Path, reason: str) -> DataError:
     return DataError(f"{name}: the files in {place} are damaged ({reason}); delete them and try again")
 
 
-def reason_of(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """The last line of an error, which is the cause where torchvision lists several mirrors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
@@ -182,7 +182,7 @@ def reason_of(error: BaseException) -> str:
 def quiet_download() -> Iterator[None]:
     """Keep torchvision's messages off standard output, and end a download that stalls."""
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALLED_SECONDS)
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield

@@ -6,7 +6,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from nas.data.labelled_images import Split, joined
+from nas.data.labelled_images import Split, concatenate
 from nas.errors import DataError
 from nas.study.grid_spec import Fold, folds_fault
 
@@ -23,11 +23,11 @@ def split_fold(train: Split, validation: Split, fold: Fold, seed: int) -> tuple[
         raise DataError(fault)
     folds = StratifiedKFold(fold.count, shuffle=True, random_state=seed % 2**32)
     kept, held_out = list(folds.split(labels_N, labels_N))[fold.index]
-    return _chosen(train, validation, torch.from_numpy(kept)), _chosen(train, validation, torch.from_numpy(held_out))
+    return _select(train, validation, torch.from_numpy(kept)), _select(train, validation, torch.from_numpy(held_out))
 
 
-def _chosen(train: Split, validation: Split, places_N: Tensor) -> Split:
+def _select(train: Split, validation: Split, places_N: Tensor) -> Split:
     """Of both splits in a row, without a copy of the whole."""
     places_N = places_N.to(train.labels.device)
     of_train, of_validation = places_N[places_N < len(train)], places_N[places_N >= len(train)] - len(train)
-    return joined(train.select(of_train), validation.select(of_validation))
+    return concatenate(train.select(of_train), validation.select(of_validation))

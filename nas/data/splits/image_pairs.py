@@ -13,18 +13,18 @@ import numpy.typing as npt
 import torch
 
 from nas.data.labelled_images import ImageData, Split
-from nas.data.splits.stratified_split import Stream, generator_of
+from nas.data.splits.stratified_split import RandomStream, stream_generator
 from nas.errors import FaultyDataError
 from nas.study.data_spec import DataSpec
 from nas.study.pairs_spec import Relation
 
 Indices = npt.NDArray[np.int64]
 
-_STREAMS: Mapping[str, Stream] = {
-    "train": Stream.PAIR_TRAIN, "validation": Stream.PAIR_VALIDATION, "test": Stream.PAIR_TEST,
+_STREAMS: Mapping[str, RandomStream] = {
+    "train": RandomStream.PAIR_TRAIN, "validation": RandomStream.PAIR_VALIDATION, "test": RandomStream.PAIR_TEST,
 }  # fmt: skip
 # After so many exchanges every pair has long forgotten which it was.
-_EXCHANGES = 32
+_NUM_SWAP_ROUNDS = 32
 
 
 def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, Split]:
@@ -39,7 +39,7 @@ def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, 
         return data, test
     images = {"train": data.train, "validation": data.validation, "test": test}
     wanted = {"train": spec.pairs.train, "validation": spec.pairs.validation, "test": spec.pairs.test}
-    most = {part: _most(split, spec.pairs.relation) for part, split in images.items()}
+    most = {part: _max_pairs(split, spec.pairs.relation) for part, split in images.items()}
     faults = [
         f"pairs.{part}: {wanted[part] or 1:,} pairs cannot be made of {len(images[part]):,} images, each in one pair; "
         f"at most {most[part]:,}"
@@ -48,8 +48,8 @@ def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, 
     ]
     if faults:
         raise FaultyDataError(data.name, faults)
-    pairs = {part: _drawn(split, spec, part, wanted[part] or most[part]) for part, split in images.items()}
-    faults = [f"pairs.{part}: {fault}" for part, split in pairs.items() for fault in _answer_faults(split, spec)]
+    pairs = {part: _draw_pairs(split, spec, part, wanted[part] or most[part]) for part, split in images.items()}
+    faults = [f"pairs.{part}: {fault}" for part, split in pairs.items() for fault in _label_faults(split, spec)]
     if faults:
         raise FaultyDataError(data.name, faults)
     paired = replace(
@@ -59,20 +59,20 @@ def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, 
     return paired, pairs["test"]
 
 
-def pair_fewer(validation: Split, spec: DataSpec) -> Split:
+def pair_subsampled_validation(validation: Split, spec: DataSpec) -> Split:
     """Pairs of what is left of the validation images: as many as are wanted of all of them, or as there can be."""
     if spec.pairs is None:
         return validation
-    most = _most(validation, spec.pairs.relation)
-    return _drawn(validation, spec, "validation", min(most, spec.pairs.validation or most))
+    most = _max_pairs(validation, spec.pairs.relation)
+    return _draw_pairs(validation, spec, "validation", min(most, spec.pairs.validation or most))
 
 
-def _drawn(images: Split, spec: DataSpec, part: str, count: int) -> Split:
+def _draw_pairs(images: Split, spec: DataSpec, part: str, count: int) -> Split:
     """So many pairs of these images."""
     assert spec.pairs is not None
-    labels, generator = images.labels.numpy(), generator_of(spec, _STREAMS[part])
+    labels, generator = images.labels.numpy(), stream_generator(spec, _STREAMS[part])
     if spec.pairs.relation == "same":
-        pairs_2P = _half_same(labels, count, generator)
+        pairs_2P = _half_same_class_pairs(labels, count, generator)
     else:
         pairs_2P = generator.permutation(labels.size)[: 2 * count].reshape(2, count)
     first_P, second_P = torch.from_numpy(pairs_2P)
@@ -83,24 +83,24 @@ def _drawn(images: Split, spec: DataSpec, part: str, count: int) -> Split:
     return Split(stacked, answers_P.long(), parts_P2)
 
 
-def _most(images: Split, relation: Relation) -> int:
-    """How many pairs can be made at most, without an image in two; see `_same_quotas` for those of one class."""
+def _max_pairs(images: Split, relation: Relation) -> int:
+    """How many pairs can be made at most, without an image in two; see `_same_class_quotas` for those of one class."""
     if relation == "larger":
         return len(images) // 2
     counts = np.bincount(images.labels.numpy())
     # Each pair of two classes has an image that is not of the largest class.
     bound = min(len(images) // 2, 2 * int(counts.sum() - counts.max()))
-    return next((count for count in range(bound, 0, -1) if _leaves_enough(counts, count)), 0)
+    return next((count for count in range(bound, 0, -1) if _is_feasible(counts, count)), 0)
 
 
-def _leaves_enough(counts_K: Indices, count: int) -> bool:
+def _is_feasible(counts_K: Indices, count: int) -> bool:
     """Whether what the pairs of one class leave can be paired across classes, with none in more than half of them."""
-    quotas_K, num_different = _same_quotas(counts_K, count)
+    quotas_K, num_different = _same_class_quotas(counts_K, count)
     left_K = counts_K - 2 * quotas_K
     return int(left_K.min()) >= 0 and int(np.minimum(left_K, num_different).sum()) >= 2 * num_different
 
 
-def _same_quotas(counts_K: Indices, count: int) -> tuple[Indices, int]:
+def _same_class_quotas(counts_K: Indices, count: int) -> tuple[Indices, int]:
     """How many of the pairs are of each class, in proportion to its images, and how many of two classes.
 
     The former are the half of all, rounded down; what rounding leaves goes to the largest remainders.
@@ -112,9 +112,9 @@ def _same_quotas(counts_K: Indices, count: int) -> tuple[Indices, int]:
     return quotas_K, count - num_same
 
 
-def _half_same(labels: Indices, count: int, generator: np.random.Generator) -> Indices:
+def _half_same_class_pairs(labels: Indices, count: int, generator: np.random.Generator) -> Indices:
     """Pairs [2, P] in random order, half of them of one class each, the others of two."""
-    quotas_K, num_different = _same_quotas(np.bincount(labels), count)
+    quotas_K, num_different = _same_class_quotas(np.bincount(labels), count)
     shuffled = generator.permutation(labels.size)
     members = [shuffled[labels[shuffled] == label] for label in range(quotas_K.size)]
     same = [of_class[: 2 * quota].reshape(2, -1) for of_class, quota in zip(members, quotas_K, strict=True)]
@@ -122,14 +122,14 @@ def _half_same(labels: Indices, count: int, generator: np.random.Generator) -> I
     kept = generator.permutation(np.concatenate(left))[: 2 * num_different]
     # Of a class there are no more than half, so that in their order each is of another than the one half a row away.
     different = kept[np.argsort(labels[kept], kind="stable")].reshape(2, num_different)
-    pairs_2P = np.concatenate([*same, _mixed(different, labels, generator)], axis=1)
+    pairs_2P = np.concatenate([*same, _swap_partners(different, labels, generator)], axis=1)
     return pairs_2P[:, generator.permutation(count)]
 
 
-def _mixed(pairs_2P: Indices, labels: Indices, generator: np.random.Generator) -> Indices:
+def _swap_partners(pairs_2P: Indices, labels: Indices, generator: np.random.Generator) -> Indices:
     """Pairs of two classes, mixed: at random they exchange an image where both remain of two classes."""
     half = pairs_2P.shape[1] // 2
-    for _ in range(_EXCHANGES):
+    for _ in range(_NUM_SWAP_ROUNDS):
         pairs_2P = np.where(generator.random(pairs_2P.shape[1]) < 0.5, pairs_2P, pairs_2P[::-1])
         order = generator.permutation(pairs_2P.shape[1])
         ones, others = order[:half], order[half : 2 * half]
@@ -140,7 +140,7 @@ def _mixed(pairs_2P: Indices, labels: Indices, generator: np.random.Generator) -
     return pairs_2P
 
 
-def _answer_faults(pairs: Split, spec: DataSpec) -> list[str]:
+def _label_faults(pairs: Split, spec: DataSpec) -> list[str]:
     assert spec.pairs is not None
     counts = zip(spec.pairs.classes, pairs.class_counts(2), strict=True)
     return [f"no pair of {len(pairs):,} is {answer!r}; give more images" for answer, count in counts if count == 0]

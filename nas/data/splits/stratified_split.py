@@ -23,13 +23,13 @@ Indices = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 
 
-class Stream(IntEnum):
+class RandomStream(IntEnum):
     """What is chosen at random."""
 
     TEST = 0
     VALIDATION = 1
-    THIN_TRAIN = 2
-    THIN_VALIDATION = 3
+    SUBSAMPLE_TRAIN = 2
+    SUBSAMPLE_VALIDATION = 3
     PAIR_TRAIN = 4
     PAIR_VALIDATION = 5
     PAIR_TEST = 6
@@ -45,29 +45,31 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
         DataError: A class has too few images to be split, or a limit leaves less than an image a class.
     """
     counts = source.train.class_counts(len(source.classes))
-    faults = [*_member_faults(source, counts), *_limit_faults(spec, len(counts))]
+    faults = [*_small_class_faults(source, counts), *_limit_faults(spec, len(counts))]
     if faults:
         raise FaultyDataError(source.name, faults)
     train, test = source.train, source.test
     if test is None:
         # Two images of each class stay: one to train and one for validation.
-        train, test = _hold_out_part(train, spec.test_fraction, generator_of(spec, Stream.TEST), min_kept=2)
-    train, validation = _hold_out_part(train, spec.validation_fraction, generator_of(spec, Stream.VALIDATION))
+        train, test = _hold_out_part(train, spec.test_fraction, stream_generator(spec, RandomStream.TEST), min_kept=2)
+    train, validation = _hold_out_part(train, spec.validation_fraction, stream_generator(spec, RandomStream.VALIDATION))
     data = ImageData(
         name=source.name,
         classes=source.classes,
-        train=_thin_part(train, _train_counts(train, spec, len(counts)), generator_of(spec, Stream.THIN_TRAIN)),
-        validation=_thin_part(
+        train=_subsample_part(
+            train, _train_counts(train, spec, len(counts)), stream_generator(spec, RandomStream.SUBSAMPLE_TRAIN)
+        ),
+        validation=_subsample_part(
             validation,
             apportion(_class_counts(validation, len(counts)), spec.max_validation_images),
-            generator_of(spec, Stream.THIN_VALIDATION),
+            stream_generator(spec, RandomStream.SUBSAMPLE_VALIDATION),
         ),
         num_test=len(test),
     )
     return data, test
 
 
-def few_members_fault(classes: Sequence[str], counts: Sequence[int], has_test: bool) -> str | None:
+def small_classes_fault(classes: Sequence[str], counts: Sequence[int], has_test: bool) -> str | None:
     """What is wrong with the classes that cannot be split, or None.
 
     Args:
@@ -119,7 +121,7 @@ def hold_out(
     return np.setdiff1d(np.arange(labels.size), indices, assume_unique=True), indices
 
 
-def thin(labels: Indices, wanted: Counts, generator: np.random.Generator) -> Indices:
+def subsample(labels: Indices, wanted: Counts, generator: np.random.Generator) -> Indices:
     """Choose `wanted[k]` images of each class k at random; a smaller wish chooses a subset of a larger one.
 
     Args:
@@ -179,8 +181,8 @@ def long_tail_counts(counts: Counts, factor: float) -> Counts:
     return sizes
 
 
-def _member_faults(source: SourceImages, counts: Sequence[int]) -> list[str]:
-    fault = few_members_fault(source.classes, counts, source.test is not None)
+def _small_class_faults(source: SourceImages, counts: Sequence[int]) -> list[str]:
+    fault = small_classes_fault(source.classes, counts, source.test is not None)
     return [] if fault is None else [fault]
 
 
@@ -213,13 +215,13 @@ def _hold_out_part(
     return split.select(torch.from_numpy(kept)), split.select(torch.from_numpy(held_out))
 
 
-def _thin_part(split: Split, wanted: Counts, generator: np.random.Generator) -> Split:
+def _subsample_part(split: Split, wanted: Counts, generator: np.random.Generator) -> Split:
     if wanted.sum() == len(split):
         return split
-    return split.select(torch.from_numpy(thin(split.labels.numpy(), wanted, generator)))
+    return split.select(torch.from_numpy(subsample(split.labels.numpy(), wanted, generator)))
 
 
-def generator_of(spec: DataSpec, stream: Stream) -> np.random.Generator:
+def stream_generator(spec: DataSpec, stream: RandomStream) -> np.random.Generator:
     """The random numbers of one choice."""
     # numpy takes no negative seeds; the remainder maps them to large ones.
     return np.random.default_rng([spec.seed % 2**64, stream.value])

@@ -32,7 +32,7 @@ def test_finals_train_on_what_the_search_has_seen_and_test_on_the_rest(own: Path
     spec = DataSpec(source="npz", path=str(own), max_train_images=60)
     data, final = load_data(spec, tmp_path), load_final_images(spec, tmp_path)
     assert _rows(final.train) == _rows(data.train) | _rows(data.validation)
-    assert torch.equal(final.searched.train.images, data.train.images)
+    assert torch.equal(final.search_data.train.images, data.train.images)
     assert not _rows(final.test) & _rows(final.train)
     assert len(final.test) == data.num_test == 30
 

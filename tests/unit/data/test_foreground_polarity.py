@@ -32,11 +32,11 @@ def _photos(count: int) -> Pixels:
 
 def test_photos_have_no_polarity_so_that_none_is_inverted() -> None:
     photos = _photos(300)
-    appearance = ForegroundPolarity.of(photos[:64])
-    assert appearance.polarity is None
-    assert 0.3 < appearance.border < 0.7
-    assert not appearance.inverted(photos).any()
-    assert not appearance.inverted(255 - photos).any()
+    photo_polarity = ForegroundPolarity.of(photos[:64])
+    assert photo_polarity.polarity is None
+    assert 0.3 < photo_polarity.border < 0.7
+    assert not photo_polarity.inverted(photos).any()
+    assert not photo_polarity.inverted(255 - photos).any()
 
 
 def test_objects_on_white_are_dark_on_light_in_colour_too() -> None:

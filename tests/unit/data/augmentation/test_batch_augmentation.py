@@ -10,7 +10,7 @@ from scipy.stats import beta
 from torch import Tensor
 
 from nas.data.augmentation.batch_augmentation import Augmentation, random_shift
-from nas.data.augmentation.geometric_warp import coarse_shape, elastic_displacements, rotations, shears, warp
+from nas.data.augmentation.geometric_warp import coarse_noise_shape, elastic_displacements, rotations, shears, warp
 from nas.space.augmentation_policy import flips
 from nas.space.search_space import SearchSpace
 
@@ -179,7 +179,7 @@ def test_shear_moves_rows_by_their_height() -> None:
 
 
 def test_elastic_displacements_are_smooth_and_as_large_as_they_say() -> None:
-    noise = torch.randn(coarse_shape(500), generator=_generator(0))
+    noise = torch.randn(coarse_noise_shape(500), generator=_generator(0))
     field = elastic_displacements(noise, 2.0, 28, 28)
     assert field.shape == (500, 28, 28, 2)
     corners = field[:, [0, 0, -1, -1], [0, -1, 0, -1]]

@@ -91,12 +91,12 @@ def test_each_setting_has_its_own_cache(root: Path, decoded: list[str]) -> None:
 
 def test_another_folder_with_equal_names_sizes_and_times_is_another(root: Path) -> None:
     _load(root)
-    twin = root.parent / "elsewhere" / "images"
-    twin.mkdir(parents=True)
+    other_root = root.parent / "elsewhere" / "images"
+    other_root.mkdir(parents=True)
     for number in range(3):
-        _draw(twin / f"{number}.png", 100 + number)
-    stats = [ImageFile(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(twin.iterdir())]
-    pixels = cached_images(twin, stats, AS_THEY_ARE, root.parent / "cache")
+        _draw(other_root / f"{number}.png", 100 + number)
+    stats = [ImageFile(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(other_root.iterdir())]
+    pixels = cached_images(other_root, stats, AS_THEY_ARE, root.parent / "cache")
     assert pixels[:, 0, 0, 0].tolist() == [100, 101, 102]
 
 

@@ -95,9 +95,9 @@ def test_an_extreme_aspect_keeps_a_row(tmp_path: Path) -> None:
 
 def test_progress_counts_each_image(tmp_path: Path) -> None:
     names = [_save(tmp_path / f"{n}.png", DIGIT) for n in range(3)]
-    seen: list[tuple[str, int, int]] = []
-    decode_images(tmp_path, names, AS_THEY_ARE, lambda *call: seen.append(call))
-    assert seen == [(f"decoding {tmp_path.name}", done, 3) for done in (1, 2, 3)]
+    calls: list[tuple[str, int, int]] = []
+    decode_images(tmp_path, names, AS_THEY_ARE, lambda *call: calls.append(call))
+    assert calls == [(f"decoding {tmp_path.name}", done, 3) for done in (1, 2, 3)]
 
 
 def test_corrupt_files_and_sizes_are_all_reported(tmp_path: Path) -> None:

@@ -34,17 +34,17 @@ def test_a_folder_without_room_for_a_lock_is_used_without(tmp_path: Path) -> Non
 
 
 def test_whoever_waits_is_asked_meanwhile_and_may_give_up(tmp_path: Path) -> None:
-    asked = 0
+    calls = 0
 
     def ask() -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 2:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
             raise BrokenPipeError
 
     with folder_lock(tmp_path), pytest.raises(BrokenPipeError), folder_lock(tmp_path, ask):
         pytest.fail("two hold the lock")
-    assert asked == 2
+    assert calls == 2
     with folder_lock(tmp_path, ask):
         assert _try_elsewhere(tmp_path) == 7
-    assert asked == 2
+    assert calls == 2

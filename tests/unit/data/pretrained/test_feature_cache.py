@@ -33,9 +33,9 @@ def expected(images_NCHW: Tensor) -> Tensor:
 
 @pytest.fixture
 def features(tmp_path: Path) -> Callable[..., tuple[Tensor, list[int]]]:
-    def run(images: Tensor, alive: Callable[[], None] = lambda: None) -> tuple[Tensor, list[int]]:
+    def run(images: Tensor, keep_alive: Callable[[], None] = lambda: None) -> tuple[Tensor, list[int]]:
         extract = _Extractor()
-        return cached_features(images, extract, tmp_path / "trunk", batch_size=2, alive=alive), extract.calls
+        return cached_features(images, extract, tmp_path / "trunk", batch_size=2, keep_alive=keep_alive), extract.calls
 
     return run
 
@@ -72,27 +72,27 @@ def test_a_damaged_file_counts_for_nothing(tmp_path: Path, features: Callable[..
 def test_what_was_computed_before_an_interruption_is_kept(
     features: Callable[..., tuple[Tensor, list[int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.data.pretrained.feature_cache._IMAGES_OF_A_FILE", 4)
+    monkeypatch.setattr("nas.data.pretrained.feature_cache._IMAGES_PER_FILE", 4)
     count = 0
 
-    def alive() -> None:
+    def keep_alive() -> None:
         nonlocal count
         count += 1
         if count == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        features(IMAGES, alive)
+        features(IMAGES, keep_alive)
     again, calls = features(IMAGES)
     assert calls == [2, 1]
     assert torch.equal(again, expected(IMAGES))
 
 
 def test_progress_counts_what_was_missing(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    reports: list[tuple[str, int, int]] = []
     cached_features(IMAGES[:4], _Extractor(), tmp_path, batch_size=2)
-    cached_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *news: told.append(news))
-    assert told == [("computing features", 2, 3), ("computing features", 3, 3)]
+    cached_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *news: reports.append(news))
+    assert reports == [("computing features", 2, 3), ("computing features", 3, 3)]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

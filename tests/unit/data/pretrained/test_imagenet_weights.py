@@ -11,12 +11,12 @@ import safetensors.torch
 import torch
 from torchvision.models import resnet34
 
-from nas.data.pretrained.imagenet_weights import find_weights, load_trunk
+from nas.data.pretrained.imagenet_weights import find_weights, load_trunk_state
 from nas.errors import DataError
-from tests.unit.imagenet import torchvisions, torchvisions_resnet18, trunk_state
+from tests.unit.imagenet import torchvision_network, torchvision_resnet18, trunk_state
 
 NAME = "resnet18-f37072fd.pth"
-STATE = torchvisions_resnet18().state_dict()
+STATE = torchvision_resnet18().state_dict()
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_same_weights_are_the_same_file_whatever_they_came_in(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "whole.pth")
     torch.save({name: t for name, t in STATE.items() if "num_batches_tracked" not in name}, tmp_path / "old.pth")
-    safetensors.torch.save_file(trunk_state(torchvisions_resnet18()), tmp_path / "trunk.safetensors")
+    safetensors.torch.save_file(trunk_state(torchvision_resnet18()), tmp_path / "trunk.safetensors")
     found = [
         find_weights("resnet18", tmp_path / name, tmp_path) for name in ("whole.pth", "old.pth", "trunk.safetensors")
     ]
     assert len({one.sha256 for one in found}) == len({one.path(tmp_path) for one in found}) == 1
     assert [Path(one.origin).name for one in found] == ["whole.pth", "old.pth", "trunk.safetensors"]
-    kept = load_trunk(found[0].path(tmp_path))
-    assert kept.keys() == trunk_state(torchvisions_resnet18()).keys()
+    kept = load_trunk_state(found[0].path(tmp_path))
+    assert kept.keys() == trunk_state(torchvision_resnet18()).keys()
     assert all(torch.equal(tensor, STATE[name]) for name, tensor in kept.items())
 
 
 def test_other_weights_are_another_file(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "a.pth")
-    torch.save(torchvisions_resnet18(seed=1).state_dict(), tmp_path / "b.pth")
+    torch.save(torchvision_resnet18(seed=1).state_dict(), tmp_path / "b.pth")
     assert find_weights("resnet18", tmp_path / "a.pth", tmp_path) != find_weights(
         "resnet18", tmp_path / "b.pth", tmp_path
     )
@@ -63,24 +63,24 @@ def test_torchvisions_file_is_found_where_it_lies(tmp_path: Path, hub: Path, pla
 
 
 def test_torchvisions_file_is_downloaded(tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
+    requests: list[tuple[str, str]] = []
 
     def download(url: str, path: str, hash_prefix: str, progress: bool) -> None:
-        asked.append((url, hash_prefix))
+        requests.append((url, hash_prefix))
         torch.save(STATE, path)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     for _ in range(2):
         find_weights("resnet18", None, tmp_path)
-    assert asked == [(f"https://download.pytorch.org/models/{NAME}", "f37072fd")]
+    assert requests == [(f"https://download.pytorch.org/models/{NAME}", "f37072fd")]
 
 
 def test_of_a_resnet50_it_is_the_newer_file(tmp_path: Path, hub: Path) -> None:
-    state = torchvisions("resnet50").state_dict()
+    state = torchvision_network("resnet50").state_dict()
     torch.save(state, hub / "resnet50-11ad3fa6.pth")
     found = find_weights("resnet50", None, tmp_path)
     assert Path(found.origin).name == "resnet50-11ad3fa6.pth"
-    kept = load_trunk(found.path(tmp_path))
+    kept = load_trunk_state(found.path(tmp_path))
     assert kept.keys() == {name for name in state if not name.startswith("fc.")}
     assert torch.equal(kept["layer4.2.conv3.weight"], state["layer4.2.conv3.weight"])
     with pytest.raises(DataError, match="not the weights of torchvision's resnet18"):
@@ -90,10 +90,10 @@ def test_of_a_resnet50_it_is_the_newer_file(tmp_path: Path, hub: Path) -> None:
 def test_neither_there_nor_to_be_had(tmp_path: Path, hub: Path) -> None:
     with pytest.raises(DataError) as raised:
         find_weights("resnet18", None, tmp_path)
-    said = str(raised.value)
-    assert "\n" not in said
+    message = str(raised.value)
+    assert "\n" not in message
     for part in (tmp_path / "weights" / NAME, hub / NAME, "no route to host", "--weights FILE", "NAS_WEIGHTS"):
-        assert str(part) in said
+        assert str(part) in message
 
 
 class _Malicious:
@@ -102,7 +102,7 @@ class _Malicious:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (STATE | {"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, r"conv1.weight is \[64, 64, 1, 1\], not"),
         (STATE | {"layer9.weight": torch.zeros(1)}, "layer9.weight is unknown"),
@@ -115,11 +115,11 @@ class _Malicious:
     ],
 )
 def test_what_are_not_the_networks_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(content, "weights.pth")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         find_weights("resnet18", tmp_path / "weights.pth", tmp_path)
     assert not (tmp_path / "harmed").exists()
 
@@ -143,4 +143,4 @@ def test_bytes_that_an_unpickler_takes_for_its_codes(tmp_path: Path, content: by
 def test_kept_weights_that_were_damaged(tmp_path: Path) -> None:
     (tmp_path / "kept.safetensors").write_bytes(b"garbage")
     with pytest.raises(DataError, match="cannot be read"):
-        load_trunk(tmp_path / "kept.safetensors")
+        load_trunk_state(tmp_path / "kept.safetensors")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.data.labelled_images import Split
-from nas.data.sampling.batches import Batches, gather, in_order
-from nas.data.sampling.class_balanced_sampling import Draws, EachOnce
+from nas.data.sampling.batches import Batches, gather, sequential_batches
+from nas.data.sampling.class_balanced_sampling import Draws, ShuffleSampler
 
 
 def _numbered(num_images: int) -> Split:
@@ -16,19 +16,19 @@ def _numbered(num_images: int) -> Split:
     return Split(images, torch.arange(num_images))
 
 
-def _shown(batches: Batches, epoch: int) -> list[int]:
+def _indices(batches: Batches, epoch: int) -> list[int]:
     return [index for draws in batches.epoch(epoch) for index in draws.first.tolist()]
 
 
 def _batches(num_images: int, batch_size: int, seed: int = 0) -> Batches:
-    return Batches(EachOnce(num_images, seed), batch_size, "cpu")
+    return Batches(ShuffleSampler(num_images, seed), batch_size, "cpu")
 
 
 @given(num_images=st.integers(1, 60), batch_size=st.integers(1, 70))
 def test_a_shuffled_epoch_has_each_image_once_but_a_lonely_last(num_images: int, batch_size: int) -> None:
     batches = _batches(num_images, batch_size)
     sizes = [len(draws) for draws in batches.epoch(0)]
-    shown = _shown(batches, 0)
+    shown = _indices(batches, 0)
     is_lonely = num_images > batch_size > 1 and num_images % batch_size == 1
     assert len(set(shown)) == len(shown) == num_images - is_lonely
     assert len(sizes) == batches.num_batches
@@ -50,25 +50,25 @@ def test_an_epoch_can_begin_at_any_batch() -> None:
 
 def test_order_follows_from_seed_and_epoch_alone() -> None:
     batches = _batches(100, 8, seed=3)
-    first, second = _shown(batches, 0), _shown(batches, 1)
+    first, second = _indices(batches, 0), _indices(batches, 1)
     torch.manual_seed(99)
-    assert _shown(_batches(100, 8, seed=3), 1) == second
+    assert _indices(_batches(100, 8, seed=3), 1) == second
     assert first != second
     assert first != sorted(first)
-    assert _shown(_batches(100, 8, seed=2), 1) not in (first, second)
+    assert _indices(_batches(100, 8, seed=2), 1) not in (first, second)
 
 
 def test_shuffling_leaves_the_global_stream_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    _shown(_batches(10, 2), 0)
+    _indices(_batches(10, 2), 0)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_evaluation_is_in_order_and_whole() -> None:
     split = _numbered(9)
-    batches = list(in_order(split, 4))
+    batches = list(sequential_batches(split, 4))
     assert [len(labels) for _, labels in batches] == [4, 4, 1]
     assert torch.equal(torch.cat([images for images, _ in batches]), split.images)
     assert batches[0][0].data_ptr() == split.images.data_ptr()

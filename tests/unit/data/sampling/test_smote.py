@@ -11,7 +11,7 @@ from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 
 from nas.data.labelled_images import Split
 from nas.data.sampling import smote
-from nas.data.sampling.smote import SmoteSampler, SmoteTable, find_table, smote_table
+from nas.data.sampling.smote import SmoteSampler, SmoteTable, cached_smote_table, compute_smote_table
 from nas.data.sources.standard_datasets import load_digits
 from nas.errors import DataError
 
@@ -32,7 +32,7 @@ IMBALANCED = _digits([100, 90, 80, 40, 12, 70, 60, 9, 50, 100])
 
 
 def test_neighbours_equal_those_of_imbalanced_learn() -> None:
-    table = find_table(IMBALANCED, 5, None)
+    table = compute_smote_table(IMBALANCED, 5, None)
     pixels, labels = IMBALANCED.images.flatten(1).double().numpy(), IMBALANCED.labels.numpy()
     theirs = SMOTE(k_neighbors=5, random_state=0)
     theirs.fit_resample(pixels, labels)
@@ -48,7 +48,7 @@ def test_neighbours_equal_those_of_imbalanced_learn() -> None:
 
 @pytest.mark.parametrize("danger_neighbors", [7, 10])
 def test_the_danger_set_equals_that_of_imbalanced_learn(danger_neighbors: int) -> None:
-    table = find_table(IMBALANCED, 5, danger_neighbors)
+    table = compute_smote_table(IMBALANCED, 5, danger_neighbors)
     pixels, labels = IMBALANCED.images.flatten(1).double().numpy(), IMBALANCED.labels.numpy()
     theirs = BorderlineSMOTE(k_neighbors=5, m_neighbors=danger_neighbors, random_state=0)
     theirs._validate_estimator()
@@ -62,13 +62,13 @@ def test_the_danger_set_equals_that_of_imbalanced_learn(danger_neighbors: int) -
 
 
 def test_the_table_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, int]] = []
-    first = smote_table(
-        IMBALANCED, neighbors=3, danger_neighbors=10, folder=tmp_path / "n", progress=lambda _, *how: seen.append(how)
+    calls: list[tuple[int, int]] = []
+    first = cached_smote_table(
+        IMBALANCED, neighbors=3, danger_neighbors=10, folder=tmp_path / "n", progress=lambda _, *how: calls.append(how)
     )
-    assert seen[-1] == (2 * len(IMBALANCED), 2 * len(IMBALANCED))
-    monkeypatch.setattr(smote, "find_table", lambda *arguments: pytest.fail("searched again"))
-    again = smote_table(IMBALANCED, neighbors=3, danger_neighbors=10, folder=tmp_path / "n")
+    assert calls[-1] == (2 * len(IMBALANCED), 2 * len(IMBALANCED))
+    monkeypatch.setattr(smote, "compute_smote_table", lambda *arguments: pytest.fail("searched again"))
+    again = cached_smote_table(IMBALANCED, neighbors=3, danger_neighbors=10, folder=tmp_path / "n")
     assert torch.equal(again.neighbors, first.neighbors)
     assert torch.equal(again.starts, first.starts)
 
@@ -76,11 +76,11 @@ def test_the_table_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("change", ["neighbors", "danger", "pixel", "label"])
 def test_another_question_is_another_table(tmp_path: Path, change: str) -> None:
     small = IMBALANCED.select(torch.arange(60))
-    smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
+    cached_smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
     images, labels = small.images.clone(), small.labels.clone()
     images[0, 0, 0, 0] += change == "pixel"
     labels[0] = (labels[0] + (change == "label")) % 10
-    smote_table(
+    cached_smote_table(
         Split(images, labels), neighbors=4 if change == "neighbors" else 3,
         danger_neighbors=5 if change == "danger" else None, folder=tmp_path,
     )  # fmt: skip
@@ -90,14 +90,14 @@ def test_another_question_is_another_table(tmp_path: Path, change: str) -> None:
 @pytest.mark.parametrize("damage", ["flipped", "cut", "text", "other"])
 def test_a_damaged_file_is_made_anew(tmp_path: Path, damage: str) -> None:
     small = IMBALANCED.select(torch.arange(60))
-    expected = smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
+    expected = cached_smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
     (path,) = tmp_path.glob("smote-*")
     whole = bytearray(path.read_bytes())
     where = whole.index(bytes(expected.neighbors.numpy().tobytes()[:12]))
     whole[where] ^= 1
     content = {"flipped": bytes(whole), "cut": path.read_bytes()[:-9], "text": b"nothing", "other": b""}[damage]
     path.write_bytes(content)
-    again = smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
+    again = cached_smote_table(small, neighbors=3, danger_neighbors=None, folder=tmp_path)
     assert torch.equal(again.neighbors, expected.neighbors)
     assert path.read_bytes() != content
 
@@ -105,12 +105,12 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, damage: str) -> None:
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"file: cannot keep tables of neighbours .*NAS_DATA"):
-        smote_table(IMBALANCED, neighbors=3, danger_neighbors=None, folder=tmp_path / "file")
+        cached_smote_table(IMBALANCED, neighbors=3, danger_neighbors=None, folder=tmp_path / "file")
 
 
 def test_draws_are_balanced_and_real_as_often_as_smote_keeps_them() -> None:
     labels = IMBALANCED.labels
-    sampler = SmoteSampler(find_table(IMBALANCED, 5, None), labels, seed=0)
+    sampler = SmoteSampler(compute_smote_table(IMBALANCED, 5, None), labels, seed=0)
     counts, real = np.bincount(labels.numpy()), np.zeros(10)
     total = np.zeros(10)
     for epoch in range(40):
@@ -132,7 +132,7 @@ def test_draws_are_balanced_and_real_as_often_as_smote_keeps_them() -> None:
 
 
 def test_borderline_starts_in_danger_and_goes_to_a_neighbour() -> None:
-    table = find_table(IMBALANCED, 5, 10)
+    table = compute_smote_table(IMBALANCED, 5, 10)
     draws = SmoteSampler(table, IMBALANCED.labels, seed=0).draws(3)
     assert draws.second is not None
     synthetic = draws.second != draws.first
@@ -152,7 +152,7 @@ def test_a_class_without_a_start_has_only_its_own_images() -> None:
 
 
 def test_epochs_differ_and_repeat() -> None:
-    table = find_table(IMBALANCED, 5, None)
+    table = compute_smote_table(IMBALANCED, 5, None)
     one, same = (SmoteSampler(table, IMBALANCED.labels, seed=2) for _ in range(2))
     one.draws(0)
     assert torch.equal(one.draws(4).first, same.draws(4).first)

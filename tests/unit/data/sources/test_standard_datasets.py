@@ -191,24 +191,24 @@ def _write_eurosat(root: Path) -> None:
 
 def test_eurosat_is_read_where_it_lies(tmp_path: Path) -> None:
     _write_eurosat(tmp_path / "eurosat")
-    told: list[str] = []
-    source = load_eurosat(tmp_path, AS_IT_IS, lambda what, done, total: told.append(what))
+    reports: list[str] = []
+    source = load_eurosat(tmp_path, AS_IT_IS, lambda what, done, total: reports.append(what))
     assert (source.name, source.classes, source.test) == ("eurosat", ("Forest", "River"), None)
     assert source.train.images.shape == (6, 3, 64, 64)
     assert source.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert abs(int(source.train.images[4, 0].float().mean()) - 200) < 3
-    assert set(told) == {"decoding eurosat"}
+    assert set(reports) == {"decoding eurosat"}
     assert load_eurosat(tmp_path, Decoding(16, None)).train.images.shape == (6, 3, 16, 16)
     assert load_source(DataSpec(source="eurosat", image_size=32), tmp_path).train.images.shape == (6, 3, 32, 32)
 
 
 def test_eurosat_is_downloaded_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[bool] = []
+    attempts: list[bool] = []
 
     def download(data_set: datasets.EuroSAT) -> None:
         _write_eurosat(Path(data_set.root) / "eurosat")
-        tries.append(True)
-        if len(tries) == 1:
+        attempts.append(True)
+        if len(attempts) == 1:
             raise zipfile.BadZipFile("cut short")
 
     monkeypatch.setattr(datasets.EuroSAT, "download", download)
@@ -217,14 +217,14 @@ def test_eurosat_is_downloaded_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     assert len(load_eurosat(tmp_path, AS_IT_IS).train) == 6
     assert len(load_eurosat(tmp_path, AS_IT_IS).train) == 6
-    assert len(tries) == 2
+    assert len(attempts) == 2
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "eurosat", "decoded"}
 
 
 def test_eurosat_without_a_network_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         load_eurosat(tmp_path, AS_IT_IS)
-    said = str(raised.value)
-    assert "\n" not in said
+    message = str(raised.value)
+    assert "\n" not in message
     for part in (f"eurosat: not in {tmp_path / 'eurosat' / '2750'}", "no route to host", "NAS_DATA", "--data PATH"):
-        assert part in said
+        assert part in message

@@ -150,12 +150,12 @@ def _halves(pairs: Split) -> set[bytes]:
 def test_a_study_of_pairs_loads_searches_and_ends_on_pairs(own: Path, tmp_path: Path) -> None:
     spec = DataSpec.model_validate({"source": "npz", "path": str(own), "pairs": {"train": 50}})
     data, final = load_data(spec, tmp_path), load_final_images(spec, tmp_path)
-    facts = summarize_dataset(data, Normalization.of(data.train.images))
-    assert facts.is_pair
-    assert (facts.channels, facts.classes) == (6, ("first is not larger", "first is larger"))
-    assert facts.part_classes == ("0", "1")
-    assert len(facts.mean) == 6
-    assert (facts.num_train, facts.num_validation, facts.num_test) == (50, 25, 30)
+    summary = summarize_dataset(data, Normalization.of(data.train.images))
+    assert summary.is_pair
+    assert (summary.channels, summary.classes) == (6, ("first is not larger", "first is larger"))
+    assert summary.part_classes == ("0", "1")
+    assert len(summary.mean) == 6
+    assert (summary.num_train, summary.num_validation, summary.num_test) == (50, 25, 30)
     assert len(final.train) == 75
     assert _halves(final.train) == _halves(data.train) | _halves(data.validation)
     assert len(final.test) == 30

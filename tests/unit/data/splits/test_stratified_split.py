@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from nas.data.labelled_images import ImageData, SourceImages, Split
-from nas.data.splits.stratified_split import apportion, hold_out, long_tail_counts, split_images, thin
+from nas.data.splits.stratified_split import apportion, hold_out, long_tail_counts, split_images, subsample
 from nas.errors import DataError
 from nas.study.data_spec import DataSpec
 
@@ -167,7 +167,7 @@ def test_long_tail_does_not_lose_an_image_to_rounding() -> None:
 
 def test_thin_chooses_at_random_and_subsets_are_nested() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 300)
-    chosen = [set(thin(labels, np.full(3, size), np.random.default_rng(5)).tolist()) for size in (10, 20)]
+    chosen = [set(subsample(labels, np.full(3, size), np.random.default_rng(5)).tolist()) for size in (10, 20)]
     assert chosen[0] < chosen[1]
     assert np.bincount(labels[list(chosen[0])]).tolist() == [10, 10, 10]
     assert max(chosen[0]) > 200  # Not simply the first ones.
