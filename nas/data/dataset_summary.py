@@ -1,4 +1,4 @@
-"""A data set in numbers."""
+"""Dataset summaries: computation and comparison."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from nas.results.dataset_summary import DatasetSummary
 
 
 def summarize_dataset(data: ImageData, normalization: Normalization) -> DatasetSummary:
-    """What a study keeps of its images.
+    """Compute the summary that a study stores: shapes, class counts and channel statistics.
 
     Args:
-        normalization: That of the training images.
+        normalization: Fitted on the training images.
     """
     return DatasetSummary(
         name=data.name,
@@ -29,5 +29,5 @@ def summarize_dataset(data: ImageData, normalization: Normalization) -> DatasetS
 
 
 def dataset_differences(data: ImageData, reference: DatasetSummary) -> list[str]:
-    """In what images differ from those that a study knows, one line each; a channel's statistics are exact."""
+    """List the differences between a data set and a stored summary; channel statistics are compared exactly."""
     return summarize_dataset(data, Normalization.of(data.train.images)).differences(reference)

@@ -1,4 +1,7 @@
-"""The images of finals: all that a search has seen to train on, and the test images, which nothing else reads."""
+"""Data of finals: training on the search's training and validation images, scoring on the test images.
+
+No other module reads the test images.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ from nas.study.data_spec import DataSpec
 
 @dataclass(frozen=True, eq=False)
 class FinalImages:
-    """A data set in two splits that share no image.
+    """Training and test images of finals; no image is in both splits.
 
     Attributes:
-        searched: As the search saw it.
-        train: Its training and validation images.
-        test: The rest.
+        search_data: The data set as the search uses it.
+        train: Training and validation images of the search, concatenated.
+        test: The test images.
     """
 
     search_data: ImageData
@@ -31,10 +34,13 @@ class FinalImages:
 
 
 def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = None) -> FinalImages:
-    """Load and split a data set for finals; arguments and errors as in `nas.data.load_dataset.load_data`."""
+    """Load and split a data set for finals.
+
+    Arguments and errors: `nas.data.load_dataset.load_data`.
+    """
     data, test = split_images(load_source(spec, folder, progress), spec)
     search_data, test = pair_data(data, test, spec)
-    # Thinned before it is paired, as the training images were.
+    # Subsampled before pairing, as the training images are.
     rest = search_data.validation
     if spec.long_tail is not None:
         rest = pair_subsampled_validation(_long_tailed_validation(data, spec.long_tail, spec), spec)
@@ -42,7 +48,7 @@ def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = 
 
 
 def _long_tailed_validation(data: ImageData, factor: float, spec: DataSpec) -> Split:
-    """The validation images, thinned as the training images are that have a long tail, which they would fill."""
+    """Subsample the validation images to the training images' long tail, so that adding them does not fill the tail."""
     counts = np.asarray(data.validation.class_counts(data.num_classes), dtype=np.int64)
     generator = np.random.default_rng(spec.seed % 2**64)
     chosen = subsample(data.validation.labels.numpy(), long_tail_counts(counts, factor), generator)

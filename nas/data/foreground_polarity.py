@@ -1,4 +1,4 @@
-"""How images look at a glance: whether what they show is lighter or darker than what surrounds it.
+"""Foreground polarity of images: light on dark, dark on light, or mixed.
 
 Array dimensions: N images, C channels, H rows, W columns.
 """
@@ -21,11 +21,11 @@ _MIN_POLARITY_SHARE = 0.95
 
 @dataclass(frozen=True)
 class ForegroundPolarity:
-    """What the images of a data set have in common.
+    """Polarity and border level of a data set's images.
 
     Attributes:
-        polarity: Of at least 95 % of the images, or None: photographs are of either kind.
-        border: The median level of their borders, 0 (black) to 1 (white).
+        polarity: Polarity of at least 95 % of the images; None without such a majority, as for photographs.
+        border: Median grey level of the image borders, 0 (black) to 1 (white).
     """
 
     polarity: Polarity | None
@@ -33,7 +33,7 @@ class ForegroundPolarity:
 
     @classmethod
     def of(cls, images_NCHW: Pixels) -> ForegroundPolarity:
-        """That of these images, uint8."""
+        """Estimate the polarity of images, uint8."""
         borders_N, contrasts_N = _border_levels_and_contrasts(images_NCHW)
         polarity: Polarity | None = None
         if (contrasts_N > 0).mean() >= _MIN_POLARITY_SHARE:
@@ -43,9 +43,10 @@ class ForegroundPolarity:
         return cls(polarity, float(np.median(borders_N)))
 
     def inverted(self, images_NCHW: Pixels) -> npt.NDArray[np.bool_]:
-        """Which images look like negatives of this data set's, bool [N]; none where it has no polarity.
+        """Return a mask of the images that look like negatives of this data set's, bool [N].
 
-        An image does that shows the other polarity, and whose border is nearer to this border's negative.
+        An image counts as inverted if it has the opposite polarity and its border level is nearer to the negative
+        of `border` than to `border`. Without a polarity no image does.
         """
         borders_N, contrasts_N = _border_levels_and_contrasts(images_NCHW)
         if self.polarity is None:
@@ -58,9 +59,9 @@ class ForegroundPolarity:
 
 
 def _border_levels_and_contrasts(images_NCHW: Pixels) -> tuple[Floats, Floats]:
-    """The median level of each border, and by how much the whole image's mean is above it: [N] each.
+    """Median grey level of each image's border, and the image's mean minus that level: [N] each.
 
-    The median, since strokes that touch the border are few of its pixels.
+    The median is robust to strokes that touch the border, which cover few of its pixels.
     """
     grey_NHW = images_NCHW.mean(axis=1, dtype=np.float64) / 255
     edges = (grey_NHW[:, 0], grey_NHW[:, -1], grey_NHW[:, 1:-1, 0], grey_NHW[:, 1:-1, -1])

@@ -1,4 +1,4 @@
-"""The values of this package: labelled images of one size, whole and in three splits.
+"""Data types for labelled images: splits, loaded sources and data sets of a search.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many images are done, and how many there are."""
+"""Progress callback: description of the step, number of images done, total number of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class Split:
 
     Attributes:
         images: uint8 [N, C, H, W], pixels 0–255.
-        labels: int64 [N], indices of classes.
-        parts: Where each image is a pair, its second half of the channels the second one: the classes of the two,
-            int64 [N, 2].
+        labels: int64 [N], class indices.
+        parts: Class indices of the two images of each pair, int64 [N, 2]; None for single images. A pair is stored
+            as one image: the second half of the channels is the second image.
 
     Raises:
         ValueError: A tensor has another type or shape.
@@ -54,30 +54,30 @@ class Split:
         return tuple(torch.bincount(self.labels, minlength=num_classes).tolist())
 
     def select(self, indices: Tensor) -> Split:
-        """The images at these indices, copied: int64 [M] -> M images."""
+        """Copy the images at the indices, int64 [M], into a split of M images."""
         parts = None if self.parts is None else self.parts.index_select(0, indices)
         return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices), parts)
 
     def to(self, device: torch.device | str) -> Split:
-        """The same images on a device; nothing is copied where they are there already."""
+        """Move the split to a device; without a copy if it is there already."""
         parts = None if self.parts is None else self.parts.to(device)
         return Split(self.images.to(device), self.labels.to(device), parts)
 
 
 def concatenate(one: Split, other: Split) -> Split:
-    """The images of both, in a row."""
+    """Concatenate two splits."""
     parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
     return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)
 
 
 @dataclass(frozen=True, eq=False)
 class SourceImages:
-    """What a source holds, before it is split.
+    """Images of a source before train, validation and test splits are drawn.
 
     Attributes:
-        name: Of the data set, as shown to the user.
-        classes: Names; a label is an index into them.
-        test: The source's own test images, or None where it has none.
+        name: Displayed name of the data set.
+        classes: Class names; a label is an index into them.
+        test: The source's own test images; None if it has none.
     """
 
     name: str
@@ -88,15 +88,15 @@ class SourceImages:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set as a search sees it: two splits that share no image, and of a third one no more than its size.
+    """Data set of a search: disjoint training and validation splits, and the number of test images.
 
-    The test images themselves are read by finals alone, see `nas.data.finals_data`.
+    Only finals read the test images themselves, see `nas.data.finals_data`.
 
     Attributes:
-        name: Of the data set, as shown to the user.
-        classes: Names; a label is an index into them.
-        num_test: Images that were put aside for testing.
-        part_classes: Where each image is a pair: what the labels of its two parts are indices into.
+        name: Displayed name of the data set.
+        classes: Class names; a label is an index into them.
+        num_test: Number of images held out for testing.
+        part_classes: For pairs, the class names that `Split.parts` indexes; else empty.
     """
 
     name: str
@@ -113,7 +113,7 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """Channels of each image: 1 (grey) or 3 (colour); of a pair twice as many."""
+        """Channels of each image: 1 (grey) or 3 (colour); 2 or 6 for a pair."""
         return self.train.images.shape[1]
 
     @property

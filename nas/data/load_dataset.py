@@ -1,4 +1,4 @@
-"""From a study's data specification to its images."""
+"""Data set loading from a study's data specification."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) ->
     """Load and split a data set; the same specification gives the same splits.
 
     Args:
-        folder: Where downloads and decoded image folders are kept; created where it is missing.
-        progress: Called while image files are decoded; the caller draws the bar.
+        folder: Folder for downloads and decoded image folders; created if missing.
+        progress: Called while image files are decoded; the caller draws the progress bar.
 
     Raises:
         DataError: The data set is missing, damaged, or not fit for classification.
@@ -33,7 +33,10 @@ def load_data(spec: DataSpec, folder: Path, progress: Progress | None = None) ->
 
 
 def load_source(spec: DataSpec, folder: Path, progress: Progress | None = None) -> SourceImages:
-    """Load a data set whole, of images that are shrunk if the specification says so; raises as `load_data` does."""
+    """Load a data set without splitting it, and downscale its images if `shrink` is set.
+
+    Arguments and errors: `load_data`.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

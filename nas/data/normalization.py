@@ -1,4 +1,4 @@
-"""From pixels 0–255 to what a network sees: mean 0 and standard deviation 1 on the training images.
+"""Input normalisation: pixels 0–255 to mean 0 and standard deviation 1 on the training images.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
@@ -14,17 +14,17 @@ CHUNK_IMAGES = 4096
 
 
 def channel_statistics(images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
+    """Mean and standard deviation of each channel, for pixels scaled to [0, 1].
 
-    Sums of uint8 pixels and of their squares are whole numbers that float64 holds exactly (up to 10^11
-    pixels), so one pass is enough, and the chunks only bound the memory.
+    Sums of uint8 pixels and of their squares are integers that float64 represents exactly (up to 10^11
+    pixels). So one pass is enough. Chunks only bound the memory.
 
     Args:
         images_NCHW: uint8, at least one image.
 
     Returns:
-        Two float32 tensors [C]; the (population) standard deviation is at least 0.001, so that a
-        channel of one value does not divide by zero.
+        Two float32 tensors [C]: mean and population standard deviation. The latter is at least 0.001, so that
+        normalising a constant channel does not divide by zero.
     """
     num_pixels = images_NCHW.numel() // images_NCHW.shape[1]
     sums = torch.zeros(2, images_NCHW.shape[1], dtype=torch.float64, device=images_NCHW.device)
@@ -38,7 +38,7 @@ def channel_statistics(images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Normalization(nn.Module):
-    """(pixels / 255 - mean) / std, per channel; a first layer that is traced into the exported file.
+    """Per-channel normalisation layer, (pixels / 255 - mean) / std; part of the exported network.
 
     Args:
         mean: [C], in [0, 1].
@@ -55,9 +55,9 @@ class Normalization(nn.Module):
 
     @classmethod
     def of(cls, images_NCHW: Tensor) -> Normalization:
-        """With the statistics of these (training) images."""
+        """Create the layer from the channel statistics of (training) images."""
         return cls(*channel_statistics(images_NCHW))
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Pixels 0–255 (uint8, or float after resampling) to float32 of the same shape."""
+        """Normalise pixels 0–255 (uint8, or float after resampling) to float32 of the same shape."""
         return (images_NCHW.to(torch.float32) / MAX_PIXEL - self.mean) / self.std

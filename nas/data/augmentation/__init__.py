@@ -1,1 +1,1 @@
-"""Random changes of training images, a whole batch at once on its device."""
+"""Batched augmentation of training images on their device."""

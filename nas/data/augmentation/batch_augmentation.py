@@ -1,4 +1,4 @@
-"""Random changes of training images, for a whole batch at once on its device, each image with a draw of its own.
+"""Batched augmentation of training images on their device, with independent random parameters for each image.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
@@ -20,14 +20,14 @@ from nas.space.augmentation_policy import parse_policy
 
 @dataclass(frozen=True, eq=False)
 class AugmentedBatch:
-    """A batch as it is shown to the network.
+    """Augmented images and the labels to train on.
 
     Attributes:
         images: [N, C, H, W], pixels 0–255, uint8 or float32.
         labels: int64 [N].
-        other_labels: Of the images that these were mixed with, int64 [N]; None where nothing is mixed.
-        weight: Each image's share in the mixture, the rest being the other's, float32 [N]; None likewise.
-        parts: Where each image is a pair, the classes of the two, int64 [N, 2]; None where something is mixed.
+        other_labels: Labels of the images mixed in, int64 [N]; None without mixing.
+        weight: Weight of each image's own label, float32 [N]; `other_labels` have weight 1 - w. None without mixing.
+        parts: Class indices of the two images of each pair, int64 [N, 2]; None for single images and with mixing.
     """
 
     images: Tensor
@@ -37,7 +37,11 @@ class AugmentedBatch:
     parts: Tensor | None = None
 
     def split(self, count: int) -> Iterator[tuple[AugmentedBatch, float]]:
-        """So many parts, and each one's share of the images; fewer where a part would have less than two."""
+        """Split into micro-batches of at least two images each (fewer than `count` if necessary).
+
+        Yields:
+            A micro-batch, and its share of the images.
+        """
         num_images = len(self.labels)
         parts = max(1, min(count, num_images // 2))
         for place in range(parts):
@@ -48,14 +52,14 @@ class AugmentedBatch:
 
 
 class Augmentation:
-    """A policy, ready to be applied.
+    """Augmentation policy as a callable on batches.
 
     Args:
-        policy: As in `nas.space.augmentation_policy`.
-        mean_pixel: What cutout leaves, [C], in pixels 0–255.
-        generator: Of every draw; drawn on its own device, then moved.
-        of_pairs: Whether each image is a pair. Its two are then changed apart from each other, with draws of their own,
-            and mixed with those of another pair together.
+        policy: Policy string, see `nas.space.augmentation_policy`.
+        mean_pixel: Fill colour of cutout, [C], in pixels 0–255.
+        generator: Source of all random numbers. They are drawn on its device, then moved.
+        is_pair: True if each image is a pair. Its two images are then augmented independently, and mixed as one with
+            those of another pair.
     """
 
     def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator, *, is_pair: bool = False) -> None:
@@ -65,7 +69,7 @@ class Augmentation:
         self._is_pair = is_pair
 
     def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> AugmentedBatch:
-        """Images uint8 [N, C, H, W] and their labels, changed; the images themselves where the policy is "none"."""
+        """Augment images, uint8 [N, C, H, W], and their labels; the policy "none" returns the same tensors."""
         if self._is_pair:
             num_images, channels, height, width = images_NCHW.shape
             singles = images_NCHW.reshape(2 * num_images, channels // 2, height, width)
@@ -82,7 +86,7 @@ class Augmentation:
         return AugmentedBatch(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
 
     def _augment_images(self, images_NCHW: Tensor) -> Tensor:
-        """Each image by itself."""
+        """Apply the operations that act on single images."""
         magnitudes, generator = self._magnitudes, self._generator
         if "shift" in magnitudes:
             images_NCHW = random_shift(images_NCHW, int(magnitudes["shift"]), generator)
@@ -112,19 +116,19 @@ class Augmentation:
 
 
 def random_shift(images_NCHW: Tensor, max_pixels: int, generator: torch.Generator, padding: float = 0.0) -> Tensor:
-    """Shift each image by whole pixels of its own along each axis; what leaves the frame is lost.
+    """Shift each image by a random whole number of pixels along each axis; pixels outside the frame are lost.
 
-    Each image is cut from a padded copy of itself at a random corner. The windows are views, so one
-    indexing copies the chosen ones.
+    Each image is cropped from its padded copy at a random position. The windows are views, so a single
+    indexing operation copies the selected ones.
 
     Args:
-        images_NCHW: Of any type.
+        images_NCHW: Any dtype.
         max_pixels: Shifts are uniform in [-max_pixels, max_pixels].
-        generator: Of the shifts; drawn on its own device, then moved.
-        padding: The value where there was no image.
+        generator: Source of the shifts. They are drawn on its device, then moved.
+        padding: Value of pixels outside the original image.
 
     Returns:
-        Images of the same shape and type.
+        Images of the same shape and dtype.
 
     Raises:
         ValueError: `max_pixels` is negative.
@@ -143,20 +147,22 @@ def random_shift(images_NCHW: Tensor, max_pixels: int, generator: torch.Generato
 
 
 def random_flip(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror every second image, by chance, left to right; of any type, which is kept."""
+    """Mirror each image left to right with probability 0.5; any dtype, which is kept."""
     is_flipped_N = torch.rand(len(images_NCHW), generator=generator, device=generator.device) < 0.5
     is_flipped_N111 = is_flipped_N.to(images_NCHW.device).reshape(-1, 1, 1, 1)
     return torch.where(is_flipped_N111, images_NCHW.flip(3), images_NCHW)
 
 
 def random_cutout(images_NCHW: Tensor, share: float, mean_pixel_C: Tensor, generator: torch.Generator) -> Tensor:
-    """Cover a square of each image with the mean pixel; its centre is anywhere, so part of it may lie outside.
+    """Fill a random square of each image with the mean pixel (cutout).
+
+    The centre is uniform over the image, so part of the square may be outside.
 
     Args:
         share: Side of the square, as a share of the image's shorter side.
 
     Returns:
-        Images of the same shape and type.
+        Images of the same shape and dtype.
 
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
     """

@@ -1,4 +1,4 @@
-"""Boxes in images.
+"""Masks of rectangular boxes in images.
 
 Tensor dimensions: N images, H rows, W columns.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def box_mask(tops_N: Tensor, lefts_N: Tensor, bottoms_N: Tensor, rights_N: Tensor, height: int, width: int) -> Tensor:
-    """Whether each pixel lies in its image's box, bool [N, H, W]; bottoms and rights are the first ones outside."""
+    """Return the mask of one box per image, bool [N, H, W]; bottoms and rights are exclusive."""
     rows_H = torch.arange(height, device=tops_N.device)
     columns_W = torch.arange(width, device=tops_N.device)
     in_rows_NH = (rows_H >= tops_N[:, None]) & (rows_H < bottoms_N[:, None])

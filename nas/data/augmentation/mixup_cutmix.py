@@ -1,4 +1,4 @@
-"""Mixing each image of a batch with another: mixup and cutmix.
+"""Mixup and CutMix on batches.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
@@ -15,12 +15,12 @@ from nas.data.augmentation.box_mask import box_mask
 
 @dataclass(frozen=True, eq=False)
 class MixedImages:
-    """Images mixed in pairs.
+    """Batch of images, each mixed with a partner of the same batch.
 
     Attributes:
-        images: float32 (mixup) or the input's type (cutmix), [N, C, H, W].
-        partners: Which image of the batch each was mixed with, int64 [N].
-        weight: The share of the image itself, float32 [N].
+        images: float32 (mixup) or the input's dtype (CutMix), [N, C, H, W].
+        partners: Batch index of each image's partner, int64 [N].
+        weight: Share of the image itself, float32 [N].
     """
 
     images: Tensor
@@ -29,7 +29,7 @@ class MixedImages:
 
 
 def mixup(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> MixedImages:
-    """Blend each image with a partner, by a weight of its own from Beta(α, α).
+    """Blend each image with a partner; one weight per image from Beta(α, α).
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
     """
@@ -40,9 +40,10 @@ def mixup(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mixe
 
 
 def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> MixedImages:
-    """Put a box of a partner into each image; its area is a share 1 - w with w from Beta(α, α), its centre anywhere.
+    """Paste a box of a partner into each image; its share of the area is 1 - w with w from Beta(α, α).
 
-    What lies outside the image is cut off, and the weight is what is left of the image itself, pixel by pixel.
+    The centre is uniform over the image. A box is clipped at the image's edges, and the returned weight is the share
+    of pixels that remain of the image itself.
 
     Source: Yun et al., "CutMix", 2019, section 3.1.
     """
@@ -61,11 +62,11 @@ def cutmix(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> Mix
 
 
 def _draw_partners(images_NCHW: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A partner for each image, by a permutation, and a weight for each from Beta(α, α)."""
+    """Draw a random permutation of partners, and one weight per image from Beta(α, α)."""
     num_images, device = len(images_NCHW), images_NCHW.device
     partners_N = torch.randperm(num_images, generator=generator, device=generator.device)
-    # A Beta variable is a Gamma variable's share in the sum of two; torch.distributions takes no generator.
+    # For X, Y ~ Gamma(α), X / (X + Y) ~ Beta(α, α); torch.distributions accepts no generator.
     gammas_2N = torch._standard_gamma(torch.full((2, num_images), alpha, device=generator.device), generator=generator)
-    # For a small α both may be 0 in float32; such a pair is left unmixed.
+    # For a small α both may be 0 in float32; the image then stays unmixed.
     weight_N = (gammas_2N[0] / gammas_2N.sum(0)).nan_to_num(1.0)
     return partners_N.to(device), weight_N.to(device)

@@ -1,4 +1,4 @@
-"""Decoded image folders on disk: decoded once, and again when a file or the settings change."""
+"""On-disk cache of decoded image folders, invalidated when a file or the settings change."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nas.errors import DataError
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file as it was when the folder was read.
+    """Identity of an image file: name, size and modification time.
 
     Attributes:
-        name: Relative to the folder, with slashes.
-        size: In bytes.
-        mtime_ns: Last change, in nanoseconds.
+        name: Path relative to the folder, with slashes.
+        size: Size in bytes.
+        mtime_ns: Modification time in nanoseconds.
     """
 
     name: str
@@ -37,14 +37,14 @@ class ImageFile:
 def cached_images(
     root: Path, files: Sequence[ImageFile], decoding: Decoding, cache: Path, progress: Progress | None = None
 ) -> Pixels:
-    """The pixels of the files in their order, from the cache or decoded into it.
+    """Return the pixels of the files in their order; decode and cache them if necessary.
 
-    Two caches of a folder differ in their first hash where the settings differ, and in their second where
-    the files do; a new one replaces those of the same settings.
+    A cache file's name has two hashes, one of the settings and one of the files. A new cache replaces
+    those with the same settings.
 
     Args:
-        root: The folder the files are in.
-        cache: The folder in which caches are kept; created where it is missing.
+        root: Folder of the files.
+        cache: Folder of the cache files; created if missing.
 
     Returns:
         uint8 [N, C, H, W].
@@ -52,7 +52,7 @@ def cached_images(
     Raises:
         DataError: Files cannot be decoded, or the cache cannot be written.
     """
-    # The place is hashed too: archives often unpack with equal names, sizes and times.
+    # The folder's path is hashed too: unpacked archives often have equal names, sizes and times.
     family = f"{root.resolve().name}-{_digest([DECODER_VERSION, str(root.resolve()), astuple(decoding)])[:12]}"
     digest = _digest([astuple(file) for file in files])
     path = cache / f"{family}-{digest[:20]}.npz"
@@ -80,9 +80,9 @@ def _digest(content: object) -> str:
 
 
 def _read(path: Path, digest: str, num_images: int) -> Pixels | None:
-    """The cached pixels; None where there are none, or where they are damaged: the archive checks its sums."""
+    """Return the cached pixels; None if missing or damaged (the archive has checksums)."""
     try:
-        # Opened here, since numpy leaves a file open where it is no archive.
+        # Opened here, since numpy does not close a file that is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             pixels, stored_digest = archive["pixels"], str(archive["digest"])
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
@@ -92,7 +92,7 @@ def _read(path: Path, digest: str, num_images: int) -> Pixels | None:
 
 
 def _write(path: Path, digest: str, pixels: Pixels) -> None:
-    # Opened here, since numpy gives a path without its suffix one.
+    # Opened here, since numpy appends its suffix to a path without one.
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, pixels=pixels, digest=np.array(digest))
 

@@ -1,4 +1,4 @@
-"""Image files to pixels of one size and one number of channels, with Pillow.
+"""Decoding of image files to pixel arrays of one size and number of channels, with Pillow.
 
 Array dimensions: N images, C channels, H rows, W columns.
 """
@@ -20,9 +20,9 @@ from nas.errors import NUM_LISTED, FaultyDataError, shortened_list
 Pixels = npt.NDArray[np.uint8]
 
 DECODER_VERSION = 1
-"""To be raised when the same file would give other pixels: caches of older versions are then ignored."""
+"""Increment when the same file decodes to other pixels; caches of older versions are then ignored."""
 
-# What Pillow's readers raise on bytes they did not expect.
+# Exceptions of Pillow's readers on unexpected bytes.
 DECODING_ERRORS = (
     ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
     struct.error, Image.DecompressionBombError,
@@ -31,11 +31,12 @@ DECODING_ERRORS = (
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files become pixels.
+    """Size and number of channels of decoded images.
 
     Attributes:
-        image_size: Side in pixels of the square each image is brought to; None: their own size, all alike.
-        channels: 1 or 3; None: 1 where every image is grey, else 3.
+        image_size: Side in pixels of the square that images are resized and padded to; None keeps their size, which
+            must be the same for all.
+        channels: 1 or 3; None means 1 if every image is grey, else 3.
     """
 
     image_size: int | None
@@ -46,14 +47,14 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
     """Decode files in their order.
 
     Args:
-        root: The folder the names are relative to.
+        root: Folder that the names are relative to.
         names: At least one.
 
     Returns:
         uint8 [N, C, H, W].
 
     Raises:
-        FaultyDataError: Files are corrupt, or have different sizes while no `image_size` is given.
+        FaultyDataError: Files are corrupt, or differ in size without an `image_size`.
     """
     images: list[Pixels] = []
     corrupt: list[str] = []
@@ -77,22 +78,22 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
 
 
 def decode_image(path: Path, decoding: Decoding) -> Pixels:
-    """One file, as it is to be given to a network.
+    """Decode one file to the pixels of a network input.
 
     Returns:
-        uint8 [H, W] where the image is grey or is to become grey, else [H, W, 3].
+        uint8 [H, W] if the image is grey or converted to grey, else [H, W, 3].
 
     Raises:
-        OSError, ValueError and others: The file cannot be decoded; Pillow's readers differ in what they raise.
+        OSError, ValueError and others: The file cannot be decoded; the exception depends on Pillow's reader.
     """
     return to_pixels(read_image(path), decoding)
 
 
 def read_image(path: Path) -> Image.Image:
-    """One file, upright as its EXIF orientation says, transparent parts on white as viewers show them.
+    """Read one file; apply its EXIF orientation, and composite transparency onto white, as image viewers do.
 
     Returns:
-        Of mode L where the image is grey, however it is stored, else RGB; raises as `decode_image` does.
+        An image of mode L if all pixels are grey, in any storage format, else RGB. Errors: `decode_image`.
     """
     with Image.open(path) as opened:
         image = ImageOps.exif_transpose(opened)
@@ -108,7 +109,7 @@ def read_image(path: Path) -> Image.Image:
 
 
 def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
-    """An image of mode L or RGB with the channels and of the size that are wanted: [H, W] or [H, W, 3]."""
+    """Convert an image of mode L or RGB to the channels and size of `decoding`: [H, W] or [H, W, 3]."""
     if decoding.channels == 1:
         image = image.convert("L")
     if decoding.image_size is not None:
@@ -117,7 +118,7 @@ def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
 
 
 def shrink_pixels(pixels_HW: Pixels, factor: int) -> Pixels:
-    """The mean of each square of `factor` x `factor` pixels, rounded: [..., H, W] to [..., H / factor, W / factor].
+    """Downscale by the rounded mean of `factor` x `factor` squares: [..., H, W] to [..., H / factor, W / factor].
 
     Raises:
         ValueError: The factor does not divide both sides.
@@ -130,7 +131,7 @@ def shrink_pixels(pixels_HW: Pixels, factor: int) -> Pixels:
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255 instead of scaling.
+        # Pillow's conversion clips at 255 instead of scaling.
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32 bits a pixel; convert it to 8")
@@ -138,24 +139,24 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _is_grey(image: Image.Image) -> bool:
-    """Whether the three channels agree: many grey images are stored as colour."""
+    """Return True if the three channels are equal; many grey images are stored as colour."""
     pixels = np.asarray(image)
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 
 def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
-    """Bring an image into a square, padded with the mean colour of its border.
+    """Resize an image to fit a square, padded with the mean colour of its border.
 
-    Padded rather than cropped: a crop can cut off the very part that tells two classes apart. In the
-    border's colour rather than black: the padding then draws no edge that the network could learn.
+    Padding, not cropping: a crop can remove the part that distinguishes two classes. The border's colour,
+    not black: black padding adds an edge that the network could learn.
     """
     scale = side / max(image.size)
     width, height = (max(1, round(length * scale)) for length in image.size)
-    # Pillow's bilinear filter widens when shrinking, so nothing aliases; unlike bicubic it never overshoots.
+    # Pillow's bilinear filter is antialiased when downscaling, and unlike bicubic it never overshoots.
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     if width == height:
         return resized
-    # Of the image itself: in the smaller one, what lies inside has already bled into the border.
+    # From the original image: resizing blends interior pixels into the border.
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
     colour = tuple(round(value) for value in border.mean(axis=0).tolist())
@@ -165,7 +166,7 @@ def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
 
 
 def stack_images(images: Sequence[Pixels], channels: int | None) -> Pixels:
-    """With that many channels; None: grey where all images are, else colour: [N, C, H, W]."""
+    """Stack images to [N, C, H, W] with C `channels`; None means 1 if all images are grey, else 3."""
     num_channels = channels or max(3 if image.ndim == 3 else 1 for image in images)
     height, width = images[0].shape[:2]
     stacked = np.empty((len(images), num_channels, height, width), dtype=np.uint8)
@@ -181,7 +182,7 @@ def _sizes_fault(by_size: dict[tuple[int, int], list[str]]) -> str:
 
 
 def decoding_fault(error: BaseException) -> str:
-    """Why a file could not be decoded, in a few words."""
-    # Pillow repeats the whole path in this one; the file is named already.
+    """Return a short reason for a decoding error."""
+    # Pillow's message repeats the path, which the caller reports already.
     text = str(error)
     return "no image" if text.startswith("cannot identify image file") else text or type(error).__name__

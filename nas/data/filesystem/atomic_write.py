@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file to write to that takes the path's place in the end: half of it is never there.
+    """Yield a temporary file that replaces the path when the block ends without an error.
 
-    It lies in the same folder, hidden, since a move to another file system would be a copy, and is its owner's alone.
-    After an error the path holds what it held before.
+    The temporary file is hidden and in the same folder, since a move to another file system is a copy, not atomic.
+    Only its owner can read it. After an error the path keeps its previous content.
     """
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:32]}-", delete=False) as file:
         temporary = Path(file.name)

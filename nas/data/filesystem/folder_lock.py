@@ -1,4 +1,4 @@
-"""One process at a time prepares a data folder; the others wait and find the work done."""
+"""Advisory lock on a folder: one process prepares the data, the others wait for the result."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _POLL_INTERVAL_SECONDS = 0.2
 
 @contextmanager
 def folder_lock(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a folder's lock file; the kernel releases it when the process ends, however it ends.
+    """Hold the lock file of a folder; the kernel releases it when the process ends, also after a crash.
 
-    A file system without locks, or a folder that may only be read, is used without one: a cache is put
-    in place whole, so the loss is double work.
+    On a file system without locks, or in a read-only folder, the block runs without a lock. Caches are written
+    atomically, so the cost is repeated work only.
 
     Args:
-        waiting: Called several times a second for as long as another process holds it; what it raises ends the wait.
+        on_wait: Called several times a second while another process holds the lock; an exception ends the wait.
     """
     try:
         handle = (folder / ".lock").open("a")
@@ -33,7 +33,7 @@ def folder_lock(folder: Path, on_wait: Callable[[], None] | None = None) -> Iter
 
 
 def _acquire(handle: IO[Any], on_wait: Callable[[], None] | None) -> None:
-    """Take the lock, or do without where the file system has none; what `on_wait` raises is no concern of it."""
+    """Acquire the lock, or return without it if the file system has no locks; exceptions of `on_wait` propagate."""
     if on_wait is None:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)

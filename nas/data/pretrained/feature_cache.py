@@ -1,8 +1,8 @@
-"""Features that a frozen trunk gave images: computed once for each image, and kept by what the image shows.
+"""On-disk cache of the features of a frozen trunk, keyed by a hash of each image's pixels.
 
-Features lie in files of a folder, one folder for each trunk and way to compute. A file holds those of some images
-under the images' hashes; so splits that share images share their features, an image that is there twice is computed
-once, and a computation that was cut short goes on where it was.
+There is one folder for each trunk and method of computation. Each of its files has the features of some images and the
+images' hashes. So splits that share images share features, duplicate images are computed once, and an interrupted
+computation is resumed.
 
 Tensor dimensions: N images, B images of a batch, C channels, H and W pixels, D features.
 """
@@ -30,10 +30,10 @@ _IMAGES_PER_FILE = 1024
 
 @dataclass(frozen=True, eq=False)
 class FeatureSplit(Split):
-    """Labelled features in place of images.
+    """Split with features in place of images.
 
     Attributes:
-        images: The features, float32 [N, D, 1, 1].
+        images: Features, float32 [N, D, 1, 1].
     """
 
     def __post_init__(self) -> None:
@@ -43,11 +43,11 @@ class FeatureSplit(Split):
             raise ValueError(f"labels: int64 [{len(self.images)}], not {self.labels.dtype} {list(self.labels.shape)}")
 
     def select(self, indices: Tensor) -> FeatureSplit:
-        """The features at these indices, copied: int64 [M] -> M images' features."""
+        """Copy the features at the indices, int64 [M], into a split of M examples."""
         return FeatureSplit(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
     def to(self, device: torch.device | str) -> FeatureSplit:
-        """The same features on a device."""
+        """Move the features to a device."""
         return FeatureSplit(self.images.to(device), self.labels.to(device))
 
 
@@ -60,16 +60,16 @@ def cached_features(
     progress: Progress | None = None,
     keep_alive: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """The features of images, from the folder's files or computed and kept.
+    """Return the features of images; compute and cache missing ones.
 
     Args:
         images_NCHW: uint8, on any device.
-        extract: A batch's features, [B, C, H, W] to float32 [B, D].
-        folder: Of the trunk's features; made where it is missing.
-        batch_size: For `extract`.
-        progress: Told how many of the images that were not there are done.
-        alive: Called between batches, and while another process computes; what it raises ends the computation, which
-            another call goes on with.
+        extract: Function from a batch [B, C, H, W] to its features, float32 [B, D].
+        folder: Folder of the trunk's features; created if missing.
+        batch_size: Batch size of `extract`.
+        progress: Called with the number of missing images that are computed.
+        keep_alive: Called between batches, and while another process computes. An exception ends the computation, which
+            a later call resumes.
 
     Returns:
         float32 [N, D], on the CPU.
@@ -102,13 +102,13 @@ def cached_features(
 
 
 def _image_hashes(images_NCHW: Tensor) -> list[bytes]:
-    """Of each image's shape and pixels."""
-    begun = hashlib.blake2b(str(tuple(images_NCHW.shape[1:])).encode(), digest_size=_HASH_BYTES)
+    """Hash the shape and pixels of each image."""
+    shape_hash = hashlib.blake2b(str(tuple(images_NCHW.shape[1:])).encode(), digest_size=_HASH_BYTES)
     hashes = []
     for image in images_NCHW.cpu().contiguous().numpy():
-        one = begun.copy()
-        one.update(image.data)
-        hashes.append(one.digest())
+        image_hash = shape_hash.copy()
+        image_hash.update(image.data)
+        hashes.append(image_hash.digest())
     return hashes
 
 
@@ -117,7 +117,7 @@ def _chunks(items: Sequence[bytes], size: int) -> list[Sequence[bytes]]:
 
 
 def _read_all(folder: Path) -> dict[bytes, Tensor]:
-    """Features by hash; a file that is damaged counts for nothing."""
+    """Read all features of the folder by image hash; damaged files are ignored."""
     known: dict[bytes, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
@@ -132,7 +132,7 @@ def _read_all(folder: Path) -> dict[bytes, Tensor]:
 
 
 def _write(folder: Path, hashes: Sequence[bytes], features_ND: Tensor) -> None:
-    """Put a file in place whole."""
+    """Write a file of features atomically."""
     hashes_NB = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8).reshape(len(hashes), _HASH_BYTES)
     digest = _digest(hashes_NB, features_ND)
     with atomic_write(folder / f"{digest[:32]}.safetensors") as temporary:

@@ -1,4 +1,4 @@
-"""A published network's ImageNet weights: found or downloaded, checked, and kept as safetensors."""
+"""ImageNet weights of published networks: lookup or download, validation and storage as safetensors."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _MAX_FAULTS_SHOWN = 3
 
 
 def find_weights(network: str, file: Path | None, data_folder: Path) -> PretrainedWeights:
-    """Weights of a published network, put into the data folder under their SHA-256.
+    """Find or download the weights of a published network, and store them in the data folder by SHA-256.
 
     Args:
-        network: torchvision's name of it.
-        file: A state dict by torchvision's names, as .pth or .safetensors, with or without the classifier of ImageNet's
-            classes. None for torchvision's own: from the data folder, torch's cache, or downloaded.
+        network: torchvision's name of the network.
+        file: State dict with torchvision's names, .pth or .safetensors, with or without the ImageNet classifier. None
+            for torchvision's weights: from the data folder, from torch's cache, or downloaded.
 
     Raises:
-        DataError: There are none, or they are not this network's.
+        DataError: The weights are missing, or are not those of this network.
     """
     folder = data_folder / "weights"
     try:
@@ -49,7 +49,7 @@ def find_weights(network: str, file: Path | None, data_folder: Path) -> Pretrain
 
 
 def load_trunk_state(path: Path) -> dict[str, Tensor]:
-    """What `find_weights` kept: the state of a published network without its classifier.
+    """Load the state dict that `find_weights` stored: a published network without its classifier.
 
     Raises:
         DataError: The file is missing or damaged.
@@ -61,7 +61,7 @@ def load_trunk_state(path: Path) -> dict[str, Tensor]:
 
 
 def _torchvision_file(network: str, folder: Path) -> Path:
-    """torchvision's own file."""
+    """Return the path of torchvision's weights file; download it if it is missing."""
     url: str = models.get_model_weights(network).DEFAULT.url
     name = url.rpartition("/")[2]
     places = [folder / name, Path(torch.hub.get_dir()) / "checkpoints" / name]
@@ -81,10 +81,10 @@ def _torchvision_file(network: str, folder: Path) -> Path:
 
 
 def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
-    """The state in a file, checked against the network, without the classifier and in float32.
+    """Read a state dict, validate it against the network, and return it without the classifier, in float32.
 
     Raises:
-        DataError: It is not this network's.
+        DataError: The state dict is not that of this network.
     """
     state = _read(path)
     with torch.device("meta"):
@@ -92,7 +92,7 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
             name: tensor for name, tensor in models.get_model(network).state_dict().items() if _is_trunk_tensor(name)
         }
     trunk = {name: tensor for name, tensor in state.items() if _is_trunk_tensor(name)}
-    # Files older than these counters lack them; they are of no consequence.
+    # Older files lack these counters, which do not affect the outputs.
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     trunk = {name: torch.zeros((), dtype=torch.int64) for name in counters} | trunk
     faults = [
@@ -114,7 +114,7 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
 
 
 def _is_trunk_tensor(name: str) -> bool:
-    """To the trunk."""
+    """Return True if the tensor belongs to the trunk, not to the classifier."""
     return not name.startswith(_CLASSIFIER)
 
 
@@ -129,7 +129,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         )
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise _unreadable_error(path, error_reason(error)) from error
-    except Exception as error:  # of any kind, and in no one's words: an unpickler takes whatever bytes for its codes
+    except Exception as error:  # Arbitrary bytes can be valid pickle opcodes, and then raise any exception.
         raise _unreadable_error(path, "no file of PyTorch's") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise DataError(f"{path}: not a state dict; save one with torch.save(network.state_dict(), FILE)")
@@ -143,7 +143,7 @@ def _unreadable_error(path: Path, reason: str) -> DataError:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put the file in place whole; one of that name is the same."""
+    """Write the file atomically; an existing file has the same content, since its name is the hash."""
     if path.is_file():
         return
     with atomic_write(path) as temporary:

@@ -1,4 +1,4 @@
-"""Batches of a split that lives on the device: no workers, no copies between host and device.
+"""Batches of a split in device memory, without loader workers or host-to-device copies of images.
 
 Tensor dimensions: N images, B images of a batch, C channels, H rows, W columns.
 """
@@ -15,16 +15,16 @@ from nas.data.sampling.class_balanced_sampling import Draws, Sampler
 
 
 def sequential_batches(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image once, for evaluation: views of (images uint8 [B, C, H, W], labels int64 [B])."""
+    """Iterate over a split in order, for evaluation: views of (images uint8 [B, C, H, W], labels int64 [B])."""
     for start in range(0, len(split), batch_size):
         batch = slice(start, start + batch_size)
         yield split.images[batch], split.labels[batch]
 
 
 def gather(split: Split, draws: Draws) -> Split:
-    """The images that were drawn, on the split's device; where two were drawn, what lies between them.
+    """Gather the drawn images on the split's device, and interpolate where two were drawn.
 
-    What lies between two pairs shows parts of no class.
+    Images interpolated between two pairs have no `parts`, since they belong to no pair of classes.
     """
     chosen = split.select(draws.first)
     if draws.second is None or draws.gap is None:
@@ -34,14 +34,14 @@ def gather(split: Split, draws: Draws) -> Split:
 
 
 class Batches:
-    """Which images each training batch shows, as a sampler draws them.
+    """Training batches of image indices from a sampler.
 
     Args:
-        batch_size: Images of a batch; the last batch of an epoch may have fewer.
-        device: Where the draws are needed.
+        batch_size: Images per batch; the last batch of an epoch may have fewer.
+        device: Device of the draws.
 
     Raises:
-        ValueError: Nothing is drawn, or the batch size is not positive.
+        ValueError: The sampler draws no images, or the batch size is not positive.
     """
 
     def __init__(self, sampler: Sampler, batch_size: int, device: torch.device | str) -> None:
@@ -55,19 +55,19 @@ class Batches:
 
     @property
     def num_batches(self) -> int:
-        """Batches of an epoch, for schedules that count steps."""
+        """Number of batches per epoch, for schedules that count steps."""
         return len(self._starts())
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Draws]:
-        """One epoch, which goes to the device as a whole: slices of it are no copies.
+        """Iterate over the batches of one epoch; its draws are moved to the device once, and batches are views.
 
         Batch normalisation over one image of one pixel has no variance and raises an error. So a last
-        batch of one image is left out; it is another image in each epoch. A batch size of one, and a
-        split of one image, are taken at their word, since nothing would be left.
+        batch of one image is dropped; it is another image in each epoch. With a batch size of one or a
+        split of one image nothing is dropped, since no batch would remain.
 
         Args:
-            number: Of the epoch, from 0.
-            first: The batch to begin with, from 0.
+            number: Epoch number, from 0.
+            first: First batch, from 0.
         """
         draws = self._sampler.draws(number).to(self._device)
         for start in self._starts()[first:]:
@@ -80,6 +80,6 @@ class Batches:
 
 
 def _interpolate(first_BCHW: Tensor, second_BCHW: Tensor, gap_B: Tensor) -> Tensor:
-    """Images on the lines between pairs, rounded to whole pixels; features as they come."""
+    """Interpolate linearly between pairs of images, rounded to integer pixels; features are not rounded."""
     between_BCHW = torch.lerp(first_BCHW.float(), second_BCHW.float(), gap_B.reshape(-1, 1, 1, 1))
     return between_BCHW if first_BCHW.is_floating_point() else between_BCHW.round_().to(torch.uint8)

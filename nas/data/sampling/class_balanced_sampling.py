@@ -1,7 +1,7 @@
-"""Which training images an epoch shows, and in which order.
+"""Samplers of training images: shuffled and class-balanced.
 
-Every epoch follows from the seed and the epoch's number alone, and is drawn on the host: a run resumed at epoch 7
-sees what an uninterrupted run would have seen, on every device.
+Every epoch is determined by the seed and the epoch number alone, and is drawn on the host. So a run resumed at epoch 7
+has the same images as an uninterrupted run, on every device.
 
 Tensor dimensions: N images, D draws of an epoch, K classes.
 """
@@ -20,12 +20,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """An epoch's images in order: `first` + `gap` · (`second` - `first`), labelled as `first`.
+    """Sampled images of an epoch in order: `first` + `gap` · (`second` - `first`), labelled as `first`.
 
     Attributes:
-        first: Indices of images, int64 [D].
-        second: Likewise; None where every image is shown as it is.
-        gap: In [0, 1), 0 for an image shown as it is, float32 [D]; None likewise.
+        first: Image indices, int64 [D].
+        second: Image indices to interpolate towards, int64 [D]; None without synthetic images.
+        gap: Interpolation weight in [0, 1), 0 for real images, float32 [D]; None without synthetic images.
     """
 
     first: Tensor
@@ -36,22 +36,22 @@ class Draws:
         return len(self.first)
 
     def to(self, device: torch.device | str) -> Draws:
-        """The same draws on a device."""
+        """Move the draws to a device."""
         return self._each(lambda tensor: tensor.to(device))
 
     def part(self, indices: slice) -> Draws:
-        """Some of the draws, as views."""
+        """Select a slice of the draws, as views."""
         return self._each(lambda tensor: tensor[indices])
 
     def clone(self) -> Draws:
-        """The same draws in memory of their own."""
+        """Copy the draws."""
         return self._each(torch.clone)
 
     def copy_(self, other: Draws) -> None:
-        """Take the values of as many other draws, where this one's lie."""
-        for own, theirs in ((self.first, other.first), (self.second, other.second), (self.gap, other.gap)):
-            if own is not None and theirs is not None:
-                own.copy_(theirs)
+        """Copy the values of other draws of the same length in place."""
+        for target, source in ((self.first, other.first), (self.second, other.second), (self.gap, other.gap)):
+            if target is not None and source is not None:
+                target.copy_(source)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Draws:
         second = None if self.second is None else change(self.second)
@@ -60,37 +60,38 @@ class Draws:
 
 
 class Sampler(Protocol):
-    """Chooses what an epoch shows."""
+    """Protocol of samplers: the images of each epoch."""
 
     @property
     def num_draws(self) -> int:
-        """Images of an epoch."""
+        """Number of images per epoch."""
 
     def draws(self, epoch: int) -> Draws:
-        """The epoch of that number, from 0."""
+        """Draw the images of an epoch, numbered from 0."""
 
 
 class ShuffleSampler:
-    """Every image once."""
+    """Sampler of every image once per epoch, in random order."""
 
     def __init__(self, num_images: int, seed: int) -> None:
         self.num_draws = num_images
         self._seed = seed
 
     def draws(self, epoch: int) -> Draws:
-        """A permutation."""
+        """Draw a random permutation of all images."""
         generator = torch.Generator().manual_seed(epoch_seed(self._seed, epoch))
         return Draws(torch.randperm(self.num_draws, generator=generator))
 
 
 class ClassBalancedSampler:
-    """As many draws as there are images, shared among the classes in proportion to nᵖ, n being a class's images.
+    """Sampler with class probabilities proportional to nᵖ, where n is the number of images of a class.
 
-    Within a class every image is drawn once before one is drawn again. Power 1 is what the data have, 0 gives every
-    class the same share, and 0.5 is square-root sampling.
+    An epoch has as many draws as there are images. Within a class every image is drawn once before one is repeated.
+    p = 1 keeps the class distribution of the data, p = 0 is class-balanced, and p = 0.5 is square-root sampling.
 
     Args:
         labels: int64 [N].
+        power: The exponent p.
 
     Source: Mahajan et al., 2018 (square root); Kang et al., "Decoupling Representation and Classifier for
     Long-Tailed Recognition", 2020, equation 1.
@@ -105,12 +106,12 @@ class ClassBalancedSampler:
         self.num_draws = len(labels)
 
     def draws(self, epoch: int) -> Draws:
-        """Images by class, in random order."""
+        """Draw the images of an epoch, in random order."""
         generator = np.random.default_rng(epoch_seed(self._seed, epoch))
         return Draws(torch.from_numpy(generator.permutation(self.by_class(generator))))
 
     def by_class(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Indices of the epoch's images, class by class."""
+        """Draw the image indices of an epoch, ordered by class."""
         chosen = [
             _draw_cyclically(members, count, generator)
             for members, count in zip(self._members, self._draws_per_class(generator), strict=True)
@@ -118,7 +119,7 @@ class ClassBalancedSampler:
         return np.concatenate(chosen)
 
     def _draws_per_class(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Draws of each class: its quota rounded up or down by chance, so that none is favoured over many epochs."""
+        """Draw the number of images of each class: its quota, rounded up or down at random without bias."""
         # Systematic sampling: rounding the running sums by one random offset keeps the total.
         sums = np.floor(np.cumsum(self._quotas) + generator.random() + 1e-9).astype(np.int64)
         sums[-1] = self.num_draws
@@ -128,7 +129,7 @@ class ClassBalancedSampler:
 def _draw_cyclically(
     members: npt.NDArray[np.int64], count: int, generator: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """So many of the members, each once before one comes again."""
+    """Draw `count` members in random order; each once before any is repeated."""
     if count == 0:
         return members[:0]
     rounds = [generator.permutation(members) for _ in range(-(-count // members.size))]
@@ -136,5 +137,5 @@ def _draw_cyclically(
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed of its own for each epoch: neighbouring seeds and epochs must not share streams, as a sum's would."""
+    """Derive an epoch's seed by hashing; with `seed + epoch`, neighbouring seeds and epochs would share streams."""
     return int(np.random.SeedSequence([seed % 2**64, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))

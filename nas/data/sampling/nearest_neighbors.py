@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of images by their pixels, in blocks of bounded memory.
+"""Exact nearest-neighbour search among images, in blocks of bounded memory.
 
 Tensor dimensions: N images, D pixels of an image, Q queries of a block, M candidates, G groups of candidates.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 _BLOCK_BYTES = 256 * 2**20
 _MAX_QUERIES = 4096
 _GROUP = 32
-# Above, a sum of products of signed bytes might leave 32 bits: 4 · 128² · D < 2³¹.
+# Above this, a key could overflow 32 bits: 4 · 128² · D < 2³¹.
 _MAX_INT8_PIXELS = 2**15 - 1
 _FAR = torch.iinfo(torch.int32).max
 
@@ -21,21 +21,21 @@ _FAR = torch.iinfo(torch.int32).max
 def nearest(
     images_ND: Tensor, queries_Q: Tensor, candidates_M: Tensor, k: int, on_block: Callable[[int], None]
 ) -> Tensor:
-    """The k nearest other images of each query among the candidates, by Euclidean distance.
+    """Find the k nearest candidates of each query by Euclidean distance, excluding the query itself.
 
-    Squared distances of bytes are whole numbers, and here they are computed as such, so that the neighbours are
-    exact: in products of signed bytes where the processor multiplies those fast, else in float64. Of candidates at
-    equal distance any may be taken. Features are floats, and their distances are computed in float64.
+    Squared distances of uint8 pixels are integers and are computed exactly: as int8 products where the processor has
+    fast instructions for them, else in float64. Distances of float features are computed in float64. Ties are broken
+    arbitrarily.
 
     Args:
         images_ND: uint8 pixels, or float32 features.
         queries_Q: int64 indices of images.
-        candidates_M: int64 indices of images, each once; a query among them is no neighbour of itself.
+        candidates_M: int64 indices of images, without duplicates.
         k: Number of neighbours.
-        on_block: Told how many queries a block has answered.
+        on_block: Called after each block with its number of queries.
 
     Returns:
-        Indices of images, int64 [Q, k], the nearest first; -1 where there are fewer than k others.
+        Indices of images, int64 [Q, k], nearest first; -1 where there are fewer than k candidates.
     """
     order_M = candidates_M.sort().values
     search = _exact_search(images_ND[order_M])
@@ -51,7 +51,7 @@ def nearest(
 
 
 class _Search:
-    """Candidates that are searched by the key |c|² - 2 q·c, which orders them as the distance to q does."""
+    """Candidates with the search key |c|² - 2 q·c, which has the same order as the distance to the query q."""
 
     def __init__(self, candidates_MD: Tensor, dtype: torch.dtype, far: float) -> None:
         self._centred_MD = _centre(candidates_MD, dtype)
@@ -62,7 +62,7 @@ class _Search:
         self._dtype = dtype
 
     def nearest(self, queries_QD: Tensor, own_Q: Tensor, k: int) -> Tensor:
-        """Places among the candidates, int64 [Q, k], -1 for none; `own_Q` is each query's own place, or -1."""
+        """Find candidate positions, int64 [Q, k], -1 for none; `own_Q` is each query's own position, or -1."""
         keys_QM = self._keys(_centre(queries_QD, self._dtype))
         rows = (own_Q >= 0).nonzero()[:, 0]
         keys_QM[rows, own_Q[rows]] = self._far
@@ -80,7 +80,7 @@ class _Search:
 
 
 def _centre(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes around 0, whose products fit into signed ones, and whose distances stay as they are; floats unchanged."""
+    """Shift uint8 values by -128 into the int8 range, which keeps distances; floats are only converted."""
     return values.to(dtype) if values.is_floating_point() else (values.short() - 128).to(dtype)
 
 
@@ -92,9 +92,9 @@ def _exact_search(candidates_MD: Tensor) -> _Search:
 
 
 def _smallest(keys_QM: Tensor, k: int, far: float) -> tuple[Tensor, int]:
-    """Places of each row's k smallest keys, or of all if there are fewer, in rising order of key.
+    """Return the column positions of each row's k smallest keys (all if fewer), in ascending order of key.
 
-    They lie in the k groups of neighbouring columns whose smallest keys are smallest; a minimum over groups is several
+    They are in the k groups of adjacent columns with the smallest minima. A minimum over groups is several
     times faster than a selection over all columns.
     """
     num_queries, num_candidates = keys_QM.shape
@@ -109,7 +109,7 @@ def _smallest(keys_QM: Tensor, k: int, far: float) -> tuple[Tensor, int]:
         minima_QG = torch.cat([minima_QG, keys_QM[:, whole:].amin(1, keepdim=True)], dim=1)
     groups_Qk = minima_QG.topk(k, largest=False, sorted=False).indices
     places_QP = (groups_Qk[:, :, None] * _GROUP + torch.arange(_GROUP, device=keys_QM.device)).flatten(1)
-    # The last group may be shorter: what it lacks is looked up anywhere and counts as far away.
+    # The last group may be shorter: its missing columns are clamped to a valid index, then masked.
     candidates_QP = keys_QM.gather(1, places_QP.clamp_max(num_candidates - 1))
     candidates_QP = candidates_QP.masked_fill(places_QP >= num_candidates, far)
     return places_QP.gather(1, candidates_QP.topk(k, largest=False).indices), k

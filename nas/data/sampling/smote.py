@@ -1,4 +1,4 @@
-"""SMOTE and Borderline-SMOTE, drawn batch by batch: only tables of neighbours are kept, never synthetic images.
+"""SMOTE and Borderline-SMOTE with on-the-fly interpolation: only neighbour tables are stored, no synthetic images.
 
 Tensor dimensions: N images, D draws of an epoch.
 """
@@ -30,11 +30,11 @@ _STREAM = 1_000_003
 
 @dataclass(frozen=True, eq=False)
 class SmoteTable:
-    """Between which images synthetic ones lie.
+    """Neighbour table of a training split: the pairs of images to interpolate between.
 
     Attributes:
-        neighbors: Each image's nearest of its class, the nearest first, int32 [N, k]; -1 where there are fewer.
-        starts: Whether a synthetic image may start at this one, bool [N].
+        neighbors: Nearest images of the same class, nearest first, int32 [N, k]; -1 where there are fewer.
+        starts: True if synthetic images may be interpolated from this image, bool [N].
     """
 
     neighbors: Tensor
@@ -44,14 +44,14 @@ class SmoteTable:
 def cached_smote_table(
     split: Split, *, neighbors: int, danger_neighbors: int | None, folder: Path, progress: Progress | None = None
 ) -> SmoteTable:
-    """The table of a training split, from its file or found and kept.
+    """Return the table of a training split; compute and cache it if necessary.
 
     Args:
-        neighbors: Nearest images of the class between which to draw.
-        danger_neighbors: For Borderline-SMOTE, nearest images of any class; an image may be a start if half of them
-            or more, but not all, are of other classes. None for plain SMOTE, where every image may be one.
-        folder: Of the files; one is named after a hash of images, labels and settings.
-        progress: Told how many images are done.
+        neighbors: Number of nearest images of the same class to interpolate towards.
+        danger_neighbors: For Borderline-SMOTE, the number of nearest images of any class. An image is a start if half
+            of them or more, but not all, are of other classes. None for plain SMOTE, where every image is a start.
+        folder: Folder of the cache files, which are named by a hash of images, labels and settings.
+        progress: Called with the number of images done.
 
     Raises:
         DataError: The folder cannot be written.
@@ -77,7 +77,7 @@ def cached_smote_table(
 def compute_smote_table(
     split: Split, neighbors: int, danger_neighbors: int | None, progress: Progress | None = None
 ) -> SmoteTable:
-    """Search for the neighbours; arguments as for `cached_smote_table`."""
+    """Compute the table by nearest-neighbour search; arguments as for `cached_smote_table`."""
     images_ND = split.images.flatten(1)
     labels_N = split.labels
     total = len(split) * (1 if danger_neighbors is None else 2)
@@ -95,8 +95,8 @@ def compute_smote_table(
         table_Nk[members.cpu()] = nearest(images_ND, members, members, neighbors, on_block).int().cpu()
     starts_N = table_Nk[:, 0] >= 0
     if danger_neighbors is not None:
-        everyone = torch.arange(len(split), device=labels_N.device)
-        around_Nm = nearest(images_ND, everyone, everyone, danger_neighbors, on_block)
+        all_indices = torch.arange(len(split), device=labels_N.device)
+        around_Nm = nearest(images_ND, all_indices, all_indices, danger_neighbors, on_block)
         is_other_Nm = (labels_N[around_Nm.clamp_min(0)] != labels_N[:, None]) & (around_Nm >= 0)
         num_others_N = is_other_Nm.sum(1).cpu()
         starts_N &= (2 * num_others_N >= danger_neighbors) & (num_others_N < danger_neighbors)
@@ -104,12 +104,11 @@ def compute_smote_table(
 
 
 class SmoteSampler:
-    """Class-balanced draws in which what a class lacks to the largest is synthetic.
+    """Class-balanced sampler that interpolates synthetic images for all but the largest class.
 
-    SMOTE raises every class to the largest one's size and keeps the images there are. So of a class's draws, a share
-    n / n_max are its images as they are; the rest start at one of its `starts`, go towards one of that one's
-    neighbours, and stop anywhere on the way. A class without a start (alone, or with none in danger) has only its own
-    images.
+    SMOTE oversamples every class to the size of the largest, and keeps the real images. So a share n / n_max of a
+    class's draws are real images. The rest are interpolated at a uniform random point between one of its `starts` and
+    one of that image's neighbours. A class without a start (a single image, or none in danger) has only real images.
 
     Args:
         labels: int64 [N].
@@ -124,20 +123,20 @@ class SmoteSampler:
         self._neighbors: npt.NDArray[np.int32] = table.neighbors.numpy()
         self._num_neighbors = (self._neighbors >= 0).sum(1)
         starts = np.flatnonzero(table.starts.numpy())
-        # Sorted by class, so that a class's starts are a slice.
+        # Sorted by class, so that the starts of a class are a slice.
         by_class = starts[np.argsort(self._labels[starts], kind="stable")]
-        # One more, which is never drawn, so that there is something to look up where there is no start at all.
+        # One extra element, never drawn, so that indexing works without any start.
         self._starts = np.append(by_class, 0)
         self._start_counts = np.bincount(self._labels[starts], minlength=counts.size)
         self._start_offsets = np.cumsum(self._start_counts) - self._start_counts
 
     @property
     def num_draws(self) -> int:
-        """Images of an epoch."""
+        """Number of images per epoch."""
         return self._balanced.num_draws
 
     def draws(self, epoch: int) -> Draws:
-        """Images of the epoch, real and synthetic, in random order."""
+        """Draw the images of an epoch, real and synthetic, in random order."""
         generator = np.random.default_rng([epoch_seed(self._seed, epoch), _STREAM])
         first = generator.permutation(self._balanced.by_class(generator))
         labels = self._labels[first]
@@ -159,7 +158,7 @@ def _digest(split: Split, settings: dict[str, int | None]) -> str:
 
 
 def _read(path: Path, num_images: int, neighbors: int) -> SmoteTable | None:
-    """The kept table; None where there is none, or where it is damaged."""
+    """Return the cached table; None if missing or damaged."""
     try:
         tensors = load_file(path)
         table = SmoteTable(tensors["neighbors"], tensors["starts"])
@@ -171,7 +170,7 @@ def _read(path: Path, num_images: int, neighbors: int) -> SmoteTable | None:
 
 
 def _write(path: Path, table: SmoteTable) -> None:
-    """Put the table in place whole."""
+    """Write the table atomically."""
     digest = hashlib.sha256(table.neighbors.numpy().data).hexdigest()
     tensors = {"neighbors": table.neighbors, "starts": table.starts}
     with atomic_write(path) as temporary:

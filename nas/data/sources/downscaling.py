@@ -1,4 +1,4 @@
-"""Smaller images, by the mean over squares of pixels.
+"""Downscaling of images by the mean over squares of pixels.
 
 Tensor dimensions: N images, C channels, H rows, W columns.
 """
@@ -19,10 +19,10 @@ _CHUNK_IMAGES = 4096
 
 
 def shrink_source(source: SourceImages, factor: int) -> SourceImages:
-    """A source with each side of its images divided by a whole number.
+    """Downscale all images of a source by an integer factor.
 
     Raises:
-        DataError: A side is not divisible by it.
+        DataError: The factor does not divide both sides.
     """
     height, width = source.train.images.shape[2:]
     if height % factor or width % factor:
@@ -38,6 +38,6 @@ def shrink_source(source: SourceImages, factor: int) -> SourceImages:
 
 
 def _shrink(images_NCHW: Tensor, factor: int) -> Tensor:
-    """Piece by piece, for squares of many images take four times their memory."""
+    """Downscale in chunks, since squares of many images need four times the memory of the images."""
     pieces = [shrink_pixels(piece.numpy(), factor) for piece in torch.split(images_NCHW, _CHUNK_IMAGES)]
     return torch.from_numpy(np.concatenate(pieces))

@@ -1,4 +1,4 @@
-"""A folder of images: train/<class>/* and test/<class>/*, or <class>/* without a test part."""
+"""Loader for image folders: train/<class>/* and test/<class>/*, or <class>/* without a test split."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ IMAGE_SUFFIXES = frozenset({
 
 
 def load_folder(root: Path, decoding: Decoding, cache: Path, progress: Progress | None = None) -> SourceImages:
-    """Read a folder whose subfolders are classes.
+    """Load a folder with one subfolder per class.
 
-    Hidden files and folders, files that are no images by their suffix, and folders beside `train` and
-    `test` are skipped. Classes and files are taken in the order of their names, wherever they lie.
+    Hidden files and folders, files without an image suffix, and folders beside `train` and `test` are
+    skipped. Classes and files are sorted by name.
 
     Args:
-        cache: The folder in which decoded images are kept.
+        cache: Folder of the decoded-image cache.
 
     Raises:
-        DataError: The folder is missing, or its content has faults: all are listed.
+        DataError: The folder is missing, or has faults, which are all listed.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
@@ -66,7 +66,7 @@ _Labelled = tuple[int, ImageFile]
 
 @dataclass(frozen=True)
 class _Scan:
-    """What lies in a folder, before any image is opened."""
+    """Listing of a folder: classes, labelled files and faults; no image is opened."""
 
     classes: tuple[str, ...]
     train: tuple[_Labelled, ...]
@@ -79,7 +79,7 @@ def _scan(root: Path) -> _Scan:
     has_train = (root / "train").is_dir()
     train_root, test_root = (root / "train" if has_train else root), root / "test"
     train_folders = _class_folders(train_root)
-    # Without train/, a folder called test is a class like any other, unless it holds classes itself.
+    # Without train/, a folder named test is a class, unless it has subfolders.
     has_test = test_root.is_dir() and (has_train or bool(_class_folders(test_root)))
     if has_test and not has_train:
         return _Scan((), (), (), True, ("test/ has classes but there is no train/; add train/<class>/*",))
@@ -117,7 +117,7 @@ def _class_folders(folder: Path) -> list[Path]:
 
 
 def _image_files(root: Path, folder: Path) -> list[ImageFile]:
-    """The images directly in a class folder, by name; one system call a file."""
+    """List the images directly in a class folder, sorted by name; one system call per file."""
     with os.scandir(folder) as entries:
         images = [
             entry

@@ -1,6 +1,6 @@
-"""Images in one .npz file: x_train, y_train, and where there are any x_test, y_test and classes.
+"""Loader for .npz files with the arrays x_train and y_train, and optionally x_test, y_test and classes.
 
-x is uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3; y is whole numbers [N] or [N, 1].
+x is uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3; y is integers [N] or [N, 1].
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ CHANNELS = (1, 3)
 
 
 def load_npz(path: Path) -> SourceImages:
-    """Read an npz file; nothing in it is unpickled.
+    """Load an npz file without unpickling.
 
     Raises:
-        DataError: The file is missing, or is not an npz file, or its arrays have faults: all are listed.
+        DataError: The file is missing, is not an npz file, or its arrays have faults, which are all listed.
     """
     npz = _read_arrays(path)
     x_train, x_test = npz.images("x_train"), npz.images("x_test")
@@ -49,14 +49,14 @@ def load_npz(path: Path) -> SourceImages:
 
 @dataclass
 class _NpzArrays:
-    """The arrays of a file, and what is wrong with them so far."""
+    """Arrays of an npz file, and the faults found in them."""
 
     arrays: dict[str, Array] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list)
 
     def check_pairs(self) -> None:
-        """Note arrays that are missing, and pairs of different lengths."""
+        """Record missing arrays, and images and labels of different lengths."""
         for part in ("train", "test"):
             x_name, y_name = f"x_{part}", f"y_{part}"
             missing = [name for name in (x_name, y_name) if name not in self.names]
@@ -69,7 +69,7 @@ class _NpzArrays:
                     self.faults.append(f"{x_name} has {lengths[0]} images, {y_name} has {lengths[1]} labels")
 
     def images(self, name: str) -> Array | None:
-        """An array of images as [N, C, H, W], or None with the fault noted."""
+        """Return an array of images as [N, C, H, W]; None if missing or faulty, with the fault recorded."""
         array = self.arrays.get(name)
         if array is None:
             return None
@@ -88,7 +88,7 @@ class _NpzArrays:
                 return None
 
     def labels(self, name: str) -> Array | None:
-        """An array of labels as int64 [N], or None with the fault noted."""
+        """Return an array of labels as int64 [N]; None if missing or faulty, with the fault recorded."""
         array = self.arrays.get(name)
         if array is None:
             return None
@@ -113,7 +113,7 @@ def _read_arrays(path: Path) -> _NpzArrays:
     try:
         if not zipfile.is_zipfile(path):
             raise DataError(f"{path}: not an npz file; write one with numpy.savez(file, x_train=..., y_train=...)")
-        # Opened here, since numpy leaves a file open where it is no archive.
+        # Opened here, since numpy does not close a file that is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             npz.names = tuple(archive.files)
             for name in (name for name in ARRAYS if name in archive.files):
@@ -128,8 +128,8 @@ def _read_array(archive: Any, name: str, npz: _NpzArrays) -> None:
         array = archive[name]
     except ValueError as error:
         if "allow_pickle" in str(error):
-            wanted = "text, as numpy.array(names, dtype=str)" if name == "classes" else "numbers, images of one shape"
-            npz.faults.append(f"{name}: an array of objects; give {wanted}")
+            expected = "text, as numpy.array(names, dtype=str)" if name == "classes" else "numbers, images of one shape"
+            npz.faults.append(f"{name}: an array of objects; give {expected}")
         else:
             npz.faults.append(f"{name}: damaged ({error})")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -137,17 +137,17 @@ def _read_array(archive: Any, name: str, npz: _NpzArrays) -> None:
     else:
         if isinstance(array, np.ndarray):
             npz.arrays[name] = array
-        else:  # A file in the archive that no numpy array was written to.
+        else:  # A member of the archive that is not a numpy array.
             npz.faults.append(f"{name}: not an array")
 
 
 def _classes(npz: _NpzArrays, y_train: Array | None) -> tuple[str, ...] | None:
-    """The names in the file, else a number for each label up to the highest; None with the fault noted."""
+    """Return the class names of the file, else the label numbers; None if faulty, with the fault recorded."""
     names = npz.arrays.get("classes")
     if names is None and "classes" in npz.names:
-        return None  # That array could not be read, which is noted.
+        return None  # The array could not be read; the fault is recorded.
     if names is None:
-        # A wild label must not become a long tuple: as many names as labels are enough to report it.
+        # An invalid, large label must not create a long tuple: as many names as labels are enough to report it.
         size = 0 if y_train is None else min(int(y_train.max()), y_train.size) + 1
         return tuple(str(label) for label in range(size))
     if names.ndim != 1 or names.dtype.kind not in "USiu":

@@ -1,4 +1,4 @@
-"""The data sets that scikit-learn and torchvision bring: digits, MNIST and kin, EMNIST, CIFAR, EuroSAT."""
+"""Loaders for data sets of scikit-learn and torchvision: digits, MNIST, Fashion-MNIST, EMNIST, CIFAR, EuroSAT."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from nas.errors import DataError
 DOWNLOAD_TIMEOUT_SECONDS = 60.0
 MAX_DIGITS_PIXEL = 16
 
-# What torchvision and the libraries under it raise on files that are cut short or no data set at all.
+# Exceptions of torchvision and its dependencies on files that are truncated or not a data set.
 _READ_ERRORS = (
     AssertionError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     http.client.HTTPException, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
@@ -39,7 +39,7 @@ _READ_ERRORS = (
 
 
 def load_digits() -> SourceImages:
-    """scikit-learn's 1,797 handwritten digits, 8×8, without a test part; 0–16 is scaled to 0–255."""
+    """Load scikit-learn's 1,797 handwritten digits, 8×8, without a test split; 0–16 is scaled to 0–255."""
     digits = sklearn_digits()
     pixels = np.rint(digits.images * (255 / MAX_DIGITS_PIXEL)).astype(np.uint8)
     labels = torch.from_numpy(digits.target.astype(np.int64))
@@ -48,10 +48,10 @@ def load_digits() -> SourceImages:
 
 
 def load_torchvision(name: str, folder: Path) -> SourceImages:
-    """MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100, from torchvision's files or its download.
+    """Load MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 from torchvision's files; download them if missing.
 
     Args:
-        name: As in `DataSpec.source`.
+        name: Value of `DataSpec.source`.
         folder: torchvision's root.
 
     Raises:
@@ -70,13 +70,13 @@ def load_torchvision(name: str, folder: Path) -> SourceImages:
 
 
 def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
-    """One of EMNIST's six splits, upright, with the labels of its classes from 0.
+    """Load one of EMNIST's six splits, upright, with labels from 0.
 
-    The files hold each image mirrored along its diagonal. `letters` counts its labels from 1, and
-    torchvision fills the gap with a class that has no image; both are undone here.
+    The files store each image transposed. The labels of `letters` start at 1, and torchvision adds an
+    empty class for label 0. Both are corrected here.
 
     Args:
-        emnist_split: As in `DataSpec.emnist_split`.
+        emnist_split: Value of `DataSpec.emnist_split`.
         folder: torchvision's root.
 
     Raises:
@@ -97,7 +97,7 @@ def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
 
 
 def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = None) -> SourceImages:
-    """EuroSAT's 27,000 satellite images in ten classes, 64×64 in colour, without a test part (Helber et al., 2019).
+    """Load EuroSAT: 27,000 satellite images in ten classes, 64×64 in colour, without a test split.
 
     Args:
         folder: torchvision's root.
@@ -105,6 +105,8 @@ def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = N
 
     Raises:
         DataError: The files are damaged, or missing and cannot be downloaded.
+
+    Source: Helber et al., 2019.
     """
     name, place = "eurosat", "eurosat/2750"
     with folder_lock(folder):
@@ -122,7 +124,7 @@ def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = N
 
 
 def _download_eurosat(folder: Path, place: str) -> None:
-    """Put it in place whole: torchvision would take what is left of a broken unpacking for all of it."""
+    """Download to a temporary folder, then rename: torchvision treats a partly unpacked folder as complete."""
     with tempfile.TemporaryDirectory(prefix="eurosat-", dir=folder) as partial, quiet_download():
         datasets.EuroSAT(partial, download=True)
         (folder / place).parent.mkdir(exist_ok=True)
@@ -146,13 +148,13 @@ def _split(name: str, place: Path, images: Tensor, targets: Tensor | list[int], 
 
 
 def _read(name: str, data_set: Callable[..., Any], folder: Path, place: str, **arguments: Any) -> Any:
-    """Read what is there; where something is missing, download it first."""
-    # Reading is under the lock too: torchvision takes a file that is still being unpacked for a whole one.
+    """Read the data set; download it if files are missing."""
+    # The lock covers reading too: torchvision treats a file that is still being unpacked as complete.
     with folder_lock(folder):
         try:
             return data_set(folder, download=False, **arguments)
         except _READ_ERRORS as error:
-            if "not found" not in str(error):  # torchvision has no type of its own for missing files.
+            if "not found" not in str(error):  # torchvision has no exception type for missing files.
                 raise _damaged_error(name, folder / place, error_reason(error)) from error
         try:
             with quiet_download():
@@ -173,14 +175,14 @@ def _damaged_error(name: str, place: Path, reason: str) -> DataError:
 
 
 def error_reason(error: BaseException) -> str:
-    """The last line of an error, which is the cause where torchvision lists several mirrors."""
+    """Return the last line of an error message, which is the cause when torchvision lists several mirrors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 @contextlib.contextmanager
 def quiet_download() -> Iterator[None]:
-    """Keep torchvision's messages off standard output, and end a download that stalls."""
+    """Redirect torchvision's messages to standard error, and set a timeout for stalled downloads."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""Cross-validation: one fold of a study's training and validation images is validated on, the others are trained on."""
+"""Stratified k-fold cross-validation over a study's training and validation images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas.study.grid_spec import Fold, folds_fault
 
 
 def split_fold(train: Split, validation: Split, fold: Fold, seed: int) -> tuple[Split, Split]:
-    """The images to train on, and those to validate on; the folds of one seed are disjoint and stratified.
+    """Return the training and validation splits of a fold; the folds of one seed are disjoint and stratified.
 
     Raises:
-        DataError: There are fewer images of every class than folds.
+        DataError: Every class has fewer images than there are folds.
     """
     labels_N = torch.cat([train.labels, validation.labels]).cpu()
     fault = folds_fault(fold.count, torch.bincount(labels_N).tolist())
@@ -27,7 +27,7 @@ def split_fold(train: Split, validation: Split, fold: Fold, seed: int) -> tuple[
 
 
 def _select(train: Split, validation: Split, places_N: Tensor) -> Split:
-    """Of both splits in a row, without a copy of the whole."""
+    """Select images by index into the concatenation of both splits, without copying the whole."""
     places_N = places_N.to(train.labels.device)
     of_train, of_validation = places_N[places_N < len(train)], places_N[places_N >= len(train)] - len(train)
     return concatenate(train.select(of_train), validation.select(of_validation))

@@ -1,4 +1,4 @@
-"""Pairs of images: two of a part's own images as one, labelled by a relation between their classes.
+"""Pairs of images from the same split, labelled by a relation between their classes.
 
 Tensor dimensions: N images, P pairs, C channels, H rows, W columns, K classes.
 """
@@ -23,32 +23,32 @@ Indices = npt.NDArray[np.int64]
 _STREAMS: Mapping[str, RandomStream] = {
     "train": RandomStream.PAIR_TRAIN, "validation": RandomStream.PAIR_VALIDATION, "test": RandomStream.PAIR_TEST,
 }  # fmt: skip
-# After so many exchanges every pair has long forgotten which it was.
+# Number of rounds of random swaps; enough for the pairs to be independent of their initial order.
 _NUM_SWAP_ROUNDS = 32
 
 
 def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, Split]:
-    """The same data in pairs, if the specification wants them; else as it is.
+    """Convert a data set to pairs if the specification has them; else return it unchanged.
 
-    No image is in two pairs, so none is in two parts. Each part draws from a stream of its own.
+    No image is in two pairs or in two splits. Each split has its own random stream.
 
     Raises:
-        DataError: A part has too few images for the pairs that are wanted, or all of its pairs have one answer.
+        DataError: A split has too few images for the requested pairs, or all of its pairs have the same label.
     """
     if spec.pairs is None:
         return data, test
     images = {"train": data.train, "validation": data.validation, "test": test}
-    wanted = {"train": spec.pairs.train, "validation": spec.pairs.validation, "test": spec.pairs.test}
-    most = {part: _max_pairs(split, spec.pairs.relation) for part, split in images.items()}
+    requested = {"train": spec.pairs.train, "validation": spec.pairs.validation, "test": spec.pairs.test}
+    max_pairs = {part: _max_pairs(split, spec.pairs.relation) for part, split in images.items()}
     faults = [
-        f"pairs.{part}: {wanted[part] or 1:,} pairs cannot be made of {len(images[part]):,} images, each in one pair; "
-        f"at most {most[part]:,}"
+        f"pairs.{part}: {requested[part] or 1:,} pairs cannot be made of {len(images[part]):,} images, "
+        f"each in one pair; at most {max_pairs[part]:,}"
         for part in images
-        if (wanted[part] or 1) > most[part]
+        if (requested[part] or 1) > max_pairs[part]
     ]
     if faults:
         raise FaultyDataError(data.name, faults)
-    pairs = {part: _draw_pairs(split, spec, part, wanted[part] or most[part]) for part, split in images.items()}
+    pairs = {part: _draw_pairs(split, spec, part, requested[part] or max_pairs[part]) for part, split in images.items()}
     faults = [f"pairs.{part}: {fault}" for part, split in pairs.items() for fault in _label_faults(split, spec)]
     if faults:
         raise FaultyDataError(data.name, faults)
@@ -60,15 +60,15 @@ def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, 
 
 
 def pair_subsampled_validation(validation: Split, spec: DataSpec) -> Split:
-    """Pairs of what is left of the validation images: as many as are wanted of all of them, or as there can be."""
+    """Pair subsampled validation images; at most as many pairs as specified, fewer if the images do not suffice."""
     if spec.pairs is None:
         return validation
-    most = _max_pairs(validation, spec.pairs.relation)
-    return _draw_pairs(validation, spec, "validation", min(most, spec.pairs.validation or most))
+    max_pairs = _max_pairs(validation, spec.pairs.relation)
+    return _draw_pairs(validation, spec, "validation", min(max_pairs, spec.pairs.validation or max_pairs))
 
 
 def _draw_pairs(images: Split, spec: DataSpec, part: str, count: int) -> Split:
-    """So many pairs of these images."""
+    """Draw `count` labelled pairs from the images of a split."""
     assert spec.pairs is not None
     labels, generator = images.labels.numpy(), stream_generator(spec, _STREAMS[part])
     if spec.pairs.relation == "same":
@@ -84,26 +84,30 @@ def _draw_pairs(images: Split, spec: DataSpec, part: str, count: int) -> Split:
 
 
 def _max_pairs(images: Split, relation: Relation) -> int:
-    """How many pairs can be made at most, without an image in two; see `_same_class_quotas` for those of one class."""
+    """Return the maximum number of disjoint pairs; for relation "same" with the quotas of `_same_class_quotas`."""
     if relation == "larger":
         return len(images) // 2
     counts = np.bincount(images.labels.numpy())
-    # Each pair of two classes has an image that is not of the largest class.
+    # Each pair of different classes has an image that is not of the largest class.
     bound = min(len(images) // 2, 2 * int(counts.sum() - counts.max()))
     return next((count for count in range(bound, 0, -1) if _is_feasible(counts, count)), 0)
 
 
 def _is_feasible(counts_K: Indices, count: int) -> bool:
-    """Whether what the pairs of one class leave can be paired across classes, with none in more than half of them."""
+    """Return True if the images left after the same-class pairs suffice for the pairs of different classes.
+
+    Each such pair has at most one image of a class, so at most `num_different` images of a class count.
+    """
     quotas_K, num_different = _same_class_quotas(counts_K, count)
     left_K = counts_K - 2 * quotas_K
     return int(left_K.min()) >= 0 and int(np.minimum(left_K, num_different).sum()) >= 2 * num_different
 
 
 def _same_class_quotas(counts_K: Indices, count: int) -> tuple[Indices, int]:
-    """How many of the pairs are of each class, in proportion to its images, and how many of two classes.
+    """Return the number of same-class pairs of each class, and the number of pairs of different classes.
 
-    The former are the half of all, rounded down; what rounding leaves goes to the largest remainders.
+    Half of all pairs, rounded down, are same-class pairs, in proportion to the images of each class
+    (largest-remainder rounding).
     """
     num_same = count // 2
     shares_K = num_same * counts_K / counts_K.sum()
@@ -113,29 +117,29 @@ def _same_class_quotas(counts_K: Indices, count: int) -> tuple[Indices, int]:
 
 
 def _half_same_class_pairs(labels: Indices, count: int, generator: np.random.Generator) -> Indices:
-    """Pairs [2, P] in random order, half of them of one class each, the others of two."""
+    """Draw pairs [2, P] in random order, half of the same class, the others of different classes."""
     quotas_K, num_different = _same_class_quotas(np.bincount(labels), count)
     shuffled = generator.permutation(labels.size)
     members = [shuffled[labels[shuffled] == label] for label in range(quotas_K.size)]
     same = [of_class[: 2 * quota].reshape(2, -1) for of_class, quota in zip(members, quotas_K, strict=True)]
     left = [of_class[2 * quota :][:num_different] for of_class, quota in zip(members, quotas_K, strict=True)]
     kept = generator.permutation(np.concatenate(left))[: 2 * num_different]
-    # Of a class there are no more than half, so that in their order each is of another than the one half a row away.
+    # Sorted by class, and no class has more than half of the images: so images half a row apart differ in class.
     different = kept[np.argsort(labels[kept], kind="stable")].reshape(2, num_different)
     pairs_2P = np.concatenate([*same, _swap_partners(different, labels, generator)], axis=1)
     return pairs_2P[:, generator.permutation(count)]
 
 
 def _swap_partners(pairs_2P: Indices, labels: Indices, generator: np.random.Generator) -> Indices:
-    """Pairs of two classes, mixed: at random they exchange an image where both remain of two classes."""
+    """Swap images between random pairs, if both pairs keep different classes."""
     half = pairs_2P.shape[1] // 2
     for _ in range(_NUM_SWAP_ROUNDS):
         pairs_2P = np.where(generator.random(pairs_2P.shape[1]) < 0.5, pairs_2P, pairs_2P[::-1])
         order = generator.permutation(pairs_2P.shape[1])
         ones, others = order[:half], order[half : 2 * half]
         labels_2P = labels[pairs_2P]
-        remain = (labels_2P[0, ones] != labels_2P[1, others]) & (labels_2P[0, others] != labels_2P[1, ones])
-        ones, others = ones[remain], others[remain]
+        is_valid = (labels_2P[0, ones] != labels_2P[1, others]) & (labels_2P[0, others] != labels_2P[1, ones])
+        ones, others = ones[is_valid], others[is_valid]
         pairs_2P[1, ones], pairs_2P[1, others] = pairs_2P[1, others], pairs_2P[1, ones]
     return pairs_2P
 

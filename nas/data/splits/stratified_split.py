@@ -1,7 +1,7 @@
-"""Train, validation and test parts that share no image, each choice seeded and stratified.
+"""Disjoint, stratified and seeded train, validation and test splits.
 
-Every choice has a random stream of its own, so that a limit on one part leaves the others as they were.
-K stands for the number of classes.
+Every random selection has its own random stream, so a limit on one split does not change the others.
+Array dimensions: N images, K classes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class RandomStream(IntEnum):
-    """What is chosen at random."""
+    """Random streams of a data specification's seed, one for each random selection."""
 
     TEST = 0
     VALIDATION = 1
@@ -36,13 +36,13 @@ class RandomStream(IntEnum):
 
 
 def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split]:
-    """Split a source's images, then thin the parts as the specification says.
+    """Split a source's images, then subsample the splits to the specification's limits.
 
     Returns:
-        What a search sees, and apart from it the test images.
+        The data set of the search, and the test images.
 
     Raises:
-        DataError: A class has too few images to be split, or a limit leaves less than an image a class.
+        DataError: A class has too few images to be split, or a limit is below one image per class.
     """
     counts = source.train.class_counts(len(source.classes))
     faults = [*_small_class_faults(source, counts), *_limit_faults(spec, len(counts))]
@@ -50,7 +50,7 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
         raise FaultyDataError(source.name, faults)
     train, test = source.train, source.test
     if test is None:
-        # Two images of each class stay: one to train and one for validation.
+        # At least two images of each class remain: one for training and one for validation.
         train, test = _hold_out_part(train, spec.test_fraction, stream_generator(spec, RandomStream.TEST), min_kept=2)
     train, validation = _hold_out_part(train, spec.validation_fraction, stream_generator(spec, RandomStream.VALIDATION))
     data = ImageData(
@@ -70,11 +70,11 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
 
 
 def small_classes_fault(classes: Sequence[str], counts: Sequence[int], has_test: bool) -> str | None:
-    """What is wrong with the classes that cannot be split, or None.
+    """Return an error message for classes too small to be split, or None.
 
     Args:
         counts: Training images of each class.
-        has_test: Whether the source has test images of its own.
+        has_test: True if the source has its own test images.
     """
     needed = 2 if has_test else 3
     parts = "train and validation" if has_test else "train, validation and test"
@@ -87,21 +87,21 @@ def small_classes_fault(classes: Sequence[str], counts: Sequence[int], has_test:
 def hold_out(
     labels: Indices, fraction: float, generator: np.random.Generator, min_kept: int = 1
 ) -> tuple[Indices, Indices]:
-    """Split indices in two, class by class: every class stands in both parts.
+    """Split indices in two, stratified, with every class in both parts.
 
-    scikit-learn's stratified split rounds a rare class's share to nothing, and a class without validation
-    images has no F1; so classes too small for it get their share, at least one image, by hand.
+    scikit-learn's stratified split can round a rare class's share to zero, and a class without validation
+    images has no F1. So classes too small for it are split separately, with at least one image held out.
 
     Args:
         labels: int64 [N]; each class that occurs has more than `min_kept` images.
         fraction: Share held out, in (0, 1).
-        min_kept: Images of each class that are not held out, at least.
+        min_kept: Minimum number of images of each class that are not held out.
 
     Returns:
-        The indices kept and held out, each in rising order.
+        The indices kept and held out, each in ascending order.
     """
     counts = np.bincount(labels)
-    # Both parts of such a class are sure of an image, and of `min_kept`, however the split rounds.
+    # For these classes the split holds out at least one image and keeps at least `min_kept`, however it rounds.
     is_common = (counts * fraction >= 1) & (counts * (1 - fraction) >= min_kept + 1)
     held_out = [np.zeros(0, np.int64)]
     common = np.flatnonzero(is_common[labels])
@@ -121,31 +121,31 @@ def hold_out(
     return np.setdiff1d(np.arange(labels.size), indices, assume_unique=True), indices
 
 
-def subsample(labels: Indices, wanted: Counts, generator: np.random.Generator) -> Indices:
-    """Choose `wanted[k]` images of each class k at random; a smaller wish chooses a subset of a larger one.
+def subsample(labels: Indices, sizes: Counts, generator: np.random.Generator) -> Indices:
+    """Choose `sizes[k]` images of each class k at random; with equal seeds, smaller sizes choose subsets.
 
     Args:
         labels: int64 [N].
-        wanted: int64 [K], none above the class's count.
+        sizes: int64 [K], none above the class's count.
 
     Returns:
-        The chosen indices in rising order.
+        The chosen indices in ascending order.
     """
     shuffled = generator.permutation(labels.size)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    counts = np.bincount(labels, minlength=wanted.size)
+    counts = np.bincount(labels, minlength=sizes.size)
     rank_in_class = np.arange(labels.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(by_class[rank_in_class < wanted[labels[by_class]]])
+    return np.sort(by_class[rank_in_class < sizes[labels[by_class]]])
 
 
 def apportion(counts: Counts, total: int | None) -> Counts:
-    """Counts that add up to `total`, in proportion to the given ones, none below one.
+    """Scale counts proportionally to sum to `total`, with at least one each.
 
     Args:
         counts: int64 [K], positive.
-        total: At least K; None, or more than there are, changes nothing.
+        total: At least K; None, or a total above the sum, returns the counts unchanged.
 
-    Source: Hamilton's largest-remainder method; classes whose quota is below one get their one first.
+    Source: Hamilton's largest-remainder method; classes whose quota is below one first get one each.
     """
     if total is None or total >= counts.sum():
         return counts
@@ -166,16 +166,16 @@ def apportion(counts: Counts, total: int | None) -> Counts:
 
 
 def long_tail_counts(counts: Counts, factor: float) -> Counts:
-    """Class sizes that fall exponentially over the order of classes: n_i = n_max · factor^(-i / (K - 1)).
+    """Return class sizes that decrease exponentially with the class index: n_i = n_max · factor^(-i / (K - 1)).
 
     Args:
-        counts: int64 [K], K >= 2; n_max is the largest of them, and no class gets more than it has.
-        factor: n_max over the last class's size.
+        counts: int64 [K], K >= 2; n_max is the largest count, and no class gets more than its count.
+        factor: Imbalance factor: n_max divided by the size of the last class.
 
     Source: Cui et al., 2019, "Class-Balanced Loss Based on Effective Number of Samples", section 5.1.
     """
     exponents = -np.arange(counts.size) / (counts.size - 1)
-    # The small term keeps 9.999999 from becoming 9 where the exact size is 10.
+    # The small term prevents 9.999999 from being rounded down to 9 where the exact size is 10.
     profile = np.floor(counts.max() * factor**exponents + 1e-9).astype(np.int64)
     sizes: Counts = np.minimum(counts, np.maximum(profile, 1))
     return sizes
@@ -215,13 +215,13 @@ def _hold_out_part(
     return split.select(torch.from_numpy(kept)), split.select(torch.from_numpy(held_out))
 
 
-def _subsample_part(split: Split, wanted: Counts, generator: np.random.Generator) -> Split:
-    if wanted.sum() == len(split):
+def _subsample_part(split: Split, sizes: Counts, generator: np.random.Generator) -> Split:
+    if sizes.sum() == len(split):
         return split
-    return split.select(torch.from_numpy(subsample(split.labels.numpy(), wanted, generator)))
+    return split.select(torch.from_numpy(subsample(split.labels.numpy(), sizes, generator)))
 
 
 def stream_generator(spec: DataSpec, stream: RandomStream) -> np.random.Generator:
-    """The random numbers of one choice."""
-    # numpy takes no negative seeds; the remainder maps them to large ones.
+    """Create the random generator of one stream."""
+    # numpy accepts no negative seeds; the remainder maps them to large ones.
     return np.random.default_rng([spec.seed % 2**64, stream.value])

@@ -22,7 +22,7 @@ def _rows(split: Split) -> set[bytes]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """200 images of two classes, a hundred of each, that are all different."""
+    """200 distinct images of two classes, a hundred of each."""
     images = np.random.default_rng(0).integers(0, 256, (200, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "own.npz", x_train=images, y_train=np.arange(200) % 2)
     return tmp_path / "own.npz"
@@ -60,7 +60,7 @@ def test_what_a_search_loads_has_no_test_images(own: Path, tmp_path: Path) -> No
     ],
 )
 def test_whatever_gives_test_images_away_is_used_by_finals_alone(name: str, allowed: set[str]) -> None:
-    """In `nas.data.load_dataset` the test images are dropped on the spot, which the tests above show."""
+    """Only finals use functions that return test images; `nas.data.load_dataset` discards them, see the tests above."""
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

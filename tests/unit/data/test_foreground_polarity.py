@@ -22,7 +22,7 @@ def test_digits_are_light_on_dark_and_their_negatives_are_not() -> None:
 
 
 def _photos(count: int) -> Pixels:
-    """Scenes as photographs have them: a bright or a dark object before a ground of any level, with noise."""
+    """Simulated photographs: a bright or dark object on a background of random level, with noise."""
     generator = np.random.default_rng(0)
     levels = generator.uniform(20, 235, (count, 2, 3))
     photos = np.broadcast_to(levels[:, 0, :, None, None], (count, 3, 32, 32)).copy()

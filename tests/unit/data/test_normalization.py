@@ -53,7 +53,7 @@ def test_traced_and_saved_it_takes_any_batch(tmp_path: Path) -> None:
     images = _digits()
     layer = Normalization.of(images).eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, and what users ask for.
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but still a supported export format.
         torch.jit.freeze(torch.jit.trace(layer, images[:2])).save(str(tmp_path / "layer.pt"))
         loaded = torch.jit.load(str(tmp_path / "layer.pt"))
     torch.testing.assert_close(loaded(images[:7]), layer(images[:7]))

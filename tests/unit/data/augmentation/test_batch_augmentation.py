@@ -16,7 +16,7 @@ from nas.space.search_space import SearchSpace
 
 
 def _slow_shift(images_NCHW: Tensor, rows: list[int], columns: list[int], padding: float) -> Tensor:
-    """One image and one pixel at a time, from the definition."""
+    """Shift one image and one pixel at a time, by definition."""
     shifted = torch.full_like(images_NCHW, padding)
     _, _, height, width = images_NCHW.shape
     for number, (down, right) in enumerate(zip(rows, columns, strict=True)):
@@ -44,7 +44,7 @@ def test_every_shift_occurs_and_about_as_often() -> None:
     images = torch.zeros(5000, 1, 5, 5)
     images[:, :, 2, 2] = 1
     heat = random_shift(images, 2, torch.Generator().manual_seed(0)).sum(dim=(0, 1))
-    assert heat.sum() == 5000  # The marked pixel never leaves the frame.
+    assert heat.sum() == 5000  # The marked pixel stays inside the frame.
     assert 130 < heat.min() <= heat.max() < 270  # 200 ± 5 standard deviations.
 
 
@@ -91,7 +91,7 @@ def test_none_is_the_images_themselves() -> None:
 @pytest.mark.parametrize("policy", [*POLICIES, "shift 2, flip, rotate 10, shear 5, elastic 1, cutout 0.2, mixup 0.5"])
 def test_each_image_has_its_own_draw_and_seeds_repeat(policy: str) -> None:
     images, labels = _photos(1)
-    # Mixing needs two kinds of images to be seen.
+    # Mixing is visible only between two different images.
     images = torch.cat([images.expand(32, -1, -1, -1), images.flip(2).expand(32, -1, -1, -1)])
     labels = torch.arange(64)
     one, same, other = (_augmentation(policy, seed)(images, labels).images for seed in (1, 1, 2))
@@ -122,8 +122,8 @@ def test_a_flip_mirrors_half_of_the_images_from_left_to_right() -> None:
     assert int(mirrored.sum()) == pytest.approx(200, abs=40)
 
 
-def _distance_at_best(shown: Tensor, template: Tensor) -> Tensor:
-    """Of each image to a template, wherever it fits best."""
+def _min_shifted_distance(shown: Tensor, template: Tensor) -> Tensor:
+    """Squared distance of each image to a template, minimised over shifts of the template."""
     places = [
         (shown - template.float().roll((down, right), (2, 3))).square().flatten(1).sum(1)
         for down in range(-8, 9) for right in range(-8, 9)
@@ -133,7 +133,7 @@ def _distance_at_best(shown: Tensor, template: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("space", ["small_cnn.toml"])
 def test_a_flip_never_reaches_characters_by_default(space: str) -> None:
-    """An L, under every policy that the default space may draw, is never nearer to its mirror image."""
+    """Augmented by any policy of the default space, the letter L is never nearer to its mirror image."""
     letter = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     letter[:, :, 6:22, 10:12] = 255
     letter[:, :, 20:22, 10:19] = 255
@@ -141,7 +141,7 @@ def test_a_flip_never_reaches_characters_by_default(space: str) -> None:
     def nearer_to_its_mirror_image(policy: str) -> int:
         augmentation = Augmentation(policy, torch.zeros(1), _generator(0))
         shown = augmentation(letter.expand(300, -1, -1, -1), torch.zeros(300, dtype=torch.int64)).images.float()
-        return int((_distance_at_best(shown, letter) > _distance_at_best(shown, letter.flip(3))).sum())
+        return int((_min_shifted_distance(shown, letter) > _min_shifted_distance(shown, letter.flip(3))).sum())
 
     root = Path(__file__).parents[4] / "search_spaces"
     policies = SearchSpace.load(root / space).augmentations()
@@ -157,7 +157,7 @@ def test_rotation_is_that_of_scipy(degrees: float) -> None:
     images, _ = _photos(2, size=15)
     turned = warp(images, rotations(torch.full((2,), degrees)))
     expected = ndimage.rotate(images.double().numpy(), degrees, axes=(3, 2), reshape=False, order=1, mode="constant")
-    # At the border scipy takes the outside as it is, where bilinear resampling fades into it.
+    # At the border scipy does not interpolate with the outside, unlike bilinear resampling with zero padding.
     if degrees % 90 == 0:
         np.testing.assert_allclose(turned.numpy(), expected, atol=1e-2)
         assert torch.allclose(turned, images.float().rot90(int(degrees // 90), (2, 3)), atol=1e-2)
@@ -170,7 +170,7 @@ def test_shear_moves_rows_by_their_height() -> None:
     images, _ = _photos(1, size=15)
     slanted = warp(images, shears(torch.tensor([45.0])))
     for row in range(15):
-        shift = row - 7  # At 45 degrees a row moves by as many pixels as it lies below the centre.
+        shift = row - 7  # At 45 degrees the shift equals the distance below the centre.
         expected = torch.zeros(3, 15)
         for column in range(15):
             if 0 <= column + shift < 15:
@@ -185,7 +185,7 @@ def test_elastic_displacements_are_smooth_and_as_large_as_they_say() -> None:
     corners = field[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert float(corners.std()) == pytest.approx(2.0, rel=0.05)
     assert float(field.mean()) == pytest.approx(0.0, abs=0.1)
-    # From one pixel to the next it changes by far less than it is.
+    # Differences between adjacent pixels are much smaller than the displacements.
     assert float((field[:, 1:] - field[:, :-1]).std()) < 0.2 * float(field.std())
 
 
@@ -201,7 +201,7 @@ def test_cutout_leaves_the_mean_in_a_square() -> None:
         box = image[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].flatten(1)
         assert torch.equal(box, fill.expand_as(box))
     whole = changed.flatten(1).sum(1)
-    assert int(whole.max()) == 16  # Four by four, where it lies inside.
+    assert int(whole.max()) == 16  # Four by four, if entirely inside.
 
 
 def test_mixup_blends_pixels_and_labels_alike() -> None:
@@ -221,7 +221,7 @@ def test_weights_are_beta_distributed(alpha: float) -> None:
     images = torch.zeros(20_000, 1, 1, 1, dtype=torch.uint8)
     weight = Augmentation(f"mixup {alpha}", torch.zeros(1), _generator(3))(images, torch.zeros(20_000).long()).weight
     assert weight is not None
-    # Within what float32 tells from 0 and 1; 0.0138 is the 99.9 % bound of Kolmogorov for 20,000 draws.
+    # At points that float32 distinguishes from 0 and 1; 0.0138 is the 99.9 % bound of Kolmogorov for 20,000 draws.
     points = np.linspace(0.001, 0.999, 999)
     below = np.searchsorted(np.sort(weight.numpy()), points) / len(weight)
     np.testing.assert_allclose(below, beta(alpha, alpha).cdf(points), atol=0.0138)

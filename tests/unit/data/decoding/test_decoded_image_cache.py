@@ -19,7 +19,7 @@ Load = Callable[..., Pixels]
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that Pillow was asked to decode."""
+    """Names of the files that were decoded, in order."""
     names: list[str] = []
     decode = decoding_module.decode_image
 
@@ -66,7 +66,7 @@ def test_a_changed_file_is_noticed_though_its_size_is_the_same(root: Path, decod
     assert (root / "1.png").stat().st_size == size
     assert _load(root) == [0, 9, 2]
     assert len(decoded) == 6
-    assert len(_cache_files(root)) == 1  # The older one is gone.
+    assert len(_cache_files(root)) == 1  # The older cache is removed.
 
 
 def test_added_removed_and_renamed_files_are_noticed(root: Path, decoded: list[str]) -> None:

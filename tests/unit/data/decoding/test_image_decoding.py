@@ -48,7 +48,7 @@ def test_channels_are_forced(tmp_path: Path) -> None:
 
 def test_exif_orientation_is_respected(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # The camera was turned: show it rotated by 90° clockwise.
+    exif[0x0112] = 6  # Orientation 6: display rotated by 90° clockwise.
     _save(tmp_path / "a.png", DIGIT, exif=exif)
     assert np.array_equal(decode_image(tmp_path / "a.png", AS_THEY_ARE), np.rot90(DIGIT, k=-1))
 

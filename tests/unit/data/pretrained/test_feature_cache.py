@@ -16,7 +16,7 @@ IMAGES = torch.randint(0, 256, (7, 1, 4, 4), generator=torch.Generator().manual_
 
 
 class _Extractor:
-    """Sums and maxima for features; remembers how many images each call had."""
+    """Feature extractor with sums and maxima as features; records the batch size of each call."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -91,7 +91,7 @@ def test_what_was_computed_before_an_interruption_is_kept(
 def test_progress_counts_what_was_missing(tmp_path: Path) -> None:
     reports: list[tuple[str, int, int]] = []
     cached_features(IMAGES[:4], _Extractor(), tmp_path, batch_size=2)
-    cached_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *news: reports.append(news))
+    cached_features(IMAGES, _Extractor(), tmp_path, batch_size=2, progress=lambda *report: reports.append(report))
     assert reports == [("computing features", 2, 3), ("computing features", 3, 3)]
 
 

@@ -1,4 +1,4 @@
-"""ImageNet weights are found wherever they are, checked, and refused with a line that says what to do."""
+"""Lookup, validation and storage of ImageNet weights, and the error messages for invalid files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE = torchvision_resnet18().state_dict()
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """torch's cache, which is empty, on a machine without a network."""
+    """Empty torch cache on a machine without a network."""
 
     def refused(url: str, *arguments: Any, **others: Any) -> None:
         raise URLError("no route to host")

@@ -11,7 +11,7 @@ from nas.data.sampling.class_balanced_sampling import Draws, ShuffleSampler
 
 
 def _numbered(num_images: int) -> Split:
-    """Images that tell their index, with the index as label."""
+    """Images whose pixel value and label are their index."""
     images = torch.arange(num_images).reshape(-1, 1, 1, 1).to(torch.uint8)
     return Split(images, torch.arange(num_images))
 
@@ -82,7 +82,7 @@ def test_refuses_nothing_and_no_batch() -> None:
 
 
 class _Between:
-    """Draws a third of the way from one image to the next."""
+    """Sampler with fixed interpolation between neighbouring images."""
 
     num_draws = 4
 

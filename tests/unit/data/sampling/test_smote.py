@@ -1,4 +1,4 @@
-"""Tables and draws of SMOTE, against imbalanced-learn."""
+"""SMOTE tables and draws, compared with imbalanced-learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.errors import DataError
 
 
 def _digits(counts: list[int], noise: bool = True) -> Split:
-    """The first digits of each class; noise breaks ties, of which any neighbour may be taken."""
+    """The first digits of each class; noise prevents ties between neighbours, which are broken arbitrarily."""
     digits = load_digits().train
     chosen = torch.cat([(digits.labels == label).nonzero()[:count, 0] for label, count in enumerate(counts)])
     split = digits.select(chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))])
@@ -64,7 +64,11 @@ def test_the_danger_set_equals_that_of_imbalanced_learn(danger_neighbors: int) -
 def test_the_table_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int]] = []
     first = cached_smote_table(
-        IMBALANCED, neighbors=3, danger_neighbors=10, folder=tmp_path / "n", progress=lambda _, *how: calls.append(how)
+        IMBALANCED,
+        neighbors=3,
+        danger_neighbors=10,
+        folder=tmp_path / "n",
+        progress=lambda _, *call: calls.append(call),
     )
     assert calls[-1] == (2 * len(IMBALANCED), 2 * len(IMBALANCED))
     monkeypatch.setattr(smote, "compute_smote_table", lambda *arguments: pytest.fail("searched again"))

@@ -16,7 +16,7 @@ DIGITS = sklearn_digits()
 
 
 def _write(folder: Path, label: int, num_images: int, first: int = 0) -> None:
-    """Real digits of one label as PNG files."""
+    """Write real digits of one label as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     indices = np.flatnonzero(DIGITS.target == label)[first : first + num_images]
     for index in indices:
@@ -36,7 +36,7 @@ def _faults(root: Path) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Sevens and ones to train and test on, the names in another order than the labels."""
+    """Training and test folders of sevens and ones; the order of their names differs from that of the digits."""
     root = tmp_path / "own"
     for part, first in (("train", 0), ("test", 20)):
         _write(root / part / "seven", 7, 5, first)

@@ -48,7 +48,7 @@ def _write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def _write_emnist(folder: Path, split: str, labels: np.ndarray) -> np.ndarray:
-    """As NIST publishes it: each image transposed."""
+    """Write EMNIST files as NIST publishes them, with each image transposed."""
     images = _images(len(labels))
     for part in ("train", "test"):
         prefix = folder / "EMNIST" / "raw" / f"emnist-{split}-{part}"
@@ -104,7 +104,7 @@ def test_mnist_files_on_disk_need_no_network(tmp_path: Path, name: str, place: s
 
 
 def _write_cifar(folder: Path, data_set: Any, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """A few images in each of torchvision's files, whose checksums are then taken for the right ones."""
+    """Write a few images to each of torchvision's files, and patch the expected checksums."""
     rng = np.random.default_rng(0)
     num_classes = 10 if data_set is datasets.CIFAR10 else 100
     (folder / data_set.base_folder).mkdir()
@@ -178,11 +178,11 @@ def test_a_download_is_used_and_silent(
 
     monkeypatch.setattr(mnist.EMNIST, "download", download)
     assert len(load_emnist("digits", tmp_path).train) == 10
-    assert capsys.readouterr().out == ""  # Standard output belongs to --json.
+    assert capsys.readouterr().out == ""  # Standard output is reserved for --json.
 
 
 def _write_eurosat(root: Path) -> None:
-    """Three images of each of two classes, as the archive has them."""
+    """Write three images of each of two classes, in the layout of the archive."""
     for shade, name in ((40, "Forest"), (200, "River")):
         (root / "2750" / name).mkdir(parents=True)
         for number in range(1, 4):

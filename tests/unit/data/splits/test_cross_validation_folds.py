@@ -10,7 +10,7 @@ from nas.study.grid_spec import Fold
 
 
 def _split(first: int, labels: list[int]) -> Split:
-    """Images that are told apart by their only pixel."""
+    """Images of one pixel with a unique value."""
     pixels = torch.arange(first, first + len(labels), dtype=torch.uint8)
     return Split(pixels.reshape(-1, 1, 1, 1), torch.tensor(labels))
 

@@ -20,7 +20,7 @@ from nas.study.data_spec import DataSpec
 
 
 def _numbered(counts: list[int], first: int) -> Split:
-    """Images of four pixels that spell a number of their own."""
+    """Images of four pixels that encode a unique number."""
     labels = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
     numbers = torch.arange(first, first + len(labels), dtype=torch.int32)
     return Split(numbers.view(torch.uint8).reshape(-1, 1, 2, 2), labels)
@@ -40,7 +40,7 @@ def _numbers(images: torch.Tensor) -> list[int]:
 
 
 def _members(pairs: Split) -> list[list[int]]:
-    """The numbers that the two images of each pair spell."""
+    """Numbers encoded by the two images of each pair."""
     return [_numbers(half) for half in pairs.images.split(1)]
 
 
@@ -97,7 +97,7 @@ def test_half_of_the_pairs_are_the_same_and_all_classes_meet() -> None:
 def test_of_a_class_that_is_most_of_the_images_as_many_pairs_as_there_can_be() -> None:
     data, test = _data([90, 6, 4])
     paired, _ = pair_data(data, test, _spec(relation="same"))
-    # Of eight pairs of one class one is of a rare one, and eight images of the rare ones are left for eight others.
+    # One of the eight same-class pairs is of a rare class; eight rare images remain for the eight other pairs.
     assert paired.train.class_counts(2) == (8, 8)
 
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_made_is_said_in_one_line(pairs: dict[str, Any], fault: s
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """400 colour images of two classes that are all different."""
+    """400 distinct colour images of two classes."""
     images = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 3), dtype=np.uint8)
     np.savez(tmp_path / "own.npz", x_train=images, y_train=np.arange(400) % 2)
     return tmp_path / "own.npz"

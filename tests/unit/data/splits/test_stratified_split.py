@@ -14,7 +14,7 @@ from nas.study.data_spec import DataSpec
 
 
 def _numbered(counts: list[int], first: int = 0) -> Split:
-    """Images of four pixels that spell a number of their own, the classes mixed."""
+    """Images of four pixels that encode a unique number, with classes in random order."""
     labels = torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts)))
     numbers = torch.arange(first, first + len(labels), dtype=torch.int32)
     return Split(numbers.view(torch.uint8).reshape(-1, 1, 2, 2), labels)
@@ -144,7 +144,7 @@ def test_apportion_hits_the_total_and_leaves_no_class_out(counts: list[int], dat
 
 
 def test_apportion_worked_example() -> None:
-    # Quotas of 100 in 1000: 50.3, 30.4, 19.2, 0.1. The last takes its one; 99 remain for 999.
+    # Quotas of 100 in 1000: 50.3, 30.4, 19.2, 0.1. The last class gets one; 99 remain for 999.
     assert apportion(np.array([503, 304, 192, 1]), 100).tolist() == [50, 30, 19, 1]
     assert apportion(np.array([5, 5]), None).tolist() == [5, 5]
     assert apportion(np.array([5, 5]), 11).tolist() == [5, 5]
@@ -161,7 +161,7 @@ def test_long_tail_takes_at_most_what_there_is_and_at_least_one() -> None:
 
 
 def test_long_tail_does_not_lose_an_image_to_rounding() -> None:
-    assert 98 * 49.0**-1 < 2  # In floating point; exactly 2 on paper.
+    assert 98 * 49.0**-1 < 2  # In floating point; exactly 2 in real arithmetic.
     assert long_tail_counts(np.array([98, 98]), 49.0).tolist() == [98, 2]
 
 
