@@ -1,1 +1,1 @@
-"""Reports: tables, figures, HTML pages, Markdown, and content of optuna-dashboard."""
+"""Reports: tables, figures, HTML pages, Markdown, and the content of optuna-dashboard."""

@@ -1,4 +1,4 @@
-"""A report's tables as Markdown."""
+"""Markdown report: all tables of a study, without figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nas.report.terminal.option_effect_tables import shared_sentence
 
 
 def as_markdown(contents: ReportContents) -> str:
-    """The whole report but for its figures."""
-    found, spec = contents.provenance, contents.spec
+    """Return the report as Markdown, without its figures."""
+    provenance, spec = contents.provenance, contents.spec
     tables: list[PlainTable] = []
     if contents.finals is not None:
         tables += [finals_table(contents.finals), final_class_table(contents, contents.finals)]
     if contents.settings is not None:
-        tables += [settings_table(contents.settings), setting_class_table(contents.settings, contents.facts.classes)]
+        tables += [settings_table(contents.settings), setting_class_table(contents.settings, contents.dataset.classes)]
     tables.append(front_table(contents.summary, contents.finalist))
     if contents.finalist.per_class:
         tables.append(class_table(contents))
@@ -42,15 +42,19 @@ def as_markdown(contents: ReportContents) -> str:
         trial_table(contents.records).as_markdown(),
         reproduction_table(contents).as_markdown(),
         f"`{spec.name}.toml`:",
-        f"```toml\n{found.study_file}```",
-        *([f"`{space_file_name(spec)}`:", f"```toml\n{found.space_file}```"] if found.space_file is not None else []),
-        "```\n" + "\n".join(commands(contents)) + "\n```",
+        f"```toml\n{provenance.study_file}```",
+        *(
+            [f"`{space_file_name(spec)}`:", f"```toml\n{provenance.space_file}```"]
+            if provenance.space_file is not None
+            else []
+        ),
+        "```\n" + "\n".join(reproduction_commands(contents)) + "\n```",
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
 
 
-def commands(contents: ReportContents) -> list[str]:
-    """What to type, the two files at hand."""
+def reproduction_commands(contents: ReportContents) -> list[str]:
+    """Command lines that repeat the study, given its two files in the current folder."""
     name, trial = contents.name, contents.finalist.number
     return [
         f"nas search {name}.toml",

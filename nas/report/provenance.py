@@ -1,4 +1,4 @@
-"""How a study is done again: its files, the program's versions, and what it ran on."""
+"""Provenance of a study: its input files, software versions, source commit and training devices."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nas.study.study_spec import StudySpec
 _PACKAGES = ("torch", "torchvision", "optuna", "numpy", "scikit-learn", "plotly")
 _GIT_SECONDS = 5
 _LONGEST_LINE = 110
-# Elements that are lists or tables themselves are indented further, or end with a bracket that is left open.
+# Nested lists and tables do not match: they are indented further or end with an opening bracket.
 _LIST = re.compile(r"^(?P<start>\S.* = )\[\n(?P<elements>(?: {4}[^\s\[{].*,\n)+)\]$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """What was trained on one kind of device."""
+    """Trials and training time on one kind of device."""
 
     device: str
     trials: int
@@ -36,13 +36,15 @@ class DeviceUse:
 
 @dataclass(frozen=True)
 class Provenance:
-    """All that a reader needs to do a study again.
+    """Inputs, versions and devices that a reader needs to reproduce a study.
 
     Attributes:
-        study_file: TOML, to be saved as `NAME.toml`.
-        space_file: TOML, to be saved as `NAME-space.toml` beside it; None for a grid.
-        versions: Of the program and its libraries where the report was written, by name.
-        commit: Of the program's source; None where that is not a git checkout.
+        study_file: TOML text of `NAME.toml`.
+        space_file: TOML text of `NAME-space.toml` in the same folder; None for a grid.
+        versions: Versions of the program and its libraries on the machine that wrote the report, by name.
+        commit: Git commit of the program's source; None if the source is not a git checkout.
+        devices: Training devices, sorted by name.
+        written: Date of the report.
     """
 
     study_file: str
@@ -53,8 +55,8 @@ class Provenance:
     written: date
 
 
-def provenance_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Provenance:
-    """Of a study whose trials ran on the devices that they say."""
+def gather_provenance(spec: StudySpec, records: Sequence[TrialRecord]) -> Provenance:
+    """Collect the provenance of a study; devices are read from its trial records."""
     return Provenance(
         study_file=study_file(spec),
         space_file=None if spec.search_space is None else _toml(spec.search_space),
@@ -66,12 +68,12 @@ def provenance_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Provenance
 
 
 def space_file_name(spec: StudySpec) -> str:
-    """Of the search space that `study_file` names."""
+    """File name of the search space to which `study_file` refers."""
     return f"{spec.name}-space.toml"
 
 
 def study_file(spec: StudySpec) -> str:
-    """The study as a file that `nas search` takes, with every default written out."""
+    """TOML text of a study file for `nas search`, with every default written out."""
     tables = spec.model_dump(mode="json", exclude_none=True)
     if spec.search_space is not None:
         tables["search_space"] = space_file_name(spec)
@@ -79,36 +81,39 @@ def study_file(spec: StudySpec) -> str:
 
 
 def _toml(tables: Mapping[str, Any]) -> str:
-    """TOML with short lists in one line, where the library writes an element a line."""
-    return _LIST.sub(_in_one_line, tomli_w.dumps(tables))
+    """Format as TOML with short lists on one line; the library writes one element a line."""
+    return _LIST.sub(_on_one_line, tomli_w.dumps(tables))
 
 
-def _in_one_line(found: re.Match[str]) -> str:
-    elements = ", ".join(line.strip().removesuffix(",") for line in found["elements"].splitlines())
-    line = f"{found['start']}[{elements}]"
-    return line if len(line) <= _LONGEST_LINE else found[0]
+def _on_one_line(match: re.Match[str]) -> str:
+    elements = ", ".join(line.strip().removesuffix(",") for line in match["elements"].splitlines())
+    line = f"{match['start']}[{elements}]"
+    return line if len(line) <= _LONGEST_LINE else match[0]
 
 
 def _versions() -> dict[str, str]:
-    found = {"nas": nas.__version__, "python": platform.python_version()}
+    versions = {"nas": nas.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit(folder: Path) -> str | None:
-    """The checkout that holds the package itself, not one that it merely lies in, as an environment's would be."""
+    """Commit of the git checkout with the package at its root; None for an installed package.
+
+    A repository that merely contains the virtual environment does not count.
+    """
     if not (folder.parent / ".git").exists():
         return None
     command = ["git", "-C", str(folder.parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def _devices(records: Sequence[TrialRecord]) -> tuple[DeviceUse, ...]:

@@ -1,4 +1,4 @@
-"""All that a report is made of, gathered before anything is drawn."""
+"""Contents of a report, gathered before anything is drawn."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from nas.study.study_spec import StudySpec
 
 @dataclass(frozen=True)
 class ReportContents:
-    """A study, and the network of it that the report is about.
+    """A study and the finalist under report.
 
     Attributes:
+        dataset: Summary of the study's data set.
         records: All trials, in the order of their numbers.
-        finalist: A trial with a result; it need not be on the front.
-        provenance: How to do it again.
-        evidence: What finalist and baseline do with validation images, where that could be found out.
-        remarks: What the report lacks and why, one line each.
-        finals: Scores on test images, where there are some.
+        finalist: A trial with a result, on the front or not.
+        provenance: Files, versions and devices for reproducing the study.
+        comparison: Analysis of finalist and baseline on validation images, if available.
+        remarks: Missing parts with the reason, one line each.
+        finals: Scores on test images, if any.
     """
 
     spec: StudySpec
-    facts: DatasetSummary
+    dataset: DatasetSummary
     records: tuple[TrialRecord, ...]
     finalist: TrialRecord
     provenance: Provenance
-    evidence: NetworkComparison | None = None
+    comparison: NetworkComparison | None = None
     remarks: tuple[str, ...] = ()
     finals: FinalResults | None = None
 
@@ -49,21 +50,22 @@ class ReportContents:
 
     @cached_property
     def settings(self) -> SettingResults | None:
-        """What a grid compares; None for a search."""
+        """Results of a grid's settings; None for a search."""
         return gather_settings(self.spec, self.records)
 
     @cached_property
     def explanation(self) -> Explanation:
-        """What the options did."""
+        """Effects of the options on macro-F1."""
         return explain_options(self.records, self.summary.front)
 
     @property
     def baseline(self) -> TrialRecord | None:
+        """Record of the baseline, if it has a result."""
         return self.summary.baseline
 
     @property
     def verdict(self) -> str:
-        """The answer in one sentence: on test images where there is one, else on validation images."""
+        """Result in one sentence, on test images if available, else on validation images."""
         if self.finals is not None:
             return self.finals.verdict
         if self.settings is not None:
@@ -75,19 +77,19 @@ class ReportContents:
 
     @property
     def caution(self) -> str:
-        """What the verdict is worth."""
+        """Caveat to the verdict."""
         if self.finals is not None:
-            return "Scores of test images, which no search has seen; what follows are validation images."
+            return "Scores of test images, which no search has used; the sections below are about validation images."
         if self.settings is not None:
             return (
                 "These are scores of validation images. Where nothing was chosen by them they are as good as any: no "
                 "epoch kept by early stopping, no learning rate lowered on a plateau, no setting picked for its score."
             )
-        tried = sum(record.objectives is not None and not record.is_baseline for record in self.records)
+        num_candidates = sum(record.objectives is not None and not record.is_baseline for record in self.records)
         return (
             f"These are scores of validation images, each of a single training, and the network was picked from "
-            f"{tried:,} trials by them, which flatters it. `nas finals {self.name}` gives scores of the test images, "
-            "over several seeds."
+            f"{num_candidates:,} trials by them, which biases them upwards. `nas finals {self.name}` gives scores of "
+            "the test images, over several seeds."
         )
 
     @property
@@ -100,5 +102,5 @@ class ReportContents:
 
     @property
     def rarest_first(self) -> list[int]:
-        """The classes by their number of training images."""
-        return sorted(range(len(self.facts.classes)), key=lambda place: self.facts.train_counts[place])
+        """Class indices by ascending number of training images."""
+        return sorted(range(len(self.dataset.classes)), key=lambda place: self.dataset.train_counts[place])

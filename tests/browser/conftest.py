@@ -1,4 +1,4 @@
-"""A study that was really searched, the dashboard that shows it, and a headless Chromium that looks at it.
+"""Fixtures: a completed search, its dashboard, nginx as a proxy, and a headless Chromium.
 
 Needs Chromium and its driver (Debian: chromium, chromium-driver), selenium (the extra `browser`), and for the proxy
 nginx: `make test-browser`.
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def wait_for(address: str) -> None:
-    """Until something answers there, whatever it is."""
+    """Block until the address returns any HTTP response, for at most 60 seconds."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -55,23 +55,23 @@ def wait_for(address: str) -> None:
 
 @pytest.fixture(scope="session")
 def terminal() -> Iterator[Terminal]:
-    """A small search on digits that has run to its end, whose worker wrote figures and note."""
-    made = Terminal(Path(tempfile.mkdtemp(prefix="nas-browser-")))
-    made.write("space.toml", SPACE)
-    made.write("study.toml", STUDY)
-    home = made.folder / "home"
+    """Terminal after a small completed search on digits, whose worker wrote figures and note."""
+    workspace = Terminal(Path(tempfile.mkdtemp(prefix="nas-browser-")))
+    workspace.write("space.toml", SPACE)
+    workspace.write("study.toml", STUDY)
+    home = workspace.folder / "home"
     database.start(home, keep_running=True)
-    made.run("search", "study.toml")
-    yield made
+    workspace.run("search", "study.toml")
+    yield workspace
     database.stop(home)
     if os.geteuid() == 0:
         shutil.rmtree(database.data_directory(home).parent, ignore_errors=True)
-    shutil.rmtree(made.folder, ignore_errors=True)
+    shutil.rmtree(workspace.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def dashboard(terminal: Terminal) -> Iterator[str]:
-    """The address of `nas dashboard --read-only`, which shows what the worker wrote and nothing else."""
+    """Address of `nas dashboard --read-only`, which shows only what the worker wrote."""
     port = free_port()
     with terminal.start("dashboard", "--read-only", "--port", str(port)) as process:
         try:
@@ -85,7 +85,7 @@ def dashboard(terminal: Terminal) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
-    """A Chromium without a past."""
+    """Headless Chromium with a new profile."""
     options = ChromeOptions()
     options.binary_location = _installed("chromium")
     profile = tempfile.mkdtemp(prefix="nas-chromium-")
@@ -107,7 +107,7 @@ def _installed(program: str) -> str:
 
 @pytest.fixture
 def proxy(dashboard: str) -> Iterator[tuple[str, Path]]:
-    """nginx with the template of the service before the dashboard: its address, and its access log."""
+    """Address and access log of nginx as a reverse proxy of the dashboard, with the service's template."""
     template = Path(__file__).parents[2] / "workers" / "proxy" / "nginx.conf.template"
     if not template.exists():
         pytest.skip("there is no proxy in this source tree")
@@ -119,15 +119,15 @@ def proxy(dashboard: str) -> Iterator[tuple[str, Path]]:
     (folder / "htpasswd").write_text(f"nas:{password.stdout.strip()}\n")
     log = folder / "access.log"
     configuration = template.read_text()
-    for there, here in (
+    for placeholder, replacement in (
         ("@HOSTS@", "127.0.0.1"),
         ("listen 8080", f"listen 127.0.0.1:{port}"),
         ("http://dashboard:8080", dashboard),
         ("/tmp/", f"{folder}/"),
         ("/dev/stdout", str(log)),
     ):
-        assert there in configuration, f"the template has no {there} any more"
-        configuration = configuration.replace(there, here)
+        assert placeholder in configuration, f"the template has no {placeholder} any more"
+        configuration = configuration.replace(placeholder, replacement)
     (folder / "nginx.conf").write_text(configuration)
     if os.geteuid() == 0:
         for path in (folder, *folder.iterdir()):

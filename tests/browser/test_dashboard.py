@@ -1,4 +1,4 @@
-"""What a person sees of a study in optuna-dashboard."""
+"""optuna-dashboard in a browser: figures, note and the proxy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def in_figure(browser: Chrome, figure: str, selector: str) -> list[Any]:
 
 def open_study(browser: Chrome, address: str, theme: str = "light") -> None:
     """Open the only study's page and wait until all figures are drawn."""
-    wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     browser.get(f"{address}/dashboard/studies/1")
     WebDriverWait(browser, 60).until(lambda page: all(in_figure(page, name, ".main-svg") for name in FIGURES))
 
 
-def complaints(browser: Chrome) -> list[str]:
-    """What the page wrote to its console in red."""
+def console_errors(browser: Chrome) -> list[str]:
+    """Return the error messages of the browser's console."""
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
@@ -50,7 +50,7 @@ def test_the_front_has_every_trial_and_the_baseline_with_its_name(
     texts = [element.text for element in in_figure(browser, "nas-front", "text")]
     assert "baseline (resnet18)" in texts
     assert {"macro-F1", "parameters"} <= set(texts)
-    assert not complaints(browser)
+    assert not console_errors(browser)
 
 
 @pytest.mark.parametrize(("theme", "is_readable"), [("light", lambda sum: sum < 250), ("dark", lambda sum: sum > 500)])
@@ -73,10 +73,10 @@ def test_the_note_has_the_verdict(terminal: Terminal, dashboard: str, browser: C
     verdict = terminal.json("front", "tiny")["verdict"]
     browser.get(f"{dashboard}/dashboard/studies/1/note")
     WebDriverWait(browser, 60).until(lambda page: verdict in page.find_element(By.TAG_NAME, "body").text)
-    assert not complaints(browser)
+    assert not console_errors(browser)
 
 
-def answer(address: str, method: str, authorization: str | None) -> int:
+def response_status(address: str, method: str, authorization: str | None) -> int:
     request = urllib.request.Request(address, method=method, data=b"{}" if method == "POST" else None)
     if authorization is not None:
         request.add_header("Authorization", authorization)
@@ -93,12 +93,12 @@ def answer(address: str, method: str, authorization: str | None) -> int:
 def test_the_proxy_lets_the_password_read_and_nobody_change(proxy: tuple[str, Path], path: str) -> None:
     address = proxy[0] + path
     wrong = "Basic " + base64.b64encode(b"nas:another").decode()
-    assert answer(address, "GET", CREDENTIALS) == 200
+    assert response_status(address, "GET", CREDENTIALS) == 200
     for method in ("GET", "POST", "DELETE", "PUT"):
-        assert answer(address, method, None) == 401, method
-        assert answer(address, method, wrong) == 401, method
+        assert response_status(address, method, None) == 401, method
+        assert response_status(address, method, wrong) == 401, method
     for method in ("POST", "DELETE", "PUT"):
-        assert answer(address, method, CREDENTIALS) == 403, method
+        assert response_status(address, method, CREDENTIALS) == 403, method
 
 
 def test_the_page_works_behind_the_proxy_and_only_reads(proxy: tuple[str, Path], browser: Chrome) -> None:
@@ -107,7 +107,7 @@ def test_the_page_works_behind_the_proxy_and_only_reads(proxy: tuple[str, Path],
     browser.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": {"Authorization": CREDENTIALS}})
     open_study(browser, address)
     assert num_points(browser) > 1
-    assert not complaints(browser)
+    assert not console_errors(browser)
     requests = re.findall(r'"(\w+) \S+ HTTP/[\d.]+" (\d+)', log.read_text())
     # The fixture's own first request has no password.
     assert {(method, status) for method, status in requests[1:]} <= {("GET", "200"), ("GET", "302"), ("GET", "304")}

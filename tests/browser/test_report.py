@@ -1,4 +1,4 @@
-"""What a person sees of `nas report`'s page."""
+"""HTML page of `nas report` in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.browser.test_dashboard import complaints
+from tests.browser.test_dashboard import console_errors
 from tests.e2e.conftest import Terminal
 
 NARROW = 390
@@ -23,9 +23,9 @@ def page(terminal: Terminal) -> Path:
 
 
 def open_page(browser: Chrome, page: Path, *, theme: str = "light", width: int = 1300) -> None:
-    """Until every figure is drawn."""
-    wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    """Open the page and wait until every figure is drawn."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     size = {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(page.as_uri())
@@ -42,7 +42,7 @@ def test_every_figure_is_drawn_from_the_file_alone(page: Path, browser: Chrome) 
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     broken = "return [...document.images].filter((image) => !image.complete || image.naturalWidth === 0).length"
     assert browser.execute_script(broken) == 0
-    assert not complaints(browser)
+    assert not console_errors(browser)
 
 
 @pytest.mark.parametrize("width", [1300, NARROW])
@@ -67,7 +67,7 @@ def test_text_of_page_and_figures_follows_the_theme(page: Path, browser: Chrome,
 def test_printed_figures_are_as_wide_as_the_paper(page: Path, browser: Chrome) -> None:
     open_page(browser, page)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    # Paper is narrower than the window, and figures hear of no resize.
+    # Paper is narrower than the window, and printing triggers no resize event.
     browser.execute_script("document.body.style.width = '700px'")
     widths = browser.execute_script(
         "return [...document.querySelectorAll('.plot .main-svg')].map((found) => found.getBoundingClientRect().width)"

@@ -1,1 +1,1 @@
-"""optuna-dashboard: serving it, and keeping its figures and notes current."""
+"""optuna-dashboard: server, and background refresh of figures and notes."""

@@ -1,4 +1,4 @@
-"""optuna-dashboard: serving it, and what it shows of a study beside its own charts: figures and a note."""
+"""optuna-dashboard: server, and the figures and note that a study adds to it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def serve(storage: Storage, host: str, port: int, *, read_only: bool = False) ->
     """Serve the dashboard until the process is interrupted.
 
     Args:
-        read_only: Refuse every request that could change something, whatever the database would allow.
+        read_only: Refuse every request but GET and HEAD, whatever the database permits.
 
     Raises:
-        DatabaseError: The address cannot be listened on.
+        DatabaseError: The server cannot listen on the address.
     """
-    import optuna_dashboard  # here, since it brings pandas and scikit-learn, a second for every other command
+    import optuna_dashboard  # here, because it imports pandas and scikit-learn, which takes a second
 
     application: WSGIApplication = optuna_dashboard.wsgi(storage.rdb, artifact_store=storage.artifacts)
     if read_only:
-        application = _reading_only(application)
+        application = _read_only(application)
     try:
         server = make_server(host, port, application, _ThreadingServer, _QuietHandler)
     except OSError as error:
@@ -41,7 +41,9 @@ def serve(storage: Storage, host: str, port: int, *, read_only: bool = False) ->
         server.serve_forever()
 
 
-def _reading_only(application: WSGIApplication) -> WSGIApplication:
+def _read_only(application: WSGIApplication) -> WSGIApplication:
+    """Wrap the application to answer 403 to all requests but GET and HEAD."""
+
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return application(environ, start_response)
@@ -52,38 +54,41 @@ def _reading_only(application: WSGIApplication) -> WSGIApplication:
 
 
 class _ThreadingServer(ThreadingMixIn, WSGIServer):
-    """A thread a request: an interrupt in the main thread would else be taken for a fault of the request."""
+    """Server with one thread per request.
+
+    Handled in the main thread, an interrupt would count as an error of the request.
+    """
 
     daemon_threads = True
 
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:
-        """A line a request would hide what matters."""
+        """Suppress the log line of each request."""
 
 
 def write_report(study: SearchStudy, records: Sequence[TrialRecord]) -> None:
-    """Put a study's figures and note into the dashboard, in the place of earlier ones."""
+    """Save a study's figures and note for the dashboard, replacing earlier ones."""
     import optuna_dashboard
 
     from nas.report.figures.search_figures import study_figures
 
     for identifier, figure in study_figures(study.name, records).items():
         optuna_dashboard.save_plotly_graph_object(study.optuna_study, figure, graph_object_id=identifier)
-    optuna_dashboard.save_note(study.optuna_study, note(study, records))
+    optuna_dashboard.save_note(study.optuna_study, study_note(study, records))
 
 
-def note(study: SearchStudy, records: Sequence[TrialRecord]) -> str:
-    """The note, in Markdown."""
-    facts, spec = study.facts, study.spec
+def study_note(study: SearchStudy, records: Sequence[TrialRecord]) -> str:
+    """Markdown note on a study: data, verdict, and the front or a grid's settings."""
+    dataset, spec = study.dataset_summary, study.spec
     summary = summarize_records(study.name, records, has_baseline=spec.baseline.enabled)
     settings = gather_settings(spec, records)
     paragraphs = [
         f"# {study.name}",
         spec.description,
         f"{'Searches' if settings is None else 'Compares settings of'} {', '.join(spec.families)} "
-        f"on {facts.name}: {len(facts.classes)} classes, "
-        f"{facts.num_train:,} training and {facts.num_validation:,} validation images, "
+        f"on {dataset.name}: {len(dataset.classes)} classes, "
+        f"{dataset.num_train:,} training and {dataset.num_validation:,} validation images, "
         f"{spec.budget.epochs} epochs a trial.",
         summary.verdict if settings is None else settings.verdict,
         "" if settings is None else settings_table(settings).as_markdown(),

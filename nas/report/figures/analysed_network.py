@@ -1,4 +1,4 @@
-"""What finalist and baseline do with validation images, as figures: curves, filters, a map of the features."""
+"""Analysed network with the name and colour that its figures share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from nas.results.network_analysis import NetworkAnalysis
 
 @dataclass(frozen=True)
 class NamedNetwork:
-    """A network with its name and colour."""
+    """Analysis of a network, with its display name and colour (hexadecimal RGB)."""
 
     name: str
     colour: str
-    evidence: NetworkAnalysis
+    analysis: NetworkAnalysis

@@ -1,4 +1,4 @@
-"""An architecture as a diagram: layers from top to bottom, bars as wide as their channels are many. No torch."""
+"""SVG diagram of an architecture: layers from top to bottom, bar width by number of channels. No torch."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from nas.space.architecture import (
 Link = Literal["none", "skip", "dense"]
 
 _WIDTH, _BARS, _TEXT = 560, 130, 178
-_BAR_HEIGHT, _GAP, _ROW_GAP, _LEAST = 12, 6, 20, 40
+_BAR_HEIGHT, _GAP, _ROW_GAP, _MIN_ROW_HEIGHT = 12, 6, 20, 40
 
-# Features and residual blocks of published networks.
-_TRUNKS = {"resnet18": (512, 8), "resnet50": (2048, 16)}
+# Number of features and of residual blocks.
+_PRETRAINED_NETWORKS = {"resnet18": (512, 8), "resnet50": (2048, 16)}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One row of the diagram.
+    """Row of the diagram.
 
     Attributes:
-        channels: What it returns.
-        blocks: How many of its kind follow each other.
-        link: How its blocks are bridged.
+        channels: Number of output channels or features.
+        blocks: Number of consecutive blocks.
+        link: Kind of shortcut connections around the blocks.
     """
 
     name: str
@@ -54,32 +54,32 @@ class Layer:
     kind: Literal["data", "convolution", "head"] = "convolution"
 
 
-def layers_of(architecture: Architecture, facts: DatasetSummary) -> list[Layer]:
-    """From the image to the classes."""
+def diagram_layers(architecture: Architecture, dataset: DatasetSummary) -> list[Layer]:
+    """Return the rows of the diagram, from the image to the classes."""
     match architecture:
         case PretrainedArchitecture():
-            return _pretrained_layers(architecture, facts)
+            return _pretrained_layers(architecture, dataset)
         case PlainArchitecture():
-            return _plain_layers(architecture, facts)
+            return _plain_layers(architecture, dataset)
         case MlpArchitecture():
-            return _mlp_layers(architecture, facts)
+            return _mlp_layers(architecture, dataset)
         case ReferenceArchitecture():
-            # The published network in the genes of its family.
+            # Published ResNet-18, expressed in the genes of its family.
             published = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
-            return _staged_layers(published, facts)
+            return _staged_layers(published, dataset)
         case PairArchitecture():
-            return _pair_layers(architecture, facts)
+            return _pair_layers(architecture, dataset)
         case _:
-            return _staged_layers(architecture, facts)
+            return _staged_layers(architecture, dataset)
 
 
-def _staged_layers(architecture: SearchedArchitecture, facts: DatasetSummary) -> list[Layer]:
-    height, width = facts.height, facts.width
+def _staged_layers(architecture: SearchedArchitecture, dataset: DatasetSummary) -> list[Layer]:
+    height, width = dataset.height, dataset.width
     layers = [
-        _image(facts),
+        _image(dataset),
         Layer(
             f"{_kernel(architecture, factorized=False)} convolution → {architecture.stem_width}",
-            _listed(f"{height} × {width}", _normalization(architecture), _dropout(architecture.dropout_first),
+            _joined(f"{height} × {width}", _normalization(architecture), _dropout(architecture.dropout_first),
                     _noise(architecture.noise_std)),
             architecture.stem_width,
         ),
@@ -87,19 +87,19 @@ def _staged_layers(architecture: SearchedArchitecture, facts: DatasetSummary) ->
     for stage, (depth, channels) in enumerate(_stages(architecture)):
         if stage > 0:
             height, width = -(-height // 2), -(-width // 2)
-        detail = _listed(f"{height} × {width}", _block_detail(architecture))
+        detail = _joined(f"{height} × {width}", _block_detail(architecture))
         layers.append(
             Layer(f"{depth} × {_block(architecture)} → {channels}", detail, channels, depth, _link(architecture))
         )
     layers.append(Layer("average over all pixels", f"{layers[-1].channels} features", layers[-1].channels, kind="head"))
-    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+    return [*layers, *_head(architecture.head_widths, architecture.activation, dataset, architecture.dropout_head)]
 
 
-def _plain_layers(architecture: PlainArchitecture, facts: DatasetSummary) -> list[Layer]:
-    size, layers = (facts.height, facts.width), [_image(facts)]
+def _plain_layers(architecture: PlainArchitecture, dataset: DatasetSummary) -> list[Layer]:
+    size, layers = (dataset.height, dataset.width), [_image(dataset)]
     for block, (channels, pooled) in enumerate(zip(architecture.widths, architecture.map_sizes(size), strict=True)):
-        (rows, columns), k = architecture.convolved(size), architecture.kernel_size
-        detail = _listed(
+        (rows, columns), k = architecture.size_after_convolution(size), architecture.kernel_size
+        detail = _joined(
             f"{rows} × {columns}, pooled to {pooled[0]} × {pooled[1]}", _normalization(architecture),
             _dropout(architecture.dropout_first if block == 0 else 0.0), _noise(architecture.noise_std),
         )  # fmt: skip
@@ -108,62 +108,62 @@ def _plain_layers(architecture: PlainArchitecture, facts: DatasetSummary) -> lis
         size = pooled
     values = architecture.widths[-1] * size[0] * size[1]
     layers.append(Layer("flattened", f"{values} features", values, kind="head"))
-    return [*layers, *_head(architecture.head_widths, architecture.activation, facts, architecture.dropout_head)]
+    return [*layers, *_head(architecture.head_widths, architecture.activation, dataset, architecture.dropout_head)]
 
 
-def _mlp_layers(architecture: MlpArchitecture, facts: DatasetSummary) -> list[Layer]:
-    values = facts.channels * facts.height * facts.width
-    detail = _listed(architecture.activation, _dropout(architecture.dropout))
+def _mlp_layers(architecture: MlpArchitecture, dataset: DatasetSummary) -> list[Layer]:
+    values = dataset.channels * dataset.height * dataset.width
+    detail = _joined(architecture.activation, _dropout(architecture.dropout))
     return [
-        _image(facts),
+        _image(dataset),
         Layer("flattened", f"{values} features", values, kind="data"),
-        *_head(architecture.widths, detail, facts),
+        *_head(architecture.widths, detail, dataset),
     ]
 
 
-def _pretrained_layers(architecture: PretrainedArchitecture, facts: DatasetSummary) -> list[Layer]:
-    features, blocks = _TRUNKS[architecture.network]
+def _pretrained_layers(architecture: PretrainedArchitecture, dataset: DatasetSummary) -> list[Layer]:
+    features, blocks = _PRETRAINED_NETWORKS[architecture.network]
     trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
     return [
-        _image(facts),
+        _image(dataset),
         Layer("resized", "3 × 224 × 224", 3, kind="data"),
         Layer(f"{architecture.network} → {features}", trunk, features, blocks, link="skip"),
-        *_head(architecture.head_widths, "relu", facts),
+        *_head(architecture.head_widths, "relu", dataset),
     ]
 
 
-def _pair_layers(architecture: PairArchitecture, facts: DatasetSummary) -> list[Layer]:
-    """The branch up to its features, what becomes of both images' features, and the classifier of the relation."""
-    shown = replace(facts, channels=facts.channels // 2) if architecture.shared else facts
-    image, *branch, classifier = layers_of(architecture.branch, shown)
+def _pair_layers(architecture: PairArchitecture, dataset: DatasetSummary) -> list[Layer]:
+    """Return the branch up to its features, the concatenation of both images' features, and the pair classifier."""
+    branch_input = replace(dataset, channels=dataset.channels // 2) if architecture.shared else dataset
+    image, *branch, classifier = diagram_layers(architecture.branch, branch_input)
     image = replace(image, name="each of two images" if architecture.shared else "two images, one behind the other")
-    auxiliary = f"in training also → {len(facts.part_classes)} classes of each" if architecture.auxiliary else ""
-    branch[-1] = replace(branch[-1], detail=_listed(branch[-1].detail, classifier.detail, auxiliary))
+    auxiliary = f"in training also → {len(dataset.part_classes)} classes of each" if architecture.auxiliary else ""
+    branch[-1] = replace(branch[-1], detail=_joined(branch[-1].detail, classifier.detail, auxiliary))
     layers = [image, *branch]
     if architecture.shared:
         features = branch[-1].channels
         layers.append(Layer("side by side", f"2 × {features} features", 2 * features, kind="head"))
-    return [*layers, *_head(architecture.comparison_widths, "relu", facts)]
+    return [*layers, *_head(architecture.comparison_widths, "relu", dataset)]
 
 
-def _image(facts: DatasetSummary) -> Layer:
-    return Layer("image", f"{facts.channels} × {facts.height} × {facts.width}", facts.channels, kind="data")
+def _image(dataset: DatasetSummary) -> Layer:
+    return Layer("image", f"{dataset.channels} × {dataset.height} × {dataset.width}", dataset.channels, kind="data")
 
 
-def _head(hidden_widths: Sequence[int], detail: str, facts: DatasetSummary, dropout: float = 0.0) -> Iterator[Layer]:
-    """Hidden layers and classifier."""
+def _head(hidden_widths: Sequence[int], detail: str, dataset: DatasetSummary, dropout: float = 0.0) -> Iterator[Layer]:
+    """Yield hidden layers and classifier."""
     for width in hidden_widths:
         yield Layer(f"hidden layer → {width}", detail, width, kind="head")
-    yield Layer(f"classifier → {len(facts.classes)}", _dropout(dropout), len(facts.classes), kind="head")
+    yield Layer(f"classifier → {len(dataset.classes)}", _dropout(dropout), len(dataset.classes), kind="head")
 
 
-def genome_diagram(architecture: Architecture, facts: DatasetSummary) -> Markup:
-    """SVG in the colours of the page it stands on."""
-    layers = layers_of(architecture, facts)
+def architecture_svg(architecture: Architecture, dataset: DatasetSummary) -> Markup:
+    """Draw the diagram as SVG, coloured by the style sheet of the page."""
+    layers = diagram_layers(architecture, dataset)
     widest = math.log2(1 + max(layer.channels for layer in layers))
     parts, top = [], 8
     for place, layer in enumerate(layers):
-        height = max(_LEAST, layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP)
+        height = max(_MIN_ROW_HEIGHT, layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP)
         parts.append(_row(layer, top, height, round(_BARS * math.log2(1 + layer.channels) / widest)))
         if place + 1 < len(layers):
             parts.append(_arrow(top + height + 2, _ROW_GAP - 4))
@@ -175,8 +175,8 @@ def genome_diagram(architecture: Architecture, facts: DatasetSummary) -> Markup:
 
 
 def _row(layer: Layer, top: int, height: int, width: int) -> str:
-    embed_figure = layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP
-    first = top + (height - embed_figure) // 2
+    bars_height = layer.blocks * (_BAR_HEIGHT + _GAP) - _GAP
+    first = top + (height - bars_height) // 2
     left = 20 + (_BARS - width) // 2
     parts = []
     for block in range(layer.blocks):
@@ -190,7 +190,7 @@ def _row(layer: Layer, top: int, height: int, width: int) -> str:
 
 
 def _links(layer: Layer, first: int, right: int) -> Iterator[str]:
-    """Arcs past each block, or from each block to the last."""
+    """Yield arcs around each block (skip), or from each block to the last one (dense)."""
     step = _BAR_HEIGHT + _GAP
     if layer.link == "skip":
         for block in range(layer.blocks):
@@ -210,7 +210,7 @@ def _arrow(top: int, length: int) -> str:
 
 
 def _stages(architecture: ConvolutionalArchitecture) -> Iterator[tuple[int, int]]:
-    """Depth and channels of each."""
+    """Yield depth and output channels of each stage."""
     if isinstance(architecture, DenseNetArchitecture):
         channels = architecture.stem_width
         for stage, depth in enumerate(architecture.depths):
@@ -273,5 +273,5 @@ def _noise(std: float) -> str:
     return f"noise {std:.2g}" if std > 0 else ""
 
 
-def _listed(*parts: str) -> str:
+def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""F1 of each class by two or more networks, side by side."""
+"""Figure of F1 per class for several networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from nas.report.figures.figure_style import GREY, axis, blank_figure, ink
+from nas.report.figures.figure_style import GREY, axis, blank_figure, themed_text
 
 _LONGEST_NAME = 20
 _FEW = 30
@@ -16,11 +16,11 @@ _FEW = 30
 
 @dataclass(frozen=True)
 class ClassF1Series:
-    """One network's F1, class by class.
+    """F1 of one network for each class.
 
     Attributes:
-        f1: None for a class without images.
-        sd: Standard deviations over runs; empty for a single one.
+        f1: F1 in the order of the classes; None for a class without images.
+        sd: Standard deviations over runs; empty for a single run.
     """
 
     name: str
@@ -30,73 +30,73 @@ class ClassF1Series:
     sd: tuple[float, ...] = ()
 
 
-def class_figure(
-    classes: Sequence[str], counts: Sequence[int], contenders: Sequence[ClassF1Series], where: str
+def class_f1_figure(
+    classes: Sequence[str], counts: Sequence[int], series: Sequence[ClassF1Series], images: str
 ) -> go.Figure:
-    """A row a class with a mark a network, rarest class on top.
+    """Dot plot of F1: one row per class, one mark per network, rarest class on top.
 
     Args:
         counts: Training images of each class.
-        contenders: In the order of the classes.
-        where: On which images.
+        series: One series per network.
+        images: Name of the scored images for the title, such as `validation images`.
     """
-    figure = blank_figure(f"F1 of each class on {where}", "rarest class on top; in brackets its training images")
+    figure = blank_figure(f"F1 of each class on {images}", "rarest class on top; in brackets its training images")
     order = sorted(range(len(classes)), key=lambda place: counts[place])
-    if not any(contender.sd for contender in contenders):  # which have lines of their own
-        figure.add_trace(_rules(order, contenders))
-    for contender in contenders:
-        figure.add_trace(_marks(order, classes, counts, contender))
+    if not any(one.sd for one in series):  # else the error bars are lines enough
+        figure.add_trace(_range_lines(order, series))
+    for one in series:
+        figure.add_trace(_marks(order, classes, counts, one))
     labels = [f"{html.escape(shortened(classes[place]))} ({counts[place]:,})" for place in order]
     figure.update_layout(
         xaxis=axis("F1", range=[-0.02, 1.02], tickformat=".1f"),
         yaxis=axis("", tickprefix="", ticksuffix="")
         | {
             "tickvals": list(range(len(order))),
-            "ticktext": [ink(label) for label in labels],
+            "ticktext": [themed_text(label) for label in labels],
             "tickfont": {"size": 13 if len(order) <= _FEW else 10},
             "range": [len(order) - 0.4, -0.6],
             "showgrid": False,
         },
-        height=class_figure_height(len(order)),
+        height=class_f1_figure_height(len(order)),
     )
     return figure
 
 
-def class_figure_height(num_classes: int) -> int:
-    """In pixels, so that every class has its label."""
+def class_f1_figure_height(num_classes: int) -> int:
+    """Figure height in pixels that leaves room for the label of every class."""
     return 130 + num_classes * (26 if num_classes <= _FEW else 15)
 
 
 def shortened(name: str) -> str:
-    """Long names leave no room for what is said of them."""
+    """Truncate a long name with an ellipsis."""
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-def _rules(order: Sequence[int], contenders: Sequence[ClassF1Series]) -> go.Scatter:
-    """A line from each class's lowest mark to its highest."""
+def _range_lines(order: Sequence[int], series: Sequence[ClassF1Series]) -> go.Scatter:
+    """Lines from the lowest to the highest mark of each class."""
     xs: list[float | None] = []
     ys: list[int | None] = []
     for row, place in enumerate(order):
-        found = [score for one in contenders if (score := one.f1[place]) is not None]
-        if found:
-            xs += [round(min(found), 4), round(max(found), 4), None]
+        scores = [score for one in series if (score := one.f1[place]) is not None]
+        if scores:
+            xs += [round(min(scores), 4), round(max(scores), 4), None]
             ys += [row, row, None]
     return go.Scatter(
         x=xs, y=ys, mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", showlegend=False
     )  # fmt: skip
 
 
-def _marks(order: Sequence[int], classes: Sequence[str], counts: Sequence[int], contender: ClassF1Series) -> go.Scatter:
-    rows = [(row, place) for row, place in enumerate(order) if contender.f1[place] is not None]
-    scores = [contender.f1[place] or 0.0 for _, place in rows]
-    spread = [round(contender.sd[place], 4) for _, place in rows] if contender.sd else None
+def _marks(order: Sequence[int], classes: Sequence[str], counts: Sequence[int], one: ClassF1Series) -> go.Scatter:
+    rows = [(row, place) for row, place in enumerate(order) if one.f1[place] is not None]
+    scores = [one.f1[place] or 0.0 for _, place in rows]
+    spread = [round(one.sd[place], 4) for _, place in rows] if one.sd else None
     return go.Scatter(
         x=[round(score, 4) for score in scores],
         y=[row for row, _ in rows],
-        error_x={"type": "data", "array": spread, "color": contender.colour, "thickness": 1} if spread else None,
+        error_x={"type": "data", "array": spread, "color": one.colour, "thickness": 1} if spread else None,
         customdata=[f"{html.escape(classes[place])} ({counts[place]:,} training images)" for _, place in rows],
         mode="markers",
-        name=ink(html.escape(contender.name)),
-        marker={"color": contender.colour, "symbol": contender.symbol, "size": 9},
-        hovertemplate=f"%{{customdata}}<br>{html.escape(contender.name)}: F1 %{{x:.3f}}<extra></extra>",
+        name=themed_text(html.escape(one.name)),
+        marker={"color": one.colour, "symbol": one.symbol, "size": 9},
+        hovertemplate=f"%{{customdata}}<br>{html.escape(one.name)}: F1 %{{x:.3f}}<extra></extra>",
     )

@@ -1,4 +1,4 @@
-"""Which classes a network takes for which.
+"""Confusion matrix of a network and its most confused pairs of classes.
 
 Dimensions: K classes.
 """
@@ -13,47 +13,51 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nas.report.figures.class_f1 import shortened
-from nas.report.figures.figure_style import axis, blank_figure, ink
+from nas.report.figures.figure_style import axis, blank_figure, themed_text
 from nas.results.network_analysis import Integers, NetworkAnalysis, NetworkComparison
 
 MOST_PAIRS = 8
 _FEW = 12
 _MANY = 30
 _ROOM = 30
-"""Letters that fit side by side below a figure in a narrow window."""
-# A share has the opacity of its root, so that one confusion in a hundred is seen, on a light page and a dark one.
+"""Letters that fit on one line below a figure in a narrow window."""
+# Opacity is the square root of the share, so that 1 % is visible on a light page and on a dark one.
 _SHADES = ((0.0, "rgba(61, 155, 220, 0)"), (1.0, "rgba(61, 155, 220, 1)"))
 _MARKS = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
-class Confused:
-    """A pair of classes.
+class ConfusedPair:
+    """Images of one class that were classified as another.
 
     Attributes:
-        truth: The class of the images.
-        taken_for: The class that was predicted.
-        count: How many images.
-        share: Of the images of their class.
-        examples: Places of these images, those of which the network was surest first.
+        truth: Index of the true class.
+        predicted: Index of the predicted class.
+        count: Number of images.
+        share: Share of the images of the true class.
+        examples: Indices of such images, highest confidence first.
     """
 
     truth: int
-    taken_for: int
+    predicted: int
     count: int
     share: float
     examples: tuple[int, ...]
 
 
-def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -> go.Figure:
-    """A square of true classes (rows) and predicted ones (columns), each row in shares of its images."""
+def confusion_figure(confusion_KK: Integers, classes: Sequence[str], network_name: str) -> go.Figure:
+    """Heat map of the confusion matrix, normalised over each true class.
+
+    Args:
+        confusion_KK: Counts of images; rows are true classes, columns predicted ones.
+    """
     support_K1 = confusion_KK.sum(1, keepdims=True)
     share_KK = confusion_KK / np.maximum(support_K1, 1)
-    figure = blank_figure(f"Confusion of {who}", "on validation images; shares of each true class, a row")
+    figure = blank_figure(f"Confusion of {network_name}", "on validation images; shares of each true class, a row")
     names = [html.escape(shortened(name)) for name in classes]
     places = list(range(len(names)))
     counts = [[f"{count:,}" for count in row] for row in confusion_KK.tolist()]
-    # A gap would take most of a small cell.
+    # A gap would fill most of a small cell.
     gap = 1 if len(names) <= _MANY else 0
     figure.add_trace(
         go.Heatmap(
@@ -64,12 +68,12 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
             zmax=1,
             customdata=[
                 [
-                    [names[truth], names[guess], counts[truth][guess], f"{share_KK[truth, guess]:.1%}"]
-                    for guess in places
+                    [names[truth], names[predicted], counts[truth][predicted], f"{share_KK[truth, predicted]:.1%}"]
+                    for predicted in places
                 ]
                 for truth in places
             ],
-            text=[[ink(count) if count != "0" else "" for count in row] for row in counts]
+            text=[[themed_text(count) if count != "0" else "" for count in row] for row in counts]
             if len(names) <= _FEW
             else None,
             texttemplate="%{text}" if len(names) <= _FEW else None,
@@ -77,7 +81,7 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
             colorscale=_SHADES,
             colorbar={
                 "tickvals": [mark**0.5 for mark in _MARKS],
-                "ticktext": [ink(f"{mark:.0%}") for mark in _MARKS],
+                "ticktext": [themed_text(f"{mark:.0%}") for mark in _MARKS],
                 "thickness": 10,
                 "outlinewidth": 0,
             },
@@ -89,15 +93,15 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
     )
     ticks = {
         "tickvals": places,
-        "ticktext": [ink(name) for name in names],
+        "ticktext": [themed_text(name) for name in names],
         "tickfont": {"size": 13 if len(names) <= _FEW else 11 if len(names) <= _MANY else 8},
         "showgrid": False,
     }
     longest = max(map(len, names))
-    lies_flat = longest < 3 or longest * len(names) < _ROOM
+    is_horizontal = longest < 3 or longest * len(names) < _ROOM
     plain = {"tickprefix": "", "ticksuffix": ""}
     figure.update_layout(
-        xaxis=axis("taken for", **plain) | ticks | {"tickangle": 0 if lies_flat else -90},
+        xaxis=axis("taken for", **plain) | ticks | {"tickangle": 0 if is_horizontal else -90},
         yaxis=axis("true class", **plain) | ticks | {"range": [len(names) - 0.5, -0.5]},
         height=min(860, 240 + 40 * len(names)),
     )
@@ -105,29 +109,36 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], who: str) -
 
 
 def most_confused(
-    evidence: NetworkComparison, network: NetworkAnalysis, most: int = MOST_PAIRS, examples: int = 4
-) -> list[Confused]:
-    """The pairs with most images, largest first; of equal ones those with the larger share of their class."""
-    confusion_KK = evidence.confusion(network)
+    comparison: NetworkComparison, network: NetworkAnalysis, most: int = MOST_PAIRS, examples: int = 4
+) -> list[ConfusedPair]:
+    """Return the most confused pairs of classes by images, ties by the share of the true class.
+
+    Args:
+        most: Maximum number of pairs.
+        examples: Maximum number of example images of a pair.
+    """
+    confusion_KK = comparison.confusion(network)
     support_K = confusion_KK.sum(1)
     pairs = [
-        (int(truth), int(guess), int(confusion_KK[truth, guess]))
-        for truth, guess in np.argwhere(confusion_KK)
-        if truth != guess
+        (int(truth), int(predicted), int(confusion_KK[truth, predicted]))
+        for truth, predicted in np.argwhere(confusion_KK)
+        if truth != predicted
     ]
     pairs.sort(key=lambda pair: (-pair[2], support_K[pair[0]]))
     return [
-        Confused(
+        ConfusedPair(
             truth,
-            guess,
+            predicted,
             count,
             count / int(support_K[truth]),
-            _surest(evidence, network, truth, guess)[:examples],
+            _most_confident(comparison, network, truth, predicted)[:examples],
         )
-        for truth, guess, count in pairs[:most]
+        for truth, predicted, count in pairs[:most]
     ]
 
 
-def _surest(evidence: NetworkComparison, network: NetworkAnalysis, truth: int, guess: int) -> tuple[int, ...]:
-    places = np.flatnonzero((evidence.labels == truth) & (network.predictions == guess))
+def _most_confident(
+    comparison: NetworkComparison, network: NetworkAnalysis, truth: int, predicted: int
+) -> tuple[int, ...]:
+    places = np.flatnonzero((comparison.labels == truth) & (network.predictions == predicted))
     return tuple(int(place) for place in places[np.argsort(-network.confidences[places], kind="stable")])

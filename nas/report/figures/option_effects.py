@@ -1,4 +1,4 @@
-"""What the options of a search did, as a figure."""
+"""Figure of the effects of a search's options on macro-F1."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import html
 
 import plotly.graph_objects as go
 
-from nas.report.figures.figure_style import GREY, axis, blank_figure, empty_figure, family_style, ink
+from nas.report.figures.figure_style import GREY, axis, blank_figure, empty_figure, family_style, themed_text
 from nas.search.analysis.option_effects import Explanation, OptionEffect
 
 MAX_OPTIONS = 12
 
 
 def options_figure(explanation: Explanation) -> go.Figure:
-    """The options that surely did most for macro-F1, each with its interval, the largest on top."""
+    """Dot plot of the largest effects on macro-F1, each with its confidence interval."""
     title = "What mattered"
     ordered = explanation.by_importance
     compared = [effect for effect in ordered if effect.difference is not None]
@@ -34,7 +34,7 @@ def options_figure(explanation: Explanation) -> go.Figure:
         yaxis=axis("", tickprefix="", ticksuffix="")
         | {
             "tickvals": list(range(len(shown))),
-            "ticktext": [ink(_label(effect)) for effect in shown],
+            "ticktext": [themed_text(_label(effect)) for effect in shown],
             "range": [len(shown) - 0.5, -0.5],
             "showgrid": False,
         },
@@ -43,14 +43,13 @@ def options_figure(explanation: Explanation) -> go.Figure:
 
 
 def _intervals(shown: list[OptionEffect], places: list[int], name: str, colour: str) -> go.Scatter:
-    differences = [shown[place].difference for place in places]
-    found = [difference for difference in differences if difference is not None]
+    differences = [difference for place in places if (difference := shown[place].difference) is not None]
     return go.Scatter(
-        x=[round(difference.mean, 4) for difference in found],
+        x=[round(difference.mean, 4) for difference in differences],
         y=places,
         error_x={
             "type": "data",
-            "array": [round(difference.high - difference.mean, 4) for difference in found],
+            "array": [round(difference.high - difference.mean, 4) for difference in differences],
             "color": colour,
             "thickness": 2,
             "width": 4,
@@ -61,10 +60,10 @@ def _intervals(shown: list[OptionEffect], places: list[int], name: str, colour: 
                 difference.pairs,
                 f"{difference.low:+.4f} to {difference.high:+.4f}",
             ]
-            for place, difference in zip(places, found, strict=True)
+            for place, difference in zip(places, differences, strict=True)
         ],
         mode="markers",
-        name=ink(name),
+        name=themed_text(name),
         marker={"color": colour, "size": 9},
         hovertemplate=(
             "%{customdata[0]}<br>%{x:+.4f} (95 %: %{customdata[2]})<br>%{customdata[1]} pairs<extra></extra>"
@@ -78,7 +77,7 @@ def _is_clear(effect: OptionEffect) -> bool:
 
 
 def _label(effect: OptionEffect) -> str:
-    """The gene without its section, and the option."""
+    """Gene without its section, and the option."""
     return html.escape(f"{effect.option.gene.partition('.')[2]}: {effect.option}")
 
 

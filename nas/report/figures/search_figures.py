@@ -1,4 +1,4 @@
-"""A study in four figures, made of its trials' records alone."""
+"""Four figures of a study, drawn from its trial records: front, hypervolume, learning curves, options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nas.report.figures.figure_style import (
     blank_figure,
     empty_figure,
     family_style,
-    ink,
+    gradient_colour,
     params_axis,
-    shade,
+    themed_text,
 )
 from nas.report.figures.option_effects import options_figure
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
@@ -28,7 +28,7 @@ MAX_POINTS = 2000
 MAX_CURVES = 12
 MAX_STOPPED = 40
 MAX_EXPLAINED = 500
-"""Trials that options are compared over: half a second of computing, which grows with the square of their number."""
+"""Maximum number of trials for the effects of options: half a second of computation, quadratic in the number."""
 
 _FEW_POINTS = 200
 _END_SIZE = 6
@@ -36,7 +36,7 @@ _NO_RESULT = "No trial has a result yet."
 
 
 def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go.Figure]:
-    """Every figure of a study by an identifier that stays the same.
+    """Return all figures of a study by a constant identifier.
 
     Args:
         records: All trials, in the order of their numbers.
@@ -46,12 +46,12 @@ def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go
         "nas-front": front_figure(records, summary),
         "nas-hypervolume": hypervolume_figure(records),
         "nas-curves": curves_figure(summary, [record for record in records if record.stopped_early]),
-        "nas-options": options_figure(explain_options(with_own_result(records)[-MAX_EXPLAINED:], summary.front)),
+        "nas-options": options_figure(explain_options(trained_trials(records)[-MAX_EXPLAINED:], summary.front)),
     }
 
 
-def with_own_result(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that were trained to the end, the baseline and results that were taken over left out."""
+def trained_trials(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the completed trials without the baseline and without results reused from other trials."""
     return [
         record
         for record in records
@@ -60,7 +60,7 @@ def with_own_result(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:
-    """Macro-F1 over the number of parameters: all trials with a result, the front, and the baseline."""
+    """Scatter plot of macro-F1 over the number of parameters: all trials, the front and the baseline."""
     title = "Pareto front"
     on_front = {record.number for record in summary.front}
     others = [
@@ -68,41 +68,43 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         for record in records
         if record.objectives is not None and not record.is_baseline and record.number not in on_front
     ]
-    embed_figure = evenly(others, MAX_POINTS)
-    shown = [*embed_figure, *summary.front, *([summary.baseline] if summary.baseline else [])]
+    shown_others = evenly_spaced(others, MAX_POINTS)
+    shown = [*shown_others, *summary.front, *([summary.baseline] if summary.baseline else [])]
     if not shown:
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; up and to the left is better"
-    if len(embed_figure) < len(others):
-        note += f"; {len(embed_figure):,} of {len(others):,} trials off the front are drawn"
+    if len(shown_others) < len(others):
+        note += f"; {len(shown_others):,} of {len(others):,} trials off the front are drawn"
     figure = blank_figure(title, note)
     sizes = [record.params or 1 for record in shown]
     if summary.baseline is not None:
-        figure.add_trace(_quadrant(summary.baseline, min(sizes)))
+        figure.add_trace(_dominating_region(summary.baseline, min(sizes)))
     for family in sorted({record.family for record in shown if not record.is_baseline}):
-        of_family = [record for record in embed_figure if record.family == family]
+        of_family = [record for record in shown_others if record.family == family]
         members = [record for record in summary.front if record.family == family]
-        size, opacity = (8, 0.75) if len(embed_figure) <= _FEW_POINTS else (6, 0.5)
-        figure.add_trace(_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
-        figure.add_trace(_points(members, family, size=12, opacity=1, in_legend=bool(members)))
+        size, opacity = (8, 0.75) if len(shown_others) <= _FEW_POINTS else (6, 0.5)
+        figure.add_trace(_trial_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
+        figure.add_trace(_trial_points(members, family, size=12, opacity=1, in_legend=bool(members)))
     figure.add_trace(_front_line(summary.front, max(sizes)))
     if summary.baseline is not None:
-        figure.add_trace(_star(summary.baseline))
+        figure.add_trace(_baseline_marker(summary.baseline))
     figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))
     return figure
 
 
-def _points(records: Sequence[TrialRecord], family: str, *, size: int, opacity: float, in_legend: bool) -> go.Scatter:
-    look = family_style(family)
+def _trial_points(
+    records: Sequence[TrialRecord], family: str, *, size: int, opacity: float, in_legend: bool
+) -> go.Scatter:
+    style = family_style(family)
     return go.Scatter(
         x=[record.params for record in records],
         y=[round(record.macro_f1, 4) for record in records],
         customdata=[record.number for record in records],
         mode="markers",
-        name=ink(family),
+        name=themed_text(family),
         legendgroup=family,
         showlegend=in_legend,
-        marker={"color": look.colour, "symbol": look.symbol, "size": size, "opacity": opacity},
+        marker={"color": style.colour, "symbol": style.symbol, "size": size, "opacity": opacity},
         hovertemplate=(
             f"trial %{{customdata}} ({family})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>"
         ),
@@ -110,21 +112,21 @@ def _points(records: Sequence[TrialRecord], family: str, *, size: int, opacity: 
 
 
 def _front_line(front: Sequence[TrialRecord], largest: int) -> go.Scatter:
-    """What macro-F1 is had with at most so many parameters."""
+    """Step line of the best macro-F1 for at most a given number of parameters."""
     sizes = [record.params or 1 for record in front]
     scores = [round(record.macro_f1, 4) for record in front]
     return go.Scatter(
         x=[*sizes, *([largest] if front else [])],
         y=[*scores, *scores[-1:]],
         mode="lines",
-        name=ink("front"),
+        name=themed_text("front"),
         line={"shape": "hv", "color": GREY, "width": 2},
         hoverinfo="skip",
     )
 
 
-def _quadrant(baseline: TrialRecord, smallest: int) -> go.Scatter:
-    """Where a trial is at least as good as the baseline and no larger."""
+def _dominating_region(baseline: TrialRecord, smallest: int) -> go.Scatter:
+    """Region of trials at least as good as the baseline and no larger."""
     left, right = smallest / 10, baseline.params or 1
     return go.Scatter(
         x=[left, right, right, left],
@@ -133,17 +135,17 @@ def _quadrant(baseline: TrialRecord, smallest: int) -> go.Scatter:
         fill="toself",
         fillcolor="rgba(230, 159, 0, 0.13)",
         line={"width": 0},
-        name=ink("at least as good, and smaller"),
+        name=themed_text("at least as good, and smaller"),
         hoverinfo="skip",
     )
 
 
-def _star(baseline: TrialRecord) -> go.Scatter:
+def _baseline_marker(baseline: TrialRecord) -> go.Scatter:
     return go.Scatter(
         x=[baseline.params],
         y=[round(baseline.macro_f1, 4)],
         mode="markers+text",
-        text=[ink(f"baseline ({baseline.family})")],
+        text=[themed_text(f"baseline ({baseline.family})")],
         textposition="bottom left",
         showlegend=False,
         marker={"color": BASELINE_COLOUR, "symbol": "star", "size": 17, "line": {"color": GREY, "width": 1}},
@@ -152,7 +154,7 @@ def _star(baseline: TrialRecord) -> go.Scatter:
 
 
 def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
-    """How the front's hypervolume grew, over trials and over the time that was spent on training them."""
+    """Line chart of the front's hypervolume over trials and over training time in hours."""
     title = "Hypervolume of the front"
     history = hypervolume_history(records)
     if not history:
@@ -179,49 +181,49 @@ def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
 
 
 def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) -> go.Figure:
-    """Macro-F1 after each epoch, of the front's members from small (blue) to large (red) and of the baseline.
+    """Learning curves of macro-F1: front from small (blue) to large (red), and baseline.
 
     Args:
-        stopped: Trials that were stopped early; their curves are pale and lie behind.
+        stopped: Trials that were stopped early, drawn pale in the background.
     """
     title = "Learning curves"
     members = [record for record in summary.front if record.curve]
-    embed_figure = evenly(members, MAX_CURVES)
-    if not embed_figure and not stopped and (summary.baseline is None or not summary.baseline.curve):
+    shown = evenly_spaced(members, MAX_CURVES)
+    if not shown and not stopped and (summary.baseline is None or not summary.baseline.curve):
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; the front's networks from small to large"
-    if len(embed_figure) < len(members):
-        note += f"; {len(embed_figure)} of {len(members)} are drawn"
-    pale = evenly(stopped, MAX_STOPPED)
+    if len(shown) < len(members):
+        note += f"; {len(shown)} of {len(members)} are drawn"
+    pale = evenly_spaced(stopped, MAX_STOPPED)
     if len(pale) < len(stopped):
         note += f"; {len(pale)} of {len(stopped):,} stopped trials are drawn"
     figure = blank_figure(title, note)
     if pale:
         figure.add_trace(_stopped_curves(pale))
-    for place, record in enumerate(embed_figure):
-        line = {"color": shade(place / max(1, len(embed_figure) - 1)), "width": 2}
-        figure.add_trace(_curve(record, f"{record.number} ({record.family})", line))
+    for place, record in enumerate(shown):
+        line = {"color": gradient_colour(place / max(1, len(shown) - 1)), "width": 2}
+        figure.add_trace(_learning_curve(record, f"{record.number} ({record.family})", line))
     if summary.baseline is not None:
         line = {"color": BASELINE_COLOUR, "width": 3, "dash": "dash"}
-        figure.add_trace(_curve(summary.baseline, f"baseline ({summary.baseline.family})", line))
+        figure.add_trace(_learning_curve(summary.baseline, f"baseline ({summary.baseline.family})", line))
     figure.update_layout(xaxis=axis("epoch", rangemode="tozero"), yaxis=axis("macro-F1", tickformat=".3~f"))
     return figure
 
 
-def _curve(record: TrialRecord, name: str, line: Mapping[str, Any]) -> go.Scatter:
+def _learning_curve(record: TrialRecord, name: str, line: Mapping[str, Any]) -> go.Scatter:
     return go.Scatter(
         x=[point.epoch for point in record.curve],
         y=[round(point.macro_f1, 4) for point in record.curve],
         # A curve of one epoch is a point.
         mode="lines+markers" if len(record.curve) == 1 else "lines",
-        name=ink(name),
+        name=themed_text(name),
         line=line,
         hovertemplate=f"{name}<br>epoch %{{x}}: macro-F1 %{{y:.4f}}<extra></extra>",
     )
 
 
 def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
-    """All in one trace with gaps between: no colours of their own, and one entry in the legend."""
+    """Curves of stopped trials in one trace with gaps: one colour and one legend entry."""
     epochs: list[int | None] = []
     scores: list[float | None] = []
     numbers: list[int] = []
@@ -230,14 +232,14 @@ def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
         epochs += [*(point.epoch for point in record.curve), None]
         scores += [*(round(point.macro_f1, 4) for point in record.curve), None]
         numbers += [record.number] * (len(record.curve) + 1)
-        # Where a curve ends is what it is about.
+        # A marker only where a curve ends.
         sizes += [0] * (len(record.curve) - 1) + [_END_SIZE, 0]
     return go.Scatter(
         x=epochs,
         y=scores,
         customdata=numbers,
         mode="lines+markers",
-        name=ink("stopped early"),
+        name=themed_text("stopped early"),
         opacity=0.7,
         line={"color": GREY, "width": 1, "dash": "dot"},
         marker={"symbol": "x-thin", "size": sizes, "line": {"color": GREY, "width": 1}},
@@ -245,8 +247,8 @@ def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
     )
 
 
-def evenly(records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
-    """At most so many of the records, evenly spread, the first and the last among them."""
+def evenly_spaced(records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+    """Return at most `most` of the records at even intervals, including the first and the last."""
     if len(records) <= most:
         return list(records)
     return [records[place * (len(records) - 1) // (most - 1)] for place in range(most)]

@@ -1,4 +1,4 @@
-"""Plotly's figures on a page of their own making: titles become headings, the rest is JSON."""
+"""Plotly figures embedded in the HTML page: the title becomes a heading, the rest is JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from markupsafe import Markup
 
 _HEIGHT = 460
 _TOP_MARGIN = 34
-"""Pixels, which plotly's buttons need."""
+"""Pixels for plotly's mode bar."""
 
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """A figure for the template.
+    """A figure in the form that the template needs.
 
     Attributes:
-        json: Plotly's data and layout; it can stand in a script element.
-        reason: Why there is nothing to see, in which case the figure is not drawn.
+        reason: Explanation of an empty figure, which is then not drawn; else empty.
+        json: Plotly's data and layout, safe inside a script element.
+        height: Pixels.
     """
 
     identifier: str
@@ -30,15 +31,15 @@ class EmbeddedFigure:
 
 
 def embed_figure(identifier: str, figure: go.Figure, height: int | None = None) -> EmbeddedFigure:
-    """A figure whose title the page prints.
+    """Convert a figure for the page, which prints the title itself.
 
     Args:
-        identifier: Of its place on the page.
-        height: In pixels; default: the figure's own.
+        identifier: Element id on the page, without the prefix `plot-`.
+        height: Pixels; default: the figure's own height.
     """
     meta = figure.layout.meta
     height = height or figure.layout.height or _HEIGHT
     bare = go.Figure(figure).update_layout(title=None, height=height, margin={"t": _TOP_MARGIN})
-    # No text in it can end the script that it stands in.
+    # `</script>` in a label must not end the enclosing script element.
     text = bare.to_json().replace("<", "\\u003c")
     return EmbeddedFigure(identifier, meta["title"], meta.get("note", ""), meta.get("reason", ""), Markup(text), height)

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing beside itself."""
+"""Self-contained HTML page of a report."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from nas.report.figures.architecture_diagram import genome_diagram
-from nas.report.figures.class_f1 import ClassF1Series, class_figure
+from nas.report.figures.architecture_diagram import architecture_svg
+from nas.report.figures.class_f1 import ClassF1Series, class_f1_figure
 from nas.report.figures.figure_style import BASELINE_COLOUR, family_style
 from nas.report.figures.search_figures import study_figures
-from nas.report.markdown_report import commands
+from nas.report.markdown_report import reproduction_commands
 from nas.report.page.embedded_figure import EmbeddedFigure, embed_figure
 from nas.report.page.network_sections import NetworkSections
 from nas.report.provenance import space_file_name
 from nas.report.report_contents import ReportContents
-from nas.report.tables.finals_text import title_of
+from nas.report.tables.finals_text import finalist_title
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import (
     class_table,
@@ -37,25 +37,25 @@ from nas.report.terminal.option_effect_tables import shared_sentence
 from nas.search.storage.trial_records import TrialRecord
 
 MAX_TRIALS = 300
-"""Rows of the page's table of trials; Markdown has them all."""
+"""Maximum rows of the page's table of trials; Markdown has all trials."""
 
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """A number to be seen at once."""
+    """Headline number of a report, with its name and a detail."""
 
     name: str
     value: str
     detail: str = ""
 
 
-def as_page(contents: ReportContents) -> str:
-    """The whole report."""
+def render_page(contents: ReportContents) -> str:
+    """Render the report as HTML."""
     environment = Environment(
         loader=PackageLoader("nas.report.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
-    environment.filters["code"] = _with_code
-    seen = NetworkSections(contents).values() if contents.evidence is not None else None
+    environment.filters["code"] = _code_spans
+    analysis = NetworkSections(contents).template_values() if contents.comparison is not None else None
     template = environment.get_template("page.html.j2")
     return template.render(
         contents=contents,
@@ -69,51 +69,50 @@ def as_page(contents: ReportContents) -> str:
         tables=_tables(contents),
         finals=_finals(contents),
         settings=_settings(contents),
-        seen=seen,
+        analysis=analysis,
         shared=shared_sentence(contents.explanation),
         diagram=_diagram(contents.finalist, contents),
         diagram_note=f"{contents.finalist_name}, {contents.finalist.params or 0:,} parameters; a bar is a block, as "
         "wide as the logarithm of its channels, a curve around it a shortcut.",
-        commands=commands(contents),
+        commands=reproduction_commands(contents),
         space_file=space_file_name(contents.spec),
         trials_summary=_trials_summary(len(contents.records)),
     )
 
 
 def _file(environment: Environment, name: str) -> Markup:
-    """A file of this package as it stands."""
+    """Unescaped text of a template file."""
     assert environment.loader is not None
     return Markup(environment.loader.get_source(environment, name)[0])
 
 
-def _with_code(text: str) -> Markup:
-    """What stands between backticks, as code."""
+def _code_spans(text: str) -> Markup:
+    """Escape the text and turn spans between backticks into code elements."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _data_sentence(contents: ReportContents) -> str:
-    facts = contents.facts
-    imbalance = max(facts.train_counts) / min(facts.train_counts)
-    size = f"{facts.channels} × {facts.height} × {facts.width} pixels"
-    shown = f"{len(facts.classes)} classes of {size}"
-    if facts.is_pair:
-        shown = (
-            f"pairs of 2 × {facts.channels // 2} × {facts.height} × {facts.width} pixels ({', '.join(facts.classes)})"
-        )
+    dataset = contents.dataset
+    imbalance = max(dataset.train_counts) / min(dataset.train_counts)
+    size = f"{dataset.channels} × {dataset.height} × {dataset.width} pixels"
+    content = f"{len(dataset.classes)} classes of {size}"
+    if dataset.is_pair:
+        image_size = f"{dataset.channels // 2} × {dataset.height} × {dataset.width} pixels"
+        content = f"pairs of 2 × {image_size} ({', '.join(dataset.classes)})"
     return (
-        f"{facts.name}: {shown}, "
-        f"{facts.num_train:,} training {facts.unit}s ({_in_words(imbalance)}), "
-        f"{facts.num_validation:,} validation {facts.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
+        f"{dataset.name}: {content}, "
+        f"{dataset.num_train:,} training {dataset.unit}s ({_imbalance_text(imbalance)}), "
+        f"{dataset.num_validation:,} validation {dataset.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
     )
 
 
-def _in_words(imbalance: float) -> str:
+def _imbalance_text(imbalance: float) -> str:
     return f"{imbalance:.0f} : 1 imbalanced" if imbalance >= 1.5 else "balanced"
 
 
 def _key_figures(contents: ReportContents) -> list[KeyFigure]:
     finalist, baseline, summary = contents.finalist, contents.baseline, contents.summary
-    facts = [
+    figures = [
         KeyFigure(
             f"validation macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)
         ),
@@ -121,27 +120,30 @@ def _key_figures(contents: ReportContents) -> list[KeyFigure]:
     ]
     smaller = summary.times_smaller(finalist)
     if baseline is not None and smaller is not None:
-        facts += [
+        figures += [
             KeyFigure("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
             KeyFigure(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
         ]
     hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
     results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
     stopped = sum(record.stopped_early for record in contents.records)
-    return [*facts, KeyFigure("trials with a result", f"{results:,}", f"{stopped:,} stopped early; {hours:,.2f} hours")]
+    return [
+        *figures,
+        KeyFigure("trials with a result", f"{results:,}", f"{stopped:,} stopped early; {hours:,.2f} hours"),
+    ]
 
 
 def _headings(contents: ReportContents) -> list[tuple[str, str]]:
-    with_evidence = contents.evidence is not None
+    has_analysis = contents.comparison is not None
     return [
         *([("finals", "test images")] if contents.finals is not None else []),
         *([("settings", "settings")] if contents.settings is not None else []),
         ("front", "front"), ("search", "search"), ("options", "options"), ("classes", "classes"),
-        *([("confusion", "confusion")] if with_evidence else []),
+        *([("confusion", "confusion")] if has_analysis else []),
         ("curves", "curves"),
         *(
             [("thresholds", "thresholds"), ("filters", "filters"), ("maps", "maps"), ("features", "features")]
-            if with_evidence else []
+            if has_analysis else []
         ),
         ("genome", "network"), ("reproduce", "reproduce"),
     ]  # fmt: skip
@@ -152,19 +154,19 @@ def _figures(contents: ReportContents) -> Mapping[str, EmbeddedFigure | None]:
     heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480}
     return {
         **{name.removeprefix("nas-"): embed_figure(name, figure, heights.get(name)) for name, figure in shared.items()},
-        "classes": embed_figure("classes", _class_figure(contents)) if contents.finalist.per_class else None,
+        "classes": embed_figure("classes", _class_f1_figure(contents)) if contents.finalist.per_class else None,
     }
 
 
-def _class_figure(contents: ReportContents) -> go.Figure:
-    facts, finalist, baseline = contents.facts, contents.finalist, contents.baseline
-    contenders = [_contender(contents.finalist_name, finalist, family_style(finalist.family).colour, "circle")]
+def _class_f1_figure(contents: ReportContents) -> go.Figure:
+    dataset, finalist, baseline = contents.dataset, contents.finalist, contents.baseline
+    series = [_class_f1_series(contents.finalist_name, finalist, family_style(finalist.family).colour, "circle")]
     if baseline is not None and baseline.per_class:
-        contenders.append(_contender(contents.baseline_name, baseline, BASELINE_COLOUR, "diamond"))
-    return class_figure(facts.classes, facts.train_counts, contenders, "validation images")
+        series.append(_class_f1_series(contents.baseline_name, baseline, BASELINE_COLOUR, "diamond"))
+    return class_f1_figure(dataset.classes, dataset.train_counts, series, "validation images")
 
 
-def _contender(name: str, record: TrialRecord, colour: str, symbol: str) -> ClassF1Series:
+def _class_f1_series(name: str, record: TrialRecord, colour: str, symbol: str) -> ClassF1Series:
     return ClassF1Series(
         name, colour, symbol, tuple(scores.f1 if scores.support else None for scores in record.per_class)
     )  # fmt: skip
@@ -184,18 +186,18 @@ def _tables(contents: ReportContents) -> Mapping[str, PlainTable]:
 def _finals(contents: ReportContents) -> Mapping[str, Any] | None:
     if contents.finals is None:
         return None
-    results, facts = contents.finals, contents.facts
+    results, dataset = contents.finals, contents.dataset
     shown = [(results.winner, family_style(results.winner.family).colour, "circle")] if results.winner else []
     if results.reference is not None and results.reference is not results.winner:
         shown.append((results.reference, BASELINE_COLOUR, "diamond"))
-    contenders = [
+    series = [
         ClassF1Series(
-            title_of(one), colour, symbol, tuple(spread.mean for spread in one.class_f1),
+            finalist_title(one), colour, symbol, tuple(spread.mean for spread in one.class_f1),
             tuple(spread.sd or 0.0 for spread in one.class_f1),
         )
         for one, colour, symbol in shown
     ]  # fmt: skip
-    figure = class_figure(facts.classes, facts.train_counts, contenders, "test images") if contenders else None
+    figure = class_f1_figure(dataset.classes, dataset.train_counts, series, "test images") if series else None
     return {
         "table": finals_table(results),
         "classes": embed_figure("final-classes", figure) if figure is not None else None,
@@ -207,13 +209,13 @@ def _settings(contents: ReportContents) -> Mapping[str, PlainTable] | None:
         return None
     return {
         "table": settings_table(contents.settings),
-        "classes": setting_class_table(contents.settings, contents.facts.classes),
+        "classes": setting_class_table(contents.settings, contents.dataset.classes),
     }
 
 
 def _diagram(finalist: TrialRecord, contents: ReportContents) -> Markup:
     assert finalist.genome is not None, "a trial with a result has a genome"
-    return genome_diagram(finalist.genome.architecture, contents.facts)
+    return architecture_svg(finalist.genome.architecture, contents.dataset)
 
 
 def _trials_summary(number: int) -> str:

@@ -1,1 +1,1 @@
-"""Plain-text tables shared by HTML, Markdown and terminal."""
+"""Plain-text tables shared by HTML, Markdown and the terminal."""

@@ -1,4 +1,4 @@
-"""Texts of finals shared by tables on the terminal and in reports."""
+"""Texts for results of a finals study, shared by the terminal and reports."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from nas.finals.paired_bootstrap import Difference
 from nas.results.seed_spread import Spread
 
 
-def title_of(one: FinalistResult) -> str:
-    """A finalist by its name and family."""
+def finalist_title(one: FinalistResult) -> str:
+    """Name and family of a finalist."""
     return f"{one.name} ({one.family})"
 
 
 def interval_text(spread: Spread) -> str:
-    """The confidence interval; nothing of a single seed."""
+    """Confidence interval; empty for a single seed."""
     return "" if spread.low is None else f"{spread.low:.3f} to {spread.high:.3f}"
 
 
-def difference_text(found: Difference | None, between: str = ", ") -> str:
-    """The difference from the reference and its interval; nothing without one."""
-    return "" if found is None else f"{found.mean:+.3f}{between}{found.low:+.3f} to {found.high:+.3f}"
+def difference_text(difference: Difference | None, separator: str = ", ") -> str:
+    """Difference from the reference and its confidence interval; empty without a difference."""
+    if difference is None:
+        return ""
+    return f"{difference.mean:+.3f}{separator}{difference.low:+.3f} to {difference.high:+.3f}"

@@ -1,4 +1,4 @@
-"""A grid's settings in tables."""
+"""Tables of a grid's settings."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from nas.results.seed_spread import Spread
 from nas.search.analysis.grid_results import SettingResult, SettingResults
 from nas.search.storage.trial_records import TrialRecord
 
-_NOTHING = "–"
+_EMPTY_CELL = "–"
 _FEW_CLASSES = 12
-"""Classes that are columns of a table; more are its rows."""
+"""Maximum number of classes as columns; with more, each class is a row."""
 
 
 def settings_table(results: SettingResults, *, is_brief: bool = False) -> PlainTable:
-    """A row a setting: the mean of each figure over its trainings, with the standard deviation.
+    """Table of settings: mean and standard deviation of each score over the trainings of a setting.
 
     Args:
-        is_brief: Whether to leave out what a terminal has no room for.
+        is_brief: Limit the columns to the width of a terminal.
     """
     dimensions = tuple(results.settings[0].options)
     columns = {name: column for name, column in _COLUMNS.items() if not is_brief or name in _BRIEF}
     rows = tuple((*one.options.values(), *(cell(one) for cell in columns.values())) for one in results.settings)
-    over = f", mean ± standard deviation over {results.repeated_over}" if results.repeated_over else ""
+    over = f", mean ± standard deviation over {results.repetitions}" if results.repetitions else ""
     best = results.best
     return PlainTable(
         f"Settings, on validation images{over}",
@@ -36,9 +36,9 @@ def settings_table(results: SettingResults, *, is_brief: bool = False) -> PlainT
 
 
 def setting_class_table(results: SettingResults, classes: Sequence[str]) -> PlainTable:
-    """The accuracy of each class (its recall) by setting."""
-    columns = [[_NOTHING if spread is None else f"{spread.mean:.3f}" for spread in one.recalls()] or
-               [_NOTHING] * len(classes) for one in results.settings]  # fmt: skip
+    """Table of recall by class and setting."""
+    columns = [[_EMPTY_CELL if spread is None else f"{spread.mean:.3f}" for spread in one.recalls()] or
+               [_EMPTY_CELL] * len(classes) for one in results.settings]  # fmt: skip
     title = "Accuracy of each class (recall), on validation images"
     if len(classes) > _FEW_CLASSES:
         names = tuple(one.name for one in results.settings)
@@ -49,25 +49,25 @@ def setting_class_table(results: SettingResults, classes: Sequence[str]) -> Plai
     return PlainTable(title, (*dimensions, *classes), rows, text_columns=len(dimensions))
 
 
-def _score(name: str, change: Callable[[float], float] = lambda value: value) -> Callable[[SettingResult], str]:
-    """The cell of one of the averages."""
+def _score(name: str, transform: Callable[[float], float] = lambda value: value) -> Callable[[SettingResult], str]:
+    """Return a function that formats one of the averages."""
 
     def cell(one: SettingResult) -> str:
-        spread = one.spread(lambda record: change(record.metrics[name]))
-        return _in_digits(spread)
+        spread = one.spread(lambda record: transform(record.metrics[name]))
+        return _spread_text(spread)
 
     return cell
 
 
-def _in_digits(spread: Spread | None) -> str:
-    """Mean ± sd with four digits, for settings may lie close together."""
-    return _NOTHING if spread is None else non_breaking(spread.text(4))
+def _spread_text(spread: Spread | None) -> str:
+    """Mean ± sd with four digits, because settings may differ little."""
+    return _EMPTY_CELL if spread is None else non_breaking(spread.text(4))
 
 
 def _mean(figure: Callable[[TrialRecord], float]) -> Callable[[SettingResult], str]:
     def cell(one: SettingResult) -> str:
         spread = one.spread(figure)
-        return _NOTHING if spread is None else f"{spread.mean:,.0f}"
+        return _EMPTY_CELL if spread is None else f"{spread.mean:,.0f}"
 
     return cell
 

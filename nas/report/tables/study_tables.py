@@ -1,4 +1,4 @@
-"""A study in tables: the front, classes, options, recipe, every trial, finals."""
+"""Tables of a study: front, classes, options, genome, trials, finals, provenance."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 from nas.finals.finals_results import FinalResults
 from nas.report.report_contents import ReportContents
-from nas.report.tables.finals_text import difference_text, interval_text, title_of
+from nas.report.tables.finals_text import difference_text, finalist_title, interval_text
 from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.results.metrics import ClassScores
 from nas.search.analysis.front_summary import FrontSummary
-from nas.search.analysis.gene_values import Traits, architecture_genes, gene_values
+from nas.search.analysis.gene_values import GeneValues, architecture_genes, gene_values
 from nas.search.analysis.option_effects import Explanation
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.grid_spec import FOLD
 
-_NOTHING = "–"
+_EMPTY_CELL = "–"
 
 
 def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
-    """The front smallest first, then the baseline."""
-    shown = [*summary.front, *([summary.baseline] if summary.baseline else [])]
+    """Table of the front, smallest first, and the baseline."""
+    networks = [*summary.front, *([summary.baseline] if summary.baseline else [])]
     rows = tuple(
         (
             "baseline" if record.is_baseline else str(record.number),
@@ -29,11 +29,11 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
             *(_score(record.metrics, name) for name in ("precision_macro", "recall_macro", "f1_micro")),
             f"{record.params or 0:,}",
             f"{(record.flops or 0) / 1e6:,.1f}",
-            _times(summary, record),
+            _times_smaller(summary, record),
         )
-        for record in shown
+        for record in networks
     )
-    marked = next((place for place, record in enumerate(shown) if record.number == finalist.number), None)
+    marked = next((place for place, record in enumerate(networks) if record.number == finalist.number), None)
     return PlainTable(
         "Front and baseline, on validation images" if summary.has_baseline else "Front, on validation images",
         (
@@ -47,19 +47,19 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
 
 
 def class_table(contents: ReportContents) -> PlainTable:
-    """Each class by the finalist and by the baseline, rarest in training first."""
+    """Table of scores per class for finalist and baseline, rarest class in training first."""
     baseline = contents.baseline
-    ours = contents.finalist.per_class
-    # Its images are not the study's.
+    finalist_scores = contents.finalist.per_class
+    # A fold has validation images of its own, so that the study's counts do not apply.
     of_fold = FOLD in contents.finalist.point
-    theirs = baseline.per_class if baseline is not None else ()
+    baseline_scores = baseline.per_class if baseline is not None else ()
     rows = tuple(
         (
-            contents.facts.classes[place],
-            _NOTHING if of_fold else f"{contents.facts.train_counts[place]:,}",
-            f"{ours[place].support if of_fold else contents.facts.validation_counts[place]:,}",
-            *_class_columns(ours, place),
-            *(_class_columns(theirs, place) if baseline is not None else ()),
+            contents.dataset.classes[place],
+            _EMPTY_CELL if of_fold else f"{contents.dataset.train_counts[place]:,}",
+            f"{finalist_scores[place].support if of_fold else contents.dataset.validation_counts[place]:,}",
+            *_class_columns(finalist_scores, place),
+            *(_class_columns(baseline_scores, place) if baseline is not None else ()),
         )
         for place in contents.rarest_first
     )
@@ -74,31 +74,31 @@ def class_table(contents: ReportContents) -> PlainTable:
     )  # fmt: skip
 
 
-def _class_headings(who: str) -> tuple[str, str, str]:
-    return f"{who}: precision", f"{who}: recall", f"{who}: F1"
+def _class_headings(network: str) -> tuple[str, str, str]:
+    return f"{network}: precision", f"{network}: recall", f"{network}: F1"
 
 
 def _class_columns(per_class: Sequence[ClassScores], place: int) -> tuple[str, str, str]:
     if place >= len(per_class) or per_class[place].support == 0:
-        return _NOTHING, _NOTHING, _NOTHING
+        return _EMPTY_CELL, _EMPTY_CELL, _EMPTY_CELL
     scores = per_class[place]
     return f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}"
 
 
 def option_table(explanation: Explanation) -> PlainTable:
-    """The options by their difference in macro-F1, largest first."""
+    """Table of options by their effect on macro-F1, largest first."""
     rows = []
     for effect in explanation.by_importance:
-        found = effect.difference
+        difference = effect.difference
         rows.append(
             (
                 effect.option.gene,
                 str(effect.option),
                 f"{effect.on_front}/{explanation.front_size}",
                 f"{effect.trials / explanation.num_trials:.0%}",
-                str(found.pairs) if found else "too few",
-                f"{found.mean:+.4f}" if found else "",
-                f"{found.low:+.4f} to {found.high:+.4f}" if found else "",
+                str(difference.pairs) if difference else "too few",
+                f"{difference.mean:+.4f}" if difference else "",
+                f"{difference.low:+.4f} to {difference.high:+.4f}" if difference else "",
             )
         )
     return PlainTable(
@@ -110,38 +110,38 @@ def option_table(explanation: Explanation) -> PlainTable:
 
 
 def genome_table(record: TrialRecord) -> PlainTable:
-    """Every gene of a trial."""
+    """Table of all genes of a trial."""
     genome = record.genome
     rows = []
     if genome is not None:
         recipe = genome.recipe.model_dump(mode="json", exclude_none=True)
         for section, members in (("architecture", architecture_genes(genome.architecture)), ("recipe", recipe)):
-            rows += [(section, gene, _gene(value)) for gene, value in members.items()]
+            rows += [(section, gene, _gene_text(value)) for gene, value in members.items()]
     return PlainTable(f"Genome of trial {record.number}", ("section", "gene", "value"), tuple(rows), text_columns=3)
 
 
-def _gene(value: object) -> str:
+def _gene_text(value: object) -> str:
     if isinstance(value, dict):
         name = str(value["name"])
-        parameters = ", ".join(f"{key} = {_gene(setting)}" for key, setting in value.items() if key != "name")
+        parameters = ", ".join(f"{key} = {_gene_text(setting)}" for key, setting in value.items() if key != "name")
         return f"{name} ({parameters})" if parameters else name
     if isinstance(value, list | tuple):
-        return ", ".join(map(_gene, value)) or "none"
+        return ", ".join(map(_gene_text, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def trial_table(records: Sequence[TrialRecord]) -> PlainTable:
-    """One row a trial: its number, the genes that vary among the trials, and what became of it."""
-    traits = [gene_values(record.genome) if record.genome and not record.is_baseline else {} for record in records]
-    varying = _varying(traits)
+    """Table of trials: number, state, the genes that vary among the trials, and results."""
+    genomes = [gene_values(record.genome) if record.genome and not record.is_baseline else {} for record in records]
+    varying = _varying_genes(genomes)
     rows = tuple(
         (
             str(record.number),
-            _state(record),
+            _state_text(record),
             record.family,
-            *(_gene(own[gene]) if gene in own else "" for gene in varying),
+            *(_gene_text(values[gene]) if gene in values else "" for gene in varying),
             f"{record.macro_f1:.4f}" if record.objectives else "",
             _score(record.metrics, "accuracy") if record.metrics else "",
             f"{record.params:,}" if record.params is not None else "",
@@ -149,21 +149,21 @@ def trial_table(records: Sequence[TrialRecord]) -> PlainTable:
             str(len(record.curve)) if record.curve else "",
             f"{record.train_seconds:,.0f}" if record.train_seconds is not None else "",
         )
-        for record, own in zip(records, traits, strict=True)
+        for record, values in zip(records, genomes, strict=True)
     )
     columns = ("macro-F1", "accuracy", "parameters", "MFLOPs", "epochs", "seconds")
     genes = tuple(gene.partition(".")[2] for gene in varying)
     return PlainTable("Trials", ("trial", "state", "family", *genes, *columns), rows, text_columns=3 + len(genes))
 
 
-def _varying(genomes: Sequence[Traits]) -> list[str]:
-    """Genes of more than one value, an absent one counted, save the family, which every row has anyway."""
-    known = [traits for traits in genomes if traits]
-    genes = dict.fromkeys(gene for traits in known for gene in traits if gene != "architecture.family")
-    return [gene for gene in genes if len({traits.get(gene) for traits in known}) > 1]
+def _varying_genes(genomes: Sequence[GeneValues]) -> list[str]:
+    """Genes with more than one value, counting absence as a value, without the family, which has a column."""
+    known = [values for values in genomes if values]
+    genes = dict.fromkeys(gene for values in known for gene in values if gene != "architecture.family")
+    return [gene for gene in genes if len({values.get(gene) for values in known}) > 1]
 
 
-def _state(record: TrialRecord) -> str:
+def _state_text(record: TrialRecord) -> str:
     if record.is_baseline:
         return f"baseline, {record.state.lower()}"
     if record.reused_from is not None:
@@ -174,57 +174,57 @@ def _state(record: TrialRecord) -> str:
 
 
 def finals_table(finals: FinalResults) -> PlainTable:
-    """Every finalist and the reference on the test images."""
+    """Table of finalists and reference on the test images."""
     rows = tuple(
         (
-            title_of(one), f"{one.params:,}", str(len(one.records)), non_breaking(one.macro_f1),
-            interval_text(one.macro_f1) or _NOTHING, non_breaking(one.metrics["accuracy"]),
-            difference_text(one.difference) or _NOTHING, one.ruling or _NOTHING,
+            finalist_title(one), f"{one.params:,}", str(len(one.records)), non_breaking(one.macro_f1),
+            interval_text(one.macro_f1) or _EMPTY_CELL, non_breaking(one.metrics["accuracy"]),
+            difference_text(one.difference) or _EMPTY_CELL, one.ruling or _EMPTY_CELL,
         )
-        for one in finals.standings
+        for one in finals.finalist_results
     )  # fmt: skip
     columns = (
         "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)",
         f"vs {finals.reference_name}",
     )  # fmt: skip
     title = f"Finals, on {finals.num_test:,} test images, mean ± sd over seeds"
-    marked = None if finals.winner is None else finals.standings.index(finals.winner)
+    marked = None if finals.winner is None else finals.finalist_results.index(finals.winner)
     return PlainTable(title, columns, rows, marked=marked)
 
 
 def final_class_table(contents: ReportContents, finals: FinalResults) -> PlainTable:
-    """F1 of each class on the test images, rarest in training first."""
+    """Table of F1 per class on the test images, rarest class in training first."""
     rows = tuple(
         (
-            contents.facts.classes[place], f"{contents.facts.train_counts[place]:,}",
-            *(str(one.class_f1[place]) for one in finals.standings),
+            contents.dataset.classes[place], f"{contents.dataset.train_counts[place]:,}",
+            *(str(one.class_f1[place]) for one in finals.finalist_results),
         )
         for place in contents.rarest_first
     )  # fmt: skip
-    columns = ("class", "training images", *(title_of(one) for one in finals.standings))
+    columns = ("class", "training images", *(finalist_title(one) for one in finals.finalist_results))
     return PlainTable("F1 of each class on test images, mean ± sd over seeds", columns, rows)
 
 
 def reproduction_table(contents: ReportContents) -> PlainTable:
-    """Seeds, versions and devices."""
-    spec, found = contents.spec, contents.provenance
+    """Table of seeds, data, devices and versions."""
+    spec, provenance = contents.spec, contents.provenance
     rows = [
         ("seed of the splits", str(spec.data.seed)),
         ("seed of the trainings", str(spec.training.seed)),
         ("deterministic", "yes" if spec.training.deterministic else "no"),
-        ("data", f"{contents.facts.name}, fingerprint {contents.facts.fingerprint}"),
-        *(("trained on", f"{use.device}: {use.trials:,} trials, {use.hours:.2f} hours") for use in found.devices),
-        ("versions of this report", ", ".join(f"{name} {version}" for name, version in found.versions.items())),
-        ("commit", found.commit or "not known: this program does not run from a checkout"),
-        ("written", found.written.isoformat()),
+        ("data", f"{contents.dataset.name}, fingerprint {contents.dataset.fingerprint}"),
+        *(("trained on", f"{use.device}: {use.trials:,} trials, {use.hours:.2f} hours") for use in provenance.devices),
+        ("versions of this report", ", ".join(f"{name} {version}" for name, version in provenance.versions.items())),
+        ("commit", provenance.commit or "not known: this program does not run from a checkout"),
+        ("written", provenance.written.isoformat()),
     ]
     return PlainTable("How to reproduce it", ("what", "value"), tuple(rows), text_columns=2)
 
 
 def _score(metrics: dict[str, float], name: str) -> str:
-    return f"{metrics[name]:.4f}" if name in metrics else _NOTHING
+    return f"{metrics[name]:.4f}" if name in metrics else _EMPTY_CELL
 
 
-def _times(summary: FrontSummary, record: TrialRecord) -> str:
+def _times_smaller(summary: FrontSummary, record: TrialRecord) -> str:
     smaller = summary.times_smaller(record)
-    return f"{smaller:,.1f}" if smaller else _NOTHING
+    return f"{smaller:,.1f}" if smaller else _EMPTY_CELL

@@ -1,4 +1,4 @@
-"""Tables of text, for a page and for Markdown."""
+"""Tables of formatted text, for the HTML page, Markdown and the terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlainTable:
-    """A table whose cells are ready to be read.
+    """Table with a title and formatted cells.
 
     Attributes:
-        text_columns: How many of the first columns are words; the others are numbers.
-        marked: The row that the reader looks for, if any.
+        text_columns: Number of leading columns of text, aligned left; the others are numbers, aligned right.
+        marked: Index of the highlighted row, if any.
     """
 
     title: str
@@ -23,15 +23,15 @@ class PlainTable:
     marked: int | None = None
 
     def as_markdown(self) -> str:
-        """With its title as a heading; numbers stand on the right."""
-        marks = ["---" if place < self.text_columns else "---:" for place in range(len(self.columns))]
-        lines = [_line(self.columns), "|" + "|".join(marks) + "|", *(_line(row) for row in self.rows)]
+        """Format as Markdown, with the title as a heading."""
+        alignment = ["---" if place < self.text_columns else "---:" for place in range(len(self.columns))]
+        lines = [_line(self.columns), "|" + "|".join(alignment) + "|", *(_line(row) for row in self.rows)]
         return f"## {_escaped(self.title)}\n\n" + "\n".join(lines)
 
 
-def non_breaking(figure: object) -> str:
-    """A figure in words that no line break parts."""
-    return str(figure).replace(" ", "\u00a0")
+def non_breaking(value: object) -> str:
+    """Text of a value with non-breaking spaces."""
+    return str(value).replace(" ", "\u00a0")
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -39,5 +39,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """What Markdown would take for a table's edge, a tag or a new row."""
+    """Escape tags, pipes and line breaks for a cell of a Markdown table."""
     return html.escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Tables of finals for the terminal."""
+"""Terminal tables of a finals study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.finals.finals_results import FinalistResult, FinalResults
 from nas.report.tables.finals_text import difference_text, interval_text
 
 MAX_COLUMNS = 5
-"""Networks that a terminal has room for side by side."""
+"""Maximum number of networks side by side on a terminal."""
 
 AVERAGES = {
     "accuracy (micro-F1)": "accuracy",
@@ -17,11 +17,11 @@ AVERAGES = {
     "macro-recall": "recall_macro",
     "macro-F1": "f1_macro",
 }
-"""What tables call the averages over classes; micro-precision and micro-recall equal accuracy too."""
+"""Column headings and metric names of the averages over classes; all micro-averages equal accuracy."""
 
 
-def standings_table(results: FinalResults) -> Table:
-    """Every finalist against the reference."""
+def finalists_table(results: FinalResults) -> Table:
+    """Table of finalists compared with the reference."""
     table = Table(
         title=f"Finals of {escape(results.study)}, on {results.num_test:,} test images (95 % intervals below)",
         title_justify="left",
@@ -38,36 +38,37 @@ def standings_table(results: FinalResults) -> Table:
             difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
         )  # fmt: skip
         table.add_row(
-            *_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
+            *_result_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
         )
     return table
 
 
-def _columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
+def _result_columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
     score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
     return escape(one.name), one.family, f"{one.params:,}", smaller, str(len(one.records)), score
 
 
 def averages_table(results: FinalResults) -> Table:
-    """The averages over classes of each, over seeds; micro-averages all equal accuracy."""
+    """Table of averages over classes, mean ± sd over seeds; all micro-averages equal accuracy."""
     table = Table(title="Averages over classes, mean ± sd over seeds", title_justify="left")
     table.add_column("finalist")
     for name in AVERAGES:
         table.add_column(name, justify="right", no_wrap=True)
-    for one in results.standings:
+    for one in results.finalist_results:
         table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in AVERAGES.values()))
     return table
 
 
 def classes_table(results: FinalResults) -> Table:
-    """F1 of each class, rarest first."""
+    """Table of F1 per class, rarest class first."""
     table = Table(title="F1 of each class of the test images, rarest first, mean ± sd over seeds", title_justify="left")
     table.add_column("class")
     table.add_column("images", justify="right")
-    for one in results.standings:
+    for one in results.finalist_results:
         table.add_column(escape(one.name), justify="right")
-    support = [scores.support for scores in results.standings[0].records[0].per_class] if results.standings else []
+    first = results.finalist_results[:1]
+    support = [scores.support for one in first for scores in one.records[0].per_class]
     for index in sorted(range(len(support)), key=support.__getitem__):
-        spreads = (str(one.class_f1[index]) for one in results.standings)
+        spreads = (str(one.class_f1[index]) for one in results.finalist_results)
         table.add_row(escape(results.classes[index]), f"{support[index]:,}", *spreads)
     return table

@@ -1,4 +1,4 @@
-"""What the options of a search did, for the terminal."""
+"""Terminal tables of the effects of a search's options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.space.genome import Genome
 
 
 def explanation_table(explanation: Explanation) -> Table:
-    """The options by their difference in macro-F1, largest first."""
+    """Table of options by their effect on macro-F1, largest first."""
     table = Table(title="Options, and macro-F1 with each minus without it over matched trials", title_justify="left")
     table.add_column("gene", overflow="fold")
     table.add_column("option")
@@ -43,7 +43,7 @@ def _difference_columns(difference: Difference | None) -> tuple[str, str, str, s
 
 
 def shared_sentence(explanation: Explanation) -> str:
-    """What the members of the front have in common, or that it is nothing."""
+    """Sentence on the options shared by all networks of the front."""
     if explanation.front_size < 2:
         return "A front of fewer than two networks has nothing to share."
     if not explanation.shared:
@@ -56,7 +56,7 @@ def shared_sentence(explanation: Explanation) -> str:
 
 
 def chance_sentence(explanation: Explanation) -> str:
-    """How many intervals leave 0 out, and how many would by chance."""
+    """Sentence on the number of intervals that exclude 0 and the number expected by chance."""
     compared = [effect.difference for effect in explanation.by_importance if effect.difference is not None]
     clear = sum(not difference.low <= 0 <= difference.high for difference in compared)
     return (
@@ -66,7 +66,7 @@ def chance_sentence(explanation: Explanation) -> str:
 
 
 def genome_table(genome: Genome, explanation: Explanation) -> Table:
-    """The genes of a trial; of those that vary, who shares the option, and what it did."""
+    """Table of a genome; genes that vary show the option's share of the front and its effect."""
     table = Table(title="Genome, and what its options did in the study", title_justify="left")
     table.add_column("gene", overflow="fold")
     table.add_column("value")
@@ -82,7 +82,7 @@ def genome_table(genome: Genome, explanation: Explanation) -> Table:
 
 
 def _effect_columns(effect: OptionEffect | None, explanation: Explanation) -> tuple[str, str]:
-    """How many of the front have an option, and the option's difference."""
+    """Count of the option on the front, and its effect on macro-F1."""
     if effect is None:
         return "", ""
     difference = effect.difference

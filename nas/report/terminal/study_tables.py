@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Terminal tables of a study, a data set and a search space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 
 def front_table(summary: FrontSummary) -> Table:
-    """The front against the baseline, smallest first."""
+    """Table of the front, smallest first, compared with the baseline."""
     compared = " and its baseline" if summary.has_baseline else ""
     table = Table(title=f"Front of {summary.study}{compared}, on validation images", title_justify="left")
     table.add_column("trial", justify="right")
@@ -27,16 +27,16 @@ def front_table(summary: FrontSummary) -> Table:
     for record in summary.front:
         smaller = summary.times_smaller(record)
         table.add_row(
-            *_columns(record), f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
+            *_record_columns(record), f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
             style="bold" if record is summary.smallest else None,
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
-        table.add_row(*_columns(summary.baseline), "1x", "the baseline")
+        table.add_row(*_record_columns(summary.baseline), "1x", "the baseline")
     return table
 
 
-def _columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
+def _record_columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
     return (
         str(record.number),
         record.family,
@@ -47,14 +47,14 @@ def _columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
     )
 
 
-def images_of(record: TrialRecord) -> str:
-    """What a trial was scored on."""
+def scored_images(record: TrialRecord) -> str:
+    """Name of the images on which a trial was scored: validation or test images."""
     return "validation images" if record.run is None else "test images"
 
 
 def class_table(record: TrialRecord) -> Table:
-    """Precision, recall and F1 of each class, rarest first."""
-    table = Table(title=f"Classes of the {images_of(record)}, rarest first", title_justify="left")
+    """Table of precision, recall and F1 per class, rarest class first."""
+    table = Table(title=f"Classes of the {scored_images(record)}, rarest first", title_justify="left")
     table.add_column("class")
     for name in ("images", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
@@ -65,7 +65,7 @@ def class_table(record: TrialRecord) -> Table:
 
 
 def curve_table(record: TrialRecord) -> Table:
-    """The learning curve."""
+    """Table of a learning curve, one row an epoch."""
     table = Table(title="Learning curve", title_justify="left")
     for name in ("epoch", "training loss", "validation loss", "macro-F1", "accuracy", "images/s", "seconds"):
         table.add_column(name, justify="right")
@@ -77,29 +77,28 @@ def curve_table(record: TrialRecord) -> Table:
     return table
 
 
-def dataset_table(facts: DatasetSummary) -> Table:
-    """A data set in numbers."""
-    table = Table(title=f"Data: {escape(facts.name)}", title_justify="left", show_header=False)
-    largest, smallest = max(facts.train_counts), min(facts.train_counts)
-    size = f"{facts.height} x {facts.width} pixels"
-    if facts.is_pair:
-        table.add_row("pairs", f"of {facts.channels // 2} x {size}, {len(facts.part_classes)} classes")
-        table.add_row("answers", escape(", ".join(facts.classes)))
+def dataset_table(dataset: DatasetSummary) -> Table:
+    """Table of the size, splits and imbalance of a data set."""
+    table = Table(title=f"Data: {escape(dataset.name)}", title_justify="left", show_header=False)
+    largest, smallest = max(dataset.train_counts), min(dataset.train_counts)
+    size = f"{dataset.height} x {dataset.width} pixels"
+    if dataset.is_pair:
+        table.add_row("pairs", f"of {dataset.channels // 2} x {size}, {len(dataset.part_classes)} classes")
+        table.add_row("answers", escape(", ".join(dataset.classes)))
     else:
-        table.add_row("images", f"{facts.channels} x {size}, {len(facts.classes)} classes")
-    table.add_row(
-        "splits", f"{facts.num_train:,} train, {facts.num_validation:,} validation, {facts.num_test:,} test (unopened)"
-    )
-    counted = "pairs of an answer" if facts.is_pair else "images of a class"
+        table.add_row("images", f"{dataset.channels} x {size}, {len(dataset.classes)} classes")
+    splits = f"{dataset.num_train:,} train, {dataset.num_validation:,} validation, {dataset.num_test:,} test (unopened)"
+    table.add_row("splits", splits)
+    counted = "pairs of an answer" if dataset.is_pair else "images of a class"
     table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training {counted})")
-    absent = [name for name, count in zip(facts.classes, facts.validation_counts, strict=True) if count == 0]
+    absent = [name for name, count in zip(dataset.classes, dataset.validation_counts, strict=True) if count == 0]
     if absent:
         table.add_row("not in validation", escape(", ".join(absent)))
     return table
 
 
 def terminal_table(plain: PlainTable) -> Table:
-    """A table of a report, for the terminal."""
+    """Convert a report's table for the terminal."""
     table = Table(title=escape(plain.title), title_justify="left")
     for place, name in enumerate(plain.columns):
         table.add_column(escape(name), justify="left" if place < plain.text_columns else "right", overflow="fold")
@@ -109,7 +108,7 @@ def terminal_table(plain: PlainTable) -> Table:
 
 
 def preview_table(preview: SpacePreview) -> Table:
-    """Sample genomes of a search space."""
+    """Table of sample genomes of a search space."""
     table = _sample_table("Sample genomes")
     for sample in (preview.smallest, *preview.samples):
         table.add_row(*_sample_cells(sample, " (smallest)" if sample is preview.smallest else ""))
@@ -117,7 +116,7 @@ def preview_table(preview: SpacePreview) -> Table:
 
 
 def grid_table(samples: Mapping[str, SampledGenome]) -> Table:
-    """The settings of a grid and their networks."""
+    """Table of a grid's settings and their networks."""
     table = _sample_table("Settings", "setting")
     for setting, sample in samples.items():
         table.add_row(escape(setting), *_sample_cells(sample))
@@ -140,10 +139,10 @@ def _sample_cells(sample: SampledGenome, remark: str = "") -> tuple[str, ...]:
         sample.genome.family + remark,
         f"{sample.cost.params:,}",
         f"{sample.cost.flops / 1e6:,.1f}",
-        ", ".join(f"{name}={_short(value)}" for name, value in genes.items() if name != "family"),
+        ", ".join(f"{name}={_value_text(value)}" for name, value in genes.items() if name != "family"),
     )
 
 
-def _short(value: object) -> str:
-    """A gene's value with three digits, which is enough to look at."""
+def _value_text(value: object) -> str:
+    """Gene value with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nas.report import provenance
-from nas.report.provenance import provenance_of, space_file_name
+from nas.report.provenance import gather_provenance, space_file_name
 from nas.study.study_file import load_study
 from tests.unit.search.examples import baseline, record
 
@@ -16,21 +16,21 @@ STUDIES = Path(__file__).parents[3] / "studies"
 @pytest.mark.parametrize("name", ["digits.toml", "emnist_byclass.toml", "cifar10.toml"])
 def test_the_two_files_give_the_same_study_again(name: str, tmp_path: Path) -> None:
     spec = load_study(STUDIES / name)
-    found = provenance_of(spec, [])
+    found = gather_provenance(spec, [])
     (tmp_path / "study.toml").write_text(found.study_file, encoding="utf-8")
     (tmp_path / space_file_name(spec)).write_text(found.space_file, encoding="utf-8")
     assert load_study(tmp_path / "study.toml") == spec
 
 
 def test_short_lists_stand_in_a_line() -> None:
-    found = provenance_of(load_study(STUDIES / "digits.toml"), [])
+    found = gather_provenance(load_study(STUDIES / "digits.toml"), [])
     assert 'family = ["vgg", "resnet", "densenet", "mobilenet"]' in found.space_file
 
 
 def test_devices_are_those_of_the_trials_own_trainings() -> None:
     gpu = replace(record(1, 0.5), device="gpu", train_seconds=1800.0)
     taken_over = replace(record(2, 0.5), device="gpu", train_seconds=1800.0, reused_from=1)
-    uses = provenance_of(load_study(STUDIES / "digits.toml"), [baseline(0.5), gpu, taken_over]).devices
+    uses = gather_provenance(load_study(STUDIES / "digits.toml"), [baseline(0.5), gpu, taken_over]).devices
     assert [(use.device, use.trials) for use in uses] == [("cpu, float32", 1), ("gpu", 1)]
     assert uses[1].hours == 0.5
 

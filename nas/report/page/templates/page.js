@@ -1,14 +1,14 @@
 "use strict";
-// Draws every figure into its place. A figure is its own description in JSON beside the place.
+// Draw every figure into its place from the JSON in the script element that follows.
 (() => {
   const NARROW = 560;
-  // Plotly would offer to send a figure to a service of its maker's.
+  // No button for sending a figure to Plotly's own cloud.
   const OPTIONS = {
     responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
     modeBarButtonsToRemove: ["select2d", "lasso2d"],
   };
 
-  // As a picture of the same size, so that a printed page, which is narrower, can shrink it as a whole.
+  // Set a viewBox of the drawn size, so that a narrower printed page can scale the figure.
   const keepProportions = (place) => {
     const { width, height } = place._fullLayout;
     place.style.setProperty("--width", width);
@@ -18,7 +18,7 @@
     }
   };
 
-  // Of a square of many classes as many labels as there is room for.
+  // Thin out the tick labels of a heat map to fit a narrow window.
   const fitLabels = (data, layout) => {
     const labels = layout.xaxis.tickvals;
     if (!labels || !data.some((trace) => trace.type === "heatmap")) return;
@@ -43,7 +43,7 @@
     });
   }
 
-  // Tables and files that are folded away would be missing on paper.
+  // Closed details elements would be missing on paper.
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("details[data-print]")) folded.open = true;
   });

@@ -3,13 +3,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from nas.report.dashboard.optuna_dashboard import note
+from nas.report.dashboard.optuna_dashboard import study_note
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_records
 from nas.study.baseline_spec import BaselineSpec
 from tests.unit.search.examples import baseline, record
 
-FACTS = DatasetSummary("digits", ("a", "b"), 1, 8, 8, (1000, 50), (7, 1), 4, (0.1,), (1.0,))
+DATASET_SUMMARY = DatasetSummary("digits", ("a", "b"), 1, 8, 8, (1000, 50), (7, 1), 4, (0.1,), (1.0,))
 
 
 def _study(description: str) -> Any:
@@ -20,12 +20,12 @@ def _study(description: str) -> Any:
         baseline=BaselineSpec(),
         budget=SimpleNamespace(epochs=12),
     )
-    return SimpleNamespace(name="s", facts=FACTS, spec=spec)
+    return SimpleNamespace(name="s", dataset_summary=DATASET_SUMMARY, spec=spec)
 
 
 def test_the_note_says_what_is_searched_and_found() -> None:
     records = [baseline(0.8), record(1, 0.6, 1_000), record(2, 0.9, 2_000_000)]
-    assert note(_study("Why."), records).split("\n\n") == [
+    assert study_note(_study("Why."), records).split("\n\n") == [
         "# s",
         "Why.",
         "Searches vgg, resnet on digits: 2 classes, 1,050 training and 8 validation images, 12 epochs a trial.",
@@ -39,6 +39,6 @@ def test_the_note_says_what_is_searched_and_found() -> None:
 
 
 def test_the_note_of_a_new_study_leaves_empty_parts_out() -> None:
-    paragraphs = note(_study(""), []).split("\n\n")
+    paragraphs = study_note(_study(""), []).split("\n\n")
     assert len(paragraphs) == 4
     assert paragraphs[2] == "No trial has a result yet."

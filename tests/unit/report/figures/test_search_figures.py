@@ -1,34 +1,31 @@
-"""What is drawn, against what the records say."""
-
 from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 
-from nas.report.figures.figure_style import family_style, params_axis
 from nas.report.figures.option_effects import options_figure
 from nas.report.figures.search_figures import (
     MAX_CURVES,
     MAX_POINTS,
     MAX_STOPPED,
     curves_figure,
-    evenly,
+    evenly_spaced,
     front_figure,
     hypervolume_figure,
     study_figures,
 )
 from nas.results.learning_curve import EpochRecord
 from nas.search.analysis.front_summary import summarize_records
-from nas.search.analysis.option_effects import Explanation, explain_options
+from nas.search.analysis.option_effects import Explanation
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.architecture import DenseNetArchitecture
 from nas.space.genome import Genome
-from tests.unit.search.examples import baseline, focal_trials, record, stopped
+from tests.unit.report.figures.figure_text import plain_text
+from tests.unit.search.examples import baseline, record, stopped
 
 DENSENET = Genome(architecture=DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4))
 
@@ -48,12 +45,8 @@ def front_of(records: list[TrialRecord]) -> go.Figure:
     return front_figure(records, summarize_records("s", records))
 
 
-def plain(name: str) -> str:
-    return re.sub("<[^>]+>", "", name)
-
-
 def named(figure: go.Figure, name: str) -> list[Any]:
-    return [trace for trace in figure.data if plain(trace.name or "") == name]
+    return [trace for trace in figure.data if plain_text(trace.name or "") == name]
 
 
 def points(traces: list[Any]) -> set[tuple[int, int, float]]:
@@ -61,8 +54,8 @@ def points(traces: list[Any]) -> set[tuple[int, int, float]]:
 
 
 def words(figure: go.Figure) -> str:
-    """All text of a figure."""
-    return plain(json.dumps(figure.to_dict()["layout"]["title"]).replace("<br>", " "))
+    """Return the title and note of a figure."""
+    return plain_text(json.dumps(figure.to_dict()["layout"]["title"]).replace("<br>", " "))
 
 
 def test_every_trial_with_a_result_is_a_point_of_its_family() -> None:
@@ -91,7 +84,7 @@ def test_the_baseline_is_a_star_at_the_corner_of_its_quadrant() -> None:
     figure = front_of(trials())
     (star,) = [trace for trace in figure.data if trace.marker.symbol == "star"]
     assert (star.x, star.y) == ((11_000_000,), (0.8,))
-    assert plain(star.text[0]) == "baseline (resnet18)"
+    assert plain_text(star.text[0]) == "baseline (resnet18)"
     (quadrant,) = named(figure, "at least as good, and smaller")
     assert max(quadrant.x) == 11_000_000
     assert min(quadrant.x) < 1_000
@@ -114,26 +107,6 @@ def test_of_very_many_trials_the_front_is_whole_and_the_others_are_counted() -> 
     assert "2,000 of 2,500 trials off the front are drawn" in words(figure)
 
 
-def test_families_differ_in_colour_and_in_marker() -> None:
-    looks = [family_style(family) for family in ("vgg", "resnet", "densenet", "mobilenet", "new")]
-    assert len({look.colour for look in looks}) == len({look.symbol for look in looks}) == len(looks)
-
-
-@pytest.mark.parametrize(
-    ("smallest", "largest"), [(9_000, 11_000_000), (100_000, 200_000), (10, 20_000_000), (5_000, 5_000)]
-)
-def test_parameters_have_a_few_labels_that_say_where_they_are(smallest: int, largest: int) -> None:
-    made = params_axis(smallest, largest)
-    low, high = made["range"]
-    assert low < math.log10(smallest) <= math.log10(largest) < high
-    assert all(low <= math.log10(tick) <= high for tick in made["tickvals"])
-    assert 1 <= len(made["tickvals"]) <= 9
-    units = {"k": 1e3, "M": 1e6, "G": 1e9}
-    shown = [plain(label) for label in made["ticktext"]]
-    values = [float(label.rstrip("kMG")) * units.get(label[-1], 1) for label in shown]
-    assert values == pytest.approx(made["tickvals"])
-
-
 def test_hypervolume_grows_over_trials_and_over_the_hours_of_their_training() -> None:
     over_trials, over_hours = hypervolume_figure(trials()).data
     # Against an own sum of rectangles: log10(10^7 / 1,000) is 4 decades.
@@ -150,7 +123,7 @@ def test_learning_curves_are_those_of_the_front_and_the_baseline() -> None:
     curve = tuple(EpochRecord(epoch, 1.0, 1.0, 0.1 * epoch, 0.5, 100.0, 1.0) for epoch in (1, 2, 3))
     records = [baseline(0.8), record(1, 0.5, curve=curve), record(2, 0.2, 2_000)]
     figure = curves_figure(summarize_records("s", records))
-    assert [plain(trace.name) for trace in figure.data] == ["1 (vgg)", "baseline (resnet18)"]
+    assert [plain_text(trace.name) for trace in figure.data] == ["1 (vgg)", "baseline (resnet18)"]
     assert list(figure.data[0].x) == [1, 2, 3]
     assert list(figure.data[0].y) == pytest.approx([0.1, 0.2, 0.3])
 
@@ -159,7 +132,7 @@ def test_of_a_long_front_some_curves_are_drawn_and_the_figure_says_so() -> None:
     records = [record(number, 0.1 + number / 100, 1000 + number) for number in range(30)]
     figure = curves_figure(summarize_records("s", records))
     assert len(figure.data) == MAX_CURVES
-    assert [plain(figure.data[place].name) for place in (0, -1)] == ["0 (vgg)", "29 (vgg)"]
+    assert [plain_text(figure.data[place].name) for place in (0, -1)] == ["0 (vgg)", "29 (vgg)"]
     assert "12 of 30 are drawn" in words(figure)
 
 
@@ -169,7 +142,7 @@ def test_stopped_curves_lie_behind_in_one_trace_and_say_whose_they_are() -> None
     ]  # fmt: skip
     figure = study_figures("s", records)["nas-curves"]
     first = figure.data[0]
-    assert [plain(trace.name) for trace in figure.data] == ["stopped early", "1 (vgg)", "baseline (resnet18)"]
+    assert [plain_text(trace.name) for trace in figure.data] == ["stopped early", "1 (vgg)", "baseline (resnet18)"]
     assert list(first.x) == [1, 2, None, 1, None]
     assert list(first.y) == [0.1, 0.2, None, 0.3, None]
     assert list(first.customdata) == [2, 2, 2, 3, 3]
@@ -182,38 +155,6 @@ def test_of_very_many_stopped_trials_some_are_drawn_and_the_figure_is_small() ->
     assert len(set(figure.data[0].customdata)) == MAX_STOPPED
     assert "40 of 900 stopped trials are drawn" in words(figure)
     assert len(figure.to_json()) < 20_000
-
-
-def test_options_are_their_differences_with_intervals() -> None:
-    records = focal_trials()
-    explanation = explain_options(records, summarize_records("s", records).front)
-    figure = options_figure(explanation)
-    (effect,) = [effect for effect in explanation.by_importance if effect.option.gene == "recipe.loss"]
-    assert effect.difference is not None
-    (place,) = [n for n, text in enumerate(figure.layout.yaxis.ticktext) if plain(text) == "loss: focal"]
-    ((x, half, about),) = [
-        (trace.x[n], trace.error_x.array[n], trace.customdata[n])
-        for trace in figure.data
-        for n, y in enumerate(trace.y)
-        if y == place
-    ]
-    assert x == pytest.approx(effect.difference.mean, abs=1e-4) == pytest.approx(0.1, abs=1e-4)
-    assert half == pytest.approx(effect.difference.high - effect.difference.mean, abs=1e-4)
-    assert about[1] == effect.difference.pairs == 4
-
-
-@pytest.mark.parametrize(
-    ("trials", "text"),
-    [
-        ([], "Fewer than two trials have a result."),
-        ([record(1, 0.5), record(2, 0.6)], "No option varies among the trials."),
-        (focal_trials()[:4], "Too few pairs among 4 trials"),
-    ],
-)
-def test_too_little_to_compare_is_said(trials: list[TrialRecord], text: str) -> None:
-    figure = options_figure(explain_options(trials, trials[:1]))
-    assert not figure.data
-    assert text in plain(figure.layout.annotations[0].text.replace("<br>", " "))
 
 
 def test_an_empty_study_has_four_figures_that_say_why_they_are_empty() -> None:
@@ -232,5 +173,5 @@ def test_figures_are_small_and_carry_no_ground_of_their_own() -> None:
 
 def test_a_sample_holds_both_ends() -> None:
     records = [record(number) for number in range(10)]
-    assert [one.number for one in evenly(records, 4)] == [0, 3, 6, 9]
-    assert evenly(records, 10) == records
+    assert [one.number for one in evenly_spaced(records, 4)] == [0, 3, 6, 9]
+    assert evenly_spaced(records, 10) == records

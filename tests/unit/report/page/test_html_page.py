@@ -1,4 +1,4 @@
-"""The page as a browser would read it."""
+"""HTML page as parsed by a browser."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ import pytest
 
 from nas.finals.finalists import BASELINE, planned_runs
 from nas.finals.finals_results import collect_finals
-from nas.report.page.html_page import as_page
+from nas.report.page.html_page import render_page
 from nas.report.report_contents import ReportContents
 from nas.results.metrics import ClassScores
 from nas.results.test_predictions import Predictions
 from nas.search.analysis.front_summary import summarize_records
-from tests.unit.report.made_up import contents_of, evidence_of, pair_facts, summarize_dataset
+from tests.unit.report.synthetic_report import (
+    synthetic_comparison,
+    synthetic_contents,
+    synthetic_dataset,
+    synthetic_pairs,
+)
 from tests.unit.search.examples import baseline, record
 
-EVIDENCE_PARTS = {"confused", "roc", "precision-recall", "similarity-0", "similarity-1", "defects", "embedding"}
+ANALYSIS_PARTS = {"confused", "roc", "precision-recall", "similarity-0", "similarity-1", "defects", "embedding"}
 STUDY_PARTS = {"nas-front", "nas-hypervolume", "nas-curves", "nas-options", "classes"}
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, the text outside scripts and styles, and each figure's JSON by its identifier."""
+    """Parsed page: tags with attributes, text outside scripts and styles, and the JSON of each figure."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -59,19 +64,19 @@ class Page(HTMLParser):
 
 
 def page_of(contents: ReportContents) -> Page:
-    return Page(as_page(contents))
+    return Page(render_page(contents))
 
 
 def whole(num_classes: int = 3, channels: int = 1) -> ReportContents:
-    facts = summarize_dataset(num_classes, channels)
-    return contents_of(facts, evidence_of(facts))
+    dataset = synthetic_dataset(num_classes, channels)
+    return synthetic_contents(dataset, synthetic_comparison(dataset))
 
 
 @pytest.mark.parametrize(("num_classes", "channels"), [(2, 1), (10, 3), (62, 1)])
 def test_every_part_is_drawn_once_and_the_page_stays_small(num_classes: int, channels: int) -> None:
-    text = as_page(whole(num_classes, channels))
+    text = render_page(whole(num_classes, channels))
     page = Page(text)
-    assert set(page.figures) == EVIDENCE_PARTS | STUDY_PARTS
+    assert set(page.figures) == ANALYSIS_PARTS | STUDY_PARTS
     identifiers = [own["id"] for _, own in page.tags if "id" in own]
     assert len(identifiers) == len(set(identifiers))
     assert len(text) < 8_000_000
@@ -94,9 +99,9 @@ def test_nothing_is_fetched() -> None:
 
 def test_names_are_text_and_not_part_of_the_page() -> None:
     evil = ("<img src=x>", "</script><b>bold</b>", "a|b & 'c'")
-    facts = replace(summarize_dataset(3), classes=evil, name="<i>data</i>")
-    evidence = replace(evidence_of(facts), classes=evil)
-    page = page_of(contents_of(facts, evidence))
+    dataset = replace(synthetic_dataset(3), classes=evil, name="<i>data</i>")
+    comparison = replace(synthetic_comparison(dataset), classes=evil)
+    page = page_of(synthetic_contents(dataset, comparison))
     assert all((own["src"] or "").startswith("data:image/png") for tag, own in page.tags if tag == "img")
     assert not any(tag in ("b", "i") for tag, _ in page.tags)
     assert all(name in page.text for name in evil)
@@ -120,13 +125,13 @@ def test_finals_take_the_place_of_the_validation_verdict() -> None:
     per_class = tuple(ClassScores(name, 0.5, 0.5, f1, 9) for name, f1 in zip("abc", (0.4, 0.5, 0.6), strict=True))
     runs = planned_runs({BASELINE: baseline(0.7), "trial 8": record(8, 0.7)}, num_seeds=2, first_seed=1)
     labels = np.arange(60) % 3
-    said = Predictions(np.eye(3, dtype=np.float32)[labels], labels)
+    predictions = Predictions(np.eye(3, dtype=np.float32)[labels], labels)
     records = [
         record(place, 0.6 + 0.1 * run.seed, 4_100, is_baseline=run.is_baseline, run=place, per_class=per_class)
         for place, run in enumerate(runs)
     ]
-    classes = contents.facts.classes
-    finals = collect_finals("tiny", "tiny-finals", classes, 60, runs, records, dict.fromkeys(range(4), said))
+    classes = contents.dataset.classes
+    finals = collect_finals("tiny", "tiny-finals", classes, 60, runs, records, dict.fromkeys(range(4), predictions))
     page = page_of(replace(contents, finals=finals))
     assert finals.verdict.startswith("0.750 ± 0.071 macro-F1 with 4,100 parameters")
     assert finals.verdict in page.text
@@ -137,8 +142,8 @@ def test_finals_take_the_place_of_the_validation_verdict() -> None:
     assert sorted(marks[0]["x"]) == [0.4, 0.5, 0.6]
 
 
-def test_without_evidence_the_page_says_why_and_leaves_its_parts_out() -> None:
-    page = page_of(contents_of(remarks=("The images are gone.",)))
+def test_without_a_comparison_the_page_names_the_reason_and_omits_its_sections() -> None:
+    page = page_of(synthetic_contents(remarks=("The images are gone.",)))
     assert "The images are gone." in page.text
     assert set(page.figures) == STUDY_PARTS
     targets = {own["href"] for tag, own in page.tags if tag == "a"}
@@ -147,11 +152,11 @@ def test_without_evidence_the_page_says_why_and_leaves_its_parts_out() -> None:
 
 
 def test_without_a_baseline_the_rest_is_there() -> None:
-    facts = summarize_dataset(3)
-    contents = contents_of(facts, evidence_of(facts, with_baseline=False))
+    dataset = synthetic_dataset(3)
+    contents = synthetic_contents(dataset, synthetic_comparison(dataset, with_baseline=False))
     records = tuple(record for record in contents.records if not record.is_baseline)
     page = page_of(replace(contents, records=records, finalist=records[3]))
-    assert set(page.figures) == (EVIDENCE_PARTS - {"similarity-1"}) | STUDY_PARTS
+    assert set(page.figures) == (ANALYSIS_PARTS - {"similarity-1"}) | STUDY_PARTS
     assert "The baseline is not trained yet" in page.text
     assert len(page.figures["roc"]["data"]) == 3  # micro, macro, chance
 
@@ -165,12 +170,12 @@ def test_a_trial_that_is_not_the_fronts_is_named_after_the_verdict() -> None:
 
 
 def test_pairs_are_called_pairs_and_maps_of_shared_weights_are_explained() -> None:
-    facts = pair_facts()
-    evidence = evidence_of(facts)
-    page = page_of(contents_of(facts, evidence))
+    dataset = synthetic_pairs()
+    comparison = synthetic_comparison(dataset)
+    page = page_of(synthetic_contents(dataset, comparison))
     for words in (
         "pairs of 2 × 1 × 8 × 8 pixels (different, same), 199 training pairs",
-        "all 20 validation pairs were looked at",
+        "all 20 validation pairs were analysed anew",
         "same against different",
         "left for the first image, right for the second",
         "a map is of the pair",
@@ -179,9 +184,9 @@ def test_pairs_are_called_pairs_and_maps_of_shared_weights_are_explained() -> No
     assert len([own for tag, own in page.tags if tag == "div" and own.get("class") == "images of-pairs"]) > 0
     activations = tuple(
         replace(one, early=np.repeat(one.early, 2, axis=0), late=np.repeat(one.late, 2, axis=0))
-        for one in evidence.activations
+        for one in comparison.activations
     )
-    finalist = replace(evidence.finalist, filters=evidence.finalist.filters[:, :1])
-    page = page_of(contents_of(facts, replace(evidence, activations=activations, finalist=finalist)))
+    finalist = replace(comparison.finalist, filters=comparison.finalist.filters[:, :1])
+    page = page_of(synthetic_contents(dataset, replace(comparison, activations=activations, finalist=finalist)))
     assert "the upper row is the first one's" in page.text
     assert "red darkness; the same for both images" in page.text

@@ -51,7 +51,7 @@ def test_a_row_is_the_mean_and_deviation_over_the_seeds() -> None:
     )
 
 
-def test_a_setting_that_is_called_as_a_value_is_told_with_its_dimension() -> None:
+def test_a_setting_named_after_a_value_has_its_dimension_in_its_name() -> None:
     def name(**options: str) -> str:
         return SettingResult(options, (), 0).name
 
@@ -96,8 +96,8 @@ def test_the_sample_is_the_one_that_kept_its_weights() -> None:
     records = [_record(0, "plain", 1, 0.8), _record(1, "plain", 0, 0.7, weights="artifact")]
     results = gather_settings(SPEC, records)
     assert results is not None
-    assert results.settings[0].sample == records[1]
-    assert results.settings[1].sample is None
+    assert results.settings[0].representative == records[1]
+    assert results.settings[1].representative is None
 
 
 def test_a_search_has_no_settings() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, genome_table, shared_sentence
 from nas.search.analysis.option_effects import explain_options
-from tests.unit.report.examples import rows_of
+from tests.unit.report.rendered_tables import rows_of
 from tests.unit.search.examples import FOCAL, focal_trials, vgg
 
 

@@ -7,10 +7,11 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.search.analysis.front_summary import FrontSummary
 from nas.worker.trainer_messages import SampledGenome, SpacePreview
-from tests.unit.report.examples import rows_of, text_of
+from tests.unit.report.rendered_tables import rows_of, text_of
+from tests.unit.report.synthetic_report import DIGIT_PAIRS
 from tests.unit.search.examples import VGG, baseline, record
 
-FACTS = DatasetSummary("[red]cats", ("a", "[b]"), 3, 8, 9, (1000, 50), (7, 0), 4, (0.1,) * 3, (1.0,) * 3)
+DATASET_SUMMARY = DatasetSummary("[red]cats", ("a", "[b]"), 3, 8, 9, (1000, 50), (7, 0), 4, (0.1,) * 3, (1.0,) * 3)
 
 
 def test_the_front_is_shown_against_the_baseline() -> None:
@@ -41,16 +42,16 @@ def test_the_curve_has_a_row_an_epoch() -> None:
     assert len(rows) == 2
 
 
-def test_facts() -> None:
-    rows = dict(rows_of(dataset_table(FACTS)))
+def test_a_data_set_is_described_by_its_size_splits_and_imbalance() -> None:
+    rows = dict(rows_of(dataset_table(DATASET_SUMMARY)))
     assert rows == {
         "images": "3 x 8 x 9 pixels, 2 classes",
         "splits": "1,050 train, 7 validation, 4 test (unopened)",
         "imbalance": "20.0 : 1 (1,000 to 50 training images of a class)",
         "not in validation": "[b]",
     }
-    assert "not in validation" not in dict(rows_of(dataset_table(replace(FACTS, validation_counts=(7, 1)))))
-    assert "Data: [red]cats" in text_of(dataset_table(FACTS))
+    assert "not in validation" not in dict(rows_of(dataset_table(replace(DATASET_SUMMARY, validation_counts=(7, 1)))))
+    assert "Data: [red]cats" in text_of(dataset_table(DATASET_SUMMARY))
 
 
 def test_a_preview_marks_its_smallest() -> None:
@@ -59,3 +60,11 @@ def test_a_preview_marks_its_smallest() -> None:
     assert [row[:3] for row in rows] == [["vgg (smallest)", "1,000", "2.0"], ["vgg", "3,000", "2.0"]]
     assert "depths=(1, 2)" in rows[0][3]
     assert "family" not in rows[0][3]
+
+
+def test_pairs_are_described_by_their_images_and_their_answers() -> None:
+    rows = dict(rows_of(dataset_table(DIGIT_PAIRS)))
+    assert rows["pairs"] == "of 1 x 14 x 14 pixels, 10 classes"
+    assert rows["answers"] == "first is not larger, first is larger"
+    assert rows["imbalance"].endswith("training pairs of an answer)")
+    assert "images" not in rows
