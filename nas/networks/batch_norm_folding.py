@@ -1,8 +1,8 @@
-"""Batch normalisation folded into the convolution before it: two layers as one, with the same results.
+"""Batch normalisation folding: merge each normalisation into the convolution before it, with the same results.
 
 In evaluation, batch normalisation scales and shifts each channel by constants, which the convolution's weights and
-bias take over. It is done here, in float64, for exported files, since each runtime would do it in its own way, and for
-a trunk that is only looked through.
+bias can include. Folding is done here, in float64, for exported files, since each runtime would do it in its own way,
+and for a frozen trunk that serves as a feature extractor.
 """
 
 from __future__ import annotations
@@ -17,56 +17,56 @@ from nas.networks.layers.convolution import ConvNormAct, Convolution, NormActCon
 
 
 def fold_batch_norms(network: nn.Module) -> int:
-    """Fold every batch normalisation whose input is the output of a convolution and nothing else.
+    """Fold every batch normalisation whose only input is the output of a convolution.
 
-    Those behind a sum, a concatenation or a pooling stay: a DenseNet has them in front of its layers.
+    Normalisations after a sum, a concatenation or a pooling stay: a DenseNet has them in front of its layers.
 
     Args:
         network: In evaluation mode; changed in place.
 
     Returns:
-        How many were folded.
+        Number of folded normalisations.
     """
-    return sum(_fold_within(module) for module in list(network.modules()))
+    return sum(_fold_in_module(module) for module in list(network.modules()))
 
 
-def _fold_within(module: nn.Module) -> int:
+def _fold_in_module(module: nn.Module) -> int:
     match module:
         case ConvNormAct(normalization=nn.BatchNorm2d()):
-            _fold(module.convolution.parts[-1], module.normalization)
+            _fold_pair(module.convolution.parts[-1], module.normalization)
             module.normalization = nn.Identity()
             return 1
         case ResNet() | BasicBlock() | Bottleneck():
-            return _fold_numbered(module)
+            return _fold_torchvision_block(module)
         case nn.Sequential() if not isinstance(module, Convolution):
-            return _fold_neighbours(module)
+            return _fold_sequential(module)
         case _:
             return 0
 
 
-def _fold_numbered(module: nn.Module) -> int:
-    """torchvision's layers: bn1 follows conv1, and so on."""
+def _fold_torchvision_block(module: nn.Module) -> int:
+    """Fold torchvision's layers by name: bn1 follows conv1, and so on."""
     layers = dict(module.named_children())
     folded = 0
     for name, layer in layers.items():
         normalization = layers.get(name.replace("conv", "bn"))
         if isinstance(layer, nn.Conv2d) and isinstance(normalization, nn.BatchNorm2d):
-            _fold(layer, normalization)
+            _fold_pair(layer, normalization)
             setattr(module, name.replace("conv", "bn"), nn.Identity())
             folded += 1
     return folded
 
 
-def _fold_neighbours(module: nn.Sequential) -> int:
-    """A convolution and the normalisation behind it; or two layers of which the second one begins with its own."""
+def _fold_sequential(module: nn.Sequential) -> int:
+    """Fold pairs of consecutive layers: convolution and normalisation, or two pre-activation layers."""
     folded = 0
     for (_, layer), (name, following) in pairwise(list(module.named_children())):
         match layer, following:
             case nn.Conv2d(), nn.BatchNorm2d():
-                _fold(layer, following)
+                _fold_pair(layer, following)
                 setattr(module, name, nn.Identity())
             case NormActConv(), NormActConv(normalization=nn.BatchNorm2d()):
-                _fold(layer.convolution.parts[-1], following.normalization)
+                _fold_pair(layer.convolution.parts[-1], following.normalization)
                 following.normalization = nn.Identity()
             case _:
                 continue
@@ -74,8 +74,8 @@ def _fold_neighbours(module: nn.Sequential) -> int:
     return folded
 
 
-def _fold(convolution: nn.Conv2d, normalization: nn.Module) -> None:
-    """y = (conv(x) - mean) · γ / √(variance + ε) + β as one convolution."""
+def _fold_pair(convolution: nn.Conv2d, normalization: nn.Module) -> None:
+    """Set the convolution to y = (conv(x) - mean) · γ / √(variance + ε) + β."""
     assert isinstance(normalization, nn.BatchNorm2d)
     assert normalization.running_mean is not None
     assert normalization.running_var is not None

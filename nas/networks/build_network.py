@@ -1,4 +1,4 @@
-"""Architecture to network."""
+"""Construction of a network from its architecture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.networks.families.pair_network import PairNetwork
 from nas.networks.families.plain_cnn import plain_network
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.families.resnet import resnet_stages
-from nas.networks.families.resnet18_baseline import ReferenceResNet18
+from nas.networks.families.resnet18_baseline import ResNet18Baseline
 from nas.networks.families.vgg import vgg_stages
 from nas.networks.layers.classifier_head import create_head, create_linear
 from nas.networks.layers.gaussian_noise import add_noise_layers
@@ -38,23 +38,23 @@ def build_network(
     architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
     num_part_classes: int = 0,
 ) -> Network:  # fmt: skip
-    """A freshly initialised network, from the global random state, on the default device.
+    """Build a freshly initialised network from the global random state, on the default device.
 
-    One that is called pretrained is yet to be given its weights (`PretrainedNetwork.begin`).
+    The weights of a pretrained network are loaded afterwards (`PretrainedNetwork.load_pretrained`).
 
     Args:
-        architecture: What to build.
-        channels: Of the images, 1 or 3; of pairs twice as many.
+        architecture: Architecture to build.
+        channels: Channels of an image, 1 or 3; of a pair twice as many.
         num_classes: Number of logits.
-        size: Rows and columns of the images, for the families that flatten their maps; to others any size will do.
-        num_part_classes: Of pairs: number of classes of their images.
+        size: Rows and columns of the images. Required by families that flatten their maps, else ignored.
+        num_part_classes: Number of classes of the single images of a pair.
 
     Returns:
-        Normalised float32 images [N, channels, H, W] to logits [N, num_classes].
+        Network from normalised float32 images [N, channels, H, W] to logits [N, num_classes].
 
     Raises:
         ArchitectureError: The images are too small for the network.
-        ValueError: The family needs to know their size, and is not told.
+        ValueError: The family needs the size of the images, and `size` is None.
     """
     if isinstance(architecture, PairArchitecture):
         channels = channels // 2 if architecture.shared else channels
@@ -67,7 +67,7 @@ def build_network(
             return plain_network(architecture, channels, num_classes, size)
         return MlpNetwork(architecture, channels, num_classes, size)
     if isinstance(architecture, ReferenceArchitecture):
-        return ReferenceResNet18(channels, num_classes)
+        return ResNet18Baseline(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):
         return PretrainedNetwork(architecture, channels, num_classes)
     stem = create_stem(architecture, channels)
@@ -78,10 +78,10 @@ def build_network(
     return network
 
 
-def build_for(architecture: Architecture, facts: DatasetSummary) -> Network:
-    """`build_network` for a study's data."""
+def build_network_for(architecture: Architecture, summary: DatasetSummary) -> Network:
+    """Build a network for the images and classes of a dataset summary."""
     return build_network(
-        architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
+        architecture, summary.channels, len(summary.classes), (summary.height, summary.width), len(summary.part_classes)
     )
 
 

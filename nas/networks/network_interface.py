@@ -1,4 +1,4 @@
-"""What every network offers: logits, the features they are computed from, and the classifier between the two.
+"""Interface of all networks: features, the classifier on them, and logits.
 
 Dimensions: N images, C channels, H height, W width, D features, K classes.
 """
@@ -11,33 +11,33 @@ from torch import Tensor, nn
 
 
 class Network(nn.Module, ABC):
-    """A classifier of images whose last layer can be replaced or trained by itself.
+    """Image classifier whose last layer can be replaced or trained separately.
 
     `network(images)` always equals `network.classifier(network.features(images))`.
 
     Attributes:
         classifier: The last layer, [N, D] to logits [N, K].
-        evaluation_batch: Images at once that are evaluated fast and without much memory.
+        evaluation_batch: Batch size of fast evaluation with little memory.
     """
 
     classifier: nn.Linear
-    evaluation_batch: int = 512
+    evaluation_batch_size: int = 512
 
-    def drop_training_parts(self) -> None:
-        """Do without what only training uses, as a network does that is counted, examined or exported."""
+    def remove_training_layers(self) -> None:
+        """Remove the layers used in training only, before the network is counted, analysed or exported."""
 
     @abstractmethod
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to the classifier's input [N, D]."""
+        """Compute the classifier's input [N, D] from normalised float images [N, C, H, W]."""
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to logits [N, K]."""
+        """Compute logits [N, K] from normalised float images [N, C, H, W]."""
         logits_NK: Tensor = self.classifier(self.features(images_NCHW))
         return logits_NK
 
 
 class ConvolutionalNetwork(Network):
-    """A searched network: stem, stages and head in a row, then the classifier."""
+    """Searched network: stem, stages, head and classifier in sequence."""
 
     def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, classifier: nn.Linear) -> None:
         super().__init__()
@@ -47,6 +47,6 @@ class ConvolutionalNetwork(Network):
         self.classifier = classifier
 
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to the classifier's input [N, D], dropout included."""
+        """Compute the classifier's input [N, D] from normalised float images [N, C, H, W], with dropout."""
         features_ND: Tensor = self.head(self.stages(self.stem(images_NCHW)))
         return features_ND

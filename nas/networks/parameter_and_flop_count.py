@@ -1,4 +1,4 @@
-"""What a network costs, known before any of its weights exists."""
+"""Parameter and FLOP counts of an architecture, computed without initialising weights."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ def count_params(
     architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None = None,
     num_part_classes: int = 0,
 ) -> int:  # fmt: skip
-    """Parameters, counted on the meta device; buffers, and what only training uses, are not counted.
+    """Count parameters on the meta device, without buffers and without layers used in training only.
 
-    Raises as `build_network` does.
+    Raises the errors of `build_network`.
     """
-    return _params_of(_build_on_meta(architecture, channels, num_classes, size, num_part_classes))
+    return _count_parameters(_build_on_meta(architecture, channels, num_classes, size, num_part_classes))
 
 
 def measure_cost(
     architecture: Architecture, channels: int, num_classes: int, height: int, width: int, num_part_classes: int = 0
 ) -> Cost:
-    """Build on the meta device, which draws no random numbers and initialises nothing, and count.
+    """Count parameters and FLOPs of a network built on the meta device.
+
+    No random number is drawn and no weight is initialised.
 
     Args:
-        architecture: What to measure.
-        channels: Of the images.
+        architecture: Architecture to measure.
+        channels: Channels of the images.
         num_classes: Number of logits.
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-        num_part_classes: As for `build_network`.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+        num_part_classes: See `build_network`.
 
     Raises:
         ArchitectureError: The images are too small for the network.
     """
     network = _build_on_meta(architecture, channels, num_classes, (height, width), num_part_classes)
     image = torch.zeros(1, channels, height, width, device="cpu")
-    params, trained = _params_of(network), _params_of(network, only_trained=True)
+    params, trained = _count_parameters(network), _count_parameters(network, only_trained=True)
     return Cost(params, _count_flops(network, image), trained if trained < params else None)
 
 
-def count_params_for(architecture: Architecture, facts: DatasetSummary) -> int:
-    """`count_params` for a study's data."""
+def count_params_for(architecture: Architecture, summary: DatasetSummary) -> int:
+    """Count parameters for the images and classes of a dataset summary."""
     return count_params(
-        architecture, facts.channels, len(facts.classes), (facts.height, facts.width), len(facts.part_classes)
+        architecture, summary.channels, len(summary.classes), (summary.height, summary.width), len(summary.part_classes)
     )
 
 
-def measure_cost_for(architecture: Architecture, facts: DatasetSummary) -> Cost:
-    """`measure_cost` for a study's data."""
+def measure_cost_for(architecture: Architecture, summary: DatasetSummary) -> Cost:
+    """Count parameters and FLOPs for the images and classes of a dataset summary."""
     return measure_cost(
-        architecture, facts.channels, len(facts.classes), facts.height, facts.width, len(facts.part_classes)
+        architecture, summary.channels, len(summary.classes), summary.height, summary.width, len(summary.part_classes)
     )
 
 
@@ -64,19 +66,19 @@ def _build_on_meta(
 ) -> nn.Module:
     with torch.device("meta"):
         network = build_network(architecture, channels, num_classes, size, num_part_classes).eval()
-    network.drop_training_parts()
+    network.remove_training_layers()
     return network
 
 
-def _params_of(network: nn.Module, *, only_trained: bool = False) -> int:
+def _count_parameters(network: nn.Module, *, only_trained: bool = False) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad or not only_trained)
 
 
 def _count_flops(network: nn.Module, images_NCHW: Tensor) -> int:
-    """Trace a meta network with fvcore.
+    """Count the FLOPs of a network on the meta device, by fvcore's trace of a forward pass.
 
     fvcore counts in a JIT trace, and PyTorch 2.15 cannot trace a convolution on the meta device (its shape check
-    refuses traced sizes). So the weights become zeros, not random numbers, on the CPU for one image's forward pass.
+    rejects traced sizes). So the weights become zeros, not random numbers, on the CPU for one image's forward pass.
     """
     network.to_empty(device=images_NCHW.device)
     for tensor in network.state_dict().values():

@@ -1,4 +1,4 @@
-"""Stands for ImageNet's weights: of the same shapes, drawn at random."""
+"""Random weights of the shapes of ImageNet's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 
-def torchvisions_resnet18(seed: int = 0) -> nn.Module:
-    """torchvision's network in evaluation mode; its normalisations have statistics and weights of their own."""
-    return torchvisions("resnet18", seed)
+def torchvision_resnet18(seed: int = 0) -> nn.Module:
+    """Create torchvision's ResNet-18 in evaluation mode, with random normalisation statistics and weights."""
+    return torchvision_network("resnet18", seed)
 
 
-def torchvisions(name: str, seed: int = 0) -> nn.Module:
-    """As `torchvisions_resnet18`, of any name."""
+def torchvision_network(name: str, seed: int = 0) -> nn.Module:
+    """Create torchvision's network of any name; see `torchvision_resnet18`."""
     torch.manual_seed(seed)
     network: nn.Module = get_model(name).eval()
     for module in network.modules():
@@ -28,5 +28,5 @@ def torchvisions(name: str, seed: int = 0) -> nn.Module:
 
 
 def trunk_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state of torchvision's network without its classifier."""
+    """Return the state dict of torchvision's network without its classifier."""
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("fc.")}

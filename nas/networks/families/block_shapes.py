@@ -1,4 +1,4 @@
-"""The shapes of the blocks of a staged family."""
+"""Block shapes of the staged families."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas.space.architecture import StagedArchitecture
 
 @dataclass(frozen=True)
 class BlockShape:
-    """One block: its widths in channels and by how much it shrinks each side of the image (1 or 2)."""
+    """Input and output width of a block in channels, and its stride (1 or 2)."""
 
     in_width: int
     out_width: int
@@ -18,7 +18,7 @@ class BlockShape:
 
 
 def block_shapes(architecture: StagedArchitecture) -> Iterator[BlockShape]:
-    """Every block in forward order; the first one of each stage but the first has stride 2."""
+    """Yield the shape of every block in forward order; the first block of each later stage has stride 2."""
     in_width = architecture.stem_width
     for stage, (depth, width) in enumerate(zip(architecture.depths, architecture.widths, strict=True)):
         for block in range(depth):

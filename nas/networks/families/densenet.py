@@ -17,7 +17,7 @@ BOTTLENECK = 4
 
 
 class DenseLayer(nn.Module):
-    """Appends `growth_rate` channels computed from all channels before them.
+    """Dense layer: append `growth_rate` channels computed from all channels before them.
 
     Pre-activation: norm, activation, 1×1 to four times the growth rate; norm, activation, k×k to the growth rate.
     """
@@ -32,14 +32,14 @@ class DenseLayer(nn.Module):
         self.layers = nn.Sequential(norm_act_conv(architecture, bottleneck), norm_act_conv(architecture, growth))
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, in, H, W] to [N, in + growth_rate, H, W]."""
+        """Map [N, in, H, W] to [N, in + growth_rate, H, W]."""
         return torch.cat((inputs_NCHW, self.layers(inputs_NCHW)), dim=1)
 
 
 def transition(architecture: DenseNetArchitecture, in_width: int, out_width: int) -> nn.Sequential:
-    """Norm, activation, 1×1 convolution and a 2×2 average pooling, [N, in, H, W] to [N, out, ⌈H / 2⌉, ⌈W / 2⌉].
+    """Create a transition: norm, activation, 1×1 convolution and 2×2 average pooling.
 
-    A window that hangs over the edge is the mean of the pixels it really has.
+    It maps [N, in, H, W] to [N, out, ⌈H / 2⌉, ⌈W / 2⌉]. A window that exceeds the edge averages the pixels inside.
     """
     convolution = create_convolution(architecture, in_width, out_width, kernel_size=1)
     pooling = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
@@ -47,7 +47,7 @@ def transition(architecture: DenseNetArchitecture, in_width: int, out_width: int
 
 
 def densenet_stages(architecture: DenseNetArchitecture) -> tuple[nn.Sequential, int]:
-    """The stages after the stem, ended by norm and activation, and the width they return."""
+    """Create the stages after the stem, with a final norm and activation, and return them with their output width."""
     stages = nn.Sequential()
     width = architecture.stem_width
     for stage, depth in enumerate(architecture.depths):

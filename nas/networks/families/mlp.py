@@ -1,4 +1,4 @@
-"""Hidden layers on the values of an image.
+"""Multilayer perceptron on the flattened image.
 
 Dimensions: N images, C channels, H height, W width, D features, M units.
 """
@@ -15,7 +15,7 @@ from nas.space.architecture import MlpArchitecture
 
 
 class MlpNetwork(Network):
-    """The image flattened, hidden layers, and the classifier.
+    """Flattening of the image, hidden layers and classifier.
 
     Args:
         size: Rows and columns of the images.
@@ -31,11 +31,11 @@ class MlpNetwork(Network):
         self.classifier = create_linear(widths[-1], num_classes, gain=1.0)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to the classifier's input [N, D], dropout included."""
+        """Compute the classifier's input [N, D] from normalised float images [N, C, H, W], with dropout."""
         features_ND: Tensor = self.hidden(images_NCHW)
         return features_ND
 
-    def first_weights(self) -> Tensor:
-        """What each unit of the first layer weighs the image's values with, [M, C, H, W]."""
+    def first_layer_weights(self) -> Tensor:
+        """Return the weights of the first layer's units in the shape of the image, [M, C, H, W]."""
         first = next(module for module in self.hidden if isinstance(module, nn.Linear))
         return first.weight.detach().reshape(-1, *self._image_shape)

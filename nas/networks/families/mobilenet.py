@@ -13,7 +13,7 @@ from nas.space.architecture import MobileNetArchitecture
 
 
 class InvertedResidual(nn.Module):
-    """1×1 expansion, k×k depthwise convolution, linear 1×1 projection; added to the input where shapes allow.
+    """Block of 1×1 expansion, k×k depthwise convolution and linear 1×1 projection, with a skip where shapes allow.
 
     Expansion 1 has no expansion convolution. Without normalisation, the projection of a block with a skip starts
     at zero, so that the block starts as the identity (Fixup, Zhang et al., 2019).
@@ -21,12 +21,12 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, architecture: MobileNetArchitecture, shape: BlockShape) -> None:
         super().__init__()
-        self.skips = shape.stride == 1 and shape.in_width == shape.out_width
+        self.has_skip = shape.stride == 1 and shape.in_width == shape.out_width
         width = shape.in_width * architecture.expansion
         depthwise = create_convolution(
             architecture, width, width, kernel_size=architecture.kernel_size, stride=shape.stride, depthwise=True
         )
-        zeroed = self.skips and architecture.normalization == "none"
+        zeroed = self.has_skip and architecture.normalization == "none"
         project = create_convolution(architecture, width, shape.out_width, kernel_size=1, gain=0.0 if zeroed else 1.0)
         self.layers = nn.Sequential()
         if architecture.expansion > 1:
@@ -36,16 +36,16 @@ class InvertedResidual(nn.Module):
         self.layers.append(conv_norm_act(architecture, project, activated=False))
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        """Map [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
         outputs_NCHW: Tensor = self.layers(inputs_NCHW)
-        return inputs_NCHW + outputs_NCHW if self.skips else outputs_NCHW
+        return inputs_NCHW + outputs_NCHW if self.has_skip else outputs_NCHW
 
 
 def mobilenet_stages(architecture: MobileNetArchitecture) -> tuple[nn.Sequential, int]:
-    """The stages after the stem and the width they return.
+    """Create the stages after the stem, and return them with their output width.
 
-    The last projection goes straight to the pooling: MobileNetV2's final 1×1 convolution to 1,280 channels is left
-    out, being larger than many of the whole networks that are searched; a hidden layer of the head is its like.
+    The last projection feeds the pooling directly: MobileNetV2's final 1×1 convolution to 1,280 channels is omitted,
+    since it is larger than many whole networks of the search; a hidden layer of the head is its equivalent.
     """
     stages = nn.Sequential(*(InvertedResidual(architecture, shape) for shape in block_shapes(architecture)))
     return stages, architecture.widths[-1]

@@ -1,7 +1,7 @@
-"""Networks that compare two images: one branch that sees each of them, or both at once, and a head that judges.
+"""Networks for pairs of images: a branch for each image or for both at once, and a comparison head.
 
 Dimensions: N pairs, C channels of an image, H height, W width, B features of the branch, D features of the pair,
-K classes of an image, R answers.
+K classes of an image, R classes of a pair.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from nas.space.architecture import PairArchitecture
 
 
 class PairNetwork(Network):
-    """A network of pairs around any network of images, whose own classifier it does without.
+    """Classifier of image pairs on top of any image network, whose own classifier is removed.
 
-    With `shared` the branch is shown both images in one batch of 2N: batch normalisation is over both, and dropout and
-    noise are drawn for each.
+    With `shared` the branch processes both images in one batch of 2N: batch normalisation is over both, and dropout
+    and noise are drawn for each.
 
     Args:
-        branch: Of C channels where it is shared, else of 2C.
-        num_answers: R.
-        num_part_classes: K; only where the architecture has auxiliary classifiers.
+        branch: Image network of C input channels if shared, else of 2C.
+        num_classes: R.
+        num_part_classes: K; required for auxiliary classifiers only.
 
     Attributes:
-        branch: Everything up to the features.
-        comparison: Hidden layers between those and the classifier.
-        part_classifier: From the features to both images' classes, for training; None without auxiliary classifiers.
+        branch: Image network up to its features.
+        comparison: Hidden layers between the features and the classifier.
+        part_classifier: Auxiliary classifier of both images' classes on the features, for training only, or None.
 
     Source: Bromley et al., "Signature Verification using a Siamese Time Delay Neural Network", 1993.
     """
 
     def __init__(
-        self, architecture: PairArchitecture, branch: Network, num_answers: int, num_part_classes: int = 0
+        self, architecture: PairArchitecture, branch: Network, num_classes: int, num_part_classes: int = 0
     ) -> None:
         super().__init__()
         self.is_shared = architecture.shared
@@ -44,25 +44,25 @@ class PairNetwork(Network):
         if architecture.auxiliary:
             if num_part_classes < 2:
                 raise ValueError("auxiliary classifiers need the classes of the two images")
-            # Shared, it is one for either image; else one row of answers for each.
+            # A shared classifier serves either image; otherwise each image has its own rows.
             rows = num_part_classes if self.is_shared else 2 * num_part_classes
             self.part_classifier = create_linear(width, rows, gain=1.0)
         width *= 2 if self.is_shared else 1
         self.comparison = nn.Sequential(*hidden_layers(width, architecture.comparison_widths, "relu"))
         width = (width, *architecture.comparison_widths)[-1]
-        self.classifier = create_linear(width, num_answers, gain=1.0)
-        self.evaluation_batch = branch.evaluation_batch // (2 if self.is_shared else 1)
+        self.classifier = create_linear(width, num_classes, gain=1.0)
+        self.evaluation_batch_size = branch.evaluation_batch_size // (2 if self.is_shared else 1)
 
-    def drop_training_parts(self) -> None:
-        """Do without the auxiliary classifiers."""
+    def remove_training_layers(self) -> None:
+        """Remove the auxiliary classifiers."""
         self.part_classifier = None
 
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float pairs [N, 2C, H, W] to the classifier's input [N, D]."""
-        return self._compared(self._branch_features(images_NCHW))
+        """Compute the classifier's input [N, D] from normalised float pairs [N, 2C, H, W]."""
+        return self._compare(self._branch_features(images_NCHW))
 
-    def with_parts(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised float pairs [N, 2C, H, W] to logits of the answers [N, R] and of both images' classes [N, 2, K].
+    def forward_with_auxiliary(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits of the pairs [N, R] and of both images' classes [N, 2, K] from pairs [N, 2C, H, W].
 
         Raises:
             ValueError: There are no auxiliary classifiers.
@@ -70,18 +70,18 @@ class PairNetwork(Network):
         if self.part_classifier is None:
             raise ValueError("a network without auxiliary classifiers")
         features = self._branch_features(images_NCHW)
-        logits_NR: Tensor = self.classifier(self._compared(features))
+        logits_NR: Tensor = self.classifier(self._compare(features))
         part_logits: Tensor = self.part_classifier(features)
         return logits_NR, part_logits.reshape(len(logits_NR), 2, -1)
 
     def _branch_features(self, images_NCHW: Tensor) -> Tensor:
-        """[2N, B] of first and second images in turn, or [N, B] of both at once."""
+        """Compute features [2N, B] of alternating first and second images, or [N, B] of both at once."""
         if self.is_shared:
             by_image = images_NCHW.unflatten(1, (2, -1))  # type: ignore[no-untyped-call]
             images_NCHW = by_image.flatten(0, 1)
         return self.branch.features(images_NCHW)
 
-    def _compared(self, branch_features: Tensor) -> Tensor:
+    def _compare(self, branch_features: Tensor) -> Tensor:
         width = branch_features.shape[1] * (2 if self.is_shared else 1)
         features_ND: Tensor = self.comparison(branch_features.reshape(-1, width))
         return features_ND

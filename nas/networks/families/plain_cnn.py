@@ -1,4 +1,4 @@
-"""Blocks of a convolution and a max pooling, then the flattened maps (LeCun et al., 1998)."""
+"""Plain CNN: blocks of convolution and max pooling, then flattened feature maps (LeCun et al., 1998)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nas.space.architecture import PlainArchitecture
 def plain_network(
     architecture: PlainArchitecture, channels: int, num_classes: int, size: tuple[int, int]
 ) -> ConvolutionalNetwork:
-    """The network for images of so many rows and columns.
+    """Create the network for images of a given size (rows, columns).
 
-    Its stem is the first convolution and its stages end with the last one, so that the last pooling, which rounds down
-    as the others do, is the head's.
+    The stem is the first convolution, and the stages end with the last one. The last pooling, which rounds down like
+    the others, is part of the head.
 
     Raises:
         ArchitectureError: The images are too small.

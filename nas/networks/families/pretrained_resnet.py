@@ -1,4 +1,4 @@
-"""Published networks with ImageNet weights, behind layers that bring any study's images to what they know.
+"""Published ResNets with ImageNet weights, behind a layer that converts a study's images to ImageNet's format.
 
 Dimensions: N images, C channels, H height, W width, D features, K classes.
 """
@@ -33,15 +33,16 @@ _TRUNKS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 class ImageNetInput(nn.Module):
-    """A study's normalised images [N, C, H, W] to ImageNet's [N, 3, 224, 224].
+    """Conversion of a study's normalised images [N, C, H, W] to ImageNet's format [N, 3, 224, 224].
 
-    The study's normalisation is undone, grey becomes three equal channels, ImageNet's normalisation follows, and then
-    the resizing, bilinear with antialiasing as torchvision's own; unlike there, nothing is cut off, for a character
-    fills its image. Resizing after an affine map equals resizing before it, and small images are mapped faster.
+    The study's normalisation is undone, grey becomes three equal channels, ImageNet's normalisation is applied, and
+    then bilinear resizing with antialiasing, like torchvision's own. Unlike there, nothing is cropped, since a
+    character fills its image. Resizing after an affine map equals resizing before it, and small images are mapped
+    faster.
 
     Attributes:
-        mean: What the study's normalisation subtracts, [1, C, 1, 1]; 0 until it is told.
-        std: What it divides by; 1 until then.
+        mean: Mean that the study's normalisation subtracts, [1, C, 1, 1]; initially 0.
+        std: Divisor of the study's normalisation, [1, C, 1, 1]; initially 1.
     """
 
     mean: Tensor
@@ -57,17 +58,17 @@ class ImageNetInput(nn.Module):
         self.register_buffer("imagenet_std", torch.tensor(STD).reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """To float32, whatever autocast says: pixels need more than the 8 bits of a bfloat16."""
+        """Convert in float32, also under autocast: pixels need more than the 8 bits of a bfloat16."""
         pixels_NCHW = images_NCHW.float() * self.std + self.mean
         inputs_N3HW = (pixels_NCHW - self.imagenet_mean) / self.imagenet_std
-        # Antialiasing changes nothing where images grow, and is not to be had in every export format.
-        antialias = _exceeds(images_NCHW, SIDE)
+        # Antialiasing has no effect on enlarged images, and not every export format supports it.
+        antialias = _is_larger(images_NCHW, SIDE)
         resized_N3HW = functional.interpolate(inputs_N3HW, (SIDE, SIDE), mode="bilinear", antialias=antialias)
         return resized_N3HW.contiguous(memory_format=torch.channels_last)
 
 
-class Head(Network):
-    """What is trained where the trunk is frozen: its features [N, D, 1, 1] to logits."""
+class PretrainedHead(Network):
+    """Trainable part of a network with a frozen trunk: features [N, D, 1, 1] to logits."""
 
     def __init__(self, hidden: nn.Sequential, classifier: nn.Linear) -> None:
         super().__init__()
@@ -75,18 +76,18 @@ class Head(Network):
         self.classifier = classifier
 
     def features(self, trunk_features_ND11: Tensor) -> Tensor:
-        """The trunk's features to the classifier's input."""
+        """Compute the classifier's input from the trunk's features."""
         features_ND: Tensor = self.hidden(trunk_features_ND11.flatten(1))
         return features_ND
 
 
 class PretrainedNetwork(Network):
-    """A published trunk behind `ImageNetInput`, and a new head.
+    """Published trunk behind `ImageNetInput`, with a new head.
 
-    A frozen trunk has no gradients and stays in evaluation mode, its running statistics among what does not change.
+    A frozen trunk has no gradients and stays in evaluation mode, so that its running statistics do not change either.
     """
 
-    evaluation_batch = 64
+    evaluation_batch_size = 64
 
     def __init__(self, architecture: PretrainedArchitecture, channels: int, num_classes: int) -> None:
         super().__init__()
@@ -100,44 +101,44 @@ class PretrainedNetwork(Network):
         self.trunk.requires_grad_(not self.is_frozen)
         self.train()
 
-    def begin(self, trunk_state: Mapping[str, Tensor], mean: Tensor, std: Tensor) -> None:
-        """Take ImageNet's weights, and the normalisation of the images that are to come.
+    def load_pretrained(self, trunk_state: Mapping[str, Tensor], mean: Tensor, std: Tensor) -> None:
+        """Load ImageNet's weights into the trunk, and set the normalisation of the study's images.
 
         Args:
-            trunk_state: By torchvision's names, without the classifier's.
-            mean: What is subtracted from pixels in [0, 1], C values.
-            std: What they are divided by then.
+            trunk_state: State dict with torchvision's names, without the classifier.
+            mean: Mean subtracted from pixels in [0, 1], C values.
+            std: Divisor after the subtraction, C values.
         """
         self.trunk.load_state_dict(trunk_state)
         self.input.mean.copy_(mean.reshape(1, -1, 1, 1))
         self.input.std.copy_(std.reshape(1, -1, 1, 1))
 
     def train(self, mode: bool = True) -> Self:
-        """As every module, but that a frozen trunk is never in training."""
+        """Set training or evaluation mode; a frozen trunk stays in evaluation mode."""
         super().train(mode)
         if self.is_frozen:
             self.trunk.eval()
         return self
 
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to the classifier's input [N, D]."""
+        """Compute the classifier's input [N, D] from normalised float images [N, C, H, W]."""
         features_ND: Tensor = self.hidden(self.trunk(self.input(images_NCHW)))
         return features_ND
 
     @property
-    def head(self) -> Head:
-        """Everything after the trunk, of the same layers; a classifier that replaces its own is not this network's."""
-        return Head(self.hidden, self.classifier)
+    def head(self) -> PretrainedHead:
+        """Layers after the trunk, shared with this network; replacing the head's classifier keeps the network's."""
+        return PretrainedHead(self.hidden, self.classifier)
 
-    def extractor(self) -> nn.Module:
-        """Images [N, C, H, W] to the trunk's features [N, D], in evaluation mode, with normalisation in the weights."""
+    def feature_extractor(self) -> nn.Module:
+        """Create a network from images to the trunk's features [N, D], for evaluation, with folded batch norms."""
         trunk = copy.deepcopy(self.trunk).eval().requires_grad_(False)
         fold_batch_norms(trunk)
         return nn.Sequential(self.input, trunk).to(memory_format=torch.channels_last)
 
 
-def _exceeds(images_NCHW: Tensor, side: int) -> bool:
-    """Whether images are larger; in a trace, which is of images of one size, that is fixed."""
+def _is_larger(images_NCHW: Tensor, side: int) -> bool:
+    """Return True if the images are larger than `side`; a constant in a trace, whose images have one size."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
         return bool(images_NCHW.shape[2] > side) or bool(images_NCHW.shape[3] > side)

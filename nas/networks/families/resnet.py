@@ -14,9 +14,9 @@ from nas.space.architecture import ResNetArchitecture
 
 
 class BasicBlock(nn.Module):
-    """Two k×k convolutions added to their input, or to a 1×1 projection of it where the shape changes.
+    """Residual block: two k×k convolutions added to their input, or to its 1×1 projection if the shape changes.
 
-    With batch normalisation this is the original block, its activation after the sum ("Deep Residual Learning",
+    With batch normalisation this is the original block with its activation after the sum ("Deep Residual Learning",
     2016): stem 64, depths 2-2-2-2 and widths 64-128-256-512 are ResNet-18 with a small stem. Without
     normalisation the activations move in front of the two convolutions ("Identity Mappings", 2016) and the second
     one starts at zero (Fixup, Zhang et al., 2019; its extra scales and biases are left out), so that a deep
@@ -48,14 +48,14 @@ class BasicBlock(nn.Module):
         return conv_norm_act(architecture, projection, activated=False)
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        """Map [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
         residual_NCHW = self.residual(inputs_NCHW)
         outputs_NCHW: Tensor = self.activation(self.shortcut(inputs_NCHW) + residual_NCHW)
         return outputs_NCHW
 
 
 def resnet_stages(architecture: ResNetArchitecture) -> tuple[nn.Sequential, int]:
-    """The stages after the stem and the width they return."""
+    """Create the stages after the stem, and return them with their output width."""
     stages = nn.Sequential(*(BasicBlock(architecture, shape) for shape in block_shapes(architecture)))
     if architecture.normalization == "none":
         stages.append(activation_layer(architecture.activation))

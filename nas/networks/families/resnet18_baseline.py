@@ -1,4 +1,4 @@
-"""The published network that every search is compared with.
+"""Baseline network of every search: ResNet-18.
 
 Dimensions: N images, C channels, H height, W width, D features.
 """
@@ -12,10 +12,10 @@ from nas.networks.layers.fused_layers import BatchNorm
 from nas.networks.network_interface import Network
 
 
-class ReferenceResNet18(Network):
+class ResNet18Baseline(Network):
     """torchvision's ResNet-18 for small images: a 3×3 stem of stride 1 and no first pooling.
 
-    11,173,962 parameters at 3 channels and 10 classes. `trunk` keeps torchvision's own parameter names, and its
+    11,173,962 parameters at 3 channels and 10 classes. `trunk` has torchvision's parameter names and
     initialisation; its last layer is `classifier` here.
 
     Source: He et al., 2016; the small stem is the usual one for CIFAR, as in its section 4.2.
@@ -32,6 +32,6 @@ class ReferenceResNet18(Network):
         self.classifier = nn.Linear(width, num_classes)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
-        """Normalised float images [N, C, H, W] to the classifier's input [N, 512]."""
+        """Compute the classifier's input [N, 512] from normalised float images [N, C, H, W]."""
         features_ND: Tensor = self.trunk(images_NCHW)
         return features_ND

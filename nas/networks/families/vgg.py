@@ -1,4 +1,4 @@
-"""Plain stacks of convolutions (Simonyan & Zisserman, 2015)."""
+"""VGG: plain stacks of convolutions (Simonyan & Zisserman, 2015)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nas.space.architecture import VggArchitecture
 
 
 def vgg_stages(architecture: VggArchitecture) -> tuple[nn.Sequential, int]:
-    """The stages after the stem and the width they return.
+    """Create the stages after the stem, and return them with their output width.
 
-    Each stage but the first starts with a 2×2 max pooling that rounds up, so that a side never vanishes.
+    Each stage but the first starts with a 2×2 max pooling that rounds up, so that no side becomes 0.
     """
     stages = nn.Sequential()
     for shape in block_shapes(architecture):

@@ -1,4 +1,4 @@
-"""Activations and normalisations by their gene, and the gain that keeps a signal's size through each activation."""
+"""Activation and normalisation layers by gene, and the initialisation gain of each activation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTIVATION_GAINS: dict[Activation, float] = {
     "silu": 1.67653,
     "gelu": 1.53353,
 }
-"""Gain of the weights next to each activation f that keeps the signal's second moment: E[f(z)²]^(-1/2), z ~ N(0, 1).
+"""Weight gain next to each activation f that keeps the signal's second moment: E[f(z)²]^(-1/2), z ~ N(0, 1).
 
 For ReLU and leaky ReLU (slope 0.01) this is Kaiming's √(2 / (1 + slope²)). PyTorch has no gain for SiLU and GELU,
 and ReLU's is too small for them: each SiLU would lose 29 % of the second moment.
@@ -24,7 +24,7 @@ Source: He et al., 2015, equation 10; the integrals of SiLU and GELU were comput
 
 
 def activation_layer(activation: Activation) -> nn.Module:
-    """The elementwise activation; never in place, since residual and dense blocks use their input twice."""
+    """Create the elementwise activation; not in place, since residual and dense blocks use their input twice."""
     match activation:
         case "relu":
             return nn.ReLU()
@@ -39,7 +39,7 @@ def activation_layer(activation: Activation) -> nn.Module:
 
 
 def normalization_layer(normalization: Normalization, width: int) -> nn.Module:
-    """Batch normalisation of `width` channels, or nothing."""
+    """Create batch normalisation of `width` channels, or the identity."""
     match normalization:
         case "batch":
             return BatchNorm(width)

@@ -1,4 +1,4 @@
-"""From the last feature maps to the classifier's input."""
+"""Classifier heads: pooling, hidden layers and dropout between the last feature maps and the classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.space.architecture import Activation, ConvolutionalArchitecture, PlainA
 
 
 def create_linear(in_width: int, out_width: int, gain: float) -> nn.Linear:
-    """A linear layer with normal weights of standard deviation gain / √in_width and a zero bias."""
+    """Create a linear layer with normal weights of standard deviation gain / √in_width and a zero bias."""
     linear = nn.Linear(in_width, out_width)
     nn.init.normal_(linear.weight, std=gain / math.sqrt(in_width))
     nn.init.zeros_(linear.bias)
@@ -22,7 +22,7 @@ def create_linear(in_width: int, out_width: int, gain: float) -> nn.Linear:
 def hidden_layers(
     in_width: int, widths: Sequence[int], activation: Activation, dropout: float = 0.0
 ) -> Iterator[nn.Module]:
-    """Linear layers, each with its activation and its dropout, if any: [N, in_width] to [N, widths[-1]]."""
+    """Yield linear layers, each with activation and optional dropout: [N, in_width] to [N, widths[-1]]."""
     for width in widths:
         yield create_linear(in_width, width, ACTIVATION_GAINS[activation])
         yield activation_layer(activation)
@@ -34,11 +34,14 @@ def hidden_layers(
 def create_head(
     architecture: ConvolutionalArchitecture | PlainArchitecture, in_width: int, pooling: nn.Module
 ) -> tuple[nn.Sequential, int]:
-    """Pooling, hidden layers and dropout, [N, C, H, W] to [N, D]; and D.
+    """Create the head: pooling, hidden layers and dropout, [N, C, H, W] to [N, D].
 
     Args:
-        in_width: Values of an image after the pooling.
-        pooling: Of the last maps.
+        in_width: Number of values of an image after the pooling.
+        pooling: Pooling of the last feature maps.
+
+    Returns:
+        The head and D.
     """
     widths = architecture.head_widths
     head = nn.Sequential(pooling, nn.Flatten(), *hidden_layers(in_width, widths, architecture.activation))

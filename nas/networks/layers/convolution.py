@@ -1,4 +1,4 @@
-"""The convolution that all families are built from, plain or factorised, with its normalisation and activation.
+"""Convolution layer of all families, plain or factorised, with its normalisation and activation.
 
 Dimensions: N images, C channels, H height, W width.
 """
@@ -17,10 +17,10 @@ from nas.space.architecture import ConvolutionalArchitecture
 
 
 class Convolution(nn.Sequential):
-    """A k×k convolution, [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉], in one part or in two.
+    """A k×k convolution, [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉], plain or factorised.
 
     Factorised, it is a 1×k and then a k×1 convolution with nothing between, of middle width m = min(in, out), and
-    each takes the stride along its own axis. That is always smaller for k ≥ 3 (only the last part has a bias):
+    each has the stride along its own axis. That is always smaller for k ≥ 3 (only the last part has a bias):
 
         k·m·(in + out) = k·(m² + in·out) ≤ 2k·in·out < k²·in·out,  since m² ≤ in·out.
 
@@ -31,10 +31,10 @@ class Convolution(nn.Sequential):
         out_width: Channels of the output.
         kernel_size: Side k of the kernel in pixels, odd.
         stride: Step in pixels along both axes.
-        depthwise: Whether each channel is convolved by itself; needs `out_width` equal to `in_width`.
-        factorized: Whether to use two parts.
-        bias: Whether the output has a bias, one a channel.
-        padded: Whether a border of zeros keeps the sides; else each is k - 1 shorter, before the stride.
+        depthwise: True to convolve each channel separately; needs `out_width` equal to `in_width`.
+        factorized: True for two parts.
+        bias: True for a bias of each output channel.
+        padded: True for zero padding that keeps the sides; else each side is k - 1 shorter, before the stride.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture", 2016, section 3.2.
     """
@@ -56,13 +56,13 @@ class Convolution(nn.Sequential):
 
         def part(width: int, to_width: int, kernel: tuple[int, int], step: tuple[int, int], *, bias: bool) -> nn.Conv2d:
             padding = (kernel[0] // 2, kernel[1] // 2) if padded else (0, 0)
-            kind = DepthwiseConvolution if depthwise else nn.Conv2d
-            return kind(width, to_width, kernel, step, padding, groups=groups, bias=bias)
+            layer = DepthwiseConvolution if depthwise else nn.Conv2d
+            return layer(width, to_width, kernel, step, padding, groups=groups, bias=bias)
 
         k = kernel_size
         if factorized and kernel_size > 1:
             middle_width = min(in_width, out_width)
-            # A bias between two linear parts would add only what the last one's bias can say (save at the borders).
+            # A bias between two linear parts is redundant with the last one's bias (except at the borders).
             self.row = part(in_width, middle_width, (1, k), (1, stride), bias=False)
             self.column = part(middle_width, out_width, (k, 1), (stride, 1), bias=bias)
         else:
@@ -73,8 +73,8 @@ class Convolution(nn.Sequential):
         """The one or two convolutions, in forward order."""
         return tuple(module for module in self if isinstance(module, nn.Conv2d))
 
-    def scaled(self, inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor) -> Tensor:
-        """The convolution with its output channels scaled and shifted, without noise: so much for evaluation."""
+    def forward_scaled(self, inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor) -> Tensor:
+        """Convolve, scale and shift the output channels, without noise, for evaluation."""
         *before, last = self.parts
         for part in before:
             inputs_NCHW = part(inputs_NCHW)
@@ -86,8 +86,8 @@ class Convolution(nn.Sequential):
     def initialize(self, gain: float) -> None:
         """Draw the weights from a normal distribution of standard deviation gain / √fan_in; zero the bias.
 
-        Inner parts get gain 1, since no activation follows them. Gain 0 zeroes the last part alone: it then still
-        has a gradient, which it would not have if the part before it were zero too.
+        Inner parts have gain 1, since no activation follows them. Gain 0 zeroes the last part only: it then still
+        has a gradient, which would vanish if the part before it were zero too.
 
         Source: He et al., 2015, equation 10.
         """
@@ -108,10 +108,10 @@ def create_convolution(
     depthwise: bool = False,
     gain: float | None = None,
 ) -> Convolution:
-    """A convolution as the architecture wants it: factorised or not, with a bias only where none normalises.
+    """Create a convolution, factorised if the architecture is, with a bias only without normalisation.
 
     Args:
-        gain: Of the initial weights; by default the one for an activation just before or after the convolution.
+        gain: Gain of the initial weights; by default that of an activation just before or after the convolution.
     """
     convolution = Convolution(
         in_width,
@@ -127,7 +127,7 @@ def create_convolution(
 
 
 class ConvNormAct(nn.Module):
-    """A convolution, its normalisation and, if there is one, its activation."""
+    """Convolution, normalisation and optional activation."""
 
     def __init__(self, convolution: Convolution, normalization: nn.Module, activation: nn.Module | None) -> None:
         super().__init__()
@@ -136,15 +136,15 @@ class ConvNormAct(nn.Module):
         self.activation = activation
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        """Map [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
         if isinstance(self.normalization, BatchNorm) and not self.training and torch.is_inference_mode_enabled():
-            outputs_NCHW = self.convolution.scaled(inputs_NCHW, *self.normalization.scale_and_shift())
+            outputs_NCHW = self.convolution.forward_scaled(inputs_NCHW, *self.normalization.scale_and_shift())
             return outputs_NCHW if self.activation is None else self.activation(outputs_NCHW)
-        return _normalized(self.convolution(inputs_NCHW), self.normalization, self.activation)
+        return _normalize_and_activate(self.convolution(inputs_NCHW), self.normalization, self.activation)
 
 
 class NormActConv(nn.Module):
-    """Normalisation and activation of the input, then the convolution (pre-activation)."""
+    """Pre-activation layer: normalisation and activation of the input, then the convolution."""
 
     def __init__(self, normalization: nn.Module, activation: nn.Module, convolution: Convolution) -> None:
         super().__init__()
@@ -153,15 +153,17 @@ class NormActConv(nn.Module):
         self.convolution = convolution
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
-        """[N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
-        outputs_NCHW: Tensor = self.convolution(_normalized(inputs_NCHW, self.normalization, self.activation))
+        """Map [N, in, H, W] to [N, out, ⌈H / stride⌉, ⌈W / stride⌉]."""
+        outputs_NCHW: Tensor = self.convolution(
+            _normalize_and_activate(inputs_NCHW, self.normalization, self.activation)
+        )
         return outputs_NCHW
 
 
 def conv_norm_act(
     architecture: ConvolutionalArchitecture, convolution: Convolution, *, activated: bool = True
 ) -> ConvNormAct:
-    """The convolution, its normalisation and, where `activated`, its activation, as the architecture has them."""
+    """Append the architecture's normalisation and, if `activated`, its activation to a convolution."""
     return ConvNormAct(
         convolution,
         normalization_layer(architecture.normalization, convolution.parts[-1].out_channels),
@@ -170,7 +172,7 @@ def conv_norm_act(
 
 
 def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolution) -> NormActConv:
-    """Normalisation and activation of the input, then the convolution, as the architecture has them."""
+    """Prepend the architecture's normalisation and activation to a convolution (pre-activation)."""
     return NormActConv(
         normalization_layer(architecture.normalization, convolution.parts[0].in_channels),
         activation_layer(architecture.activation),
@@ -178,8 +180,8 @@ def norm_act_conv(architecture: ConvolutionalArchitecture, convolution: Convolut
     )
 
 
-def _normalized(inputs_NCHW: Tensor, normalization: nn.Module, activation: nn.Module | None) -> Tensor:
-    """Normalised and activated, in one where the normalisation can."""
+def _normalize_and_activate(inputs_NCHW: Tensor, normalization: nn.Module, activation: nn.Module | None) -> Tensor:
+    """Normalise and activate, in one call if the normalisation is `BatchNorm`."""
     if isinstance(normalization, BatchNorm):
         normalized_NCHW: Tensor = normalization(inputs_NCHW, activation)
         return normalized_NCHW

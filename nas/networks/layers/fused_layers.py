@@ -1,7 +1,7 @@
-"""Layers around the convolutions that, in bfloat16 on a CPU, take one pass over memory where PyTorch takes many.
+"""Fused bfloat16 CPU layers around the convolutions: one pass over memory instead of several.
 
-Each is PyTorch's own layer, of the same state, and is that layer to the letter on any other device, in any other type
-and in an exported file. Where it is not, its results differ by the rounding of numbers that are never rounded here.
+Each layer subclasses PyTorch's, has the same state, and is identical to it on any other device, in any other type and
+in an exported file. The fused results differ by the rounding of intermediate numbers, which are not rounded here.
 
 Dimensions: N images, C channels, H height, W width; M pixels of all images of a batch.
 """
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from nas.networks.layers import compiled_kernels as kernels
 
-_SHORTEST_ROW = 256
-_FEWEST = 2**18
-_KEYS = 2**32
+_MIN_ROW_LENGTH = 256
+_MIN_ELEMENTS = 2**18
+_NUM_KEYS = 2**32
 
 
-def suits(inputs: Tensor) -> bool:
-    """Whether the kernels may read it: bfloat16 [N, C, H, W] on the CPU, channels-last; and nothing is being traced."""
+def kernels_support(inputs: Tensor) -> bool:
+    """Return True if the kernels support the tensor: bfloat16 [N, C, H, W], channels-last, on the CPU, not traced."""
     return (
         not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
         and inputs.dtype == torch.bfloat16
@@ -36,38 +36,38 @@ def suits(inputs: Tensor) -> bool:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation, and the activation that follows it if one is given."""
+    """Batch normalisation with an optional fused activation."""
 
     def forward(self, inputs_NCHW: Tensor, activation: nn.Module | None = None) -> Tensor:
-        """[N, C, H, W] to the same shape."""
-        kind = _KINDS.get(type(activation))
-        if kind is not None and suits(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
-            # A call costs some 0.1 ms more than PyTorch's, which small tensors and cheap functions do not bring in.
-            is_worth_it = inputs_NCHW.numel() >= _FEWEST or kind not in (kernels.IDENTITY, kernels.RELU)
-            if is_worth_it and inputs_NCHW.numel() > self.num_features:
-                return self._activated(inputs_NCHW, kind)
+        """Normalise [N, C, H, W] and apply the activation, if any."""
+        kind = _ACTIVATION_KINDS.get(type(activation))
+        if kind is not None and kernels_support(inputs_NCHW) and (self.training or not torch.is_grad_enabled()):
+            # A call costs some 0.1 ms more than PyTorch's, too much for small tensors and cheap functions.
+            is_faster = inputs_NCHW.numel() >= _MIN_ELEMENTS or kind not in (kernels.IDENTITY, kernels.RELU)
+            if is_faster and inputs_NCHW.numel() > self.num_features:
+                return self._forward_fused(inputs_NCHW, kind)
         outputs_NCHW = super().forward(inputs_NCHW)
         return outputs_NCHW if activation is None else activation(outputs_NCHW)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """What evaluation multiplies each channel by and then adds to it: two tensors [C]."""
+        """Return the factor and the summand of each channel in evaluation: two tensors [C]."""
         assert self.running_var is not None
         assert self.running_mean is not None
         scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
         return scale_C, self.bias - self.running_mean * scale_C
 
-    def _activated(self, inputs_NCHW: Tensor, kind: int) -> Tensor:
+    def _forward_fused(self, inputs_NCHW: Tensor, kind: int) -> Tensor:
         if not self.training:
-            return _scaled(inputs_NCHW, *self.scale_and_shift(), kind)
+            return _scale_and_activate(inputs_NCHW, *self.scale_and_shift(), kind)
         moments_2C = np.empty((2, self.num_features))
         outputs_NCHW: Tensor = _NormalizeAndActivate.apply(
             inputs_NCHW, self.weight, self.bias, self.eps, kind, moments_2C
         )
-        self._remember(moments_2C, inputs_NCHW.numel() // self.num_features)
+        self._update_running_statistics(moments_2C, inputs_NCHW.numel() // self.num_features)
         return outputs_NCHW
 
-    def _remember(self, moments_2C: NDArray[np.float64], num_pixels: int) -> None:
-        """Move the running statistics, of which the variance is the unbiased one."""
+    def _update_running_statistics(self, moments_2C: NDArray[np.float64], num_pixels: int) -> None:
+        """Update the running statistics; the running variance is the unbiased one."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -82,51 +82,51 @@ class LeakyReLU(nn.LeakyReLU):
     """Leaky ReLU of slope 0.01."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, kernels.LEAKY_RELU) if suits(inputs) else super().forward(inputs)
+        """Apply elementwise to a tensor of any shape."""
+        return _activate(inputs, kernels.LEAKY_RELU) if kernels_support(inputs) else super().forward(inputs)
 
 
 class SiLU(nn.SiLU):
     """SiLU, z·σ(z)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, kernels.SILU) if suits(inputs) else super().forward(inputs)
+        """Apply elementwise to a tensor of any shape."""
+        return _activate(inputs, kernels.SILU) if kernels_support(inputs) else super().forward(inputs)
 
 
 class GELU(nn.GELU):
     """GELU, z·Φ(z)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Tensor of any shape to one of the same shape."""
-        return _activated(inputs, kernels.GELU) if suits(inputs) else super().forward(inputs)
+        """Apply elementwise to a tensor of any shape."""
+        return _activate(inputs, kernels.GELU) if kernels_support(inputs) else super().forward(inputs)
 
 
-_KINDS: dict[type, int] = {
+_ACTIVATION_KINDS: dict[type, int] = {
     type(None): kernels.IDENTITY, nn.ReLU: kernels.RELU, LeakyReLU: kernels.LEAKY_RELU, SiLU: kernels.SILU,
     GELU: kernels.GELU,
 }  # fmt: skip
 
 
 class Dropout(nn.Dropout):
-    """Dropout of single values."""
+    """Elementwise dropout."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Tensor of any shape to one of the same shape."""
-        if self.training and 0.0 < self.p < 1.0 and suits(inputs):
+        """Apply elementwise to a tensor of any shape."""
+        if self.training and 0.0 < self.p < 1.0 and kernels_support(inputs):
             outputs: Tensor = _Drop.apply(inputs, self.p, _random_key())
             return outputs
         return super().forward(inputs)
 
 
 def add_noise(inputs: Tensor, std: float) -> Tensor:
-    """Independent normal noise of a standard deviation added to a tensor that `suits`."""
+    """Add independent normal noise of a given standard deviation to a tensor that the kernels support."""
     outputs: Tensor = _AddNoise.apply(inputs, std, _random_key())
     return outputs
 
 
 class _NormalizeAndActivate(torch.autograd.Function):
-    """Batch statistics, which are written to an array [2, C], normalisation and activation."""
+    """Batch normalisation and activation; the batch statistics are written to an array [2, C]."""
 
     @staticmethod
     def forward(
@@ -135,8 +135,8 @@ class _NormalizeAndActivate(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         outputs_NCHW = torch.empty_like(inputs_NCHW)
         rows = _rows(inputs_NCHW)
-        kernels.measure(rows, moments_2C)
-        constants = kernels.normalizing(moments_2C, _array(weight_C), _array(bias_C), eps)
+        kernels.channel_moments(rows, moments_2C)
+        constants = kernels.normalization_constants(moments_2C, _array(weight_C), _array(bias_C), eps)
         kernels.SCALE[kind](rows, *constants, _rows(outputs_NCHW))
         ctx.save_for_backward(inputs_NCHW, weight_C, bias_C)
         ctx.moments_2C, ctx.eps, ctx.kind = moments_2C, eps, kind
@@ -145,18 +145,18 @@ class _NormalizeAndActivate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs_NCHW, weight_C, bias_C = ctx.saved_tensors
-        of_inputs, of_weight, of_bias = (torch.empty_like(tensor) for tensor in ctx.saved_tensors)
-        rows, result_rows = _rows(inputs_NCHW), _rows(of_inputs)
+        grad_inputs, grad_weight, grad_bias = (torch.empty_like(tensor) for tensor in ctx.saved_tensors)
+        rows, result_rows = _rows(inputs_NCHW), _rows(grad_inputs)
         weight, moments_2C = _array(weight_C), ctx.moments_2C
         sums_L, products_L = np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32)
-        constants = kernels.normalizing(moments_2C, weight, _array(bias_C), ctx.eps)
+        constants = kernels.normalization_constants(moments_2C, weight, _array(bias_C), ctx.eps)
         kernels.SCALE_BACKWARD[ctx.kind](
-            _rows(_suited(gradients[0])), rows, *constants, result_rows, sums_L, products_L
+            _rows(_to_kernel_format(gradients[0])), rows, *constants, result_rows, sums_L, products_L
         )
         kernels.normalize_backward(
-            result_rows, rows, moments_2C, weight, ctx.eps, sums_L, products_L, _array(of_weight), _array(of_bias)
+            result_rows, rows, moments_2C, weight, ctx.eps, sums_L, products_L, _array(grad_weight), _array(grad_bias)
         )
-        return of_inputs, of_weight, of_bias, None, None, None
+        return grad_inputs, grad_weight, grad_bias, None, None, None
 
 
 class _Activate(torch.autograd.Function):
@@ -172,7 +172,7 @@ class _Activate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (inputs,) = ctx.saved_tensors
         results = torch.empty_like(inputs)
-        kernels.ACTIVATE_BACKWARD[ctx.kind](_flat(_suited(gradients[0])), _flat(inputs), _flat(results))
+        kernels.ACTIVATE_BACKWARD[ctx.kind](_flat(_to_kernel_format(gradients[0])), _flat(inputs), _flat(results))
         return results, None
 
 
@@ -180,12 +180,12 @@ class _Drop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, probability: float, key: int) -> Tensor:
         ctx.probability, ctx.key = probability, key
-        return _dropped(inputs, probability, key)
+        return _dropout(inputs, probability, key)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        # The key makes the same mask again, so that none is kept.
-        return _dropped(_suited(gradients[0]), ctx.probability, ctx.key), None, None
+        # The key reproduces the mask, so that none is stored.
+        return _dropout(_to_kernel_format(gradients[0]), ctx.probability, ctx.key), None, None
 
 
 class _AddNoise(torch.autograd.Function):
@@ -200,40 +200,40 @@ class _AddNoise(torch.autograd.Function):
         return gradients[0], None, None
 
 
-def _activated(inputs: Tensor, kind: int) -> Tensor:
+def _activate(inputs: Tensor, kind: int) -> Tensor:
     outputs: Tensor = _Activate.apply(inputs, kind)
     return outputs
 
 
-def _scaled(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, kind: int) -> Tensor:
+def _scale_and_activate(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, kind: int) -> Tensor:
     outputs_NCHW = torch.empty_like(inputs_NCHW)
     kernels.SCALE[kind](_rows(inputs_NCHW), _array(scale_C), _array(shift_C), _rows(outputs_NCHW))
     return outputs_NCHW
 
 
-def _dropped(inputs: Tensor, probability: float, key: int) -> Tensor:
+def _dropout(inputs: Tensor, probability: float, key: int) -> Tensor:
     outputs = torch.empty_like(inputs)
-    threshold, scale = np.uint32(int(probability * _KEYS)), np.float32(1.0 / (1.0 - probability))
-    kernels.drop(_flat(inputs), threshold, np.uint32(key), scale, _flat(outputs))
+    threshold, scale = np.uint32(int(probability * _NUM_KEYS)), np.float32(1.0 / (1.0 - probability))
+    kernels.dropout(_flat(inputs), threshold, np.uint32(key), scale, _flat(outputs))
     return outputs
 
 
 def _random_key() -> int:
-    """From torch's generator, whose state a checkpoint keeps."""
-    return int(torch.randint(_KEYS, ()))
+    """Draw a key from torch's generator, whose state is part of a checkpoint."""
+    return int(torch.randint(_NUM_KEYS, ()))
 
 
-def _suited(gradient: Tensor) -> Tensor:
-    """A gradient as the kernels read it; most are so already."""
+def _to_kernel_format(gradient: Tensor) -> Tensor:
+    """Convert a gradient to the kernels' type and layout; usually no copy."""
     return gradient.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
 
 
 def _rows(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
-    """A view of the memory, [R, L], each row as many whole pixels as fill the vectors of numbers."""
+    """Return a view of the memory, [R, L]; a row is a number of whole pixels that fills vector registers."""
     channels = tensor_NCHW.shape[1]
     num_pixels = tensor_NCHW.numel() // channels
     repeats = 1
-    while repeats * channels < _SHORTEST_ROW and num_pixels % (2 * repeats) == 0:
+    while repeats * channels < _MIN_ROW_LENGTH and num_pixels % (2 * repeats) == 0:
         repeats *= 2
     return _flat(tensor_NCHW).reshape(-1, repeats * channels)
 

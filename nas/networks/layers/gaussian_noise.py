@@ -1,4 +1,4 @@
-"""Gaussian noise on activations, a regulariser of the first convolutions."""
+"""Gaussian noise layers, a regulariser of the first convolutions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from nas.networks.layers.convolution import Convolution
-from nas.networks.layers.fused_layers import add_noise, suits
+from nas.networks.layers.fused_layers import add_noise, kernels_support
 
 NUM_NOISY_CONVOLUTIONS = 6
 
 
 class GaussianNoise(nn.Module):
-    """Adds independent normal noise in training; the identity in evaluation.
+    """Additive independent normal noise in training; the identity in evaluation.
 
     Args:
         std: Standard deviation of the noise, in the units of its input.
@@ -23,23 +23,24 @@ class GaussianNoise(nn.Module):
         self.std = std
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Tensor of any shape to one of the same shape."""
+        """Add noise to a tensor of any shape."""
         if not self.training:
             return inputs
-        if suits(inputs):
+        if kernels_support(inputs):
             return add_noise(inputs, self.std)
         return inputs.add(_normal_like(inputs), alpha=self.std)
 
     def extra_repr(self) -> str:
-        """The standard deviation, for `repr`."""
+        """Standard deviation, for `repr`."""
         return f"std={self.std}"
 
 
 def _normal_like(inputs: Tensor) -> Tensor:
-    """Standard normal noise in the inputs' shape, type and memory layout.
+    """Draw standard normal noise in the inputs' shape, type and memory layout.
 
     PyTorch fills channels-last tensors on the CPU one number at a time, 6 times slower than contiguous ones (164 ms
-    against 27 ms for 6.4 million), which was most of a noisy network's training. So it is shown the memory's own order.
+    against 27 ms for 6.4 million), which was most of a noisy network's training. So the tensor is filled in memory
+    order.
     """
     noise = torch.empty_like(inputs)
     is_channels_last = inputs.ndim == 4 and noise.is_contiguous(memory_format=torch.channels_last)
@@ -48,14 +49,14 @@ def _normal_like(inputs: Tensor) -> Tensor:
 
 
 def add_noise_layers(network: nn.Module, std: float) -> None:
-    """Append noise to each of the first six convolutions of a network, before what follows them.
+    """Append noise to each of the first six convolutions of a network, before the layers that follow.
 
     "First" is the order of definition, which in every family here is the order of the forward pass. The 1×k and
     k×1 parts of a factorised convolution are one convolution, and the noise follows the second. A projection on
-    a shortcut counts too, after the convolutions of its block's residual branch.
+    a shortcut is counted too, after the convolutions of its block's residual branch.
 
     Args:
-        network: Changed in place. One with fewer than six convolutions gets noise after each of them.
+        network: Changed in place. A network with fewer than six convolutions has noise after each of them.
         std: Standard deviation; 0 adds no module.
     """
     if std == 0.0:

@@ -1,4 +1,4 @@
-"""The first convolution of a network.
+"""Stem: the first convolution of a network.
 
 Dimensions: N images, C channels, H height, W width.
 """
@@ -14,12 +14,12 @@ from nas.space.architecture import ConvolutionalArchitecture, DenseNetArchitectu
 
 
 def create_stem(architecture: ConvolutionalArchitecture, channels: int) -> nn.Sequential:
-    """One k×k convolution with normalisation, activation and dropout, [N, channels, H, W] to [N, stem_width, H, W].
+    """Create the stem: a k×k convolution with normalisation, activation and dropout.
 
-    It is never factorised. With one input channel the middle width min(in, out) would be 1, and all stem channels
-    would share a single 1×k filter; a wider middle would soon cost more than the k×k kernel. A DenseNet's stem
-    is the bare convolution, since its layers normalise and activate their own inputs; dropout then follows the
-    convolution itself.
+    It maps [N, channels, H, W] to [N, stem_width, H, W], and is never factorised. With one input channel the middle
+    width min(in, out) would be 1, and all stem channels would share a single 1×k filter; a wider middle would soon
+    cost more than the k×k kernel. A DenseNet's stem is the bare convolution, since its layers normalise and activate
+    their own inputs; dropout then follows the convolution itself.
     """
     preactivated = isinstance(architecture, DenseNetArchitecture)
     convolution = Convolution(

@@ -1,4 +1,4 @@
-"""One architecture a family, with any gene replaced."""
+"""Example architectures, one for each family, with any gene replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NORMALIZATIONS = ("batch", "none")
 
 
 def architecture(family: str, **genes: Any) -> SearchedArchitecture:
-    """Two stages, stem 8 and widths 8 and 16 (DenseNet: growth rate 6, no widths), unless the genes say otherwise."""
+    """Create two stages, stem 8, widths 8 and 16 (DenseNet: growth rate 6, no widths), with some genes replaced."""
     genes = {"stem_width": 8, "depths": (2, 2), "widths": (8, 16), **genes}
     if family == "densenet":
         del genes["widths"]

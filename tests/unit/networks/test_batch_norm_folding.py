@@ -17,9 +17,9 @@ def _num_norms(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def _check(wanted: Architecture) -> tuple[int, int]:
-    """Norms before and after folding, of a network that says the same after it."""
-    network, images = random_network(wanted), torch.randn(3, 1, 9, 7)
+def _check(genes: Architecture) -> tuple[int, int]:
+    """Compare a network's outputs before and after folding, and return both numbers of norms."""
+    network, images = random_network(genes), torch.randn(3, 1, 9, 7)
     before, num_before = network(images), _num_norms(network)
     assert fold_batch_norms(network) == num_before - _num_norms(network)
     torch.testing.assert_close(network(images), before, rtol=1e-4, atol=1e-4)
@@ -30,7 +30,7 @@ def _check(wanted: Architecture) -> tuple[int, int]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_norm_is_left_behind_a_convolution(family: str, factorized: bool) -> None:
     before, after = _check(architecture(family, factorized=factorized, noise_std=0.1))
-    # A DenseNet's layer begins with a norm of a concatenation, and so do its transition and its end.
+    # In a DenseNet, layers, transitions and the end start with a norm of a concatenation.
     assert (before, after) == ((10, 6) if family == "densenet" else (before, 0))
     assert before > 0
 
@@ -41,8 +41,8 @@ def test_the_reference_network() -> None:
 
 @settings(max_examples=15)
 @given(architectures())
-def test_any_network_says_the_same(wanted: Architecture) -> None:
-    _check(wanted)
+def test_any_network_says_the_same(genes: Architecture) -> None:
+    _check(genes)
 
 
 def test_a_norm_that_reads_more_than_a_convolution_is_kept() -> None:

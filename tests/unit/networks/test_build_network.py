@@ -1,4 +1,4 @@
-"""What must hold for every architecture: it builds, runs, learns, traces and leaves no traces elsewhere."""
+"""Properties of every architecture: construction, outputs, gradients, tracing and initial weights."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_traced_and_frozen_network_agrees(genes: Architecture) -> None:
     network = build_network(genes, 3, 5).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # A tracer warning is a branch or a number that the trace would fix for good.
+        # A tracer warning marks a branch or a number that the trace would turn into a constant.
         warnings.simplefilter("error", TracerWarning)
         traced = torch.jit.freeze(torch.jit.trace(network, torch.randn(1, 3, 13, 9)))  # type: ignore[no-untyped-call]
     for shape in ((1, 3, 13, 9), (4, 3, 28, 28)):

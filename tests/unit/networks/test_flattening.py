@@ -1,4 +1,4 @@
-"""The families that flatten, against the same layers put together by hand."""
+"""Families that flatten (plain CNN and MLP) against the same layers composed by hand."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_plain_fits_every_image_that_it_does_not_refuse(genes: PlainArchitecture
     except ArchitectureError:
         with pytest.raises(ArchitectureError):
             measure_cost(genes, 1, 3, rows, columns)
-        # By PyTorch's own count there is nothing left either.
+        # PyTorch's own sizes leave no pixel either.
         side = min(rows, columns)
         for _ in genes.widths:
             side = (side - (0 if genes.padded else genes.kernel_size - 1)) // 2
@@ -104,7 +104,7 @@ def test_sides_follow_padding_and_pooling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("genes", "said"),
+    ("genes", "message"),
     [
         (
             PlainArchitecture(widths=(8, 8, 8)),
@@ -118,10 +118,10 @@ def test_sides_follow_padding_and_pooling() -> None:
         ),
     ],
 )
-def test_images_that_are_too_small_are_refused_in_a_line(genes: PlainArchitecture, said: str) -> None:
+def test_images_that_are_too_small_are_refused_in_a_line(genes: PlainArchitecture, message: str) -> None:
     with pytest.raises(ArchitectureError) as raised:
         build_network(genes, 1, 10, (14, 14))
-    assert str(raised.value) == said
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize("genes", BOTH, ids=lambda genes: genes.family)

@@ -1,4 +1,4 @@
-"""Each family against torchvision's own blocks, and what is particular to it."""
+"""Network families against torchvision's own blocks, and properties of single families."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nas.networks.families.block_shapes import BlockShape
 from nas.networks.families.densenet import densenet_stages, transition
 from nas.networks.families.mobilenet import InvertedResidual
 from nas.networks.families.resnet import BasicBlock
-from nas.networks.families.resnet18_baseline import ReferenceResNet18
+from nas.networks.families.resnet18_baseline import ResNet18Baseline
 from nas.space.architecture import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
 from tests.unit.networks.examples import architecture
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
-    """Copy all weights by their order of definition, drawing normalisation statistics anew first."""
+    """Copy all weights by their order of definition, after drawing new normalisation statistics."""
     with torch.no_grad():
         for module in source.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -42,7 +42,7 @@ def outputs(modules: Iterable[nn.Module], images: Tensor) -> Tensor:
 
 
 def test_resnet_with_resnet18_genes_is_resnet18() -> None:
-    reference = ReferenceResNet18(3, 10)
+    reference = ResNet18Baseline(3, 10)
     genes = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
     network = build_network(genes, 3, 10)
     copy_weights(reference, network)

@@ -53,7 +53,7 @@ def test_every_pair_architecture_runs_learns_and_counts_what_it_has(
     network = _pair(genes, 2 * channels).train()
     images = torch.randn(3, 2 * channels, 9, 12)
     if auxiliary:
-        logits, part_logits = network.with_parts(images)
+        logits, part_logits = network.forward_with_auxiliary(images)
         assert part_logits.shape == (3, 2, 10)
         loss = logits.square().mean() + part_logits.square().mean()
     else:
@@ -66,7 +66,7 @@ def test_every_pair_architecture_runs_learns_and_counts_what_it_has(
         assert logits.shape == (3, 2)
         assert torch.equal(logits, network.classifier(features))
         if auxiliary:
-            torch.testing.assert_close(network.with_parts(images)[0], logits)
+            torch.testing.assert_close(network.forward_with_auxiliary(images)[0], logits)
     one_branch = build_network(branch, channels if shared else 2 * channels, 2)
     width = one_branch.classifier.in_features
     expected = _branch_params(one_branch) + (width + 1) * (10 if shared else 20) * auxiliary
@@ -80,14 +80,14 @@ def test_every_pair_architecture_runs_learns_and_counts_what_it_has(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_siamese_network_sees_each_image_by_itself(family: str) -> None:
-    torch.manual_seed(0)  # Of five hidden units all may be silent.
+    torch.manual_seed(0)  # With some seeds all five hidden units are inactive.
     network = _pair(PairArchitecture(branch=architecture(family, head_widths=(5,)))).eval()
     images = torch.randn(4, 6, 16, 16)
     features = network.features(images)
     assert features.shape == (4, 10)
     swapped = network.features(images[:, SWAP])
     torch.testing.assert_close(swapped, torch.cat([features[:, 5:], features[:, :5]], 1))
-    # What the first image is has no say in the second one's features.
+    # The first image has no effect on the second one's features.
     changed = network.features(torch.cat([torch.randn(4, 3, 16, 16), images[:, 3:]], 1))
     torch.testing.assert_close(changed[:, 5:], features[:, 5:])
     assert not torch.allclose(changed[:, :5], features[:, :5])
@@ -98,7 +98,7 @@ def test_part_logits_are_of_the_first_and_the_second_image(shared: bool) -> None
     genes = PairArchitecture(branch=architecture("vgg"), shared=shared, auxiliary=True)
     network = _pair(genes).eval()
     images = torch.randn(4, 6, 16, 16)
-    parts, swapped = network.with_parts(images)[1], network.with_parts(images[:, SWAP])[1]
+    parts, swapped = network.forward_with_auxiliary(images)[1], network.forward_with_auxiliary(images[:, SWAP])[1]
     assert torch.allclose(parts.flip(1), swapped, atol=1e-5) == shared
     if shared:
         assert network.part_classifier is not None
@@ -118,7 +118,7 @@ def test_auxiliary_classifiers_need_classes_and_their_answers_need_them() -> Non
     with pytest.raises(ValueError, match="need the classes of the two images"):
         build_network(genes, 2, 2)
     with pytest.raises(ValueError, match="without auxiliary classifiers"):
-        _pair(PairArchitecture(branch=architecture("vgg"))).with_parts(torch.zeros(1, 6, 8, 8))
+        _pair(PairArchitecture(branch=architecture("vgg"))).forward_with_auxiliary(torch.zeros(1, 6, 8, 8))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -150,9 +150,9 @@ def test_a_branch_of_images_of_one_size_is_built_for_it(
     genes = PairArchitecture(branch=branch, shared=shared, auxiliary=True)
     network = build_network(genes, 2, 2, (14, 14), num_part_classes=10)
     assert isinstance(network, PairNetwork)
-    logits, part_logits = network.with_parts(torch.randn(3, 2, 14, 14))
+    logits, part_logits = network.forward_with_auxiliary(torch.randn(3, 2, 14, 14))
     assert (logits.shape, part_logits.shape) == ((3, 2), (3, 2, 10))
     one_branch = build_network(branch, 1 if shared else 2, 2, (14, 14))
     assert _params(network.branch) == _branch_params(one_branch)
-    network.drop_training_parts()
+    network.remove_training_layers()
     assert measure_cost(genes, 2, 2, 14, 14, num_part_classes=10).params == _params(network)

@@ -1,4 +1,4 @@
-"""The reference ResNet-18: its size, its interface, and its weights by torchvision's names."""
+"""ResNet-18 baseline: size, interface and torchvision's parameter names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from nas.networks.build_network import build_network
-from nas.networks.families.resnet18_baseline import ReferenceResNet18
+from nas.networks.families.resnet18_baseline import ResNet18Baseline
 from nas.space.architecture import ReferenceArchitecture
 
 
@@ -17,7 +17,7 @@ def test_size_at_three_channels_and_ten_classes() -> None:
 
 
 def test_first_stage_keeps_the_image_size() -> None:
-    network = ReferenceResNet18(1, 4)
+    network = ResNet18Baseline(1, 4)
     sizes: list[tuple[int, ...]] = []
     for name in ("layer1", "layer4"):
         stage = network.trunk.get_submodule(name)
@@ -27,7 +27,7 @@ def test_first_stage_keeps_the_image_size() -> None:
 
 
 def test_features_are_the_classifiers_input() -> None:
-    network = ReferenceResNet18(3, 4).eval()
+    network = ResNet18Baseline(3, 4).eval()
     images = torch.randn(2, 3, 9, 13)
     features = network.features(images)
     assert isinstance(network.classifier, nn.Linear)
@@ -36,7 +36,7 @@ def test_features_are_the_classifiers_input() -> None:
 
 
 def test_state_dict_survives_a_round_trip() -> None:
-    first, second = ReferenceResNet18(3, 4).eval(), ReferenceResNet18(3, 4).eval()
+    first, second = ResNet18Baseline(3, 4).eval(), ResNet18Baseline(3, 4).eval()
     images = torch.randn(2, 3, 8, 8)
     assert not torch.equal(first(images), second(images))
     second.load_state_dict(first.state_dict())
@@ -45,4 +45,4 @@ def test_state_dict_survives_a_round_trip() -> None:
 
 def test_trunk_keeps_torchvisions_names() -> None:
     theirs = {name for name in resnet18(weights=None).state_dict() if not name.startswith("fc.")}
-    assert set(ReferenceResNet18(3, 4).trunk.state_dict()) == theirs
+    assert set(ResNet18Baseline(3, 4).trunk.state_dict()) == theirs

@@ -1,4 +1,4 @@
-"""The convolution in one part and in two, its size, and its initial weights."""
+"""Plain and factorised convolutions: size, equivalence and initial weights."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_stem_is_never_factorized_and_all_else_is(family: str) -> None:
 
 
 def composed_kernel(convolution: Convolution, depthwise: bool) -> Tensor:
-    """The k×k kernel that a 1×k and a k×1 kernel, one after the other, amount to."""
+    """Compose a 1×k and a k×1 kernel into one k×k kernel."""
     row, column = (part.weight for part in convolution.parts)
     if depthwise:
         return torch.einsum("cuw,cuh->cuhw", row[:, :, 0], column[:, :, :, 0])

@@ -1,4 +1,4 @@
-"""Depthwise convolutions: gradients put together from others are those of autograd."""
+"""Depthwise convolutions: composed gradients against autograd's."""
 
 from __future__ import annotations
 

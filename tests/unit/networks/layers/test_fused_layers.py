@@ -1,4 +1,4 @@
-"""The bfloat16 layers against PyTorch's own in float64 and float32."""
+"""Fused bfloat16 layers against PyTorch's own in float64 and float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU, add_noise, suits
+from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU, add_noise, kernels_support
 
 ACTIVATIONS: dict[str, tuple[nn.Module | None, Callable[[Tensor], Tensor]]] = {
     "none": (None, lambda z: z),
@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, tuple[nn.Module | None, Callable[[Tensor], Tensor]]] = {
     "gelu": (GELU(), functional.gelu),
 }
 ROUNDING = 2.0**-8
-"""The largest relative error of a number rounded to bfloat16."""
+"""Largest relative error of a number rounded to bfloat16."""
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -28,8 +28,8 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture(autouse=True)
-def _small_tensors_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.networks.layers.fused_layers._FEWEST", 0)
+def _fuse_small_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.networks.layers.fused_layers._MIN_ELEMENTS", 0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -44,7 +44,7 @@ def test_normalization_and_its_gradients_are_those_of_float64(name: str, shape: 
     reference.load_state_dict(fast.state_dict())
     inputs = images(*shape).requires_grad_()
     wide = inputs.detach().double().requires_grad_()
-    assert suits(inputs)
+    assert kernels_support(inputs)
     outputs = fast(inputs, activation)
     expected = reference_activation(reference(wide))
     gradient = images(*shape, seed=2)
@@ -54,13 +54,13 @@ def test_normalization_and_its_gradients_are_those_of_float64(name: str, shape: 
     torch.testing.assert_close(outputs.double(), expected, rtol=ROUNDING, atol=1e-4)
     assert inputs.grad is not None
     assert wide.grad is not None
-    # Sums of few images have large terms that cancel: rounded, they leave an error of the terms' size.
+    # Sums over few images have large terms that cancel: their rounding errors have the size of the terms.
     torch.testing.assert_close(inputs.grad.double(), wide.grad, rtol=2 * ROUNDING, atol=0.02)
     for ours, theirs in ((fast.weight, reference.weight), (fast.bias, reference.bias)):
         assert ours.grad is not None
         torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-3)
-    for buffer, wanted in reference.state_dict().items():
-        torch.testing.assert_close(fast.state_dict()[buffer].double(), wanted.double(), rtol=1e-5, atol=1e-6)
+    for buffer, expected_value in reference.state_dict().items():
+        torch.testing.assert_close(fast.state_dict()[buffer].double(), expected_value.double(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -88,7 +88,7 @@ def test_activations_of_every_number_and_their_slopes(name: str) -> None:
     numbers = numbers[numbers.isfinite() & (numbers.abs() < 1e4)]
     numbers = numbers[: len(numbers) // 64 * 64].reshape(1, 64, -1, 1).contiguous(memory_format=torch.channels_last)
     numbers.requires_grad_()
-    assert suits(numbers)
+    assert kernels_support(numbers)
     outputs = activation(numbers)
     outputs.backward(torch.ones_like(outputs))
     wide = numbers.detach().double().requires_grad_()
@@ -119,7 +119,7 @@ def test_what_is_not_finite_does_not_become_finite(name: str, number: float) -> 
     ],
 )
 def test_other_tensors_take_pytorchs_way(other: Tensor) -> None:
-    assert not suits(other)
+    assert not kernels_support(other)
     assert BatchNorm(8).to(other.device)(other, SiLU()).shape == other.shape
 
 

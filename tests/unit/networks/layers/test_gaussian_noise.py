@@ -1,4 +1,4 @@
-"""Noise and dropout: where they are, and that evaluation knows neither."""
+"""Noise and dropout layers: positions, statistics, and no effect in evaluation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.networks.examples import FAMILIES, architecture
 
 
 def executed(network: Network, kind: type[nn.Module]) -> list[nn.Module]:
-    """The modules of a kind in the order in which the forward pass finishes them."""
+    """Return the modules of a kind in the order in which the forward pass finishes them."""
     order: list[nn.Module] = []
     handles = [
         module.register_forward_hook(lambda module, _inputs, _outputs: order.append(module))
@@ -109,6 +109,6 @@ def test_noise_is_normal_and_keeps_the_layout(memory_format: torch.memory_format
     noise = (noisy.double() - 3.0) / 0.5
     assert abs(float(noise.mean())) < 0.02
     assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
-    # Each number is its own draw: neighbours along every axis are unrelated.
+    # Numbers are drawn independently: neighbours along every axis are uncorrelated.
     for axis in range(4):
         assert abs(float((noise * noise.roll(1, axis)).mean())) < 0.02
