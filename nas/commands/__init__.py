@@ -1,1 +1,1 @@
-"""The command line: one file a command, the object graph they share, and progress displays."""
+"""Command line: one module per command, the shared composition root, and progress output."""

@@ -1,4 +1,4 @@
-"""The command that checks a study, its search space and its data without training: `check`."""
+"""Command `check`: validate a study, its search space and its data without training."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ def check(
     """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
     application: Application = context.obj
     spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick)
-    child = application.child(spec, device=application.devices[0], threads=application.num_cores)
+    trainer = application.new_trainer(spec, device=application.devices[0], threads=application.num_cores)
     try:
-        facts = child.open_data()
-        pretrained = application.find_weights(spec, child, weights)
+        dataset_summary = trainer.open_data()
+        pretrained = application.find_weights(spec, trainer, weights)
         if spec.search_space is None:
-            _show_grid(application, spec, facts, grid_samples(child, spec), json=json)
+            _show_grid(application, spec, dataset_summary, grid_samples(trainer, spec), json=json)
             return
-        preview = child.preview(Preview(spec.search_space, spec.budget.max_params, samples))
+        preview = trainer.preview(Preview(spec.search_space, spec.budget.max_params, samples))
     finally:
-        child.close()
+        trainer.close()
     require_budget_met(preview.smallest.cost.params, spec)
     size, notes = spec.space.size(), spec.notes()
     if json:
         application.print_json(
             {
                 "study": spec.name,
-                "data": asdict(facts),
+                "data": asdict(dataset_summary),
                 "space": {"discrete": size.discrete, "continuous": sorted(size.continuous)},
                 "notes": notes,
                 "pretrained": asdict(pretrained) if pretrained is not None else None,
@@ -73,34 +73,36 @@ def check(
             }
         )
         return
-    application.console.print(dataset_table(facts))
+    application.console.print(dataset_table(dataset_summary))
     application.console.print(preview_table(preview))
     if pretrained is not None:
-        application.say(f"baseline: weights of {pretrained.origin} (SHA-256 of the trunk {pretrained.sha256[:16]}…)")
+        application.print_line(
+            f"baseline: weights of {pretrained.origin} (SHA-256 of the trunk {pretrained.sha256[:16]}…)"
+        )
     for note in notes:
-        application.say(f"note: {note}")
-    application.say(
+        application.print_line(f"note: {note}")
+    application.print_line(
         f"{file}: no faults. The space has {size.discrete:.1e} combinations of discrete genes, each with "
         f"{len(size.continuous)} continuous ones ({', '.join(sorted(size.continuous)) or 'none'})."
     )
     if samples:
-        application.say(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
+        application.print_line(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
 
 
 def _show_grid(
     application: Application,
     spec: StudySpec,
-    facts: DatasetSummary,
+    dataset_summary: DatasetSummary,
     samples: Mapping[str, SampledGenome],
     *,
     json: bool,
 ) -> None:
-    """What `check` says of a grid."""
+    """Print the result of `check` for a grid."""
     require_budget_met(min(sample.cost.params for sample in samples.values()), spec)
     if json:
         settings = [{"setting": name, **asdict(one.cost)} for name, one in samples.items()]
-        application.print_json({"study": spec.name, "data": asdict(facts), "settings": settings})
+        application.print_json({"study": spec.name, "data": asdict(dataset_summary), "settings": settings})
         return
-    application.console.print(dataset_table(facts))
+    application.console.print(dataset_table(dataset_summary))
     application.console.print(grid_table(samples))
-    application.say(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")
+    application.print_line(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")

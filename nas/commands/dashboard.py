@@ -1,4 +1,4 @@
-"""The command that serves optuna-dashboard: `dashboard`."""
+"""Command `dashboard`: serve optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def dashboard(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on. Whoever reaches it needs no password to read everything, to delete studies "
-            "(but with --read-only), and to upload HTML that is then served from it."
+            help="Address to listen on. There is no password: every client can read everything, delete studies "
+            "(except with --read-only), and upload HTML that is then served from it."
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
@@ -28,6 +28,6 @@ def dashboard(
     """Browse the studies in optuna-dashboard."""
     application: Application = context.obj
     storage = application.connect(create_tables=not read_only)
-    application.say(f"http://{host}:{port}/  (Ctrl-C ends it)")
+    application.print_line(f"http://{host}:{port}/  (Ctrl-C ends it)")
     with nullcontext() if read_only else application.dashboard_refresh():
         serve(storage, host, port, read_only=read_only)

@@ -19,23 +19,23 @@ def start(context: typer.Context) -> None:
     application: Application = context.obj
     _require_embedded(application)
     address = embedded.start(application.settings.home, keep_running=True)
-    application.say(embedded.masked(address))
+    application.print_line(embedded.masked_url(address))
 
 
 @database.command()
 def stop(context: typer.Context) -> None:
-    """Stop the embedded server, whoever uses it."""
+    """Stop the embedded server, even if it is in use."""
     application: Application = context.obj
     _require_embedded(application)
     stopped = embedded.stop(application.settings.home)
-    application.say("stopped" if stopped else "was not running")
+    application.print_line("stopped" if stopped else "was not running")
 
 
 @database.command()
 def url(context: typer.Context) -> None:
-    """Show the database's URL, the password hidden."""
+    """Show the URL of the database, with the password hidden."""
     application: Application = context.obj
-    application.say(embedded.masked(application.database_url))
+    application.print_line(embedded.masked_url(application.database_url))
 
 
 def _require_embedded(application: Application) -> None:

@@ -1,4 +1,4 @@
-"""The command that takes a network out of a study: `export`."""
+"""Command `export`: write a network of a study as self-contained model files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.commands.composition.application import Application
-from nas.commands.shared_options import Json, NameArgument, require_folder_of
+from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 from nas.search.analysis.front_summary import summarize_front
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FormatOption(str, Enum):
-    """What `--format` takes."""
+    """Values of `--format`."""
 
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
@@ -55,14 +55,14 @@ def export(
     ] = "best",
     format: Annotated[
         FormatOption | None,
-        typer.Option(help="The format, where the suffix does not say it; `all` writes the three side by side."),
+        typer.Option(help="The format, if the suffix does not determine it; `all` writes the three side by side."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write an ONNX file in eight bits, and measure what that costs.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Export a network as files that stand alone, and check each in a process of its own."""
+    """Export a network as self-contained files, and verify each in a separate process."""
     from nas.export.calibration_images import calibration_images
     from nas.export.export_network import export_network
     from nas.export.metadata import Origin
@@ -72,36 +72,38 @@ def export(
     study = application.open_study(name)
     record = _choose(study, trial)
     for one in outputs:
-        require_folder_of(one.path)
+        require_parent_folder(one.path)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights = Path(folder) / "weights.safetensors"
         study.download_weights(record, weights)
         data = study.spec.data
-        shipped = export_network(
+        exported = export_network(
             weights,
             outputs,
             Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
-            lambda read: calibration_images(data, application.settings.data_folder.absolute(), study.dataset_summary, read),
+            lambda read: calibration_images(
+                data, application.settings.data_folder.absolute(), study.dataset_summary, read
+            ),
         )
     if json:
-        application.print_json(_as_json(record, shipped))
+        application.print_json(_as_json(record, exported))
     else:
-        _show(application, study, record, shipped)
+        _show(application, study, record, exported)
 
 
-def _outputs(paths: Sequence[Path], wanted: FormatOption | None, *, int8: bool) -> list[Output]:
-    """The files to be written.
+def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: bool) -> list[Output]:
+    """Return the files to write.
 
     Raises:
-        ModelFileError: A suffix names no format.
-        typer.BadParameter: One file is named twice, or several where one will do.
+        ModelFileError: The format of a suffix is unknown.
+        typer.BadParameter: A file is named twice, or several are named with `--format all`.
     """
-    if wanted is FormatOption.ALL:
+    if requested is FormatOption.ALL:
         if len(paths) > 1:
             raise typer.BadParameter("`all` takes one name for its three files", param_hint="--output")
         outputs = float32_outputs(paths[0])
     else:
-        outputs = [Output(path, Format(wanted.value) if wanted else format_from_suffix(path)) for path in paths]
+        outputs = [Output(path, Format(requested.value) if requested else format_from_suffix(path)) for path in paths]
     if int8:
         outputs.append(int8_output(outputs))
     if len({one.path for one in outputs}) < len(outputs):
@@ -109,16 +111,18 @@ def _outputs(paths: Sequence[Path], wanted: FormatOption | None, *, int8: bool) 
     return outputs
 
 
-def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
-    """The trial that `--trial` names.
+def _choose(study: SearchStudy, requested: str) -> TrialRecord:
+    """Return the trial selected by `--trial`.
 
     Raises:
         StudyError: There is no such trial, or the front is empty.
     """
-    if wanted.isdecimal():
-        return study.record_with_result(int(wanted), "export")
-    if wanted not in ("best", "smallest"):
-        raise typer.BadParameter(f"{wanted!r} is neither a trial's number nor best nor smallest", param_hint="--trial")
+    if requested.isdecimal():
+        return study.record_with_result(int(requested), "export")
+    if requested not in ("best", "smallest"):
+        raise typer.BadParameter(
+            f"{requested!r} is neither a trial's number nor best nor smallest", param_hint="--trial"
+        )
     if study.spec.finals is not None:
         raise StudyError(
             f"{study.name!r} are finals, of which best or smallest would be picked by the test images; name a trial"
@@ -126,7 +130,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
     summary = summarize_front(study)
     if summary.best is None:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
-    if wanted == "best":
+    if requested == "best":
         return summary.best
     if not summary.has_baseline:
         raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
@@ -135,7 +139,7 @@ def _choose(study: SearchStudy, wanted: str) -> TrialRecord:
     return summary.smallest
 
 
-def _as_json(record: TrialRecord, shipped: Sequence[ExportedFile]) -> dict[str, Any]:
+def _as_json(record: TrialRecord, exported: Sequence[ExportedFile]) -> dict[str, Any]:
     return {
         "trial": record.number,
         "family": record.family,
@@ -149,40 +153,40 @@ def _as_json(record: TrialRecord, shipped: Sequence[ExportedFile]) -> dict[str, 
                 **asdict(one.verification),
                 **({} if one.loss is None else {"int8": asdict(one.loss)}),
             }
-            for one in shipped
+            for one in exported
         ],
     }
 
 
-def _show(application: Application, study: SearchStudy, record: TrialRecord, shipped: Sequence[ExportedFile]) -> None:
+def _show(application: Application, study: SearchStudy, record: TrialRecord, exported: Sequence[ExportedFile]) -> None:
     unit = study.dataset_summary.unit
     scored_on = "validation" if study.spec.finals is None else "test"
-    application.say(
+    application.print_line(
         f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
         f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s."
     )
-    application.console.print(_table(shipped, unit))
-    exact = [one.verification for one in shipped if one.output.format is not Format.INT8]
+    application.console.print(_table(exported, unit))
+    exact = [one.verification for one in exported if one.output.format is not Format.INT8]
     if exact:
         largest = max(verification.largest_difference for verification in exact)
-        opened, they = ("each opened", "they say") if len(exact) > 1 else ("opened", "it says")
-        application.say(
+        opened, they = ("each opened", "they give") if len(exact) > 1 else ("opened", "it gives")
+        application.print_line(
             f"Verified: {opened} in a fresh process, on {exact[0].num_images} real {unit}s {they} the original "
             f"network's classes, with logits that differ from its by at most {largest:.1e}."
         )
-    for one in shipped:
+    for one in exported:
         if one.loss is not None:
-            application.say(one.loss.sentence)
+            application.print_line(one.loss.sentence)
 
 
-def _table(shipped: Sequence[ExportedFile], unit: str) -> Table:
+def _table(exported: Sequence[ExportedFile], unit: str) -> Table:
     table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
     table.add_column("file", overflow="fold")
-    batches = [latency.batch for latency in shipped[0].verification.latencies]
+    batches = [latency.batch for latency in exported[0].verification.latencies]
     titles = ["format", "size", "differs by", "same class", *(f"{n} {unit}{'s'[: n > 1]}, ms" for n in batches)]
     for title in titles:
         table.add_column(title, justify="left" if title == "format" else "right")
-    for one in shipped:
+    for one in exported:
         table.add_row(
             escape(str(one.output.path)),
             one.output.format.value,

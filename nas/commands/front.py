@@ -1,4 +1,4 @@
-"""The command that shows the Pareto front and the baseline: `front`."""
+"""Command `front`: show the Pareto front and the baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def front(
     context: typer.Context,
     name: NameArgument,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say what the front's networks share, and what each option did.")
+        bool,
+        typer.Option(
+            "--explain", help="Show the options that the front's networks share, and the effect of each option."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -38,9 +41,9 @@ def front(
         application.print_json(summary.as_json() | options)
         return
     application.console.print(front_table(summary))
-    application.say(summary.verdict)
-    application.say(f"hypervolume {summary.hypervolume:.4f}")
+    application.print_line(summary.verdict)
+    application.print_line(f"hypervolume {summary.hypervolume:.4f}")
     if explanation is not None:
         application.console.print(explanation_table(explanation))
-        application.say(shared_sentence(explanation))
-        application.say(chance_sentence(explanation))
+        application.print_line(shared_sentence(explanation))
+        application.print_line(chance_sentence(explanation))

@@ -1,4 +1,4 @@
-"""The command line."""
+"""Entry point of the command line."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ for command in (
 app.add_typer(database, name="database")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"nas {__version__}")
         raise typer.Exit
 
@@ -53,7 +53,7 @@ def _common(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     if not debug:
-        # Optuna announces its experimental parts and each new trial; neither is news to the user.
+        # Optuna warns of experimental features and logs each new trial; neither concerns the user.
         warnings.simplefilter("ignore")
         logging.getLogger("optuna").setLevel(logging.ERROR)
     context.obj = application = Application(read_settings())
@@ -62,7 +62,7 @@ def _common(
 
 def main() -> None:
     """Run the command line: exit code 0 when done, 1 for an error, 2 for wrong usage, 130 when interrupted."""
-    # An exit like any other, so that children are ended and the embedded server is left.
+    # A normal exit, so that trainer processes are ended and the embedded server is released.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         app()

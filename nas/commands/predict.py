@@ -1,4 +1,4 @@
-"""The command that uses an exported network: `predict`."""
+"""Command `predict`: classify images with an exported network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def predict(
     context: typer.Context,
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A file that `nas export` wrote: .pt, .pt2, .onnx or .int8.onnx.")
+        Path, typer.Argument(metavar="MODEL", help="A file written by `nas export`: .pt, .pt2, .onnx or .int8.onnx.")
     ],
     images: Annotated[
         list[Path],
@@ -32,8 +32,8 @@ def predict(
             "that compares pairs.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 1,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, a line a class.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 1,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, one line per class.")] = False,
     json: Json = False,
 ) -> None:
     """Classify images, or pairs of them; needs no study and no database."""
@@ -47,16 +47,16 @@ def predict(
     classifier = Classifier(open_model(model))
     is_pair = classifier.num_images == 2
     paths = pair_paths(images, sys.stdin) if is_pair else list(expand_paths(images, sys.stdin))
-    predicted = classifier.predict(paths, top)
-    warnings = classifier.input_warnings(predicted)
+    results = classifier.predict(paths, top)
+    warnings = classifier.input_warnings(results)
     if json:
-        application.print_json(_as_json(predicted, warnings))
+        application.print_json(_as_json(results, warnings))
     elif as_csv:
-        _print_csv(predicted, _image_columns(is_pair, "_"))
-    elif predicted.predictions:
-        application.console.print(_table(predicted, _image_columns(is_pair, " ")))
-    _complain(application, predicted, warnings)
-    if predicted.unreadable:
+        _print_csv(results, _image_columns(is_pair, "_"))
+    elif results.predictions:
+        application.console.print(_table(results, _image_columns(is_pair, " ")))
+    _print_problems(application, results, warnings)
+    if results.unreadable:
         raise typer.Exit(1)
 
 
@@ -64,7 +64,7 @@ def _image_columns(is_pair: bool, space: str) -> tuple[str, ...]:
     return (f"first{space}image", f"second{space}image") if is_pair else ("image",)
 
 
-def _as_json(predicted: PredictionResults, warnings: list[WarnedImages]) -> dict[str, Any]:
+def _as_json(results: PredictionResults, warnings: list[WarnedImages]) -> dict[str, Any]:
     return {
         "predictions": [
             {
@@ -73,37 +73,37 @@ def _as_json(predicted: PredictionResults, warnings: list[WarnedImages]) -> dict
                 "probability": one.ranked[0][1],
                 "top": [{"class": label, "probability": probability} for label, probability in one.ranked],
             }
-            for one in predicted.predictions
+            for one in results.predictions
         ],
-        "unreadable": [{"image": one.image, "reason": one.reason} for one in predicted.unreadable],
+        "unreadable": [{"image": one.image, "reason": one.reason} for one in results.unreadable],
         "warnings": [{"about": one.warning.value, "images": one.num_images, "says": one.sentence} for one in warnings],
     }
 
 
-def _print_csv(predicted: PredictionResults, image_columns: tuple[str, ...]) -> None:
+def _print_csv(results: PredictionResults, image_columns: tuple[str, ...]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*image_columns, "rank", "class", "probability"])
-    for one in predicted.predictions:
+    for one in results.predictions:
         for rank, (label, probability) in enumerate(one.ranked, start=1):
             writer.writerow([*one.images, rank, label, f"{probability:.6f}"])
 
 
-def _table(predicted: PredictionResults, image_columns: tuple[str, ...]) -> Table:
+def _table(results: PredictionResults, image_columns: tuple[str, ...]) -> Table:
     table = Table()
     for title in image_columns:
         table.add_column(title, overflow="fold")
     table.add_column("class")
     table.add_column("probability", justify="right")
-    for one in predicted.predictions:
+    for one in results.predictions:
         for rank, (label, probability) in enumerate(one.ranked):
             shown = map(escape, one.images) if rank == 0 else [""] * len(image_columns)
             table.add_row(*shown, escape(label), f"{probability:.4f}")
     return table
 
 
-def _complain(application: Application, predicted: PredictionResults, warnings: list[WarnedImages]) -> None:
-    """On standard error: which images gave nothing, and why the others may be answered wrongly."""
-    lines = [f"error: {one.image}: {one.reason}" for one in predicted.unreadable]
+def _print_problems(application: Application, results: PredictionResults, warnings: list[WarnedImages]) -> None:
+    """Print unreadable images and input warnings to standard error."""
+    lines = [f"error: {one.image}: {one.reason}" for one in results.unreadable]
     lines += [f"warning: {one.sentence}" for one in warnings]
     for line in lines:
         application.errors.print(line, markup=False, highlight=False, soft_wrap=True)

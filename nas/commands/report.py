@@ -1,4 +1,4 @@
-"""The command that writes a study down: `report`."""
+"""Command `report`: write a report on a study as HTML or Markdown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import typer
 
 from nas.commands.composition.application import Application
 from nas.commands.finals import read_results
-from nas.commands.shared_options import Json, NameArgument, require_folder_of
+from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import NasError, StudyError
 from nas.report.markdown_report import as_markdown
-from nas.report.provenance import provenance_of
+from nas.report.provenance import gather_provenance
 from nas.report.report_contents import ReportContents
 from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
@@ -26,7 +26,7 @@ from nas.worker.trainer_messages import PreparationProgress
 
 
 class Format(str, Enum):
-    """How a report is written."""
+    """File format of a report."""
 
     HTML = "html"
     MD = "md"
@@ -38,7 +38,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The file to write; Markdown goes to the terminal without."
+            "--output", "-o", metavar="FILE", help="The file to write; without it, Markdown goes to the terminal."
         ),
     ] = None,
     format: Annotated[Format, typer.Option(help="One HTML page, or its tables as Markdown.")] = Format.HTML,
@@ -47,18 +47,18 @@ def report(
         typer.Option(
             min=0,
             metavar="N",
-            help="The network to look into; default: the smallest that equals the baseline, or the best.",
+            help="The network to analyse; default: the smallest that equals the baseline, or the best.",
         ),
     ] = None,
     tsne: Annotated[
         int | None,
         typer.Option(
-            min=5, metavar="N", help="Validation images in the page's t-SNE; default: 1,000, or all there are."
+            min=5, metavar="N", help="Validation images in the page's t-SNE; default: 1,000, or all if fewer."
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a study down as one self-contained page, or as tables."""
+    """Write a report on a study: one self-contained page, or tables."""
     if tsne is not None and format is not Format.HTML:
         raise typer.BadParameter("a t-SNE is of the page alone, not of Markdown", param_hint="--tsne")
     application: Application = context.obj
@@ -69,14 +69,14 @@ def report(
     if output is None and (format is Format.HTML or json):
         output = Path(f"{name}.{format.value}")
     if output is not None:
-        require_folder_of(output)
+        require_parent_folder(output)
     contents = _contents(study, records, finalist)
     if format is Format.HTML:
-        evidence, remarks = _look_into(application, study, contents, tsne)
-        contents = replace(contents, evidence=evidence, remarks=tuple(remarks))
+        comparison, remarks = _analyze_networks(application, study, contents, tsne)
+        contents = replace(contents, comparison=comparison, remarks=tuple(remarks))
     text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
-        application.say(text)
+        application.print_line(text)
         return
     _write(output, text)
     size = output.stat().st_size
@@ -86,37 +86,39 @@ def report(
              "remarks": contents.remarks}
         )  # fmt: skip
         return
-    for remark in contents.remarks:
-        application.say(f"note: {remark}")
+    for note in contents.remarks:
+        application.print_line(f"note: {note}")
     compared = " and its baseline" if summary.baseline is not None else ""
-    application.say(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
+    application.print_line(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
 
 
 def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> ReportContents:
-    """All but what needs the network itself."""
-    companion = find_finals(study)
-    finals = None if companion is None else read_results(study, companion)
-    if finals is not None and not finals.standings:
+    """Return the report's contents without the analysis of the networks."""
+    finals_study = find_finals(study)
+    finals = None if finals_study is None else read_results(study, finals_study)
+    if finals is not None and not finals.finalist_results:
         finals = None
-    return ReportContents(study.spec, study.facts, records, finalist, provenance_of(study.spec, records), finals=finals)
+    return ReportContents(
+        study.spec, study.dataset_summary, records, finalist, gather_provenance(study.spec, records), finals=finals
+    )
 
 
 def _as_html(contents: ReportContents) -> str:
-    from nas.report.page.html_page import as_page  # here, since plotly takes a second
+    from nas.report.page.html_page import render_page  # here, since plotly takes a second
 
-    return as_page(contents)
+    return render_page(contents)
 
 
-def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> TrialRecord:
-    """The network that the report is about.
+def _finalist(study: SearchStudy, summary: FrontSummary, trial: int | None) -> TrialRecord:
+    """Return the trial whose network is reported.
 
     Raises:
         StudyError: There is no such trial, it is the baseline, or none has a result yet.
     """
-    if wanted is not None:
-        record = study.result(wanted, "report")
+    if trial is not None:
+        record = study.record_with_result(trial, "report")
         if record.is_baseline:
-            raise StudyError(f"trial {wanted} is the baseline, which the report of any other trial shows beside it")
+            raise StudyError(f"trial {trial} is the baseline, which the report of any other trial shows beside it")
         return record
     chosen = summary.smallest or summary.best
     if chosen is None:
@@ -124,29 +126,31 @@ def _finalist(study: SearchStudy, summary: FrontSummary, wanted: int | None) -> 
     return chosen
 
 
-def _look_into(
-    application: Application, study: SearchStudy, known: ReportContents, tsne: int | None
+def _analyze_networks(
+    application: Application, study: SearchStudy, contents: ReportContents, tsne: int | None
 ) -> tuple[NetworkComparison | None, list[str]]:
-    """What the networks do with validation images; and what could not be found out, a line each.
+    """Analyse the networks on the validation images; return the comparison, and a remark per omitted part.
 
-    Whatever is missing by now (images, weights), the database still knows a report's worth.
+    A report can be written from the database alone, so missing images or weights are not an error.
     """
     from nas.model_analysis.network_comparison import compare_networks, load_validation
-    from nas.training.execution.device_and_precision import Compute
+    from nas.training.execution.device_and_precision import ComputeDevice
 
-    def progress(what: str, done: int, total: int) -> None:
-        application.show_progress(PreparationProgress(what, done, total))
+    def progress(description: str, done: int, total: int) -> None:
+        application.show_progress(PreparationProgress(description, done, total))
 
-    if known.spec.grid is not None and known.spec.grid.folds is not None:
+    if contents.spec.grid is not None and contents.spec.grid.folds is not None:
         return None, ["What needs the networks is left out: a fold's network was trained on most validation images."]
-    finalist, baseline = known.finalist, known.baseline
+    finalist, baseline = contents.finalist, contents.baseline
     remarks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
         try:
             study.download_weights(finalist, weights)
-            compute = Compute.choose(application.devices[0], study.spec.training.precision)
-            validation = load_validation(study.spec.data, study.facts, application.settings.data_folder, progress)
+            compute = ComputeDevice.choose(application.devices[0], study.spec.training.precision)
+            validation = load_validation(
+                study.spec.data, study.dataset_summary, application.settings.data_folder, progress
+            )
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
         has_reference = baseline is not None
@@ -157,26 +161,26 @@ def _look_into(
             has_reference = False
             remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
         try:
-            settings, samples = _setting_weights(study, known, Path(folder))
+            settings, samples = _setting_weights(study, contents, Path(folder))
             flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
-            evidence = compare_networks(
+            comparison = compare_networks(
                 weights, reference if has_reference else None, validation, compute, flops, settings, tsne, progress
             )
         except NasError as error:
             return None, [f"What needs the network and its images is left out: {_first_line(error)}."]
-    return evidence, remarks
+    return comparison, remarks
 
 
 def _setting_weights(
-    study: SearchStudy, known: ReportContents, folder: Path
+    study: SearchStudy, contents: ReportContents, folder: Path
 ) -> tuple[dict[str, Path], list[TrialRecord]]:
-    """The weights file of one network of each of a grid's settings, by its name; and those trials."""
+    """Return the weights file of one network per grid setting, by setting name, and the trials they come from."""
     paths, samples = {}, []
-    for place, setting in enumerate(known.settings.settings if known.settings else ()):
-        if setting.sample is not None and setting.sample.weights is not None:
-            paths[setting.name] = folder / f"setting-{place}"
-            study.download_weights(setting.sample, paths[setting.name])
-            samples.append(setting.sample)
+    for index, setting in enumerate(contents.settings.settings if contents.settings else ()):
+        if setting.representative is not None and setting.representative.weights is not None:
+            paths[setting.name] = folder / f"setting-{index}"
+            study.download_weights(setting.representative, paths[setting.name])
+            samples.append(setting.representative)
     return paths, samples
 
 
@@ -185,10 +189,10 @@ def _first_line(error: NasError) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """As a whole or not at all.
+    """Write a text file atomically.
 
     Raises:
-        StudyError: It cannot be written.
+        StudyError: The file cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:

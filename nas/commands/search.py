@@ -1,4 +1,4 @@
-"""Commands that run a search: `search`, `create`, `worker`."""
+"""Commands `search`, `create` and `worker`: create a study and run its trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_cost_preview import grid_samples
-from nas.commands.composition.run_trials import LogFormat, WorkerPlan, leave, new_run_control, run_trials
+from nas.commands.composition.run_trials import LogFormat, WorkerPlan, exit_process, new_run_control, run_trials
 from nas.commands.shared_options import (
     Channels,
     DataPath,
@@ -40,7 +40,7 @@ from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.trainer_messages import Preview
 
 LogFormatOption = Annotated[
-    LogFormat, typer.Option(help="Progress for people, or for machines: a JSON object a line, a line an event.")
+    LogFormat, typer.Option(help="Progress as text, or as JSON with one object per line and event.")
 ]
 
 
@@ -63,17 +63,17 @@ def search(
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
-    child = plan.child(application, spec, 0, control)
+    trainer = plan.new_trainer(application, spec, 0, control)
     try:
-        study = _create(application, spec, child, weights)
+        study = _create(application, spec, trainer, weights)
         if not json:
-            application.console.print(dataset_table(study.facts))
-        all_ended = run_trials(application, study, control, plan, ready=child)
+            application.console.print(dataset_table(study.dataset_summary))
+        all_ended = run_trials(application, study, control, plan, first_trainer=trainer)
     finally:
-        child.close()
+        trainer.close()
     if not all_ended:
-        leave(130)
-    _conclude(application, study, json=json)
+        exit_process(130)
+    _print_results(application, study, json=json)
     if control.stop.is_set():
         raise typer.Exit(130)
 
@@ -96,19 +96,19 @@ def create(
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
     control = new_run_control(application, baseline_only=baseline)
     plan = WorkerPlan(1, log_format=log_format)
-    child = plan.child(application, spec, 0, control)
+    trainer = plan.new_trainer(application, spec, 0, control)
     try:
-        study = _create(application, spec, child, weights)
-        if baseline and not run_trials(application, study, control, plan, ready=child):
-            leave(130)
+        study = _create(application, spec, trainer, weights)
+        if baseline and not run_trials(application, study, control, plan, first_trainer=trainer):
+            exit_process(130)
     finally:
-        child.close()
+        trainer.close()
     if control.stop.is_set():
         raise typer.Exit(130)
     if baseline:
         _require_baseline(study)
     status = study_status(study, application.slots(study.name))
-    application.say(
+    application.print_line(
         f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
         f"start workers with: nas worker {study.name}"
     )
@@ -120,27 +120,29 @@ def worker(
     timeout: Timeout = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Train trials of a study until its budget is spent; any number may join and leave, on any machine."""
+    """Train trials of a study until its budget is spent; any number of workers may run, on any machine."""
     application: Application = context.obj
     control = new_run_control(application)
     study = application.open_study(name_of(name))
     plan = WorkerPlan(application.num_slots, timeout, log_format)
     if not run_trials(application, study, control, plan):
-        leave(0)
+        exit_process(0)
     if log_format is LogFormat.TEXT and not control.stop.is_set():
         finals = study.spec.finals
-        application.say(_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
+        application.print_line(_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
 
 
-def _create(application: Application, spec: StudySpec, child: TrainerClient, weights: Path | None) -> SearchStudy:
-    """Check everything that can be checked before training, then make or open the study and its slots."""
-    facts = child.open_data()
-    require_budget_met(_smallest(child, spec), spec)
+def _create(application: Application, spec: StudySpec, trainer: TrainerClient, weights: Path | None) -> SearchStudy:
+    """Validate everything possible before training, then create or open the study and its slots."""
+    dataset_summary = trainer.open_data()
+    require_budget_met(_smallest_params(trainer, spec), spec)
     storage = application.connect(create_tables=True)
     pretrained = (
-        None if weights is None and _keeps_weights(storage, spec) else application.find_weights(spec, child, weights)
+        None
+        if weights is None and _has_stored_weights(storage, spec)
+        else application.find_weights(spec, trainer, weights)
     )
-    study = SearchStudy.create(storage, spec, facts)
+    study = SearchStudy.create(storage, spec, dataset_summary)
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
     slots = application.slots(study.name)
@@ -154,15 +156,15 @@ def _create(application: Application, spec: StudySpec, child: TrainerClient, wei
     return study
 
 
-def _smallest(child: TrainerClient, spec: StudySpec) -> int:
-    """Parameters of the smallest network that may be trained; of a grid all networks are built for it."""
+def _smallest_params(trainer: TrainerClient, spec: StudySpec) -> int:
+    """Return the parameter count of the smallest network; for a grid, all networks are built to find it."""
     if spec.search_space is not None:
-        return child.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
-    return min(sample.cost.params for sample in grid_samples(child, spec).values())
+        return trainer.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
+    return min(sample.cost.params for sample in grid_samples(trainer, spec).values())
 
 
-def _keeps_weights(storage: Storage, spec: StudySpec) -> bool:
-    """Whether a study exists that has its pretrained weights, so that none need be found again."""
+def _has_stored_weights(storage: Storage, spec: StudySpec) -> bool:
+    """Return True if the study exists with its pretrained weights stored."""
     return spec.name in storage.study_names() and stored_weights(SearchStudy.open(storage, spec.name)) is not None
 
 
@@ -182,7 +184,7 @@ def _verdict(study: SearchStudy) -> str:
     return summarize_front(study).verdict if settings is None else settings.verdict
 
 
-def _conclude(application: Application, study: SearchStudy, *, json: bool) -> None:
+def _print_results(application: Application, study: SearchStudy, *, json: bool) -> None:
     summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
     if json:
         compared = {} if settings is None else {"settings": settings.as_json(), "verdict": settings.verdict}
@@ -190,9 +192,9 @@ def _conclude(application: Application, study: SearchStudy, *, json: bool) -> No
         return
     if settings is None:
         application.console.print(front_table(summary))
-        application.say(summary.verdict)
+        application.print_line(summary.verdict)
     else:
         application.console.print(terminal_table(settings_table(settings, is_brief=True)))
-        application.say(settings.verdict)
+        application.print_line(settings.verdict)
     if application.slots(study.name).seconds_until_claimable() is not None:
-        application.say("The budget is not spent; the same command goes on.")
+        application.print_line("The budget is not spent; the same command goes on.")

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.errors import StudyError
-from nas.study.data_source_from_path import data_path_spec
+from nas.study.data_source_from_path import data_source_from_path
 from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 
@@ -24,7 +24,7 @@ ImageSize = Annotated[
     ),
 ]
 Channels = Annotated[
-    int | None, typer.Option(min=1, max=3, help="Take a folder's photos as grey (1) or colour (3), whatever they are.")
+    int | None, typer.Option(min=1, max=3, help="Convert a folder's photos to grey (1) or colour (3).")
 ]
 StudyName = Annotated[str | None, typer.Option(metavar="NAME", help="A name for the study other than the file's.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="The budget, in place of the file's; it can be raised later.")]
@@ -37,13 +37,15 @@ WeightsFile = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick", help="The file's [quick] form: smaller data, fewer epochs; a study of its own.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Trials at once; default: by GPU memory, or one per core.")]
-Timeout = Annotated[float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after so many minutes.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Concurrent trials; default: by GPU memory, or one per core.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after this many minutes.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def name_of(study: str) -> str:
-    """The name of a study that is given by its name or its file.
+    """Return the name of a study, given its name or its file.
 
     Raises:
         NasError: The file has faults.
@@ -61,14 +63,16 @@ def load_spec(
     channels: int | None = None,
     quick: bool = False,
 ) -> StudySpec:
-    """Read a study file with the command line's replacements.
+    """Load a study file, with replacements from the command line.
 
     Raises:
         NasError: The file has faults, or the data path leads nowhere.
     """
-    source = data_path_spec(data) if data is not None else {}
-    fitting = {key: value for key, value in (("image_size", image_size), ("channels", channels)) if value is not None}
-    spec = load_study(file, {**source, **fitting}, name, quick=quick)
+    source = data_source_from_path(data) if data is not None else {}
+    replacements = {
+        key: value for key, value in (("image_size", image_size), ("channels", channels)) if value is not None
+    }
+    spec = load_study(file, {**source, **replacements}, name, quick=quick)
     if trials is not None:
         if spec.grid is not None:
             raise StudyError(f"--trials {trials}: {file} is a grid, whose budget is its {spec.grid.size} points")
@@ -76,11 +80,11 @@ def load_spec(
     return spec
 
 
-def require_folder_of(output: Path) -> None:
-    """Refuse a file that could not be written in the end.
+def require_parent_folder(output: Path) -> None:
+    """Reject an output file whose folder does not exist.
 
     Raises:
-        StudyError: Its folder is not there.
+        StudyError: The folder does not exist.
     """
     if not output.parent.is_dir():
         raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")

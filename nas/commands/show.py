@@ -1,4 +1,4 @@
-"""The command that shows one trial: `show`."""
+"""Command `show`: show one trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.report.terminal.option_effect_tables import genome_table
 from nas.report.terminal.study_tables import (
     class_table,
     curve_table,
-    images_of,
+    scored_images,
 )
 from nas.search.analysis.front_summary import record_json, summarize_records
 from nas.search.analysis.option_effects import explain_options
@@ -32,7 +32,7 @@ def show(
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
     json: Json = False,
 ) -> None:
-    """Show one trial: metrics, genome and what its options did, metrics per class, learning curve."""
+    """Show one trial: metrics, genome and the effects of its options, metrics per class, learning curve."""
     application: Application = context.obj
     study = application.open_study(name)
     record = study.record(trial)
@@ -54,7 +54,7 @@ def show(
         application.console.print(class_table(record))
         absent = [scores.name for scores in record.per_class if scores.support == 0]
         if absent:
-            application.say(f"No {images_of(record)} of: {', '.join(absent)}; their scores are 0.")
+            application.print_line(f"No {scored_images(record)} of: {', '.join(absent)}; their scores are 0.")
     if record.curve:
         application.console.print(curve_table(record))
 

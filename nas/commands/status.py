@@ -1,4 +1,4 @@
-"""Commands that report progress: `studies` and `status`."""
+"""Commands `studies` and `status`: list the studies, show the progress of one."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def studies(context: typer.Context, json: Json = False) -> None:
 
 
 def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
-    """Show how far a study is: trials by state, workers alive, trials per hour, time left."""
+    """Show the status of a study: trials by state, workers alive, trials per hour, time left."""
     application: Application = context.obj
-    found = study_status(application.open_study(name), application.slots(name))
+    current = study_status(application.open_study(name), application.slots(name))
     if json:
-        application.print_json(asdict(found))
+        application.print_json(asdict(current))
         return
-    application.console.print(_status_table(found))
+    application.console.print(_status_table(current))
 
 
-def _status_table(found: Status) -> Table:
-    table = Table(title=f"Study {found.study}", title_justify="left", show_header=False)
-    table.add_row("budget", f"{found.done} of {found.budget} trials done")
-    failed = f"failed ({found.baseline_failure})" if found.baseline_failure else None
-    if found.has_baseline:
-        table.add_row("baseline", escape(failed or ("done" if found.baseline_done else "not done yet")))
-    states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
+def _status_table(current: Status) -> Table:
+    table = Table(title=f"Study {current.study}", title_justify="left", show_header=False)
+    table.add_row("budget", f"{current.done} of {current.budget} trials done")
+    failed = f"failed ({current.baseline_failure})" if current.baseline_failure else None
+    if current.has_baseline:
+        table.add_row("baseline", escape(failed or ("done" if current.baseline_done else "not done yet")))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(current.states.items()))
     table.add_row("trials by state", states or "none")
-    if found.stopped:
-        table.add_row("stopped early", f"{found.stopped}, which saved {found.epochs_saved} epochs")
-    table.add_row("workers alive", escape(", ".join(found.workers)) or "none")
-    table.add_row("trials per hour", f"{found.trials_per_hour:.1f}" if found.trials_per_hour else "not known yet")
-    table.add_row("time left", _duration(found.seconds_left))
+    if current.stopped:
+        table.add_row("stopped early", f"{current.stopped}, which saved {current.epochs_saved} epochs")
+    table.add_row("workers alive", escape(", ".join(current.workers)) or "none")
+    table.add_row("trials per hour", f"{current.trials_per_hour:.1f}" if current.trials_per_hour else "not known yet")
+    table.add_row("time left", _duration(current.seconds_left))
     return table
 
 

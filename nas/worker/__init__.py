@@ -1,1 +1,1 @@
-"""Workers: supervisors that talk to the database, and trainer processes that compute."""
+"""Workers: supervisors that use the database and trainer processes that compute."""

@@ -1,4 +1,4 @@
-"""What a supervisor tells whoever watches: a display, or a log."""
+"""Progress events from a supervisor to its listeners: the live display or the JSON log."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nas.results.outcome import Outcome
 
 @dataclass(frozen=True)
 class TrialLocation:
-    """Where something happens.
+    """Supervisor, slot and number of a trial.
 
     Attributes:
-        worker: Counts the supervisors of this process from 1.
-        slot: Of the study's budget.
-        number: The trial's.
+        worker: Number of the supervisor in its process, from 1.
+        slot: Slot of the study's budget.
+        number: Trial number.
     """
 
     worker: int
@@ -27,7 +27,7 @@ class TrialLocation:
 
 @dataclass(frozen=True)
 class TrialDescription:
-    """What is trained there."""
+    """Description of a trial's network: role, family and cost."""
 
     is_baseline: bool
     family: str
@@ -36,78 +36,78 @@ class TrialDescription:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A genome is being trained."""
+    """Start of a trial's training."""
 
-    place: TrialLocation
-    subject: TrialDescription
+    location: TrialLocation
+    trial: TrialDescription
 
 
 @dataclass(frozen=True)
 class TrialResumed:
-    """A training goes on from a checkpoint, after so many whole epochs."""
+    """Resumption of a training from a checkpoint, after `epochs_done` complete epochs."""
 
-    place: TrialLocation
+    location: TrialLocation
     epochs_done: int
 
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """One epoch of a trial is done."""
+    """End of one epoch of a trial."""
 
-    place: TrialLocation
+    location: TrialLocation
     epochs: int
     record: EpochRecord
 
 
 @dataclass(frozen=True)
 class Preparing:
-    """A trial's training waits for something that takes long: of `total` steps, `done` are done."""
+    """Progress of a long preparation before training: `done` of `total` steps."""
 
-    place: TrialLocation
-    what: str
+    location: TrialLocation
+    description: str
     done: int
     total: int
 
 
 @dataclass(frozen=True)
 class TrialPaused:
-    """A trial was given back, to be taken up again by whoever is next.
+    """Release of an unfinished trial, for any supervisor to resume.
 
     Attributes:
-        epoch: The one under way, from 1; None where no checkpoint could be kept at the end.
+        epoch: Epoch in progress, from 1; None if no checkpoint was saved at the end.
     """
 
-    place: TrialLocation
+    location: TrialLocation
     epoch: int | None
 
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial was told. `on_front` is for completed ones."""
+    """Recorded outcome of a trial; `on_front` applies to completed trials."""
 
-    place: TrialLocation
-    subject: TrialDescription
+    location: TrialLocation
+    trial: TrialDescription
     outcome: Outcome
     on_front: bool = False
 
 
 @dataclass(frozen=True)
 class TrialReused:
-    """A trial took over the result of an earlier one of the same genome."""
+    """Reuse of the result of an earlier trial with the same genome, whose number is `reused_from`."""
 
-    place: TrialLocation
-    twin: int
+    location: TrialLocation
+    reused_from: int
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about a trial that is worth a line: a lost lease, a crash, a checkpoint refused.
+    """Message about a trial, such as a lost lease, a crash or a refused checkpoint.
 
     Attributes:
-        is_end: Whether this supervisor has no more to do with the trial.
+        is_end: True if this supervisor's work on the trial is over.
     """
 
-    place: TrialLocation
+    location: TrialLocation
     text: str
     is_end: bool = False
 

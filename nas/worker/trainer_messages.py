@@ -1,4 +1,4 @@
-"""What a supervisor and its trainer child say to each other. No torch: the supervisor imports this."""
+"""Messages between a supervisor and its trainer process. No torch: the supervisor imports this module."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from nas.study.grid_spec import Fold
 
 @dataclass(frozen=True)
 class OpenData:
-    """Load a data set onto the device, once. Answered by `DatasetSummary`.
+    """Request to load a data set onto the device, once. Reply: `DatasetSummary`.
 
     Attributes:
-        folder: Downloads and caches.
+        folder: Folder of downloads and caches.
         precision: As in `TrainingSpec`.
-        deterministic: Likewise.
-        cuda_graphs: Whether a GPU is to capture training steps.
-        is_final: Whether to train on the validation images as well, and to score on the test images.
+        deterministic: As in `TrainingSpec`.
+        cuda_graphs: Capture training steps on a GPU.
+        is_final: Train on the validation images too, and score on the test images.
     """
 
     spec: DataSpec
@@ -40,10 +40,10 @@ class OpenData:
 
 @dataclass(frozen=True)
 class FindWeights:
-    """Put a published network's weights into the data folder. Answered by `PretrainedWeights`.
+    """Request to store a published network's weights in the data folder. Reply: `PretrainedWeights`.
 
     Attributes:
-        file: Where to take them from; None for torchvision's own.
+        file: Source file; None for torchvision's download.
     """
 
     network: str
@@ -52,14 +52,14 @@ class FindWeights:
 
 @dataclass(frozen=True)
 class Measure:
-    """Count a network's parameters and FLOPs for the open data. Answered by `Cost` or `Failed`."""
+    """Request to count a network's parameters and FLOPs for the open data. Reply: `Cost` or `Failed`."""
 
     architecture: Architecture
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Describe a search space for the open data. Answered by `SpacePreview`."""
+    """Request to describe a search space for the open data. Reply: `SpacePreview`."""
 
     tables: dict[str, Any]
     max_params: int | None
@@ -68,21 +68,21 @@ class Preview:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a genome on the open data, from its last checkpoint if there is one.
+    """Request to train a genome on the open data, from its last checkpoint if there is one.
 
-    Reported on by `Resumed`, `PreparationProgress`, `KeepAlive` and an `EpochRecord` each epoch; answered by `Completed`, `Failed`,
-    `Paused` or `Stopped`.
+    Reports: `Resumed`, `PreparationProgress`, `TrainingNotice`, `KeepAlive` and one `EpochRecord` per epoch.
+    Reply: `Completed`, `Failed`, `Paused` or `Stopped`.
 
     Attributes:
-        weights: Where to write the weights file of a completed training.
+        weights: Output path of the weights file of a completed training.
         checkpoints: The trial's own folder of checkpoints.
-        attempt: Of the slot's lease; see `nas.training.checkpoints.checkpoint_file`.
-        micro_batches: As in `nas.training.training_task.Plan`.
-        checkpoint_seconds: Between two checkpoints.
-        choices: As in `Plan`.
-        predictions: Where to write what is said of the test images; for finals, whose scores are of these.
-        pretrained: The file of the weights that a pretrained network begins with.
-        fold: What to validate on, if not the validation images.
+        attempt: Attempt number of the slot's lease; see `nas.training.checkpoints.checkpoint_file`.
+        micro_batches: As in `nas.training.training_task.TrainingPlan`.
+        checkpoint_seconds: Seconds between two checkpoints.
+        choices: As in `TrainingPlan`.
+        predictions: Output path of the predictions for the test images; required in finals, which are scored on them.
+        pretrained: File of the initial weights of a pretrained network.
+        fold: Cross-validation fold to validate on, instead of the validation images.
     """
 
     genome: Genome
@@ -101,28 +101,28 @@ class Train:
 
 @dataclass(frozen=True)
 class Pause:
-    """Sent while a training runs: finish the step and answer `Paused`.
+    """Request during a training: finish the step and reply `Paused`.
 
     Attributes:
-        keep: Whether to keep a checkpoint first; without it the training is somebody else's by now.
+        save_checkpoint: Save a checkpoint first; False after the lease was lost to another worker.
     """
 
-    keep: bool = True
+    save_checkpoint: bool = True
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Sent while a training runs that fell behind: finish the step, keep nothing, and answer `Stopped`."""
+    """Early-stopping request during a training: finish the step, save nothing, reply `Stopped`."""
 
-    behind: StopReason
+    reason: StopReason
 
 
 @dataclass(frozen=True)
 class Paused:
-    """A training ended where it can go on.
+    """Reply of a training that was interrupted and can be resumed.
 
     Attributes:
-        epoch: The one under way, from 1; None where no checkpoint says.
+        epoch: Epoch in progress, from 1; None if unknown.
     """
 
     epoch: int | None
@@ -130,12 +130,12 @@ class Paused:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A training goes on from a checkpoint.
+    """Report of a training that resumed from a checkpoint.
 
     Attributes:
-        epochs_done: None where every checkpoint was refused, so that it begins again.
-        refused: Why checkpoints were not taken, one line each.
-        curve: Of the epochs that are done.
+        epochs_done: Complete epochs; None if every checkpoint was refused and the training restarts.
+        refused: Reason for each refused checkpoint, one line each.
+        curve: Records of the complete epochs.
     """
 
     epochs_done: int | None
@@ -145,37 +145,37 @@ class Resumed:
 
 @dataclass(frozen=True)
 class KeepAlive:
-    """A training goes on; silence of so many seconds, or of a minute, means nothing."""
+    """Report that a training is alive; the next message may take `silence_limit_seconds`, at least a minute."""
 
-    patience_seconds: float
+    silence_limit_seconds: float
 
 
 @dataclass(frozen=True)
 class TrainingNotice:
-    """A training goes on in spite of something that a person should know."""
+    """Report of a problem that does not end the training, as one line for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class PreparationProgress:
-    """How far a preparation of many steps is: decoding images, finding neighbours; sent while a request is served."""
+    """Report on a preparation of many steps, such as decoding images or finding neighbours."""
 
-    what: str
+    description: str
     done: int
     total: int
 
 
 @dataclass(frozen=True)
 class RequestRefused:
-    """The request could not be served for a reason that the user can mend."""
+    """Reply to a request that failed for a reason the user can correct."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class SampledGenome:
-    """A genome of a space, and what its network costs."""
+    """Genome of a search space with the cost of its network."""
 
     genome: Genome
     cost: Cost
@@ -183,12 +183,12 @@ class SampledGenome:
 
 @dataclass(frozen=True)
 class SpacePreview:
-    """A search space in numbers.
+    """Summary of a search space: smallest network, random samples, share within the budget.
 
     Attributes:
-        smallest: The smallest network that was found in it.
+        smallest: Smallest network of the space, with its genome.
         samples: Random genomes.
-        share_within_budget: Of the random genomes.
+        share_within_budget: Share of the random genomes within the budget, in [0, 1].
     """
 
     smallest: SampledGenome
@@ -197,7 +197,7 @@ class SpacePreview:
 
 
 Report = EpochRecord | PreparationProgress | Resumed | TrainingNotice | KeepAlive
-"""Sent on the way to an answer."""
+"""Progress messages before the reply."""
 
 Request = OpenData | FindWeights | Measure | Preview | Train | Pause | Stop
 Reply = (

@@ -1,1 +1,1 @@
-"""The composition root: settings, terminal, database and trainer processes, built for the commands."""
+"""Composition root: settings, terminal, database and trainer processes of the commands."""

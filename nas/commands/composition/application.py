@@ -1,4 +1,4 @@
-"""What every command works with: settings, terminal, database, and the parts built from them."""
+"""Shared dependencies of the commands: settings, terminal, database, and objects built from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from nas.commands.composition.environment_settings import Settings
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
-from nas.report.dashboard.background_refresh import Refresher
+from nas.report.dashboard.background_refresh import ReportRefresher
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.search.search_study import SearchStudy
@@ -34,21 +34,21 @@ from nas.worker.trainer_messages import FindWeights, OpenData, PreparationProgre
 
 @dataclass
 class Application:
-    """The parts of the program, each built when a command first needs it.
+    """Object graph of the program; each part is built when a command first needs it.
 
     Attributes:
         console: Standard output.
-        errors: Standard error: progress beside `--json`, and messages.
+        errors: Standard error, for messages, and for progress with `--json`.
     """
 
     settings: Settings
-    console: Console = field(default_factory=lambda: _wide_enough(Console()))
-    errors: Console = field(default_factory=lambda: _wide_enough(Console(stderr=True)))
+    console: Console = field(default_factory=lambda: _with_file_width(Console()))
+    errors: Console = field(default_factory=lambda: _with_file_width(Console(stderr=True)))
     _storages: list[Storage] = field(default_factory=list)
 
     @cached_property
     def database_url(self) -> str:
-        """URL of a database that answers; the embedded server is started if none is configured.
+        """URL of a reachable database; the embedded server is started if none is configured.
 
         Raises:
             DatabaseError: It cannot be started or reached.
@@ -59,15 +59,15 @@ class Application:
 
     @cached_property
     def engine(self) -> Engine:
-        # One connection kept open, so that 64 workers fit a server's hundred; the others last as long as they are used.
+        # One permanent connection, so that 64 workers fit a server's hundred; the others are closed after use.
         return create_engine(self.database_url, pool_size=1, max_overflow=4)
 
     def connect(self, *, create_tables: bool = False, window: int | None = None) -> Storage:
-        """The database as optuna sees it; one for each thread, which share the connections of the process.
+        """Connect a storage to the database; one per thread, all sharing the connections of the process.
 
         Raises:
             DatabaseError: It cannot be reached.
-            StudyError: It has no studies yet, and tables are not to be created.
+            StudyError: It has no studies yet, and `create_tables` is False.
         """
         if create_tables:
             create_missing_tables(self.engine)
@@ -82,21 +82,21 @@ class Application:
         return storage
 
     def open_study(self, name: str, *, window: int | None = None) -> SearchStudy:
-        """An existing study, for one thread.
+        """Open an existing study, for one thread.
 
         Args:
             window: For a worker; see `Storage.connect`.
 
         Raises:
-            StudyError: There is none of that name.
+            StudyError: There is no study of that name.
         """
         return SearchStudy.open(self.connect(window=window), name)
 
     def open_search(self, name: str) -> SearchStudy:
-        """An existing study that is no other's finals, for one thread.
+        """Open an existing study that is a search, not finals, for one thread.
 
         Raises:
-            StudyError: There is none of that name, or it is not a search.
+            StudyError: There is no study of that name, or it is not a search.
         """
         study = self.open_study(name)
         if study.spec.finals is not None:
@@ -105,7 +105,7 @@ class Application:
         return study
 
     def open_studies(self) -> list[SearchStudy]:
-        """Every study that this version can read; the others are named on standard error."""
+        """Open every study that this version can read; print the errors of the others to standard error."""
         try:
             storage = self.connect()
         except StudyError:
@@ -118,18 +118,21 @@ class Application:
                 self.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return studies
 
-    def dashboard_refresh(self, *names: str, in_haste: Callable[[], bool] = lambda: False) -> Refresher:
-        """Keeps the dashboard's figures and notes of these studies, or of all, current while it is entered.
+    def dashboard_refresh(self, *names: str, skip_final_report: Callable[[], bool] = lambda: False) -> ReportRefresher:
+        """Return a context manager that refreshes the dashboard's figures and notes of these studies, or of all.
 
         Args:
-            in_haste: Whether there is no time for a last report when it is left.
+            skip_final_report: True if there is no time for a final report on exit.
         """
-        return Refresher(
-            self.connect, names, complain=lambda text: self.errors.print(text, markup=False), in_haste=in_haste
+        return ReportRefresher(
+            self.connect,
+            names,
+            on_failure=lambda text: self.errors.print(text, markup=False),
+            skip_final_report=skip_final_report,
         )
 
     def close(self) -> None:
-        """Give the terminal back as it was, and close the connections to the database."""
+        """Restore the terminal and close the connections to the database."""
         if "_bar" in self.__dict__:
             self._bar.stop()
         for storage in self._storages:
@@ -138,43 +141,44 @@ class Application:
             self.engine.dispose()
 
     def slots(self, name: str) -> Slots:
-        """The budget of a study."""
+        """Return the slots of a study's budget."""
         return Slots(self.engine, name)
 
     def checkpoints(self, name: str) -> TrialCheckpoints:
-        """Where the trials of a study keep their checkpoints."""
+        """Return the checkpoint folders of a study."""
         return TrialCheckpoints(self.settings.artifacts_folder, name)
 
-    def child(
+    def new_trainer(
         self,
         spec: StudySpec,
         *,
-        facts: DatasetSummary | None = None,
+        dataset_summary: DatasetSummary | None = None,
         device: str = "auto",
         threads: int = 1,
-        stopped: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> TrainerClient:
-        """A trainer child for a study's data; it starts when it is first asked something.
+        """Return a client of a trainer process for a study's data; the process starts at the first request.
 
         Args:
-            facts: What the data must still be; None before a study knows.
+            dataset_summary: Required summary of the data; None before the study is created.
         """
         data = OpenData(
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
             self.settings.cuda_graphs, is_final=spec.finals is not None,
         )  # fmt: skip
         return TrainerClient(
-            data, facts, device=device, threads=threads, stopped=stopped, on_progress=self.show_progress
-        )
+            data, dataset_summary, device=device, threads=threads, stop_requested=stop_requested,
+            on_progress=self.show_progress,
+        )  # fmt: skip
 
-    def find_weights(self, spec: StudySpec, child: TrainerClient, file: Path | None) -> PretrainedWeights | None:
-        """The weights that a study's networks begin with, put into the data folder; None where it needs none.
+    def find_weights(self, spec: StudySpec, trainer: TrainerClient, file: Path | None) -> PretrainedWeights | None:
+        """Store the initial weights of a study's pretrained networks in the data folder; None if it has none.
 
         Args:
-            file: From the command line.
+            file: Weights file from the command line.
 
         Raises:
-            NasError: There are none, they do not fit, or some were named that nothing needs.
+            NasError: The weights are missing or do not fit, or a file was named that is not used.
         """
         networks = spec.pretrained_networks
         if not networks:
@@ -185,11 +189,11 @@ class Application:
                 )
             return None
         file = file or self.settings.weights
-        return child.find_weights(FindWeights(networks[0], file.absolute() if file is not None else None))
+        return trainer.find_weights(FindWeights(networks[0], file.absolute() if file is not None else None))
 
     @cached_property
     def devices(self) -> tuple[str, ...]:
-        """Where trials may run: the configured device, or every GPU, or whatever `auto` finds."""
+        """Devices for trials: the configured one, or all GPUs if there are several, else `auto`."""
         if self.settings.device != "auto":
             return (self.settings.device,)
         gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
@@ -197,12 +201,12 @@ class Application:
 
     @cached_property
     def num_cores(self) -> int:
-        """Cores that this process may use."""
+        """Number of CPU cores available to this process."""
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     @cached_property
     def num_slots(self) -> int:
-        """Trials at once: as configured, or as many as the GPUs take, or one per core."""
+        """Number of concurrent trials: as configured, or by the memory of the GPUs, or one per core."""
         if self.settings.slots is not None:
             return self.settings.slots
         on_gpu = self.devices[0].startswith("cuda") or Path("/dev/nvidia0").exists()
@@ -210,15 +214,17 @@ class Application:
             return self.num_cores
         return len(self.devices) * slots_per_gpu(len(self.devices), self.num_cores)
 
-    def show_progress(self, progressed: PreparationProgress) -> None:
-        """Draw how far a preparation is."""
-        self._bar.update(self._bar_task, description=progressed.what, completed=progressed.done, total=progressed.total)
-        if progressed.done == progressed.total:
+    def show_progress(self, progress: PreparationProgress) -> None:
+        """Draw the progress bar of a preparation."""
+        self._bar.update(
+            self._bar_task, description=progress.description, completed=progress.done, total=progress.total
+        )
+        if progress.done == progress.total:
             self._bar.stop()
 
     @cached_property
     def _bar(self) -> Bar:
-        # Into a file a bar would write nothing but an empty line.
+        # In a file, a progress bar would be an empty line.
         bar = Bar(console=self.errors, transient=True, disable=not self.errors.is_terminal)
         bar.start()
         return bar
@@ -227,20 +233,20 @@ class Application:
     def _bar_task(self) -> Any:
         return self._bar.add_task("preparing", total=None)
 
-    def say(self, text: str) -> None:
-        """A line for people, as it stands: names and paths may hold what rich would read as markup."""
+    def print_line(self, text: str) -> None:
+        """Print a line verbatim: names and paths may contain what rich would interpret as markup."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
-        """One JSON object on standard output, with nothing else."""
+        """Print one JSON object to standard output."""
         sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def require_budget_met(smallest: int, spec: StudySpec) -> None:
-    """Refuse a budget that no genome of the space meets.
+    """Reject a budget that no genome of the space meets.
 
     Args:
-        smallest: Parameters of the space's smallest network.
+        smallest: Parameter count of the smallest network of the space.
 
     Raises:
         StudyError: It has more than the budget allows.
@@ -253,8 +259,8 @@ def require_budget_met(smallest: int, spec: StudySpec) -> None:
         )
 
 
-def _wide_enough(console: Console) -> Console:
-    """A file or pipe has no width of its own, and rich would cut tables to 80 columns."""
+def _with_file_width(console: Console) -> Console:
+    """Set a width for files and pipes, for which rich would cut tables to 80 columns."""
     if not console.is_terminal:
         console.width = 120
     return console

@@ -1,4 +1,4 @@
-"""Settings from the environment, read once by the command line and handed down."""
+"""Environment settings, read once by the command line and passed down."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from nas.errors import SettingsError
 
 
 class Settings(BaseSettings):
-    """Every setting; each is the environment variable of its name in capitals, prefixed `NAS_`.
+    """Environment settings; the variable of each is its name in capitals, prefixed `NAS_`.
 
     Attributes:
         home: Embedded database, artifacts and data cache.
         storage: A PostgreSQL URL; without it the embedded server is used.
-        storage_file: A file that holds that URL, for secrets mounted by an orchestrator.
-        artifacts: Where weights are kept; default: a folder in `home`.
-        data: Where torchvision's downloads and decoded image folders are kept; default: a folder in `home`.
+        storage_file: A file that contains that URL, for secrets mounted by an orchestrator.
+        artifacts: Folder of weights; default: a folder in `home`.
+        data: Folder of torchvision's downloads and decoded image folders; default: a folder in `home`.
         weights: ImageNet weights for pretrained networks, in place of torchvision's download.
-        device: `cpu`, `cuda`, `cuda:1` …; default: a GPU where there is one.
-        slots: Trials at once; default: by the free memory of the GPUs, or one per core.
-        cuda_graphs: Whether a GPU's training steps are captured; off to find out whether that is at fault.
-        threads: Of one trial on a CPU; default: this machine's cores, shared by its trials at once.
-        lease_seconds: After so long without a sign of its worker, a trial is anybody's to take up.
-        checkpoint_seconds: Between two checkpoints of a training.
+        device: `cpu`, `cuda`, `cuda:1` …; default: a GPU if there is one.
+        slots: Number of concurrent trials; default: by the free memory of the GPUs, or one per core.
+        cuda_graphs: Capture training steps on a GPU; can be turned off to isolate a fault.
+        threads: CPU threads of one trial; default: this machine's cores, divided among the concurrent trials.
+        lease_seconds: Lease duration; without a renewal for so long, any worker may claim the trial.
+        checkpoint_seconds: Seconds between two checkpoints of a training.
     """
 
     model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
     @property
     def storage_url(self) -> str | None:
-        """The configured database URL, or None for the embedded server.
+        """Configured database URL, or None for the embedded server.
 
         Raises:
             SettingsError: The storage file cannot be read, or both settings are given.
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises:
         SettingsError: A variable has a value that cannot be used.

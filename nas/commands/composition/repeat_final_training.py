@@ -1,4 +1,4 @@
-"""Repeating one training of finals, outside of their budget."""
+"""Repetition of one final training, outside of the budget."""
 
 from __future__ import annotations
 
@@ -18,44 +18,49 @@ from nas.search.storage.trial_records import TrialRecord
 from nas.worker.trainer_messages import Train
 
 
-def rerun(application: Application, companion: SearchStudy, record: TrialRecord) -> Repetition:
-    """Train a run of finals once more, and compare what comes of it.
+def repeat_training(application: Application, finals_study: SearchStudy, record: TrialRecord) -> Repetition:
+    """Repeat the training of a final run and compare the results.
 
     Raises:
         WorkerError: The training gave no result.
     """
-    assert companion.spec.finals is not None
+    assert finals_study.spec.finals is not None
     assert record.run is not None
-    run = companion.spec.finals.runs[record.run]
-    # As many trainings as there are trials at once would have the threads of one; and threads change the last bits.
+    run = finals_study.spec.finals.runs[record.run]
+    # Same number of threads as in concurrent trials, since the number of threads changes the last bits.
     plan = WorkerPlan(application.num_slots)
-    child = plan.child(application, companion.spec, 0, new_run_control(application), companion.facts)
+    trainer = plan.new_trainer(
+        application, finals_study.spec, 0, new_run_control(application), finals_study.dataset_summary
+    )
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        again, said = Path(folder) / "again.safetensors", Path(folder) / "predictions.safetensors"
+        repeated_weights, predictions_path = (
+            Path(folder) / "again.safetensors",
+            Path(folder) / "predictions.safetensors",
+        )
         try:
-            child.open_data()
-            outcome = child.train(
+            trainer.open_data()
+            outcome = trainer.train(
                 Train(
-                    run.genome, companion.spec.budget.epochs, run.seed, again, Path(folder) / "checkpoints",
-                    choices=run.choices, predictions=said,
-                    pretrained=fetch_weights(companion, application.settings.data_folder.absolute()),
+                    run.genome, finals_study.spec.budget.epochs, run.seed, repeated_weights,
+                    Path(folder) / "checkpoints", choices=run.choices, predictions=predictions_path,
+                    pretrained=fetch_weights(finals_study, application.settings.data_folder.absolute()),
                 ),
                 on_report=lambda report: None,
             )  # fmt: skip
         finally:
-            child.close()
+            trainer.close()
         if not isinstance(outcome, Completed):
             raise WorkerError(f"the training of trial {record.number} could not be repeated: {outcome}")
         difference = None
         if record.weights is not None:
-            first = Path(folder) / "first.safetensors"
-            companion.download_weights(record, first)
-            difference = largest_weight_difference(first, again)
-        before = read_predictions(companion, [record])[record.number]
+            first_weights = Path(folder) / "first.safetensors"
+            finals_study.download_weights(record, first_weights)
+            difference = largest_weight_difference(first_weights, repeated_weights)
+        first_predictions = read_predictions(finals_study, [record])[record.number]
         return Repetition(
             run=record.number,
             macro_f1=record.macro_f1,
             repeated_f1=outcome.scores.f1_macro,
-            share_alike=share_alike(before, Predictions.load(said)),
+            share_alike=share_alike(first_predictions, Predictions.load(predictions_path)),
             largest_weight_difference=difference,
         )

@@ -1,4 +1,4 @@
-"""Putting a crew together for the commands that train, with its display."""
+"""Supervisors and progress output of the commands that train."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECONDS_TO_ATTACH = 5.0
 
 
 class LogFormat(str, Enum):
-    """Whom progress is for."""
+    """Format of the progress output: text for people, JSON for machines."""
 
     TEXT = "text"
     JSON = "json"
@@ -42,39 +42,39 @@ class LogFormat(str, Enum):
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """How trials are run and shown.
+    """Number of supervisors, timeout and progress output of a command.
 
     Attributes:
-        count: Trials at once.
-        minutes: No new trial is started after them.
-        quiet: Whether standard output is to be left alone.
+        num_workers: Number of supervisors, and so of concurrent trials.
+        timeout_minutes: Minutes after which no new trial starts; None for no limit.
+        quiet: Write progress to standard error, not to standard output.
     """
 
-    count: int
-    minutes: float | None = None
+    num_workers: int
+    timeout_minutes: float | None = None
     log_format: LogFormat = LogFormat.TEXT
     quiet: bool = False
 
-    def child(
+    def new_trainer(
         self,
         application: Application,
         spec: StudySpec,
         index: int,
         control: RunControl,
-        facts: DatasetSummary | None = None,
+        dataset_summary: DatasetSummary | None = None,
     ) -> TrainerClient:
-        """The trainer child of one of the supervisors, with its share of devices and cores."""
-        return application.child(
+        """Return the trainer client of one supervisor, with its share of devices and cores."""
+        return application.new_trainer(
             spec,
-            facts=facts,
+            dataset_summary=dataset_summary,
             device=application.devices[index % len(application.devices)],
-            threads=application.settings.threads or max(1, application.num_cores // self.count),
-            stopped=control.stop.is_set,
+            threads=application.settings.threads or max(1, application.num_cores // self.num_workers),
+            stop_requested=control.stop.is_set,
         )
 
 
 def new_run_control(application: Application, *, baseline_only: bool = False) -> RunControl:
-    """Orders to work until the budget is spent."""
+    """Create a run control without stop or deadline."""
     settings = application.settings
     return RunControl(
         threading.Event(), threading.Event(), baseline_only, settings.lease_seconds, settings.checkpoint_seconds
@@ -87,26 +87,26 @@ def run_trials(
     control: RunControl,
     plan: WorkerPlan,
     *,
-    ready: TrainerClient | None = None,
+    first_trainer: TrainerClient | None = None,
 ) -> bool:
     """Run supervisors with live progress until the budget is spent or they are stopped.
 
     Args:
-        ready: A child that has the data open already, for the first supervisor.
+        first_trainer: Trainer client with opened data, for the first supervisor.
 
     Returns:
-        Whether all supervisors ended; see `run_supervisors`.
+        True if all supervisors ended; see `run_supervisors`.
     """
     slots = application.slots(study.name)
-    # NSGA-II has parents among all trials.
+    # NSGA-II selects parents from all trials.
     window = None if study.spec.sampler.name == "nsga2" else WINDOW_TRIALS
 
-    def post(index: int, pretrained: Path | None) -> SupervisorContext:
-        child = ready if index == 0 else None
+    def new_context(index: int, pretrained: Path | None) -> SupervisorContext:
+        trainer = first_trainer if index == 0 else None
         return SupervisorContext(
             application.open_study(study.name, window=window),
             slots,
-            child or plan.child(application, study.spec, index, control, study.facts),
+            trainer or plan.new_trainer(application, study.spec, index, control, study.dataset_summary),
             application.checkpoints(study.name),
             pretrained,
         )
@@ -116,37 +116,39 @@ def run_trials(
         # Otherwise the budget is spent: starting trainers to find that out would take seconds.
         pretrained = fetch_weights(study, application.settings.data_folder.absolute())
         with (
-            _listening(application, study, slots, plan) as listener,
-            application.dashboard_refresh(study.name, in_haste=control.stop.is_set),
+            _progress_listener(application, study, slots, plan) as listener,
+            application.dashboard_refresh(study.name, skip_final_report=control.stop.is_set),
         ):
             all_ended = run_supervisors(
-                [partial(post, index, pretrained) for index in range(plan.count)],
+                [partial(new_context, index, pretrained) for index in range(plan.num_workers)],
                 control,
                 listener,
-                timeout_seconds=None if plan.minutes is None else 60 * plan.minutes,
+                timeout_seconds=None if plan.timeout_minutes is None else 60 * plan.timeout_minutes,
             )
     if not control.stop.is_set():
-        # Who was asked to leave has no time for it, and leaves it to others.
-        _clear_away(application, study, slots)
+        # After a stop request there is no time for it; other workers do it.
+        _clean_up_lost_trials(application, study, slots)
     return all_ended
 
 
-def leave(code: int) -> NoReturn:
-    """End although supervisors still wait for an absent database: their leases expire by themselves."""
+def exit_process(code: int) -> NoReturn:
+    """Exit at once although supervisors still wait out an outage of the database; their leases expire."""
     sys.stdout.flush()
     os._exit(code)
 
 
 @contextmanager
-def _listening(application: Application, study: SearchStudy, slots: Slots, plan: WorkerPlan) -> Iterator[Listener]:
-    """Whoever is told what the supervisors do."""
+def _progress_listener(
+    application: Application, study: SearchStudy, slots: Slots, plan: WorkerPlan
+) -> Iterator[Listener]:
+    """Context manager of the listener to the supervisors' events."""
     if plan.log_format is LogFormat.JSON:
         log = JsonLog(study.name, sys.stdout)
-        log.note("worker_started", trials_at_once=plan.count)
+        log.write_event("worker_started", trials_at_once=plan.num_workers)
         try:
             yield log
         finally:
-            log.note("worker_ended")
+            log.write_event("worker_ended")
         return
     with Progress(
         application.errors if plan.quiet else application.console,
@@ -158,14 +160,14 @@ def _listening(application: Application, study: SearchStudy, slots: Slots, plan:
         yield progress
 
 
-def _clear_away(application: Application, study: SearchStudy, slots: Slots) -> None:
-    """Fail the trials that run according to the study but that no slot counts on: their workers were killed.
+def _clean_up_lost_trials(application: Application, study: SearchStudy, slots: Slots) -> None:
+    """Fail running trials that are attached to no slot: their workers were killed.
 
-    Looked for twice, for a worker elsewhere may just have begun one that its slot does not name yet.
+    They are determined twice, since another worker may just have started a trial that is not attached yet.
     """
-    suspects = study.unowned(slots.owned_trial_ids())
-    if suspects:
+    unowned = study.orphaned_trial_ids(slots.owned_trial_ids())
+    if unowned:
         time.sleep(_SECONDS_TO_ATTACH)
-        study.tell.lost(suspects & study.unowned(slots.owned_trial_ids()))
+        study.tell.lost(unowned & study.orphaned_trial_ids(slots.owned_trial_ids()))
     ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
-    application.checkpoints(study.name).drop_leftovers(ended)
+    application.checkpoints(study.name).remove_ended(ended)

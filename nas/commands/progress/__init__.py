@@ -1,1 +1,1 @@
-"""Progress of running trials: a live display for terminals and a JSON log."""
+"""Progress of running trials: live display and JSON log."""

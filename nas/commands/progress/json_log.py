@@ -1,4 +1,4 @@
-"""A log for machines to read: one JSON object a line, one line an event."""
+"""JSON Lines log of progress events."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _SECONDS_BETWEEN_PREPARATIONS = 10.0
 
 
 class JsonLog:
-    """Listens to supervisors and writes down what they do.
+    """Event listener that writes one JSON object per line and event.
 
-    Each line has `time` (UTC), `event`, `study` and `worker` (host, process and number of the supervisor in it), and
-    where there is one `slot` and `trial`.
+    Each line has `time` (UTC), `event`, `study` and `worker` (host, process and number of the supervisor in it); lines
+    on a trial also have `slot` and `trial`.
     """
 
     def __init__(self, study: str, stream: TextIO) -> None:
@@ -45,17 +45,17 @@ class JsonLog:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Write an event down; called from the supervisors' threads."""
+        """Write a supervisor's event; called from the supervisor threads."""
         if isinstance(event, Preparing) and not self._is_due(event):
             return
-        place = event.place
+        location = event.location
         name, fields = _fields(event)
         self._write(
-            name, worker=f"{self._process}:{place.worker}", slot=place.slot, trial=place.number, **fields
+            name, worker=f"{self._process}:{location.worker}", slot=location.slot, trial=location.number, **fields
         )  # fmt: skip
 
-    def note(self, event: str, **fields: Any) -> None:
-        """Write down something that is no trial's."""
+    def write_event(self, event: str, **fields: Any) -> None:
+        """Write an event of the whole process."""
         self._write(event, worker=self._process, **fields)
 
     def _write(self, event: str, **fields: Any) -> None:
@@ -74,14 +74,14 @@ class JsonLog:
 
 
 def _fields(event: Event) -> tuple[str, dict[str, Any]]:
-    """An event's name, and what it says beside its place."""
+    """Return the name of an event in the log and its own fields."""
     match event:
-        case TrialStarted(subject=subject):
-            return "trial_started", _subject(subject)
+        case TrialStarted(trial=trial):
+            return "trial_started", _trial(trial)
         case TrialResumed(epochs_done=epochs_done):
             return "trial_resumed", {"epochs_done": epochs_done}
-        case Preparing(what=what, done=done, total=total):
-            return "preparing", {"what": what, "done": done, "total": total}
+        case Preparing(description=description, done=done, total=total):
+            return "preparing", {"what": description, "done": done, "total": total}
         case EpochEnded(epochs=epochs, record=record):
             return "epoch_ended", {
                 "epoch": record.epoch, "epochs": epochs, "macro_f1": record.macro_f1, "train_loss": record.train_loss,
@@ -89,26 +89,26 @@ def _fields(event: Event) -> tuple[str, dict[str, Any]]:
             }  # fmt: skip
         case TrialPaused(epoch=epoch):
             return "trial_paused", {"epoch": epoch}
-        case TrialEnded(subject=subject, outcome=outcome, on_front=on_front):
-            return "trial_ended", {**_subject(subject), **_outcome(outcome), "on_front": on_front}
-        case TrialReused(twin=twin):
-            return "trial_reused", {"twin": twin}
+        case TrialEnded(trial=trial, outcome=outcome, on_front=on_front):
+            return "trial_ended", {**_trial(trial), **_outcome(outcome), "on_front": on_front}
+        case TrialReused(reused_from=reused_from):
+            return "trial_reused", {"twin": reused_from}
         case Notice(text=text):
             return "notice", {"text": text}
         case _:
             assert_never(event)
 
 
-def _subject(subject: TrialDescription) -> dict[str, Any]:
-    return {"is_baseline": subject.is_baseline, "family": subject.family, "params": subject.cost.params}
+def _trial(trial: TrialDescription) -> dict[str, Any]:
+    return {"is_baseline": trial.is_baseline, "family": trial.family, "params": trial.cost.params}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Completed(scores=scores, seconds=seconds):
             return {"outcome": "completed", "macro_f1": scores.f1_macro, "seconds": round(seconds, 3)}
-        case Stopped(behind=behind, epoch=epoch, seconds=seconds):
-            return {"outcome": "stopped", "epoch": epoch, **asdict(behind), "seconds": round(seconds, 3)}
+        case Stopped(reason=stop_reason, epoch=epoch, seconds=seconds):
+            return {"outcome": "stopped", "epoch": epoch, **asdict(stop_reason), "seconds": round(seconds, 3)}
         case Infeasible(max_params=max_params):
             return {"outcome": "over_budget", "max_params": max_params}
         case Failed(reason=reason, detail=detail):

@@ -1,4 +1,4 @@
-"""Progress while trials run: a live view on a terminal, plain lines elsewhere."""
+"""Progress of running trials: a live view on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECONDS_BETWEEN_EPOCHS = 10.0
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """A member of the front, as the live view shows it."""
+    """Member of the front in the live view."""
 
     number: int
     family: str
@@ -46,11 +46,11 @@ class FrontPoint:
 
 
 class Progress:
-    """Listens to supervisors and shows what they do.
+    """Event listener that prints or draws the progress of the supervisors.
 
     Args:
-        done: Trials that ended before, for the count.
-        front: The front before.
+        done: Number of trials that had already ended.
+        front: Front of these trials.
         counts_baseline: As in `nas.study.study_spec.StudySpec`.
     """
 
@@ -80,76 +80,76 @@ class Progress:
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Show an event; called from the supervisors' threads."""
+        """Show an event; called from the supervisor threads."""
         with self._lock:
-            self._show(event)
+            self._handle(event)
             if self._live is not None:
                 self._live.update(self._view())
 
-    def _show(self, event: Event) -> None:
-        worker, number = event.place.worker, event.place.number
+    def _handle(self, event: Event) -> None:
+        worker, number = event.location.worker, event.location.number
         match event:
             case TrialStarted():
                 self._running[worker] = (event, None)
                 self._last_lines[worker] = time.monotonic()
-                self._line(f"{_title(event.subject, number)} started: {event.subject.cost.params_in_words}")
+                self._print_line(f"{_title(event.trial, number)} started: {event.trial.cost.params_text}")
             case Preparing() | EpochEnded():
                 started = self._running[worker][0]
                 self._running[worker] = (started, event)
                 if self._live is None and self._is_due(worker):
-                    self._line(f"{_title(started.subject, number)} {_news_line(event)}")
+                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
             case TrialResumed():
-                self._line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
+                self._print_line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
             case TrialPaused():
                 self._running.pop(worker, None)
                 where = "" if event.epoch is None else f" in epoch {event.epoch}"
-                self._line(f"trial {number} paused{where} and given back")
+                self._print_line(f"trial {number} paused{where} and given back")
             case TrialEnded():
                 self._running.pop(worker, None)
-                self._note_ended(event)
+                self._show_ended(event)
             case TrialReused():
                 self._done += 1
-                self._line(f"trial {number} is trial {event.twin} again: result reused")
+                self._print_line(f"trial {number} is trial {event.reused_from} again: result reused")
             case Notice():
                 if event.is_end:
                     self._running.pop(worker, None)
-                self._line(f"trial {number}: {event.text}")
+                self._print_line(f"trial {number}: {event.text}")
             case _:
                 assert_never(event)
 
     def _is_due(self, worker: int) -> bool:
-        """Whether a worker's epoch is worth a line: at most one in ten seconds, or a log would be all epochs."""
+        """Return True if a worker's epoch is due a line: at most one in ten seconds, to keep logs short."""
         now = time.monotonic()
         if now - self._last_lines.get(worker, self._started) < _SECONDS_BETWEEN_EPOCHS:
             return False
         self._last_lines[worker] = now
         return True
 
-    def _note_ended(self, event: TrialEnded) -> None:
-        subject, number = event.subject, event.place.number
-        title, params = _title(subject, number), subject.cost.params
-        self._done += self._counts_baseline or not subject.is_baseline
+    def _show_ended(self, event: TrialEnded) -> None:
+        trial, number = event.trial, event.location.number
+        title, params = _title(trial, number), trial.cost.params
+        self._done += self._counts_baseline or not trial.is_baseline
         match event.outcome:
             case Completed(scores=scores):
-                self._line(
+                self._print_line(
                     f"{title} completed: macro-F1 {scores.f1_macro:.4f}, {params:,} parameters, "
                     f"{event.outcome.seconds:.0f} s{', on the front' if event.on_front else ''}"
                 )
-                if not subject.is_baseline:
-                    point = FrontPoint(number, subject.family, scores.f1_macro, params)
+                if not trial.is_baseline:
+                    point = FrontPoint(number, trial.family, scores.f1_macro, params)
                     self._front = pareto_front([*self._front, point], FrontPoint.objectives)
-            case Stopped(behind=behind, epoch=epoch):
-                self._line(f"{title} stopped after epoch {epoch}: {behind.sentence}")
+            case Stopped(reason=stop_reason, epoch=epoch):
+                self._print_line(f"{title} stopped after epoch {epoch}: {stop_reason.sentence}")
             case Infeasible():
-                self._line(
+                self._print_line(
                     f"{title} not trained: {event.outcome.params:,} parameters, {event.outcome.max_params:,} allowed"
                 )
             case Failed(reason=reason, detail=detail):
-                self._line(f"{title} failed ({reason}): {detail}")
+                self._print_line(f"{title} failed ({reason}): {detail}")
             case _:
                 assert_never(event.outcome)
 
-    def _line(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         self._console.print(
             f"{minutes:3d}:{seconds:02d}  [{self._done}/{self._budget}] {text}",
@@ -160,10 +160,10 @@ class Progress:
         running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
         for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "images/s"):
             running.add_column(name, justify="left" if name == "family" else "right")
-        for worker, (trial, news) in sorted(self._running.items()):
+        for worker, (started, progress) in sorted(self._running.items()):
             running.add_row(
-                str(worker), str(trial.place.number), trial.subject.family, f"{trial.subject.cost.params:,}",
-                *_news(news),
+                str(worker), str(started.location.number), started.trial.family, f"{started.trial.cost.params:,}",
+                *_progress_cells(progress),
             )  # fmt: skip
         front = Table(title="Front so far", title_justify="left")
         for name in ("trial", "family", "macro-F1", "parameters"):
@@ -173,30 +173,34 @@ class Progress:
         return Group(running, front)
 
 
-def _title(subject: TrialDescription, number: int) -> str:
-    return f"baseline ({subject.family})" if subject.is_baseline else f"trial {number} ({subject.family})"
+def _title(trial: TrialDescription, number: int) -> str:
+    return f"baseline ({trial.family})" if trial.is_baseline else f"trial {number} ({trial.family})"
 
 
-def _news(news: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
-    """How far a trial is: epoch, macro-F1, images a second."""
-    match news:
+def _progress_cells(progress: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
+    """Return the table cells of a trial's progress: epoch, macro-F1, images per second."""
+    match progress:
         case None:
             return "-", "-", "-"
         case Preparing():
             bar = Table.grid(padding=(0, 1))
             bar.add_column(no_wrap=True)
-            bar.add_row(news.what, ProgressBar(news.total, news.done, width=12), f"{news.done / news.total:.0%}")
+            bar.add_row(
+                progress.description,
+                ProgressBar(progress.total, progress.done, width=12),
+                f"{progress.done / progress.total:.0%}",
+            )
             return bar, "-", "-"
         case EpochEnded(record=record):
-            epoch = f"{record.epoch}/{news.epochs}"
+            epoch = f"{record.epoch}/{progress.epochs}"
             return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"
 
 
-def _news_line(news: Preparing | EpochEnded) -> str:
-    if isinstance(news, Preparing):
-        return f"{news.what}: {news.done / news.total:.0%}"
-    record = news.record
+def _progress_text(progress: Preparing | EpochEnded) -> str:
+    if isinstance(progress, Preparing):
+        return f"{progress.description}: {progress.done / progress.total:.0%}"
+    record = progress.record
     return (
-        f"epoch {record.epoch}/{news.epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
+        f"epoch {record.epoch}/{progress.epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
         f"{record.images_per_second:,.0f} images/s"
     )

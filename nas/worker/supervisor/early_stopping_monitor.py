@@ -1,4 +1,4 @@
-"""A training at the rungs of its study: where it stands is entered there, and whether it goes on is decided."""
+"""Early stopping of a running training: record its rung scores and compare them with other trials."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nas.worker.trainer_messages import Stop
 
 
 class EarlyStoppingMonitor:
-    """Watches the training of one trial; the training itself never waits for it.
+    """Early stopping of one trial; the training itself never waits for it.
 
-    What the database does not take now is entered after a later epoch, and is not worth a trial: one that could not be
-    compared is trained to the end. A training that goes on from a checkpoint passes its rungs once more, since whoever
-    watched it before may have been lost between a rung and the order to stop.
+    A rung score that the database refuses is recorded after a later epoch; a trial that could not be compared is
+    trained to the end. A training resumed from a checkpoint is compared at its past rungs again: the previous worker
+    may have been lost between a rung and the stop request.
 
     Args:
-        complain: Called once with one line when the database cannot be used.
+        warn: Called once, with one line, when the database is unavailable.
 
     Attributes:
-        stop: The order that ends the training, once it has fallen behind.
+        stop_request: Request that ends the training; None until the trial falls behind.
     """
 
     def __init__(
@@ -39,52 +39,52 @@ class EarlyStoppingMonitor:
         cost: Cost,
         *,
         is_baseline: bool,
-        complain: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
-        self._study, self._standings, self._trial = study, rung_scores, trial
+        self._study, self._rung_scores, self._trial = study, rung_scores, trial
         self._log10_params = math.log10(cost.params)
         self._group = comparable_group(trial.genome.recipe)
-        # Whatever the baseline's score, the search wants it.
+        # The baseline is never stopped: the search needs its result, whatever its score.
         self._rungs = () if is_baseline else study_rungs(study.spec)
-        self._complain: Callable[[str], None] | None = complain
-        self.begin()
+        self._warn: Callable[[str], None] | None = warn
+        self.restart()
 
-    def begin(self, curve: Sequence[EpochRecord] = ()) -> None:
-        """A training begins, after the epochs of this curve."""
+    def restart(self, curve: Sequence[EpochRecord] = ()) -> None:
+        """Reset for a training that starts, or resumes after the epochs of `curve`."""
         self._curve = list(curve)
-        self._due = [record for record in curve if record.epoch in self._rungs]
-        self.stop: Stop | None = None
-        self._decide()
+        self._due_records = [record for record in curve if record.epoch in self._rungs]
+        self.stop_request: Stop | None = None
+        self._compare_due_rungs()
 
-    def note(self, record: EpochRecord) -> None:
-        """An epoch is done."""
+    def add_epoch(self, record: EpochRecord) -> None:
+        """Add the record of an epoch; at a rung, compare the trial."""
         self._curve.append(record)
         if record.epoch in self._rungs:
-            self._due.append(record)
-        self._decide()
+            self._due_records.append(record)
+        self._compare_due_rungs()
 
-    def _decide(self) -> None:
-        if self.stop is not None or not self._due:
+    def _compare_due_rungs(self) -> None:
+        if self.stop_request is not None or not self._due_records:
             return
         try:
-            while self._due and self.stop is None:
-                behind = self._at_rung(self._due[0])
-                self.stop = None if behind is None else Stop(behind)
-                del self._due[0]
-            self._study.note_curve(self._trial, self._curve)
+            while self._due_records and self.stop_request is None:
+                reason = self._compare(self._due_records[0])
+                self.stop_request = None if reason is None else Stop(reason)
+                del self._due_records[0]
+            self._study.record_curve(self._trial, self._curve)
         except DatabaseError as error:
-            if self._complain is not None:
-                self._complain(f"not compared with other trials for now: {error}")
-                self._complain = None
+            if self._warn is not None:
+                self._warn(f"not compared with other trials for now: {error}")
+                self._warn = None
 
-    def _at_rung(self, record: EpochRecord) -> StopReason | None:
-        """Enter where the trial stands; what is the matter if it has fallen behind there."""
-        own = Objectives(record.macro_f1, self._log10_params)
+    def _compare(self, record: EpochRecord) -> StopReason | None:
+        """Record the rung score; return the reason to stop if the trial has fallen behind, else None."""
+        objectives = Objectives(record.macro_f1, self._log10_params)
         trial_id = self._trial.trial_id
-        self._standings.enter(record.epoch, trial_id, self._group, own)
-        peers = self._standings.peers(record.epoch, trial_id, self._group, own)
-        if not should_stop(own, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
+        self._rung_scores.record(record.epoch, trial_id, self._group, objectives)
+        peers = self._rung_scores.peers(record.epoch, trial_id, self._group, objectives)
+        if not should_stop(objectives, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
             return None
-        ahead = [peer for peer in peers if dominates(peer.objectives, own)]
+        ahead = [peer for peer in peers if dominates(peer.objectives, objectives)]
         leader = max(ahead, key=lambda peer: peer.objectives.macro_f1)
-        return StopReason(record.epoch, own.macro_f1, leader.number, leader.objectives.macro_f1)
+        return StopReason(record.epoch, objectives.macro_f1, leader.number, leader.objectives.macro_f1)

@@ -1,38 +1,38 @@
-"""How long a training child may be silent before it is taken to hang."""
+"""Hang detection for the trainer process."""
 
 from __future__ import annotations
 
 import time
 
-SHORTEST_SECONDS = 60.0
-_LONGEST_WAIT_SECONDS = 1.0
+MIN_SILENCE_LIMIT_SECONDS = 60.0
+_MAX_POLL_GAP_SECONDS = 1.0
 
 
 class HangDetector:
-    """Counts the seconds of silence, and says when they are too many.
+    """Timer of the trainer's silence, with a limit in seconds.
 
-    Only time in which this process was awake and listening counts: after a machine has slept, or a stopped process
-    goes on, its child has had no chance to speak either.
+    Only time in which this process ran and polled counts: while a machine sleeps or a process is stopped, the trainer
+    cannot send messages either.
 
     Args:
-        shortest_seconds: Silence that is always granted.
+        min_silence_limit_seconds: Lower bound of the silence limit.
     """
 
-    def __init__(self, shortest_seconds: float = SHORTEST_SECONDS) -> None:
-        self._shortest_seconds = self.granted_seconds = shortest_seconds
+    def __init__(self, min_silence_limit_seconds: float = MIN_SILENCE_LIMIT_SECONDS) -> None:
+        self._min_silence_limit_seconds = self.silence_limit_seconds = min_silence_limit_seconds
         self._silent_seconds = 0.0
-        self._last_look = time.monotonic()
+        self._last_poll = time.monotonic()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the silence has lasted too long; to be asked at least once a second."""
+    def is_hanging(self) -> bool:
+        """True if the silence has exceeded the limit; to be polled at least once a second."""
         now = time.monotonic()
-        self._silent_seconds += min(now - self._last_look, _LONGEST_WAIT_SECONDS)
-        self._last_look = now
-        return self._silent_seconds > self.granted_seconds
+        self._silent_seconds += min(now - self._last_poll, _MAX_POLL_GAP_SECONDS)
+        self._last_poll = now
+        return self._silent_seconds > self.silence_limit_seconds
 
-    def heard(self, grant_seconds: float | None = None) -> None:
-        """The silence is over; the next one may last so long, or as long as the last, but never too short."""
-        self._silent_seconds, self._last_look = 0.0, time.monotonic()
-        if grant_seconds is not None:
-            self.granted_seconds = max(self._shortest_seconds, grant_seconds)
+    def reset(self, silence_limit_seconds: float | None = None) -> None:
+        """Restart the timer after a message; a new limit is raised to the lower bound, None keeps the last one."""
+        self._silent_seconds, self._last_poll = 0.0, time.monotonic()
+        if silence_limit_seconds is not None:
+            self.silence_limit_seconds = max(self._min_silence_limit_seconds, silence_limit_seconds)

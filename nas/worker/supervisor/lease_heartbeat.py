@@ -1,4 +1,4 @@
-"""Keeping a lease: a thread that renews it until it is told to stop or the lease is lost."""
+"""Lease heartbeat: a thread that renews a lease until it is stopped or the lease is lost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nas.search.storage.slot_leases import Lease, Slots
 
 
 class Heartbeat:
-    """Renews a lease three times in its length, for as long as the `with` block runs.
+    """Context manager that renews a lease three times per lease duration.
 
-    A beat that fails because the database is away is tried again at the next; the lease is lost only when the
-    database says that someone else has it.
+    A renewal that fails in an outage is repeated at the next beat; the lease is lost only when the database assigns it
+    to another owner.
     """
 
     def __init__(self, slots: Slots, lease: Lease, lease_seconds: float) -> None:
@@ -21,13 +21,13 @@ class Heartbeat:
         self._lease = lease
         self._lease_seconds = lease_seconds
         self._stop = threading.Event()
-        self._lost = threading.Event()
+        self._lease_lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{lease.slot}", daemon=True)
 
     @property
-    def lost(self) -> bool:
-        """Whether someone else has the slot now."""
-        return self._lost.is_set()
+    def lease_lost(self) -> bool:
+        """True if another owner has the slot."""
+        return self._lease_lost.is_set()
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -43,7 +43,7 @@ class Heartbeat:
         while not self._stop.wait(self._lease_seconds / 3):
             try:
                 if not self._slots.renew(self._lease, self._lease_seconds):
-                    self._lost.set()
+                    self._lease_lost.set()
                     return
             except DatabaseError:
                 continue

@@ -1,4 +1,4 @@
-"""A supervisor: claims slots of the budget and sees each trial through, from proposal to result."""
+"""Supervisor: claims slots of the budget and runs each trial from proposal to recorded result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas.worker.progress_events import (
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import Interrupted, TrainerLost, Unmeasurable
+from nas.worker.supervisor.trainer_client import Interrupted, MeasurementFailed, TrainerLost
 from nas.worker.supervisor.training_retries import TrainingRetries
 from nas.worker.trainer_messages import Paused
 
@@ -35,197 +35,202 @@ _IDLE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class ActiveTrial:
-    """A trial in hand, with the lease that allows it."""
+    """Trial being run, with the lease of its slot."""
 
     lease: Lease
     trial: RunningTrial
-    place: TrialLocation
-    subject: TrialDescription
+    location: TrialLocation
+    description: TrialDescription
 
 
 class Supervisor:
-    """Runs trials one after another until the budget is spent or it is asked to stop.
+    """Loop that runs one trial after another until the budget is spent or a stop is requested.
 
     Args:
-        number: Of this supervisor in its process, from 1.
-        owner: Who holds the leases, for people to read.
+        number: Number of this supervisor in its process, from 1.
+        owner: Readable name of the owner of the leases.
     """
 
     def __init__(
-        self, post: SupervisorContext, control: RunControl, *, number: int, owner: str, listener: Listener
+        self, context: SupervisorContext, control: RunControl, *, number: int, owner: str, listener: Listener
     ) -> None:
-        self._post = post
-        self._study, self._slots, self._child = post.study, post.slots, post.child
-        self._standings = RungScores(post.study.storage.rdb.engine, post.study.name)
-        self._orders = control
+        self._context = context
+        self._study, self._slots, self._trainer = context.study, context.slots, context.trainer
+        self._rung_scores = RungScores(context.study.storage.rdb.engine, context.study.name)
+        self._control = control
         self._number = number
         self._owner = owner
         self._listener = listener
 
     def run(self) -> None:
-        """Work until every slot of the study is done.
+        """Run trials until every slot of the study is done, or a stop or the deadline.
 
         Raises:
-            NasError: The data cannot be loaded, or the database stays away.
+            NasError: The data cannot be loaded, or an outage of the database lasts too long.
         """
-        control = self._orders
+        control = self._control
         try:
-            self._child.open_data()
+            self._trainer.open_data()
             while not (control.stop.is_set() or control.deadline.is_set()):
                 lease = self._slots.claim(self._owner, control.lease_seconds, baseline_only=control.baseline_only)
                 if lease is not None:
-                    self._hold(lease)
+                    self._run_trial(lease)
                 elif self._slots.seconds_until_claimable(baseline_only=control.baseline_only) is None:
                     return
                 else:
-                    # The others are training the last trials; should one be lost, its slot comes free.
+                    # Other workers train the last trials; the slot of a lost one becomes claimable.
                     control.stop.wait(_IDLE_SECONDS)
         except Interrupted:
             return
         finally:
-            self._child.close()
+            self._trainer.close()
 
-    def _hold(self, lease: Lease) -> None:
-        """See a leased slot's trial through; what happens to a lost lease's result is its new owner's affair."""
+    def _run_trial(self, lease: Lease) -> None:
+        """Run the trial of a leased slot; a result is recorded only while the lease holds."""
         if lease.trial_id is not None and self._study.has_ended(lease.trial_id):
-            # Its worker was lost after it told the trial and before it closed the slot.
-            self._slots.finish(lease, "told by a worker that was lost")
+            # Its worker was lost between recording the trial and finishing the slot.
+            self._slots.finish(lease, "recorded by a worker that was lost")
             return
-        with Heartbeat(self._slots, lease, self._orders.lease_seconds) as heartbeat:
-            trial = self._begin(lease)
+        with Heartbeat(self._slots, lease, self._control.lease_seconds) as heartbeat:
+            trial = self._resume_or_ask(lease)
             if trial is None:
                 return
-            place = TrialLocation(self._number, lease.slot, trial.number)
-            attempt = self._measure(lease, trial, place, heartbeat)
-            if attempt is None:
+            location = TrialLocation(self._number, lease.slot, trial.number)
+            active = self._measure_cost(lease, trial, location, heartbeat)
+            if active is None:
                 return
-            twin = self._twin(trial)
-            if twin is not None:
-                if self._keeps(lease, heartbeat, place):
-                    self._tell_twin(attempt, twin)
-            elif self._over_budget(attempt):
-                if self._keeps(lease, heartbeat, place):
-                    self._tell_infeasible(attempt)
+            duplicate = self._find_duplicate(trial)
+            if duplicate is not None:
+                if self._keeps_lease(lease, heartbeat, location):
+                    self._tell_duplicate(active, duplicate)
+            elif self._over_budget(active):
+                if self._keeps_lease(lease, heartbeat, location):
+                    self._tell_infeasible(active)
             else:
-                self._train(attempt, heartbeat)
+                self._train(active, heartbeat)
 
-    def _begin(self, lease: Lease) -> RunningTrial | None:
-        """The slot's own unfinished trial, or a new one; None if the lease was lost on the way."""
+    def _resume_or_ask(self, lease: Lease) -> RunningTrial | None:
+        """Return the slot's unfinished trial or a new one; None if the lease was lost meanwhile."""
         resumed = self._study.resume(lease.trial_id) if lease.trial_id is not None else None
         if resumed is not None:
             return resumed
         while True:
-            trial = self._study.begin(lease.slot)
+            trial = self._study.start_trial(lease.slot)
             if not self._slots.attach(lease, trial.trial_id, trial.key):
                 return None
-            # While no slot named it, the trial may have been failed as one whose worker was lost.
+            # Before it was attached to the slot, the trial may have been failed as one of a lost worker.
             if not self._study.has_ended(trial.trial_id):
                 return trial
 
-    def _measure(
-        self, lease: Lease, trial: RunningTrial, place: TrialLocation, heartbeat: Heartbeat
+    def _measure_cost(
+        self, lease: Lease, trial: RunningTrial, location: TrialLocation, heartbeat: Heartbeat
     ) -> ActiveTrial | None:
-        """Count a network's parameters and note what the trial is; None if that could not be done."""
+        """Count the network's parameters and record the genome; None if the trial was paused or failed."""
         try:
-            cost = self._child.measure(trial.genome.architecture)
+            cost = self._trainer.measure(trial.genome.architecture)
         except Interrupted:
-            self._pause(lease, place, Paused(None))
+            self._pause(lease, location, Paused(None))
             return None
-        except (TrainerLost, Unmeasurable) as error:
-            if self._keeps(lease, heartbeat, place):
+        except (TrainerLost, MeasurementFailed) as error:
+            if self._keeps_lease(lease, heartbeat, location):
                 failed = Failed("crashed", f"before its training began: {error}")
                 self._study.tell.failed(trial, failed)
                 self._slots.finish(lease, failed.reason)
-                self._listener(Notice(place, f"{failed.reason} {failed.detail}", is_end=True))
+                self._listener(Notice(location, f"{failed.reason} {failed.detail}", is_end=True))
             return None
-        self._study.note_genome(trial, cost)
-        subject = TrialDescription(trial.is_baseline, trial.genome.family, cost)
-        return ActiveTrial(lease, trial, place, subject)
+        self._study.record_genome(trial, cost)
+        description = TrialDescription(trial.is_baseline, trial.genome.family, cost)
+        return ActiveTrial(lease, trial, location, description)
 
-    def _twin(self, trial: RunningTrial) -> TrialRecord | None:
-        """An ended trial of the same genome whose result holds for this one too."""
-        twin = self._slots.twin(trial.key)
-        return None if twin is None else self._study.ended(twin)
+    def _find_duplicate(self, trial: RunningTrial) -> TrialRecord | None:
+        """Return an ended trial with the same genome, whose result is valid for this one too; None if there is none."""
+        duplicate = self._slots.find_duplicate(trial.key)
+        return None if duplicate is None else self._study.finished_record(duplicate)
 
-    def _keeps(self, lease: Lease, heartbeat: Heartbeat, place: TrialLocation) -> bool:
-        """Whether the slot is still this supervisor's, asked before each tell; the result is dropped otherwise."""
-        if not heartbeat.lost and self._slots.renew(lease, self._orders.lease_seconds):
+    def _keeps_lease(self, lease: Lease, heartbeat: Heartbeat, location: TrialLocation) -> bool:
+        """Return True if this supervisor still holds the slot; checked before each tell, else the result is dropped."""
+        if not heartbeat.lease_lost and self._slots.renew(lease, self._control.lease_seconds):
             return True
-        self._listener(Notice(place, "the lease was lost; its result is dropped", is_end=True))
+        self._listener(Notice(location, "the lease was lost; its result is dropped", is_end=True))
         return False
 
-    def _over_budget(self, attempt: ActiveTrial) -> bool:
+    def _over_budget(self, active: ActiveTrial) -> bool:
         max_params = self._study.spec.budget.max_params
-        return max_params is not None and attempt.subject.cost.params > max_params and not attempt.subject.is_baseline
+        return (
+            max_params is not None
+            and active.description.cost.params > max_params
+            and not active.description.is_baseline
+        )
 
-    def _train(self, attempt: ActiveTrial, heartbeat: Heartbeat) -> None:
-        self._listener(TrialStarted(attempt.place, attempt.subject))
+    def _train(self, active: ActiveTrial, heartbeat: Heartbeat) -> None:
+        self._listener(TrialStarted(active.location, active.description))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            files = TrialFiles.within(Path(folder), attempt.trial)
-            tries = TrainingRetries(
-                self._post, self._orders, attempt.lease, self._listener, self._rungs(attempt), lambda: heartbeat.lost
-            )
-            outcome = tries.run(attempt.place, attempt.trial, files)
-            if not self._keeps(attempt.lease, heartbeat, attempt.place):
+            files = TrialFiles.within(Path(folder), active.trial)
+            retries = TrainingRetries(
+                self._context, self._control, active.lease, self._listener, self._early_stopping_monitor(active),
+                lambda: heartbeat.lease_lost,
+            )  # fmt: skip
+            outcome = retries.run(active.location, active.trial, files)
+            if not self._keeps_lease(active.lease, heartbeat, active.location):
                 return
             match outcome:
                 case Completed():
-                    self._tell_completed(attempt, outcome, files)
+                    self._tell_completed(active, outcome, files)
                 case Stopped():
-                    self._tell_stopped(attempt, outcome)
+                    self._tell_stopped(active, outcome)
                 case Failed():
-                    self._tell_failed(attempt, outcome)
+                    self._tell_failed(active, outcome)
                 case Paused():
-                    self._pause(attempt.lease, attempt.place, outcome)
+                    self._pause(active.lease, active.location, outcome)
                 case _:
                     assert_never(outcome)
 
-    def _rungs(self, attempt: ActiveTrial) -> EarlyStoppingMonitor:
+    def _early_stopping_monitor(self, active: ActiveTrial) -> EarlyStoppingMonitor:
         return EarlyStoppingMonitor(
-            self._study, self._standings, attempt.trial, attempt.subject.cost,
-            is_baseline=attempt.subject.is_baseline,
-            complain=lambda text: self._listener(Notice(attempt.place, text)),
+            self._study, self._rung_scores, active.trial, active.description.cost,
+            is_baseline=active.description.is_baseline,
+            warn=lambda text: self._listener(Notice(active.location, text)),
         )  # fmt: skip
 
-    def _pause(self, lease: Lease, place: TrialLocation, paused: Paused) -> None:
-        """Give the slot back with its trial, for any worker to take up."""
+    def _pause(self, lease: Lease, location: TrialLocation, paused: Paused) -> None:
+        """Release the slot with its trial, for any worker to resume."""
         self._slots.release(lease)
-        self._listener(TrialPaused(place, paused.epoch))
+        self._listener(TrialPaused(location, paused.epoch))
 
-    def _tell_completed(self, attempt: ActiveTrial, outcome: Completed, files: TrialFiles) -> None:
-        on_front = self._study.tell.completed(attempt.trial, outcome, attempt.subject.cost, files)
-        self._close(attempt, "completed")
-        self._ended(attempt, outcome, on_front=on_front)
+    def _tell_completed(self, active: ActiveTrial, outcome: Completed, files: TrialFiles) -> None:
+        on_front = self._study.tell.completed(active.trial, outcome, active.description.cost, files)
+        self._finish_slot(active, "completed")
+        self._notify_ended(active, outcome, on_front=on_front)
 
-    def _tell_stopped(self, attempt: ActiveTrial, outcome: Stopped) -> None:
-        self._study.tell.stopped(attempt.trial, outcome)
-        self._close(attempt, STOPPED)
-        self._ended(attempt, outcome)
+    def _tell_stopped(self, active: ActiveTrial, outcome: Stopped) -> None:
+        self._study.tell.stopped(active.trial, outcome)
+        self._finish_slot(active, STOPPED)
+        self._notify_ended(active, outcome)
 
-    def _tell_twin(self, attempt: ActiveTrial, twin: TrialRecord) -> None:
-        if twin.objectives is None and twin.reason != STOPPED:
-            self._tell_failed(attempt, Failed("diverged", f"as trial {twin.number} of the same genome did"))
+    def _tell_duplicate(self, active: ActiveTrial, duplicate: TrialRecord) -> None:
+        if duplicate.objectives is None and duplicate.reason != STOPPED:
+            self._tell_failed(active, Failed("diverged", f"as trial {duplicate.number} of the same genome did"))
             return
-        self._study.tell.twin(attempt.trial, twin)
-        self._close(attempt, "reused" if twin.objectives is not None else STOPPED)
-        self._listener(TrialReused(attempt.place, twin.number))
+        self._study.tell.duplicate(active.trial, duplicate)
+        self._finish_slot(active, "reused" if duplicate.objectives is not None else STOPPED)
+        self._listener(TrialReused(active.location, duplicate.number))
 
-    def _tell_infeasible(self, attempt: ActiveTrial) -> None:
+    def _tell_infeasible(self, active: ActiveTrial) -> None:
         assert self._study.spec.budget.max_params is not None
-        outcome = Infeasible(attempt.subject.cost.params, self._study.spec.budget.max_params)
-        self._study.tell.infeasible(attempt.trial, attempt.subject.cost, outcome)
-        self._close(attempt, "over_budget")
-        self._ended(attempt, outcome)
+        outcome = Infeasible(active.description.cost.params, self._study.spec.budget.max_params)
+        self._study.tell.infeasible(active.trial, active.description.cost, outcome)
+        self._finish_slot(active, "over_budget")
+        self._notify_ended(active, outcome)
 
-    def _tell_failed(self, attempt: ActiveTrial, outcome: Failed) -> None:
-        self._study.tell.failed(attempt.trial, outcome)
-        self._close(attempt, outcome.reason)
-        self._ended(attempt, outcome)
+    def _tell_failed(self, active: ActiveTrial, outcome: Failed) -> None:
+        self._study.tell.failed(active.trial, outcome)
+        self._finish_slot(active, outcome.reason)
+        self._notify_ended(active, outcome)
 
-    def _close(self, attempt: ActiveTrial, reason: str) -> None:
-        """Use the slot up; its trial needs its checkpoints no more."""
-        self._slots.finish(attempt.lease, reason)
-        self._post.checkpoints.drop(attempt.trial.number)
+    def _finish_slot(self, active: ActiveTrial, reason: str) -> None:
+        """Mark the slot as done and delete the checkpoints of its trial."""
+        self._slots.finish(active.lease, reason)
+        self._context.checkpoints.remove(active.trial.number)
 
-    def _ended(self, attempt: ActiveTrial, outcome: Outcome, *, on_front: bool = False) -> None:
-        self._listener(TrialEnded(attempt.place, attempt.subject, outcome, on_front))
+    def _notify_ended(self, active: ActiveTrial, outcome: Outcome, *, on_front: bool = False) -> None:
+        self._listener(TrialEnded(active.location, active.description, outcome, on_front))

@@ -1,4 +1,4 @@
-"""What a supervisor works with, and what it is told."""
+"""Dependencies of a supervisor and its run control."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from nas.worker.supervisor.trainer_client import TrainerClient
 
 @dataclass(frozen=True)
 class SupervisorContext:
-    """What one supervisor works with; a study instance is not shared between threads.
+    """Dependencies of one supervisor; a study instance is not shared between threads.
 
     Attributes:
-        pretrained: The file of the weights that pretrained networks begin with.
+        pretrained: File of the initial weights of pretrained networks.
     """
 
     study: SearchStudy
     slots: Slots
-    child: TrainerClient
+    trainer: TrainerClient
     checkpoints: TrialCheckpoints
     pretrained: Path | None = None
 
 
 @dataclass(frozen=True)
 class RunControl:
-    """What supervisors are to do.
+    """Stop and deadline events, and settings, shared by the supervisors of a process.
 
     Attributes:
-        stop: Set to end: the trial under way is paused and given back.
-        deadline: Set when no new trial is to be started.
-        baseline_only: Take no other slot than the baseline's.
-        lease_seconds: After so long without a sign of its worker a trial is anybody's.
-        checkpoint_seconds: Between two checkpoints of a training.
+        stop: Set to stop: the running trial is paused and released.
+        deadline: Set to start no further trial.
+        baseline_only: Claim the baseline's slot alone.
+        lease_seconds: Lease duration; without a renewal for so long, any worker may claim the trial.
+        checkpoint_seconds: Seconds between two checkpoints of a training.
     """
 
     stop: threading.Event

@@ -1,4 +1,4 @@
-"""Several supervisors in one process, and how they are asked to stop."""
+"""Supervisor threads of one process, stopped by signals or a deadline."""
 
 from __future__ import annotations
 
@@ -16,43 +16,49 @@ from nas.worker.progress_events import Listener
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 
-_LEAVE_SECONDS = 9.0
+_STOP_TIMEOUT_SECONDS = 9.0
 
 
 def run_supervisors(
-    posts: list[Callable[[], SupervisorContext]],
+    new_contexts: list[Callable[[], SupervisorContext]],
     control: RunControl,
     listener: Listener,
     *,
     timeout_seconds: float | None = None,
 ) -> bool:
-    """Run one supervisor a post, each in a thread, until the budget is spent, the time is up or a signal comes.
+    """Run one supervisor thread per context until the budget is spent, the deadline passes or a signal arrives.
 
-    SIGINT and SIGTERM pause the trials under way, which are given back with their checkpoints; a second signal kills.
+    SIGINT and SIGTERM pause the running trials and release them with their checkpoints; a second signal kills.
+
+    Args:
+        new_contexts: Factories, each called in the thread of its supervisor.
 
     Returns:
-        Whether all supervisors ended. After a signal they have some seconds; who waits longer, for a database that is
-        away, is left, and its leases expire by themselves.
+        True if all supervisors ended. A supervisor that waits for a database in an outage when the time after a signal
+        is over is abandoned; its lease expires.
 
     Raises:
-        NasError: Of the first supervisor that could not work.
+        NasError: Error of the first supervisor that failed.
     """
     faults: list[BaseException] = []
     threads = [
         threading.Thread(
-            target=_supervise, args=(number, post, control, listener, faults), name=f"supervisor-{number}", daemon=True
+            target=_supervise,
+            args=(number, new_context, control, listener, faults),
+            name=f"supervisor-{number}",
+            daemon=True,
         )
-        for number, post in enumerate(posts, 1)
+        for number, new_context in enumerate(new_contexts, 1)
     ]
     timer = threading.Timer(timeout_seconds, control.deadline.set) if timeout_seconds is not None else None
-    handlers = {one: signal.signal(one, _stopper(control)) for one in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {one: signal.signal(one, _signal_handler(control)) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         if timer is not None:
             timer.daemon = True
             timer.start()
         for thread in threads:
             thread.start()
-        all_ended = _wait(threads, control)
+        all_ended = _join(threads, control)
     finally:
         if timer is not None:
             timer.cancel()
@@ -64,20 +70,20 @@ def run_supervisors(
     return all_ended
 
 
-def _wait(threads: list[threading.Thread], control: RunControl) -> bool:
-    """Wait for all threads, or some seconds from the signal on."""
-    leave_at: float | None = None
+def _join(threads: list[threading.Thread], control: RunControl) -> bool:
+    """Join all threads; return False if some still run `_STOP_TIMEOUT_SECONDS` after a signal."""
+    deadline: float | None = None
     while any(thread.is_alive() for thread in threads):
-        # In short waits, for a blocked main thread would not see a signal.
+        # Short waits, since a blocked main thread would not handle a signal.
         next(thread for thread in threads if thread.is_alive()).join(0.1)
         if control.stop.is_set():
-            leave_at = leave_at or time.monotonic() + _LEAVE_SECONDS
-            if time.monotonic() > leave_at:
+            deadline = deadline or time.monotonic() + _STOP_TIMEOUT_SECONDS
+            if time.monotonic() > deadline:
                 return False
     return True
 
 
-def _stopper(control: RunControl) -> Callable[[int, FrameType | None], None]:
+def _signal_handler(control: RunControl) -> Callable[[int, FrameType | None], None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if control.stop.is_set():
             signal.signal(number, signal.SIG_DFL)
@@ -89,15 +95,15 @@ def _stopper(control: RunControl) -> Callable[[int, FrameType | None], None]:
 
 def _supervise(
     number: int,
-    post: Callable[[], SupervisorContext],
+    new_context: Callable[[], SupervisorContext],
     control: RunControl,
     listener: Listener,
     faults: list[BaseException],
 ) -> None:
     owner = f"{socket.gethostname()}:{os.getpid()}:{number}:{uuid.uuid4().hex[:6]}"
     try:
-        Supervisor(post(), control, number=number, owner=owner, listener=listener).run()
-    except BaseException as fault:  # the thread's boundary: handed to the main thread
+        Supervisor(new_context(), control, number=number, owner=owner, listener=listener).run()
+    except BaseException as fault:  # the thread's boundary: re-raised in the main thread
         faults.append(fault)
-        # What stops one stops all: they share the data and the database.
+        # All supervisors share the data and the database, so the others would fail too.
         control.stop.set()

@@ -1,4 +1,4 @@
-"""The supervisor's side of its trainer child: starting it, asking it, and replacing it when it is lost."""
+"""Supervisor's client of a trainer process: start, requests, and replacement of a lost process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.results.pretrained_weights import PretrainedWeights
 from nas.space.architecture import Architecture
-from nas.worker.supervisor.hang_detection import SHORTEST_SECONDS, HangDetector
-from nas.worker.supervisor.trainer_process import exit_text, start_trainer
+from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, HangDetector
+from nas.worker.supervisor.trainer_process import describe_exit, start_trainer
 from nas.worker.trainer_messages import (
     FindWeights,
     KeepAlive,
@@ -39,38 +39,38 @@ from nas.worker.trainer_messages import (
 )
 
 ReplyT = TypeVar("ReplyT")
-Trained = Completed | Failed | Paused | Stopped
+TrainingOutcome = Completed | Failed | Paused | Stopped
 
 _POLL_SECONDS = 0.1
-_LEAVE_SECONDS = 5.0
+_EXIT_SECONDS = 5.0
 _PAUSE_SECONDS = 7.0
-_ANSWER_SECONDS = 1.0
-# Downloads and the decoding of large files report their progress, but not each second of it.
-_LOADING_SECONDS = 1800.0
-_STARTS = 3
+_LATE_REPLY_SECONDS = 1.0
+# Downloads and the decoding of large files report progress, but not every second.
+_LOADING_SILENCE_SECONDS = 1800.0
+_MAX_STARTS = 3
 
 
 class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
-    """The child ended without an answer."""
+    """The trainer process ended without a reply."""
 
 
-class Unmeasurable(WorkerError):  # noqa: N818 - it names what happened
-    """A network could not be built, or not run once."""
+class MeasurementFailed(WorkerError):  # noqa: N818 - it names what happened
+    """A network could not be built or run once."""
 
 
 class Interrupted(Exception):  # noqa: N818 - it names what happened
-    """The child was ended because its supervisor was asked to stop."""
+    """The trainer process was ended because a stop was requested."""
 
 
 class TrainerClient:
-    """A trainer process, started when it is first needed and again after it was lost.
+    """Client of one trainer process, which starts at the first request and again after it was lost.
 
     Args:
-        expected: What the data must be, each time they are loaded; None for anything.
+        expected: Required dataset summary, checked at each load; None for any.
         device: As in `NAS_DEVICE`.
-        threads: Of the child's operations on the CPU.
-        stopped: Asked several times a second; once it says yes, a training is paused, and any other request given up.
-        shortest_patience: Seconds of silence that a training is always granted.
+        threads: CPU threads of the trainer's operations.
+        stop_requested: Polled several times a second; once True, a training is paused and any other request cancelled.
+        min_silence_limit_seconds: Lower bound of the silence limit of hang detection.
     """
 
     def __init__(
@@ -80,74 +80,74 @@ class TrainerClient:
         *,
         device: str,
         threads: int,
-        stopped: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
         on_progress: Callable[[PreparationProgress], None] = lambda progressed: None,
-        shortest_patience: float = SHORTEST_SECONDS,
+        min_silence_limit_seconds: float = MIN_SILENCE_LIMIT_SECONDS,
     ) -> None:
         self._data = data
         self._expected = expected
         self._device = device
         self._threads = threads
-        self._stopped = stopped
+        self._stop_requested = stop_requested
         self._on_progress = on_progress
-        self._shortest_patience = shortest_patience
+        self._min_silence_limit_seconds = min_silence_limit_seconds
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._facts: DatasetSummary | None = None
+        self._dataset_summary: DatasetSummary | None = None
 
     def open_data(self) -> DatasetSummary:
-        """Start the child if need be, and have it load the data.
+        """Start the trainer process if necessary, and load the data in it.
 
         Raises:
             NasError: The data cannot be loaded, or have changed.
-            TrainerLost: The child ended.
-            Interrupted: `stopped` said yes.
+            TrainerLost: The trainer process ended.
+            Interrupted: A stop was requested.
         """
-        if self._facts is not None:
-            return self._facts
+        if self._dataset_summary is not None:
+            return self._dataset_summary
         self.close()
-        # The child heeds no SIGTERM, by which multiprocessing would end it at exit, and then wait for it for ever.
+        # At exit, multiprocessing would send SIGTERM, which the trainer ignores, and then wait for ever.
         atexit.register(self.close)
         self._process, self._connection = start_trainer(self._device, self._threads)
-        facts = self._ask(self._data, DatasetSummary)
-        changed = self._expected.differences(facts) if self._expected is not None else []
+        dataset_summary = self._request(self._data, DatasetSummary)
+        changed = self._expected.differences(dataset_summary) if self._expected is not None else []
         if changed:
             self.close()
             raise DataError("the images are not those that the study was created with:\n  " + "\n  ".join(changed))
-        self._facts = facts
-        return facts
+        self._dataset_summary = dataset_summary
+        return dataset_summary
 
     def find_weights(self, request: FindWeights) -> PretrainedWeights:
-        """A published network's weights; raises as `open_data` does."""
-        return self._ask(request, PretrainedWeights)
+        """Return the weights of a published network; raises as `open_data` does."""
+        return self._request(request, PretrainedWeights)
 
     def measure(self, architecture: Architecture) -> Cost:
-        """Parameters and FLOPs of a network; raises as `open_data` does, and Unmeasurable."""
+        """Return parameters and FLOPs of a network; raises as `open_data` does, and MeasurementFailed."""
         try:
-            return self._ask(Measure(architecture), Cost)
+            return self._request(Measure(architecture), Cost)
         except TrainerLost:
-            # It may have died idle, since the trial before; only a new one's death is this network's doing.
-            return self._ask(Measure(architecture), Cost)
+            # The process may have ended while idle; only the loss of a new one is due to this network.
+            return self._request(Measure(architecture), Cost)
 
     def preview(self, request: Preview) -> SpacePreview:
-        """A search space in numbers; raises as `open_data` does."""
-        return self._ask(request, SpacePreview)
+        """Return the summary of a search space; raises as `open_data` does."""
+        return self._request(request, SpacePreview)
 
     def train(
         self,
         request: Train,
         on_report: Callable[[Report], None],
-        given_up: Callable[[], bool] = lambda: False,
-        stop: Callable[[], Stop | None] = lambda: None,
-    ) -> Trained:
-        """Train a genome; that the child is lost, or hangs and is killed, is told as a failure.
+        lease_lost: Callable[[], bool] = lambda: False,
+        early_stop: Callable[[], Stop | None] = lambda: None,
+    ) -> TrainingOutcome:
+        """Train a genome; a trainer that is lost, or hangs and is killed, gives a `Failed` outcome.
 
         Args:
-            given_up: Asked several times a second; once it says yes, the training ends and keeps no checkpoint.
-            stop: Likewise, for an order to pass on.
+            lease_lost: Polled several times a second; once True, the training ends without a checkpoint.
+            stop_request: Polled likewise; a request that is not None is sent to the trainer.
         """
         try:
-            return self._train(self._sent(request), on_report, given_up, stop)
+            return self._train(self._submit(request), on_report, lease_lost, early_stop)
         except TrainerLost as lost:
             return Failed("crashed", str(lost))
         except Interrupted:
@@ -157,75 +157,77 @@ class TrainerClient:
         self,
         connection: Connection,
         on_report: Callable[[Report], None],
-        given_up: Callable[[], bool],
-        stop: Callable[[], Stop | None],
-    ) -> Trained:
-        patience, pause_until, asked = HangDetector(self._shortest_patience), None, False
+        lease_lost: Callable[[], bool],
+        early_stop: Callable[[], Stop | None],
+    ) -> TrainingOutcome:
+        hang_detector, pause_deadline, end_requested = HangDetector(self._min_silence_limit_seconds), None, False
         while True:
-            # It ends by the first order that it hears; another one would be left for its next request.
-            if pause_until is None and (self._stopped() or given_up()):
-                if not asked:
-                    self._send(connection, Pause(keep=not given_up()))
-                pause_until, asked = time.monotonic() + _PAUSE_SECONDS, True
-            elif not asked and (order := stop()) is not None:
-                self._send(connection, order)
-                asked = True
+            # The trainer ends at the first such request and would read a second one as its next request.
+            if pause_deadline is None and (self._stop_requested() or lease_lost()):
+                if not end_requested:
+                    self._send(connection, Pause(save_checkpoint=not lease_lost()))
+                pause_deadline, end_requested = time.monotonic() + _PAUSE_SECONDS, True
+            elif not end_requested and (stop := early_stop()) is not None:
+                self._send(connection, stop)
+                end_requested = True
             if connection.poll(_POLL_SECONDS):
-                reply = self._heard(connection)
-                patience.heard(reply.patience_seconds if isinstance(reply, KeepAlive) else None)
+                reply = self._receive(connection)
+                hang_detector.reset(reply.silence_limit_seconds if isinstance(reply, KeepAlive) else None)
                 match reply:
                     case EpochRecord() | PreparationProgress() | Resumed() | TrainingNotice() | KeepAlive():
                         on_report(reply)
                     case Completed() | Failed() | Paused() | Stopped():
-                        if asked and not isinstance(reply, Paused | Stopped):
-                            self._swallow_answer_to_order(connection)
+                        if end_requested and not isinstance(reply, Paused | Stopped):
+                            self._discard_late_reply(connection)
                         return reply
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:
                         raise WorkerError(f"the trainer answered a training with {type(reply).__name__}")
-            elif pause_until is not None and time.monotonic() > pause_until:
+            elif pause_deadline is not None and time.monotonic() > pause_deadline:
                 self.close()
                 return Paused(None)
-            elif patience.is_over:
+            elif hang_detector.is_hanging:
                 self.close()
-                return Failed("timed_out", f"no step in {patience.granted_seconds:.0f} s")
+                return Failed("timed_out", f"no step in {hang_detector.silence_limit_seconds:.0f} s")
 
-    def _swallow_answer_to_order(self, connection: Connection) -> None:
-        """The training ended before it heard that it was to, which is answered next."""
+    def _discard_late_reply(self, connection: Connection) -> None:
+        """Read the reply to a pause or stop that arrived after the training had ended."""
         try:
-            if connection.poll(_ANSWER_SECONDS) and isinstance(self._heard(connection), Paused):
+            if connection.poll(_LATE_REPLY_SECONDS) and isinstance(self._receive(connection), Paused):
                 return
         except TrainerLost:
-            return  # It has ended, after it gave its answer.
+            return  # It ended after the outcome was received.
         self.close()
 
     def close(self) -> None:
-        """End the child at once; what it was doing is lost."""
+        """Kill the trainer process; unsaved work is lost."""
         atexit.unregister(self.close)
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
             self._process.kill()
-            # With a limit: a process that is stuck in the kernel, in a driver, heeds nothing.
-            self._process.join(_LEAVE_SECONDS)
-        self._process = self._connection = self._facts = None
+            # With a limit: a process that is stuck in the kernel, in a driver, cannot be killed.
+            self._process.join(_EXIT_SECONDS)
+        self._process = self._connection = self._dataset_summary = None
 
-    def _ask(self, request: Request, wanted: type[ReplyT]) -> ReplyT:
-        """Send a request and wait for its answer; progress on the way is passed on."""
+    def _request(self, request: Request, reply_type: type[ReplyT]) -> ReplyT:
+        """Send a request and wait for its reply; progress reports go to `on_progress`."""
         try:
-            connection = self._sent(request)
-            loads = wanted in (DatasetSummary, PretrainedWeights)
-            patience = HangDetector(max(_LOADING_SECONDS if loads else 0.0, self._shortest_patience))
+            connection = self._submit(request)
+            loads = reply_type in (DatasetSummary, PretrainedWeights)
+            hang_detector = HangDetector(
+                max(_LOADING_SILENCE_SECONDS if loads else 0.0, self._min_silence_limit_seconds)
+            )
             while True:
-                reply = self._receive(connection, patience)
-                if isinstance(reply, wanted):
+                reply = self._wait_for_reply(connection, hang_detector)
+                if isinstance(reply, reply_type):
                     return reply
                 match reply:
                     case PreparationProgress():
                         self._on_progress(reply)
                     case Failed(detail=detail):
-                        raise Unmeasurable(detail)
+                        raise MeasurementFailed(detail)
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:
@@ -234,22 +236,22 @@ class TrainerClient:
             self.close()
             raise
 
-    def _sent(self, request: Request) -> Connection:
-        """The connection to the child, which is started if need be, with a request under way."""
+    def _submit(self, request: Request) -> Connection:
+        """Send a request, starting the trainer if necessary; return the connection for the reply."""
         if self._connection is None:
-            self._open_again()
+            self._restart()
         assert self._connection is not None
         self._send(self._connection, request)
         return self._connection
 
-    def _open_again(self) -> None:
-        """Replace a child that was lost.
+    def _restart(self) -> None:
+        """Start a new trainer process in place of a lost one.
 
         Raises:
-            WorkerError: It is lost each time before it has the data, which is no genome's doing: to fail the trial,
-                and then the next, would use up the budget.
+            WorkerError: It is lost each time while it loads the data. This is not the genome's fault: failing trial
+                after trial would use up the budget.
         """
-        for starts_left in reversed(range(_STARTS)):
+        for starts_left in reversed(range(_MAX_STARTS)):
             try:
                 self.open_data()
                 return
@@ -257,36 +259,38 @@ class TrainerClient:
                 if starts_left == 0:
                     raise WorkerError(f"{lost} each time that it loaded the data") from lost
 
-    # Caught here and nowhere else: what listens to reports writes to pipes too, and those may break as well.
+    # Pipe errors are caught here alone: listeners to reports write to other pipes, which may break as well.
 
     def _send(self, connection: Connection, request: Request) -> None:
         try:
             connection.send(request)
         except OSError as error:
-            raise TrainerLost(self._buried()) from error
+            raise TrainerLost(self._reap()) from error
 
-    def _heard(self, connection: Connection) -> Reply:
+    def _receive(self, connection: Connection) -> Reply:
         try:
             reply: Reply = connection.recv()
-        except (EOFError, OSError) as error:  # The latter where it ended in the middle of a message.
-            raise TrainerLost(self._buried()) from error
+        except (EOFError, OSError) as error:  # OSError if it ended in the middle of a message.
+            raise TrainerLost(self._reap()) from error
         return reply
 
-    def _buried(self) -> str:
-        """Clear away a child that has ended, and say how it did."""
+    def _reap(self) -> str:
+        """Reap an ended trainer process and describe its exit."""
         assert self._process is not None
-        self._process.join(_LEAVE_SECONDS)
+        self._process.join(_EXIT_SECONDS)
         code = self._process.exitcode
         self.close()
-        return f"the trainer process ended ({exit_text(code)})"
+        return f"the trainer process ended ({describe_exit(code)})"
 
-    def _receive(self, connection: Connection, patience: HangDetector) -> Reply:
-        # Asked first: a training whose epochs are shorter than the wait always has one to report.
-        while not self._stopped():
+    def _wait_for_reply(self, connection: Connection, hang_detector: HangDetector) -> Reply:
+        # Polled first: with epochs shorter than the wait, a report is always pending.
+        while not self._stop_requested():
             if connection.poll(_POLL_SECONDS):
-                patience.heard()
-                return self._heard(connection)
-            if patience.is_over:
+                hang_detector.reset()
+                return self._receive(connection)
+            if hang_detector.is_hanging:
                 self.close()
-                raise TrainerLost(f"the trainer process said nothing for {patience.granted_seconds:.0f} s")
-        raise Interrupted("the worker was asked to stop")
+                raise TrainerLost(
+                    f"the trainer process sent no message for {hang_detector.silence_limit_seconds:.0f} s"
+                )
+        raise Interrupted("a stop was requested")

@@ -1,4 +1,4 @@
-"""A trainer's process: starting it, and how it ended."""
+"""Start of the trainer process and description of its exit code."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from multiprocessing.process import BaseProcess
 
 
 def start_trainer(device: str, threads: int) -> tuple[BaseProcess, Connection]:
-    """A new process that serves what it is sent.
+    """Start a trainer process; return it with the supervisor's end of the pipe.
 
     Args:
         device: As in `NAS_DEVICE`.
-        threads: Of its operations on the CPU.
+        threads: CPU threads of its operations.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_run, args=(theirs, device, threads), daemon=True)
-    # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a child that
-    # died of it could write no checkpoint. What is blocked here stays blocked in the child.
+    parent_end, trainer_end = context.Pipe()
+    process = context.Process(target=_run, args=(trainer_end, device, threads), daemon=True)
+    # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a trainer killed
+    # by it could write no checkpoint. Signals blocked here stay blocked in the new process.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    # Only the child holds the other end now, so its death is an end of file here.
-    theirs.close()
-    return process, ours
+    # Only the trainer holds its end now, so its exit is an end of file here.
+    trainer_end.close()
+    return process, parent_end
 
 
-def exit_text(code: int | None) -> str:
-    """A process's exit code in words."""
+def describe_exit(code: int | None) -> str:
+    """Describe a process's exit code in words."""
     if code is None:
         return "still running"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _run(connection: Connection, device: str, threads: int) -> None:
-    """The child's first function. It imports torch here, so that the supervisor never does."""
+    """Entry point of the trainer process; the import is here so that the supervisor never imports torch."""
     warnings.simplefilter("ignore")
     from nas.worker.trainer.trainer_server import serve
 

@@ -1,4 +1,4 @@
-"""Training a trial's genome until there is an outcome: again after a crash, with smaller steps where memory ran out."""
+"""Retries of a trial's training: after a crash, and with micro-batches after an out-of-memory error."""
 
 from __future__ import annotations
 
@@ -13,94 +13,97 @@ from nas.search.trial_tells import RunningTrial, TrialFiles
 from nas.worker.progress_events import EpochEnded, Listener, Notice, Preparing, TrialLocation, TrialResumed
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import Trained
+from nas.worker.supervisor.trainer_client import TrainingOutcome
 from nas.worker.trainer_messages import KeepAlive, PreparationProgress, Report, Resumed, Train, TrainingNotice
 
 MAX_TRAININGS = 3
-_MOST_MICRO_BATCHES = 2
+_MAX_MICRO_BATCHES = 2
 
 
 class TrainingRetries:
-    """The tries at one trial, by whichever workers have held its slot.
+    """Trainings of one trial until it has an outcome; crashes are counted across all workers that held its slot.
 
     Args:
-        given_up: Whether the lease is lost.
+        lease_lost: True if the lease is lost.
     """
 
     def __init__(
         self,
-        post: SupervisorContext,
+        context: SupervisorContext,
         control: RunControl,
         lease: Lease,
         listener: Listener,
-        rungs: EarlyStoppingMonitor,
-        given_up: Callable[[], bool],
+        early_stopping: EarlyStoppingMonitor,
+        lease_lost: Callable[[], bool],
     ) -> None:
-        self._child, self._slots, self._checkpoints = post.child, post.slots, post.checkpoints
-        self._spec, self._pretrained = post.study.spec, post.pretrained
+        self._trainer, self._slots, self._checkpoints = context.trainer, context.slots, context.checkpoints
+        self._spec, self._pretrained = context.study.spec, context.pretrained
         self._checkpoint_seconds = control.checkpoint_seconds
-        self._lease, self._listener, self._rungs, self._given_up = lease, listener, rungs, given_up
+        self._lease, self._lease_lost = lease, lease_lost
+        self._listener, self._early_stopping = listener, early_stopping
 
-    def run(self, place: TrialLocation, trial: RunningTrial, files: TrialFiles) -> Trained:
-        """Train until the outcome holds; each try goes on from the last checkpoint of the one before."""
+    def run(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles) -> TrainingOutcome:
+        """Train until there is an outcome; each retry resumes from the last checkpoint."""
         crashes, micro_batches = self._lease.crashes, 1
         if crashes >= MAX_TRAININGS:
-            return Failed("crashed", f"in {crashes} tries, after the last of which its worker was lost")
+            return Failed("crashed", f"in {crashes} trainings, after the last of which its worker was lost")
         while True:
             request = Train(
                 trial.genome, self._spec.budget.epochs, trial.seed, files.weights,
-                self._checkpoints.of(place.number), self._lease.attempt, micro_batches, self._checkpoint_seconds,
-                trial.choices, files.predictions, self._pretrained, trial.fold,
+                self._checkpoints.folder_of(location.number), self._lease.attempt, micro_batches,
+                self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained, trial.fold,
             )  # fmt: skip
-            self._rungs.begin()
-            outcome = _finite(
-                self._child.train(request, self._reporter(place), self._given_up, lambda: self._rungs.stop)
+            self._early_stopping.restart()
+            outcome = _fail_if_not_finite(
+                self._trainer.train(
+                    request, self._report_handler(location), self._lease_lost, lambda: self._early_stopping.stop_request
+                )
             )
             if not isinstance(outcome, Failed):
                 return outcome
             if outcome.reason != "diverged":
-                # The next training gets a new process: memory that is in pieces stays so, and after an error on a GPU
-                # whatever the same process does there fails too, which would use up trial after trial.
-                self._child.close()
-            if outcome.reason == "out_of_memory" and micro_batches < _MOST_MICRO_BATCHES:
-                micro_batches = _MOST_MICRO_BATCHES
-                self._listener(Notice(place, f"out of memory; once more with batches in {micro_batches} parts"))
+                # The next training gets a new process: fragmented memory stays fragmented, and after a GPU error
+                # every operation of the same process fails too, which would use up trial after trial.
+                self._trainer.close()
+            if outcome.reason == "out_of_memory" and micro_batches < _MAX_MICRO_BATCHES:
+                micro_batches = _MAX_MICRO_BATCHES
+                self._listener(Notice(location, f"out of memory; once more with batches in {micro_batches} parts"))
             elif outcome.reason in ("crashed", "timed_out"):
                 crashes += 1
-                if not self._slots.note_crashes(self._lease, crashes) or crashes >= MAX_TRAININGS:
-                    return Failed(outcome.reason, f"{outcome.detail}, in {crashes} tries")
+                if not self._slots.record_crashes(self._lease, crashes) or crashes >= MAX_TRAININGS:
+                    return Failed(outcome.reason, f"{outcome.detail}, in {crashes} trainings")
                 self._listener(
-                    Notice(place, f"{outcome.reason}: {outcome.detail}; try {crashes + 1} of {MAX_TRAININGS}")
+                    Notice(location, f"{outcome.reason}: {outcome.detail}; training {crashes + 1} of {MAX_TRAININGS}")
                 )
             else:
                 return outcome
 
-    def _reporter(self, place: TrialLocation) -> Callable[[Report], None]:
-        def report(news: Report) -> None:
-            match news:
+    def _report_handler(self, location: TrialLocation) -> Callable[[Report], None]:
+        def report(message: Report) -> None:
+            match message:
                 case EpochRecord():
-                    self._rungs.note(news)
-                    self._listener(EpochEnded(place, self._spec.budget.epochs, news))
+                    self._early_stopping.add_epoch(message)
+                    self._listener(EpochEnded(location, self._spec.budget.epochs, message))
                 case PreparationProgress():
-                    self._listener(Preparing(place, news.what, news.done, news.total))
+                    self._listener(Preparing(location, message.description, message.done, message.total))
                 case Resumed():
-                    self._rungs.begin(news.curve)
-                    for reason in news.refused:
-                        self._listener(Notice(place, f"checkpoint refused: {reason}"))
-                    if news.epochs_done is not None:
-                        self._listener(TrialResumed(place, news.epochs_done))
+                    self._early_stopping.restart(message.curve)
+                    for reason in message.refused:
+                        self._listener(Notice(location, f"checkpoint refused: {reason}"))
+                    if message.epochs_done is not None:
+                        self._listener(TrialResumed(location, message.epochs_done))
                 case TrainingNotice():
-                    self._listener(Notice(place, news.text))
+                    self._listener(Notice(location, message.text))
                 case KeepAlive():
                     pass
                 case _:
-                    assert_never(news)
+                    assert_never(message)
 
         return report
 
 
-def _finite(outcome: Trained) -> Trained:
-    """A score that is no number is no result; Optuna would keep infinity and leave NaN running."""
+def _fail_if_not_finite(outcome: TrainingOutcome) -> TrainingOutcome:
+    """Turn a result with a non-finite score into a failure: Optuna would store infinity and keep NaN trials running."""
     if isinstance(outcome, Completed) and not outcome.is_finite:
         return Failed("diverged", f"macro-F1 is {outcome.scores.f1_macro}")
     return outcome

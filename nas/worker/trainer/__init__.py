@@ -1,1 +1,1 @@
-"""Trainer side: the process that holds the data on the device and trains genomes."""
+"""Trainer side: process that keeps the data on the device and trains genomes."""

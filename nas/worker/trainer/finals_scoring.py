@@ -1,4 +1,4 @@
-"""The test images in the trainer's hands: a network of the finals is scored on them once, when it is trained.
+"""Scoring of final networks on the test images, once per network, after training.
 
 Dimensions: N images, K classes.
 """
@@ -15,47 +15,48 @@ from nas.networks.network_interface import Network
 from nas.results.metrics import Scores
 from nas.results.test_predictions import Predictions
 from nas.study.data_spec import DataSpec
-from nas.training.classification_metrics import confusion_matrix, scores_of
-from nas.training.execution.device_and_precision import Compute
+from nas.training.classification_metrics import classification_scores, confusion_matrix
+from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.frozen_trunk import predict_logits_of_split
 from nas.training.training_callback import TrainingCallback
-from nas.training.training_task import Task
+from nas.training.training_task import TrainingTask
 
 
 class FinalsScorer:
-    """What a network of the finals is scored by."""
+    """Test images on the device, to score the networks of finals on."""
 
     def __init__(self, test: Split) -> None:
         self._test = test
 
     def score(
-        self, network: Network, task: Task, compute: Compute, predictions: Path, *, cache: Path, progress: Progress,
-        watch: TrainingCallback,
+        self, network: Network, task: TrainingTask, compute: ComputeDevice, predictions: Path, *, cache: Path,
+        progress: Progress, callback: TrainingCallback,
     ) -> Scores:  # fmt: skip
-        """Scores on the test images; what was said of each of them is written to a file.
+        """Return the scores on the test images, and write the predictions to a file.
 
         Args:
+            predictions: Output path of the logits (N, K) and labels (N).
             cache: As in `nas.training.fit`.
-            progress: Likewise.
+            progress: As in `nas.training.fit`.
 
         Raises:
-            Paused: The watch wants it; nothing is written then.
+            TrainingPaused: By the callback; no file is written then.
         """
         logits_NK = predict_logits_of_split(
-            network, self._test, task, compute, cache=cache, progress=progress, watch=watch
+            network, self._test, task, compute, cache=cache, progress=progress, callback=callback
         )
         labels_N = self._test.labels
         Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy()).save(predictions)
-        return scores_of(confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes)), task.classes)
+        return classification_scores(confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes)), task.classes)
 
 
 def load_finals(
     spec: DataSpec, folder: Path, progress: Progress, device: torch.device
 ) -> tuple[ImageData, Split, FinalsScorer]:
-    """The images as the search saw them, those that finals train on, and the exam.
+    """Return the image data of the search, the final training split and the scorer on the test images.
 
     Raises:
         DataError: As `nas.data.load_dataset.load_data` does.
     """
     images = load_final_images(spec, folder, progress)
-    return images.searched, images.train, FinalsScorer(images.test.to(device))
+    return images.search_data, images.train, FinalsScorer(images.test.to(device))

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep the memory that it has."""
+"""Configuration of the C library's memory allocator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _LARGEST_INT = 2**31 - 1
 
 
 def retain_freed_memory() -> bool:
-    """Have this process reuse freed memory rather than hand it back to the kernel and ask for it again.
+    """Configure malloc to reuse freed memory rather than return it to the kernel.
 
     A training step frees and allocates the same tensors of some megabytes again and again. By default glibc maps each
-    of them anew, and the kernel fills every page with zeros at its first touch: 10 to 30 % of a small network's step.
+    of them anew, and the kernel zeroes every page at its first access: 10 to 30 % of a small network's step.
 
     Returns:
-        Whether the C library is one that can be told; others go on as they were.
+        True if the C library supports it; otherwise nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Looking into a search space before anything is trained: its smallest network, and random ones."""
+"""Preview of a search space before training: its smallest network and random samples."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 
 class _CornerSuggester:
-    """Takes the values it is told to, the lowest number of every other gene, and the first of other choices."""
+    """Suggester of fixed values, else of the lowest number, else of the first choice."""
 
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self._wanted = wanted
+    def __init__(self, fixed: Mapping[str, Any]) -> None:
+        self._fixed = fixed
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         gene = name.rpartition(".")[2]
-        if gene in self._wanted and self._wanted[gene] in choices:
-            return self._wanted[gene]
+        if gene in self._fixed and self._fixed[gene] in choices:
+            return self._fixed[gene]
         return choices[0] if any(isinstance(choice, (bool, str)) for choice in choices) else min(choices)
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self._wanted.get(name.rpartition(".")[2], low))
+        return int(self._fixed.get(name.rpartition(".")[2], low))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -36,36 +36,40 @@ class _CornerSuggester:
 
 
 def smallest_genome(space: SearchSpace, params_of: Callable[[Genome], int]) -> Genome:
-    """The genome with the fewest parameters.
+    """Return the genome with the fewest parameters.
 
     Parameters grow with every number in a space but two: a hidden layer may narrow the classifier's input, and so
-    may the transition before a DenseNet's further stage. Those, factorisation, normalisation and whether a network of
-    pairs is siamese are tried in all ways; so a few corners of the space hold the smallest. (ResNets of 1×1 kernels are
-    an exception: a stem as wide as the first stage spares them a projection, which is not tried.)
+    may the transition before a further DenseNet stage. Those two, factorisation, normalisation and siamese sharing (for
+    pairs) are enumerated, so a few corners of the space contain the smallest. (ResNets of 1×1 kernels are an exception:
+    a stem as wide as the first stage needs no projection; this is not enumerated.)
     """
     candidates = []
-    siamese = (False, True) if space.pair_genes else (False,)
-    for family, factorized, normalization, shared in product(space.families, (False, True), ("batch", "none"), siamese):
+    siamese_choices = (False, True) if space.pair_genes else (False,)
+    for family, factorized, normalization, is_siamese in product(
+        space.families, (False, True), ("batch", "none"), siamese_choices
+    ):
         stages, layers = (
-            space.architecture.domain(gene, (family,))[1].whole_numbers() for gene in ("num_stages", "head_layers")
+            space.architecture.domain(gene, (family,))[1].integer_values() for gene in ("num_stages", "head_layers")
         )
         for num_stages, head_layers in product(stages if family == "densenet" else (min(stages),), layers):
-            wanted = {
+            fixed = {
                 "family": family, "factorized": factorized, "normalization": normalization,
-                "num_stages": num_stages, "head_layers": head_layers, "siamese": shared,
+                "num_stages": num_stages, "head_layers": head_layers, "siamese": is_siamese,
             }  # fmt: skip
-            candidates.append(space.sample(_CornerSuggester(wanted)))
+            candidates.append(space.sample(_CornerSuggester(fixed)))
     return min(candidates, key=params_of)
 
 
-def preview_space(space: SearchSpace, facts: DatasetSummary, max_params: int | None, num_samples: int) -> SpacePreview:
+def preview_space(
+    space: SearchSpace, dataset_summary: DatasetSummary, max_params: int | None, num_samples: int
+) -> SpacePreview:
     """Describe a search space for a data set; trains nothing."""
 
     def params_of(genome: Genome) -> int:
-        return count_params_for(genome.architecture, facts)
+        return count_params_for(genome.architecture, dataset_summary)
 
     def sample(genome: Genome) -> SampledGenome:
-        return SampledGenome(genome, measure_cost_for(genome.architecture, facts))
+        return SampledGenome(genome, measure_cost_for(genome.architecture, dataset_summary))
 
     samples = tuple(sample(space.sample(RandomSuggester(seed))) for seed in range(num_samples))
     within = [max_params is None or one.cost.params <= max_params for one in samples]

@@ -1,4 +1,4 @@
-"""What a trainer does between two steps: it says that it lives, keeps checkpoints, and hears whether it is to end."""
+"""Training callback of a supervised trainer: keep-alive reports, checkpoints, pause and stop requests."""
 
 from __future__ import annotations
 
@@ -9,85 +9,85 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.training_callback import TrainingPaused
 from nas.worker.trainer_messages import KeepAlive, Pause, Stop, TrainingNotice
 
-_SECONDS_BETWEEN_LOOKS = 0.05
-_SECONDS_BETWEEN_SIGNS = 1.0
-_STEPS_OF_PATIENCE = 10
-_STEPS_REMEMBERED = 101
+_SECONDS_BETWEEN_POLLS = 0.05
+_SECONDS_BETWEEN_KEEP_ALIVES = 1.0
+_SILENCE_LIMIT_STEPS = 10
+_MAX_STEP_DURATIONS = 101
 # A shared disk may be slow.
-_CHECKPOINT_PATIENCE_SECONDS = 600.0
+_CHECKPOINT_SILENCE_SECONDS = 600.0
 
 
 class SupervisedCallback:
-    """Watches one training for its supervisor.
+    """Callback of one training, connected to its supervisor.
 
     Args:
-        checkpoint_seconds: Between two checkpoints.
+        checkpoint_seconds: Seconds between two checkpoints.
 
     Attributes:
-        keeps: Whether a pause is to keep a checkpoint.
-        stop: The order by which the training ended, if it is not to go on another time.
+        save_on_pause: True if a pause saves a checkpoint.
+        stop_request: Request that ended the training for good; None otherwise.
     """
 
-    keeps = True
-    stop: Stop | None = None
+    save_on_pause = True
+    stop_request: Stop | None = None
 
     def __init__(self, connection: Connection, checkpoints: CheckpointFolder, checkpoint_seconds: float) -> None:
         self._connection = connection
         self._checkpoints = checkpoints
         self._checkpoint_seconds = checkpoint_seconds
-        self._durations: deque[float] = deque(maxlen=_STEPS_REMEMBERED)
+        self._durations: deque[float] = deque(maxlen=_MAX_STEP_DURATIONS)
         now = time.monotonic()
-        self._last_step = self._last_look = self._last_sign = self._last_checkpoint = now
+        self._last_step = self._last_poll = self._last_keep_alive = self._last_checkpoint = now
 
-    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
-        """A step is done; see `nas.training.training_callback`."""
+    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+        """Handle the end of a step; see `nas.training.training_callback`."""
         now = time.monotonic()
         self._durations.append(now - self._last_step)
         if now - self._last_checkpoint >= self._checkpoint_seconds:
             self.save(state(), num_steps)
             now = self._last_checkpoint = time.monotonic()
         self._last_step = now
-        self._look(now)
-        if now - self._last_sign >= _SECONDS_BETWEEN_SIGNS:
-            self._sign(now)
+        self._handle_request(now)
+        if now - self._last_keep_alive >= _SECONDS_BETWEEN_KEEP_ALIVES:
+            self._send_keep_alive(now)
 
-    def alive(self, patience_seconds: float = 0.0) -> None:
-        """Something other than a step is done, or begins and will be silent for so long."""
+    def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
+        """Signal progress outside of a step; the next call may take `silence_limit_seconds`."""
         now = self._last_step = time.monotonic()
-        self._look(now)
-        if patience_seconds > 0.0 or now - self._last_sign >= _SECONDS_BETWEEN_SIGNS:
-            self._sign(now, patience_seconds)
+        self._handle_request(now)
+        if silence_limit_seconds > 0.0 or now - self._last_keep_alive >= _SECONDS_BETWEEN_KEEP_ALIVES:
+            self._send_keep_alive(now, silence_limit_seconds)
 
-    def save(self, state: State, num_steps: int) -> None:
-        """Keep a checkpoint; where that fails, say so: a full disk is no reason to lose a training."""
-        self._connection.send(KeepAlive(_CHECKPOINT_PATIENCE_SECONDS))
+    def save(self, state: TrainingState, num_steps: int) -> None:
+        """Save a checkpoint; report a failure and go on, since a full disk is no reason to lose a training."""
+        self._connection.send(KeepAlive(_CHECKPOINT_SILENCE_SECONDS))
         try:
             self._checkpoints.save(state, num_steps)
         except OSError as error:
             self._connection.send(TrainingNotice(f"no checkpoint could be kept ({error.strerror or error})"))
 
-    def _look(self, now: float) -> None:
-        """Whether the supervisor has said something; seldom, for asking takes as long as a small step's tenth."""
-        if now - self._last_look < _SECONDS_BETWEEN_LOOKS:
+    def _handle_request(self, now: float) -> None:
+        """Handle a pending request; polls are spaced, since one takes a tenth of a small step's time."""
+        if now - self._last_poll < _SECONDS_BETWEEN_POLLS:
             return
-        self._last_look = now
+        self._last_poll = now
         if self._connection.poll():
             request = self._connection.recv()
             match request:
-                case Pause(keep=keep):
-                    self.keeps = keep
+                case Pause(save_checkpoint=save_checkpoint):
+                    self.save_on_pause = save_checkpoint
                 case Stop():
-                    self.stop = request
+                    self.stop_request = request
                 case _:
-                    raise AssertionError(f"while it trains, a trainer is not asked for {type(request).__name__}")
+                    raise AssertionError(f"{type(request).__name__} cannot be requested during a training")
             raise TrainingPaused
 
-    def _sign(self, now: float, patience_seconds: float = 0.0) -> None:
-        """Say that the training goes on: ten of its steps may pass in silence, or what a batch of evaluation takes."""
-        self._last_sign = now
-        steps = _STEPS_OF_PATIENCE * statistics.median(self._durations) if self._durations else 0.0
-        self._connection.send(KeepAlive(max(patience_seconds, steps)))
+    def _send_keep_alive(self, now: float, silence_limit_seconds: float = 0.0) -> None:
+        """Report that the training is alive; the silence limit is ten median steps, or the given one if longer."""
+        self._last_keep_alive = now
+        steps = _SILENCE_LIMIT_STEPS * statistics.median(self._durations) if self._durations else 0.0
+        self._connection.send(KeepAlive(max(silence_limit_seconds, steps)))
