@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nas.data.labelled_images import Split
 from nas.data.sampling.nearest_neighbors import nearest
-from nas.data.sampling.smote import find_table
+from nas.data.sampling.smote import compute_smote_table
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def main() -> None:
         pixels, labels = file["x_train"], file["y_train"].astype(np.int64)
     split = enlarge(pixels.reshape(len(pixels), -1), labels, arguments.images)
     print(f"{len(split):,} images, {len(torch.bincount(split.labels))} classes, {arguments.threads} threads")
-    table, seconds, megabytes = measure(lambda: find_table(split, NEIGHBORS, None))
+    table, seconds, megabytes = measure(lambda: compute_smote_table(split, NEIGHBORS, None))
     print(f"{NEIGHBORS} neighbours in each class: {seconds:.1f} s, {megabytes:,.0f} MB beside the images", flush=True)
     print(f"true neighbours found: {recall(split, table.neighbors):.4f}")
     part = enlarge(pixels.reshape(len(pixels), -1), labels, NUM_BORDERLINE)
