@@ -18,7 +18,7 @@ from nas.study.study_spec import StudySpec
 
 @dataclass(frozen=True)
 class ReportContents:
-    """A study and the finalist under report.
+    """Study and finalist covered by a report.
 
     Attributes:
         dataset: Summary of the study's data set.

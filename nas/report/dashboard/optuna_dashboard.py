@@ -1,4 +1,4 @@
-"""optuna-dashboard: server, and the figures and note that a study adds to it."""
+"""optuna-dashboard server, and a study's own figures and note for it."""
 
 from __future__ import annotations
 

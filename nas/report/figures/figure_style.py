@@ -96,7 +96,7 @@ def blank_figure(title: str, note: str = "") -> go.Figure:
 
 
 def empty_figure(title: str, reason: str) -> go.Figure:
-    """Figure that consists of a reason for the lack of data."""
+    """Placeholder figure with the reason for the lack of data."""
     figure = blank_figure(title)
     text = themed_text("<br>".join(textwrap.wrap(reason, _REASON_WIDTH)))
     figure.add_annotation(text=text, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)

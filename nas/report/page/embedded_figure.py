@@ -14,7 +14,7 @@ _TOP_MARGIN = 34
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """A figure in the form that the template needs.
+    """Plotly figure prepared for the template.
 
     Attributes:
         reason: Explanation of an empty figure, which is then not drawn; else empty.
