@@ -1,4 +1,4 @@
-"""The study's own images, for what an export can only learn from them: an eight-bit network's ranges and its scores."""
+"""Calibration images for 8-bit quantisation and validation images for its scores."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CALIBRATION_IMAGES = 512
 
 @dataclass(frozen=True, eq=False)
 class CalibrationImages:
-    """Images to calibrate on and to score on.
+    """Images for calibration and for scoring.
 
     Attributes:
-        calibration: uint8 [N, C, H, W], with C as a split has it.
-        validation: None where the study's images are not at hand.
-        source: What the calibration images are, for a sentence.
+        calibration: uint8 [N, C, H, W], with C as in a `Split`.
+        validation: None if the study's images are unavailable.
+        source: Origin of the calibration images, as a phrase for messages.
     """
 
     calibration: Pixels
@@ -34,12 +34,12 @@ class CalibrationImages:
     source: str
 
 
-def calibration_images(spec: DataSpec, folder: Path, facts: DatasetSummary, weights: Weights) -> CalibrationImages:
-    """Training images, spread evenly, and all validation images; without them, those of the weights file.
+def calibration_images(spec: DataSpec, folder: Path, summary: DatasetSummary, weights: Weights) -> CalibrationImages:
+    """Return evenly spaced training images and all validation images; fall back to the samples in the weights file.
 
     Args:
         folder: As for `nas.data.load_dataset.load_data`.
-        facts: What the study knows of its images; others than those are not used.
+        summary: Summary that the study recorded of its data set; images that do not match it are not used.
     """
     samples: Pixels = weights.sample_images.numpy()
     try:
@@ -47,10 +47,10 @@ def calibration_images(spec: DataSpec, folder: Path, facts: DatasetSummary, weig
     except DataError as error:
         reason = str(error).splitlines()[0]
     else:
-        changes = dataset_differences(data, facts)
+        changes = dataset_differences(data, summary)
         if not changes:
-            chosen = torch.linspace(0, len(data.train) - 1, min(CALIBRATION_IMAGES, len(data.train))).long()
-            images: Pixels = data.train.images[chosen].numpy()
-            return CalibrationImages(images, data.validation, f"{len(images)} training {facts.unit}s")
+            indices = torch.linspace(0, len(data.train) - 1, min(CALIBRATION_IMAGES, len(data.train))).long()
+            images: Pixels = data.train.images[indices].numpy()
+            return CalibrationImages(images, data.validation, f"{len(images)} training {summary.unit}s")
         reason = f"the images have changed, {changes[0]}"
-    return CalibrationImages(samples, None, f"the {len(samples)} {facts.unit}s that its weights came with ({reason})")
+    return CalibrationImages(samples, None, f"the {len(samples)} {summary.unit}s that its weights came with ({reason})")

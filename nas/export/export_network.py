@@ -1,4 +1,4 @@
-"""From a weights file to exported files: written, each tried in a fresh process, and then put where they belong.
+"""Conversion of a weights file to exported files, with verification of each file in a fresh process.
 
 Array dimensions: N images, C channels, H and W pixels, K classes.
 """
@@ -29,13 +29,22 @@ from nas.export.subprocess_verification import ReferenceOutputs, VerificationRes
 from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.training.checkpoints.weights_file import Weights, load_weights
 
+CalibrationLoader = Callable[[Weights], CalibrationImages]
+
+_FILE_NAMES = {
+    Format.TORCHSCRIPT: "model.pt",
+    Format.PT2: "model.pt2",
+    Format.ONNX: "model.onnx",
+    Format.INT8: f"model{INT8_SUFFIX}",
+}
+
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file that was written.
+    """An exported file, its size and its verification.
 
     Attributes:
-        loss: Of an eight-bit network.
+        loss: Accuracy loss of an 8-bit network; None for float32.
     """
 
     output: Output
@@ -48,62 +57,61 @@ def export_network(
     weights_file: Path,
     outputs: Sequence[Output],
     origin: Origin,
-    held: Callable[[Weights], CalibrationImages],
+    load_calibration: CalibrationLoader,
 ) -> list[ExportedFile]:
-    """Write a network in each of these formats, and check every file before any is put in its place.
+    """Write a network in each format, verify every file, then move all files to their destinations.
 
     Args:
-        outputs: All in folders that exist.
-        held: Where an eight-bit network is wanted, the images for it.
+        outputs: Their folders must exist.
+        load_calibration: Returns the images for an 8-bit network; called only if one is among the outputs.
 
     Raises:
-        ModelFileError: The weights cannot be read, an output cannot be written, or a file is not the network in
-            float32; none of the outputs is then written.
+        ModelFileError: The weights cannot be read, an output cannot be written, or a float32 file differs from the
+            network; none of the outputs is then written.
     """
     weights = load_weights(weights_file)
-    # In the output's own folder, so that putting a file in its place is one step.
-    where = outputs[0].path
+    # The temporary folder is in the first output's folder, so that moving a file there is one atomic step.
+    destination = outputs[0].path
     try:
-        with tempfile.TemporaryDirectory(dir=where.parent, prefix=".nas-export-") as folder:
-            workshop = _ExportJob(weights, json.dumps(export_metadata(weights, origin)), Path(folder))
-            shipped = [workshop.make(output, held) for output in outputs]
-            for one in shipped:
-                where = one.output.path
-                workshop.path(one.output.format).replace(where)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".nas-export-") as folder:
+            job = _ExportJob(weights, json.dumps(export_metadata(weights, origin)), Path(folder))
+            exported = [job.write_and_verify(output, load_calibration) for output in outputs]
+            for file in exported:
+                destination = file.output.path
+                job.temporary_path(file.output.format).replace(destination)
     except OSError as error:
-        raise ModelFileError(f"{where}: cannot be written ({error.strerror or error})") from error
-    return shipped
+        raise ModelFileError(f"{destination}: cannot be written ({error.strerror or error})") from error
+    return exported
 
 
 class _ExportJob:
-    """A network, and its files while they are being made."""
+    """Export of one network to temporary files."""
 
     def __init__(self, weights: Weights, metadata: str, folder: Path) -> None:
         self._weights = weights
         self._metadata = metadata
         self._folder = folder
         self._images = weights.sample_images.reshape(-1, *input_shape(weights.metadata.dataset))
-        self._expected = _ask(rebuild(weights), self._images)
+        self._reference = _reference_outputs(rebuild(weights), self._images)
         self._classifier = rebuild(weights)
         fold_batch_norms(self._classifier.network)
 
-    def path(self, kind: Format) -> Path:
-        """Where the file is before it is put in its place."""
-        names = {Format.TORCHSCRIPT: ".pt", Format.PT2: ".pt2", Format.ONNX: ".onnx", Format.INT8: INT8_SUFFIX}
-        return self._folder / f"model{names[kind]}"
+    def temporary_path(self, file_format: Format) -> Path:
+        """Path of the file until it is moved to its destination."""
+        return self._folder / _FILE_NAMES[file_format]
 
-    def make(self, output: Output, held: Callable[[Weights], CalibrationImages]) -> ExportedFile:
-        """Write a file and try it; in float32 it must be the network."""
-        path = self.path(output.format)
-        loss = self._write(output.format, held)
-        verification = verify(path, self._expected)
+    def write_and_verify(self, output: Output, load_calibration: CalibrationLoader) -> ExportedFile:
+        """Write and verify one file; in float32 its logits must equal the network's within the tolerance."""
+        path = self.temporary_path(output.format)
+        loss = self._write(output.format, load_calibration)
+        verification = verify(path, self._reference)
         if output.format is not Format.INT8:
             verification.require_equal(output.path)
         return ExportedFile(output, path.stat().st_size, verification, loss)
 
-    def _write(self, kind: Format, held: Callable[[Weights], CalibrationImages]) -> Int8Loss | None:
-        path = self.path(kind)
-        match kind:
+    def _write(self, file_format: Format, load_calibration: CalibrationLoader) -> Int8Loss | None:
+        path = self.temporary_path(file_format)
+        match file_format:
             case Format.TORCHSCRIPT:
                 write_torchscript(self._classifier, self._images, path, self._metadata)
             case Format.PT2:
@@ -111,21 +119,21 @@ class _ExportJob:
             case Format.ONNX:
                 write_onnx(trace_program(self._classifier.contiguous(), self._images), path, self._metadata)
             case Format.INT8:
-                return self._write_int8(held(self._weights))
+                return self._write_int8(load_calibration(self._weights))
             case _:
-                assert_never(kind)
+                assert_never(file_format)
         return None
 
     def _write_int8(self, images: CalibrationImages) -> Int8Loss:
-        float_path, path = self.path(Format.ONNX), self.path(Format.INT8)
+        float_path, path = self.temporary_path(Format.ONNX), self.temporary_path(Format.INT8)
         if not float_path.exists():
             self._write(Format.ONNX, lambda weights: images)
-        before = open_model(float_path)
-        quantize(float_path, path, before.as_input(images.calibration))
-        return measure_loss(before, open_model(path), images)
+        float_model = open_model(float_path)
+        quantize(float_path, path, float_model.as_input(images.calibration))
+        return measure_loss(float_model, open_model(path), images)
 
 
 @torch.no_grad()
-def _ask(classifier: PixelClassifier, images_NCHW: Tensor) -> ReferenceOutputs:
-    logits_NK, alone_1K = (classifier(images).numpy() for images in (images_NCHW, images_NCHW[:1]))
-    return ReferenceOutputs(images_NCHW.numpy(), logits_NK, alone_1K)
+def _reference_outputs(classifier: PixelClassifier, images_NCHW: Tensor) -> ReferenceOutputs:
+    logits_NK, first_logits_1K = (classifier(images).numpy() for images in (images_NCHW, images_NCHW[:1]))
+    return ReferenceOutputs(images_NCHW.numpy(), logits_NK, first_logits_1K)

@@ -1,4 +1,4 @@
-"""How long a network takes to answer."""
+"""Inference latency of a network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from nas.export.inference.exported_model import Logits, Pixels
 
 BATCHES = (1, 64)
-_WARM_UP = 5
-_FEWEST_RUNS, _MOST_RUNS = 10, 200
-_SECONDS, _MOST_SECONDS = 1.0, 10.0
+_WARM_UP_RUNS = 5
+_MIN_RUNS, _MAX_RUNS = 10, 200
+_TARGET_SECONDS, _MAX_SECONDS = 1.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Latency:
     """Milliseconds from pixels to logits.
 
     Attributes:
-        batch: Images at once.
-        runs: How often it was measured.
+        batch: Batch size in images.
+        runs: Number of timed runs.
     """
 
     batch: int
@@ -32,25 +32,25 @@ class Latency:
 
 
 def measure_latency(logits: Callable[[Pixels], Logits], images_NCHW: Pixels, batch: int) -> Latency:
-    """Run a network for about a second on real images, repeated where there are fewer than the batch takes.
+    """Time a network for about one second on real images, which are repeated to fill the batch.
 
-    One that takes long is run ten times, or for ten seconds.
+    A slow network is run ten times, or for ten seconds.
     """
     inputs_NCHW = np.ascontiguousarray(np.resize(images_NCHW, (batch, *images_NCHW.shape[1:])))
-    _timed(logits, inputs_NCHW, fewest=1, most=_WARM_UP)
-    times = _timed(logits, inputs_NCHW, fewest=_FEWEST_RUNS, most=_MOST_RUNS)
+    _time_runs(logits, inputs_NCHW, min_runs=1, max_runs=_WARM_UP_RUNS)
+    times = _time_runs(logits, inputs_NCHW, min_runs=_MIN_RUNS, max_runs=_MAX_RUNS)
     return Latency(batch, float(np.median(times)), float(np.percentile(times, 95)), len(times))
 
 
-def _timed(logits: Callable[[Pixels], Logits], inputs_NCHW: Pixels, *, fewest: int, most: int) -> list[float]:
-    """Milliseconds of each run: as many as a second takes, within bounds."""
+def _time_runs(logits: Callable[[Pixels], Logits], inputs_NCHW: Pixels, *, min_runs: int, max_runs: int) -> list[float]:
+    """Return the milliseconds of each run, for as many runs as fit into a second, within the bounds."""
     times: list[float] = []
-    begin = time.perf_counter()
-    while len(times) < most:
-        spent = time.perf_counter() - begin
-        if spent > _MOST_SECONDS or (spent > _SECONDS and len(times) >= fewest):
+    start = time.perf_counter()
+    while len(times) < max_runs:
+        elapsed = time.perf_counter() - start
+        if elapsed > _MAX_SECONDS or (elapsed > _TARGET_SECONDS and len(times) >= min_runs):
             break
-        before = time.perf_counter()
+        run_start = time.perf_counter()
         logits(inputs_NCHW)
-        times.append(1000 * (time.perf_counter() - before))
+        times.append(1000 * (time.perf_counter() - run_start))
     return times

@@ -1,4 +1,4 @@
-"""What an exported file says of itself."""
+"""Metadata of an exported file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nas.training.checkpoints.weights_file import Weights
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a network comes from.
+    """Study and trial of a network, and the preprocessing of its training images.
 
     Attributes:
-        fitted: Whether the images it learnt from were brought to its size, as a folder of photos is.
-        shrink: How many times smaller each side of them was made after that, by means of squares.
+        fitted: True if the training images were resized to the network's size, as in a folder of photos.
+        shrink: Factor by which each side was then reduced, by averaging squares of pixels.
     """
 
     study: str
@@ -30,34 +30,34 @@ class Origin:
     shrink: int = 1
 
 
-def input_shape(facts: DatasetSummary) -> tuple[int, ...]:
-    """Of one input of an exported file: an image [C, H, W], or two of them [2, C, H, W]."""
-    if facts.is_pair:
-        return 2, facts.channels // 2, facts.height, facts.width
-    return facts.channels, facts.height, facts.width
+def input_shape(summary: DatasetSummary) -> tuple[int, ...]:
+    """Shape of one input of an exported file: an image [C, H, W], or a pair of images [2, C, H, W]."""
+    if summary.is_pair:
+        return 2, summary.channels // 2, summary.height, summary.width
+    return summary.channels, summary.height, summary.width
 
 
 def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
-    """The metadata of a file, ready for JSON."""
+    """Return the metadata of an exported file as JSON values."""
     metadata = weights.metadata
-    facts = metadata.dataset
-    shape = input_shape(facts)
-    # Each image by itself, also where they come in pairs.
+    summary = metadata.dataset
+    shape = input_shape(summary)
+    # Polarity is measured on single images, also for pairs.
     samples_NCHW = weights.sample_images.numpy().reshape(-1, *shape[-3:])
     return {
         "format": FORMAT,
-        "classes": facts.classes,
-        **({"part_classes": facts.part_classes} if facts.is_pair else {}),
+        "classes": summary.classes,
+        **({"part_classes": summary.part_classes} if summary.is_pair else {}),
         "input": {
-            "kind": "pair" if facts.is_pair else "image",
+            "kind": "pair" if summary.is_pair else "image",
             "shape": ["N", *shape],
             "type": "uint8",
             "range": [0, 255],
         },
         "training_images": {
-            "data": facts.name,
-            "mean": facts.mean,
-            "std": facts.std,
+            "data": summary.name,
+            "mean": summary.mean,
+            "std": summary.std,
             "fitted": origin.fitted,
             "shrink": origin.shrink,
             **asdict(ForegroundPolarity.of(samples_NCHW)),

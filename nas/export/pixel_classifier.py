@@ -1,4 +1,4 @@
-"""The network of a weights file, with its normalisation in front, as it is exported.
+"""Exportable classifier: input normalisation followed by the network of a weights file.
 
 Dimensions: N images, C channels, H and W pixels, K classes.
 """
@@ -17,12 +17,12 @@ from nas.training.checkpoints.weights_file import Weights
 class PixelClassifier(nn.Module):
     """Normalisation and network: uint8 pixels [N, C, H, W] to float32 logits [N, K].
 
-    Pairs are taken as two images, [N, 2, C, H, W], which is how a file takes them, or as a split has them: with the
-    second image's channels behind the first's, [N, 2C, H, W].
+    Pairs are accepted in two layouts: as two images, [N, 2, C, H, W], the layout of exported files; or as in a
+    `Split`, with the second image's channels after the first's, [N, 2C, H, W].
 
     Args:
-        memory_format: In which it computes. Channels-last is that of training, and fast in PyTorch: a DenseNet of
-            13,000 weights takes a third of the time. Other runtimes have an order of their own, and would copy.
+        memory_format: Memory format of the computation. Channels-last, as in training, is fast in PyTorch: a DenseNet
+            of 13,000 weights takes a third of the time. Other runtimes have their own layout and would copy.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class PixelClassifier(nn.Module):
         self.memory_format = memory_format
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Logits of images whose pixels are 0–255."""
+        """Compute the logits of images with pixels in 0–255."""
         if images_NCHW.ndim == 5:
             images_NCHW = images_NCHW.flatten(1, 2)
         inputs_NCHW: Tensor = self.normalization(images_NCHW)
@@ -44,23 +44,23 @@ class PixelClassifier(nn.Module):
         return logits_NK
 
     def contiguous(self) -> PixelClassifier:
-        """The same network for other runtimes than PyTorch."""
+        """Return the same network in contiguous memory format, for runtimes other than PyTorch."""
         return PixelClassifier(self.normalization, self.network, torch.contiguous_format).eval()
 
 
 def rebuild(weights: Weights) -> PixelClassifier:
-    """The eager network of a weights file, in evaluation mode on the CPU, with no gradients to come.
+    """Build the network of a weights file, in evaluation mode on the CPU, without gradients.
 
     Raises:
         ModelFileError: The weights do not fit the network.
     """
-    facts = weights.metadata.dataset
-    network = build_network_for(weights.metadata.genome.architecture, facts)
+    summary = weights.metadata.dataset
+    network = build_network_for(weights.metadata.genome.architecture, summary)
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ModelFileError("the weights are not those of the network that their file describes") from error
-    # Files of torch.export would keep what nothing uses.
+    # torch.export files would include the unused modules.
     network.remove_training_layers()
-    normalization = Normalization(torch.tensor(facts.mean), torch.tensor(facts.std))
+    normalization = Normalization(torch.tensor(summary.mean), torch.tensor(summary.std))
     return PixelClassifier(normalization, network).eval().requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Trying an exported file where nothing of this program's network is left: in a process of its own.
+"""Verification of an exported file in a fresh process, independent of the network in memory.
 
-Array dimensions: N images, C channels, H and W pixels, K classes. This module is imported by that process and does not
-import torch, which an ONNX file has no use for.
+Array dimensions: N images, C channels, H and W pixels, K classes. The fresh process imports this module, which
+therefore does not import torch: ONNX files do not need it.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class ReferenceOutputs:
-    """What the eager network says.
+    """Images and the eager network's logits for them.
 
     Attributes:
-        images: Real ones, uint8 [N, C, H, W], at least one.
-        logits: Of all of them at once, [N, K].
-        alone: Of the first one alone, [1, K], for which another order of arithmetic may be the fastest.
+        images: Real images, uint8 [N, C, H, W], at least one.
+        logits: All images in one batch, [N, K].
+        first_logits: The first image in a batch of one, [1, K], which may use another order of arithmetic.
     """
 
     images: Pixels
     logits: Logits
-    alone: Logits
+    first_logits: Logits
 
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What the check of an exported file found.
+    """Agreement of an exported file with its network, and its latencies.
 
     Attributes:
-        largest_difference: Between its logits and the eager network's, over the images.
-        share_alike: Images of which both say the same class.
-        num_images: Real images that were compared.
+        largest_difference: Largest absolute difference of the logits, over the images.
+        share_alike: Fraction of the images with the same predicted class.
+        num_images: Number of real images compared.
     """
 
     largest_difference: float
@@ -53,25 +53,25 @@ class VerificationResult:
     latencies: tuple[Latency, ...]
 
     def require_equal(self, path: Path) -> None:
-        """Refuse a file that is not the network.
+        """Raise an error if the file differs from the network.
 
         Raises:
             ModelFileError: A logit differs by 1e-4 or more, or an image has another class.
         """
-        if not self.largest_difference < TOLERANCE:  # NaN is no agreement.
+        if not self.largest_difference < TOLERANCE:  # The negation also rejects NaN.
             raise ModelFileError(
                 f"{path}: the exported network's logits differ from the original's by {self.largest_difference:.2e}; "
                 "not written"
             )
         if self.share_alike < 1.0:
             raise ModelFileError(
-                f"{path}: the exported network says another class than the original of {1 - self.share_alike:.1%} of "
-                "the images; not written"
+                f"{path}: the exported network predicts another class than the original for "
+                f"{1 - self.share_alike:.1%} of the images; not written"
             )
 
 
-def verify(path: Path, expected: ReferenceOutputs) -> VerificationResult:
-    """Open a file in a fresh process, run it on real images, all at once and one alone, and time it.
+def verify(path: Path, reference: ReferenceOutputs) -> VerificationResult:
+    """Run a file in a fresh process on real images, in one batch and one image alone, and measure its latency.
 
     Raises:
         ModelFileError: The file cannot be opened or run.
@@ -79,30 +79,36 @@ def verify(path: Path, expected: ReferenceOutputs) -> VerificationResult:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            logits_NK, alone_1K, latencies = pool.submit(_run, path, expected.images).result()
+            logits_NK, first_logits_1K, latencies = pool.submit(_run_and_time, path, reference.images).result()
         except BrokenProcessPool as error:
-            raise ModelFileError(f"{path}: the process that ran the exported network died") from error
-    differences = [np.abs(logits_NK - expected.logits).max(), np.abs(alone_1K - expected.alone).max()]
+            raise ModelFileError(f"{path}: the process that ran the exported network ended abruptly") from error
+    differences = [
+        np.abs(logits_NK - reference.logits).max(),
+        np.abs(first_logits_1K - reference.first_logits).max(),
+    ]
     return VerificationResult(
-        # numpy's maximum keeps a NaN, Python's may lose it.
+        # numpy's maximum propagates NaN, Python's may drop it.
         largest_difference=float(np.max(differences)),
-        share_alike=float((logits_NK.argmax(1) == expected.logits.argmax(1)).mean()),
-        num_images=len(expected.images),
+        share_alike=float((logits_NK.argmax(1) == reference.logits.argmax(1)).mean()),
+        num_images=len(reference.images),
         latencies=latencies,
     )
 
 
-def _run(path: Path, images_NCHW: Pixels) -> tuple[Logits, Logits, tuple[Latency, ...]]:
-    """In the fresh process, on one thread: logits of all images, of the first alone, and how long it took."""
+def _run_and_time(path: Path, images_NCHW: Pixels) -> tuple[Logits, Logits, tuple[Latency, ...]]:
+    """Return the logits of all images and of the first alone, and the latencies; runs in the fresh process.
+
+    Inference uses one thread.
+    """
     warnings.simplefilter("ignore")
     model = open_model(path, threads=1)
-    _take_one_thread()
+    _limit_torch_to_one_thread()
     latencies = tuple(measure_latency(model.logits, images_NCHW, batch) for batch in BATCHES)
     return model.logits(images_NCHW), model.logits(images_NCHW[:1]), latencies
 
 
-def _take_one_thread() -> None:
-    """Of PyTorch, if the file needed it."""
+def _limit_torch_to_one_thread() -> None:
+    """Set PyTorch to one thread if the file required importing it."""
     import sys
 
     if "torch" in sys.modules:

@@ -1,7 +1,7 @@
-"""Running a trained network over images, and reading its layers.
+"""Forward passes of a trained network, and its filters and feature maps.
 
-Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, D features, K classes,
-L maps, P images that a layer sees one by one.
+Dimensions: N images or pairs of images, C channels (both images' for a pair), H and W pixels, D features, K classes,
+L maps, P images that a layer processes separately.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from nas.export.pixel_classifier import PixelClassifier
 from nas.networks.families.mlp import MlpNetwork
 from nas.networks.families.pair_network import PairNetwork
 from nas.networks.network_interface import ConvolutionalNetwork, Network
-from nas.training.execution.device_and_precision import Compute
+from nas.training.execution.device_and_precision import ComputeDevice
 
 NUM_MAPS = 8
-# Maps of photographs are large: a ResNet-18's of so many with 224×224 pixels take 800 MB.
+# Feature maps of photographs are large: 800 MB for a ResNet-18 and 64 images of 224×224 pixels.
 _BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
 class ForwardPass:
-    """Of every image: float32 on the CPU.
+    """Outputs for every image, float32 on the CPU.
 
     Attributes:
-        probabilities: [N, K].
-        features: The classifier's input, [N, D].
+        probabilities: Softmax outputs, [N, K].
+        features: Inputs of the final layer, [N, D].
     """
 
     probabilities: Tensor
@@ -39,12 +39,12 @@ class ForwardPass:
 
 @torch.inference_mode()
 def forward_pass(
-    model: PixelClassifier, split: Split, compute: Compute, progress: Callable[[int], None]
+    model: PixelClassifier, split: Split, compute: ComputeDevice, progress: Callable[[int], None]
 ) -> ForwardPass:
-    """Features and probabilities of a split's images, in the arithmetic of `compute`.
+    """Compute the features and probabilities of a split's images, in the precision of `compute`.
 
     Args:
-        progress: Told how many images are done.
+        progress: Called with the number of images done.
     """
     network = _network_of(model)
     model = model.to(compute.device)
@@ -62,22 +62,22 @@ def forward_pass(
 
 
 def first_filters(model: PixelClassifier) -> Tensor:
-    """Of the first convolution, float32 [M, C, A, B], on the CPU; of an MLP the first layer's weights, [M, C, H, W]."""
+    """Return the first convolution's filters, [M, C, A, B], or an MLP's first weights, [M, C, H, W]; float32, CPU."""
     trunk = _trunk_of(model)
-    weights = trunk.first_weights() if isinstance(trunk, MlpNetwork) else _convolutions(model)[0].weight.detach()
+    weights = trunk.first_layer_weights() if isinstance(trunk, MlpNetwork) else _convolutions(model)[0].weight.detach()
     return weights.float().cpu()
 
 
 @torch.inference_mode()
-def feature_maps(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) -> tuple[Tensor, Tensor] | None:
-    """Maps of an early and of a late layer, [N, P, L, H, W] each, float32 on the CPU; None where no layer has maps.
+def feature_maps(model: PixelClassifier, images_NCHW: Tensor, compute: ComputeDevice) -> tuple[Tensor, Tensor] | None:
+    """Return feature maps of an early and a late layer, [N, P, L, H, W] each, float32 on the CPU.
 
-    P is 2 where a network of pairs sees both images with the same weights. The layers are the stem's and the last
-    stage's, or the first and the last convolution's where a network has no such parts. Of each the eight maps that vary
-    most are taken, in the order of the network.
+    P is 2 if a pair network processes both images with shared weights. The layers are the stem and the last stage, or
+    the first and last convolution of a network without these parts. The eight maps with the highest variance are
+    returned, in the network's order. A network without convolutions has no maps; the result is then None.
     """
     network, trunk = _network_of(model), _trunk_of(model)
-    num_seen = 2 if isinstance(network, PairNetwork) and network.is_shared else 1
+    images_per_pass = 2 if isinstance(network, PairNetwork) and network.is_shared else 1
     layers: tuple[nn.Module, nn.Module]
     if isinstance(trunk, ConvolutionalNetwork):
         layers = trunk.stem, trunk.stages
@@ -87,36 +87,36 @@ def feature_maps(model: PixelClassifier, images_NCHW: Tensor, compute: Compute) 
         return None
     outputs: dict[int, Tensor] = {}
 
-    def keep(place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def make_hook(index: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            outputs[place] = output.detach().float().cpu()
+            outputs[index] = output.detach().float().cpu()
 
         return hook
 
-    handles = [layer.register_forward_hook(keep(place)) for place, layer in enumerate(layers)]
+    handles = [layer.register_forward_hook(make_hook(index)) for index, layer in enumerate(layers)]
     try:
         model.to(compute.device)(images_NCHW.to(compute.device))
     finally:
         for handle in handles:
             handle.remove()
-    early, late = (_most_varied(outputs[place]) for place in (0, 1))
-    # A branch is shown the images of a pair one after the other.
-    return early.reshape(-1, num_seen, *early.shape[1:]), late.reshape(-1, num_seen, *late.shape[1:])
+    early, late = (_highest_variance_maps(outputs[index]) for index in (0, 1))
+    # A shared branch receives the two images of a pair as consecutive inputs.
+    return early.reshape(-1, images_per_pass, *early.shape[1:]), late.reshape(-1, images_per_pass, *late.shape[1:])
 
 
-def _most_varied(maps_NCHW: Tensor) -> Tensor:
-    spread_C = maps_NCHW.std(dim=(0, 2, 3), unbiased=False)
-    chosen = spread_C.topk(min(NUM_MAPS, len(spread_C))).indices.sort().values
-    return maps_NCHW[:, chosen]
+def _highest_variance_maps(maps_NCHW: Tensor) -> Tensor:
+    deviations_C = maps_NCHW.std(dim=(0, 2, 3), unbiased=False)
+    channels = deviations_C.topk(min(NUM_MAPS, len(deviations_C))).indices.sort().values
+    return maps_NCHW[:, channels]
 
 
 def _network_of(model: PixelClassifier) -> Network:
-    assert isinstance(model.network, Network), "a weights file is rebuilt as one of this program's networks"
+    assert isinstance(model.network, Network), "networks of weights files derive from Network"
     return model.network
 
 
 def _trunk_of(model: PixelClassifier) -> Network:
-    """The network, or what makes features of the images in a network of pairs."""
+    """Return the network itself, or the feature extractor of a pair network."""
     network = _network_of(model)
     return network.branch if isinstance(network, PairNetwork) else network
 

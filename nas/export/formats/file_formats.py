@@ -1,4 +1,4 @@
-"""The formats of an exported network, by name and by a file's suffix; nothing here imports torch."""
+"""Export formats and their file suffixes. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INT8_SUFFIX = ".int8.onnx"
 
 
 class Format(str, Enum):
-    """How a network is written."""
+    """File format of an exported network."""
 
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
@@ -26,17 +26,17 @@ SUFFIXES = {".pt": Format.TORCHSCRIPT, ".pt2": Format.PT2, ".onnx": Format.ONNX}
 
 @dataclass(frozen=True)
 class Output:
-    """A file to be written."""
+    """Path and format of a file to write."""
 
     path: Path
     format: Format
 
 
 def format_from_suffix(path: Path) -> Format:
-    """The format that a file's suffix asks for.
+    """Return the format that belongs to a file's suffix.
 
     Raises:
-        ModelFileError: None goes by that suffix.
+        ModelFileError: The suffix belongs to no format.
     """
     try:
         return SUFFIXES[path.suffix.lower()]
@@ -47,13 +47,13 @@ def format_from_suffix(path: Path) -> Format:
 
 
 def float32_outputs(path: Path) -> list[Output]:
-    """Every format in float32, beside each other under one name."""
+    """Return one output for each float32 format, in the same folder and under the same name."""
     stem = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
-    return [Output(stem.with_name(stem.name + suffix), kind) for suffix, kind in SUFFIXES.items()]
+    return [Output(stem.with_name(stem.name + suffix), file_format) for suffix, file_format in SUFFIXES.items()]
 
 
 def int8_output(outputs: Sequence[Output]) -> Output:
-    """Where the network in eight bits goes: beside the first of the other files, under its name."""
+    """Return the output of the 8-bit network, in the folder and under the name of the first output."""
     first = outputs[0].path
     stem = first.stem if first.suffix.lower() in SUFFIXES else first.name
     return Output(first.with_name(stem + INT8_SUFFIX), Format.INT8)

@@ -1,4 +1,4 @@
-"""A network in eight bits: weights and activations as whole numbers with one scale a channel or a tensor.
+"""Static 8-bit quantisation: integer weights with one scale a channel, integer activations with one scale a tensor.
 
 Array dimensions: N images, C channels, H and W pixels.
 """
@@ -26,14 +26,14 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Int8Loss:
-    """What eight bits cost.
+    """Macro-F1 before and after 8-bit quantisation.
 
     Attributes:
-        calibrated_on: The images that the ranges of the activations are from.
-        float_f1: Macro-F1 on the study's validation images before; None where those are not at hand.
-        int8_f1: Likewise after.
-        num_scored: How many they are.
-        unit: What one of them is called.
+        calibrated_on: Description of the images that gave the activation ranges.
+        float_f1: Macro-F1 of the float32 network on the study's validation images; None if they are unavailable.
+        int8_f1: Macro-F1 of the 8-bit network on the same images, or None.
+        num_scored: Number of validation images.
+        unit: Name of one example: "image" or "pair".
     """
 
     calibrated_on: str
@@ -44,7 +44,7 @@ class Int8Loss:
 
     @property
     def sentence(self) -> str:
-        """For a person."""
+        """Summary for the terminal."""
         if self.float_f1 is None or self.int8_f1 is None:
             return f"int8: calibrated on {self.calibrated_on}; its loss of macro-F1 could not be measured there."
         return (
@@ -54,20 +54,20 @@ class Int8Loss:
 
 
 def quantize(float_path: Path, path: Path, calibration_NCHW: Pixels) -> None:
-    """Write an ONNX file as one in eight bits (QDQ: every runtime that reads ONNX reads it).
+    """Write an 8-bit copy of an ONNX file (QDQ format, which every ONNX runtime reads).
 
-    Weights take seven bits (`reduce_range`): products of eight by eight bits are added two at a time, in sixteen, by
-    processors without VNNI instructions, which saturates there and would give other results than were measured here.
-    The classifier stays in float32: it is small, and its logits would be cut off where calibration had no greater ones.
+    Weights use seven bits (`reduce_range`). Processors without VNNI instructions add products of eight by eight bits
+    two at a time in sixteen bits. That sum saturates and would change the results.
+    The classifier stays in float32: it is small, and logits above the calibrated range would be clipped.
 
     Args:
-        calibration_NCHW: Real images; the least and greatest values of each layer's output on them become its range.
+        calibration_NCHW: Real images; the minimum and maximum of each layer's output on them become its range.
     """
     graph = onnx.load(float_path).graph
     classifier = [node.name for node in graph.node if graph.output[0].name in node.output]
-    with _quiet():
+    with _root_logger_at_error_level():
         quantize_static(
-            float_path, path, _Batches(graph.input[0].name, calibration_NCHW), quant_format=QuantFormat.QDQ,
+            float_path, path, _CalibrationBatches(graph.input[0].name, calibration_NCHW), quant_format=QuantFormat.QDQ,
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             nodes_to_exclude=classifier,
         )  # fmt: skip
@@ -78,12 +78,12 @@ def quantize(float_path: Path, path: Path, calibration_NCHW: Pixels) -> None:
     onnx.save(model, path)
 
 
-def measure_loss(before: ModelFile, after: ModelFile, images: CalibrationImages) -> Int8Loss:
-    """Score both on the study's validation images, if there are any."""
+def measure_loss(float_model: ModelFile, int8_model: ModelFile, images: CalibrationImages) -> Int8Loss:
+    """Score both networks on the study's validation images, if available."""
     if images.validation is None:
         return Int8Loss(images.source, None, None, 0)
-    float_f1, int8_f1 = (_macro_f1(model, images) for model in (before, after))
-    return Int8Loss(images.source, float_f1, int8_f1, len(images.validation), before.metadata["input"]["kind"])
+    float_f1, int8_f1 = (_macro_f1(model, images) for model in (float_model, int8_model))
+    return Int8Loss(images.source, float_f1, int8_f1, len(images.validation), float_model.metadata["input"]["kind"])
 
 
 def _macro_f1(model: ModelFile, images: CalibrationImages) -> float:
@@ -94,8 +94,8 @@ def _macro_f1(model: ModelFile, images: CalibrationImages) -> float:
     return macro_f1(confusion_matrix(images.validation.labels, torch.from_numpy(classes_N), len(model.classes)))
 
 
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Images, a batch at a time, as the quantiser asks for them."""
+class _CalibrationBatches(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of calibration images for the quantiser."""
 
     def __init__(self, input_name: str, images_NCHW: Pixels) -> None:
         self._name = input_name
@@ -107,8 +107,8 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the quantiser's advice on the root logger."""
+def _root_logger_at_error_level() -> Iterator[None]:
+    """Suppress the quantiser's advice, which it logs on the root logger."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

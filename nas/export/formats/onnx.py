@@ -1,4 +1,4 @@
-"""ONNX: a graph that runtimes other than PyTorch take, on phones, in browsers and on microcontrollers."""
+"""ONNX export, for runtimes other than PyTorch: phones, browsers and microcontrollers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from nas.export.inference.exported_model import METADATA_FILE
 
 OPSET = 20
-"""The first with GELU as one operator; its average pooling rounds sizes up as PyTorch's does (wrong below 19)."""
+"""First opset with GELU as one operator; average pooling rounds sizes up as in PyTorch (wrong below opset 19)."""
 
 
 def write_onnx(program: ExportedProgram, path: Path, metadata: str) -> None:
@@ -32,25 +32,25 @@ def write_onnx(program: ExportedProgram, path: Path, metadata: str) -> None:
             logger.setLevel(level)
     assert exported is not None
     _name_batch_dimension(exported.model)
-    _forget_origins(exported.model)
+    _clear_node_metadata(exported.model)
     exported.model.metadata_props[METADATA_FILE] = metadata
     exported.save(path, external_data=False)
 
 
 def _name_batch_dimension(model: Any) -> None:
-    """Call it N wherever it occurs, in place of the exporter's own symbol."""
+    """Rename the batch dimension to N wherever it occurs, in place of the exporter's own symbol."""
     symbol = model.graph.inputs[0].shape[0]
-    for value in _values(model):
+    for value in _graph_values(model):
         for axis, size in enumerate(value.shape or ()):
             if size == symbol:
                 value.shape[axis] = "N"
 
 
-def _forget_origins(model: Any) -> None:
-    """Drop what the exporter notes of the operators it translated, which is more than a small network's weights."""
-    for noted in (model.graph, *model.graph, *_values(model), *model.graph.initializers.values()):
-        noted.metadata_props.clear()
+def _clear_node_metadata(model: Any) -> None:
+    """Remove the exporter's notes on translated operators, which are larger than a small network's weights."""
+    for annotated in (model.graph, *model.graph, *_graph_values(model), *model.graph.initializers.values()):
+        annotated.metadata_props.clear()
 
 
-def _values(model: Any) -> list[Any]:
+def _graph_values(model: Any) -> list[Any]:
     return [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]

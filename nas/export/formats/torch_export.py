@@ -1,4 +1,4 @@
-"""torch.export: the successor of TorchScript, a graph of PyTorch's core operators with its weights."""
+"""torch.export files (.pt2), the successor of TorchScript: a graph of PyTorch's core operators with its weights."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch.export import Dim, ExportedProgram
 
 from nas.export.inference.exported_model import METADATA_FILE
 
-_SOURCE_NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+_SOURCE_METADATA = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 
 
 def trace_program(classifier: nn.Module, images_NCHW: Tensor) -> ExportedProgram:
-    """The graph of a network for any number of images.
+    """Trace a network into a graph with a dynamic batch size.
 
     Args:
         images_NCHW: uint8, at least one.
     """
-    # An example of one image would fix the number at one. It is kept in the file, and with it all it is a view of.
+    # A batch of one would fix the batch size. The copy avoids storing the tensor behind a view: examples are saved.
     example_NCHW = images_NCHW[:1].repeat_interleave(2, dim=0)
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(classifier, (example_NCHW,), dynamic_shapes=({0: Dim("N", min=1)},))
-    # Larger than the weights of a small network, and full of paths on this machine.
+    # Source metadata is larger than the weights of a small network and contains paths of this machine.
     for node in program.graph.nodes:
-        for note in _SOURCE_NOTES:
-            node.meta.pop(note, None)
+        for key in _SOURCE_METADATA:
+            node.meta.pop(key, None)
     return program
 
 

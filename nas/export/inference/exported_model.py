@@ -1,4 +1,4 @@
-"""Reading an exported file of any format and running it; torch is imported for PyTorch's own formats alone.
+"""Loading and running exported files of every format. Imports torch only for PyTorch's own formats.
 
 Array dimensions: N images (or pairs of images), C channels, H and W pixels, K classes.
 """
@@ -23,21 +23,21 @@ FORMAT = "nas-model-1"
 Pixels = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 
-_Run = Callable[[Pixels], Logits]
+_LogitsFunction = Callable[[Pixels], Logits]
 
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """A file that `nas export` wrote, opened.
+    """An opened file of `nas export`.
 
     Attributes:
-        logits: From uint8 pixels [N, C, H, W], or [N, 2, C, H, W] of pairs, to float32 logits [N, K].
-        metadata: What `nas.export.metadata` wrote.
-        num_images: Images to an answer: two where the network compares pairs, else one.
-        channels: Of each image.
+        logits: Maps uint8 pixels [N, C, H, W], or [N, 2, C, H, W] for pairs, to float32 logits [N, K].
+        metadata: Metadata as written by `nas.export.metadata`.
+        num_images: Images per prediction: two for a network that compares pairs, else one.
+        channels: Channels of each image.
     """
 
-    logits: _Run
+    logits: _LogitsFunction
     metadata: dict[str, Any]
     classes: tuple[str, ...]
     num_images: int
@@ -47,23 +47,23 @@ class ModelFile:
 
     @property
     def shrink(self) -> int:
-        """How many times longer the sides of the training images were before they were shrunk to the network's size."""
+        """Factor by which the sides of the training images were reduced to the network's size."""
         return int(self.metadata["training_images"].get("shrink", 1))
 
     def as_input(self, images_NCHW: Pixels) -> Pixels:
-        """Images one after the other, or a split's pairs of stacked channels, as `logits` takes them."""
+        """Reshape consecutive images, or the channel-stacked pairs of a `Split`, to the input of `logits`."""
         pair = (2,) if self.num_images == 2 else ()
         return images_NCHW.reshape(-1, *pair, self.channels, self.height, self.width)
 
 
 def open_model(path: Path, threads: int | None = None) -> ModelFile:
-    """Open a file, whatever its name says of its format.
+    """Open an exported file; its format is detected from its content.
 
     Args:
-        threads: Of an ONNX model, which PyTorch's setting does not reach; default: one a core.
+        threads: Number of threads for ONNX Runtime, which ignores PyTorch's setting; default: one per core.
 
     Raises:
-        ModelFileError: It is missing, damaged, or was not written by `nas export`.
+        ModelFileError: The file is missing, damaged, or was not written by `nas export`.
     """
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
@@ -77,40 +77,40 @@ def open_model(path: Path, threads: int | None = None) -> ModelFile:
             raise ValueError(f"{pair} images at once")
         return ModelFile(logits, metadata, tuple(metadata["classes"]), 1 + len(pair), channels, height, width)
     except Exception as error:
-        # Three libraries read what somebody gave for a model, and raise as many kinds of errors.
+        # Three libraries parse an untrusted file and raise many types of errors.
         raise ModelFileError(
             f"{path}: not a model that `nas export` wrote, or damaged; export it again with this version"
         ) from error
 
 
-def _open(path: Path, threads: int | None) -> tuple[_Run, str]:
-    """What runs the file, and its metadata."""
+def _open(path: Path, threads: int | None) -> tuple[_LogitsFunction, str]:
+    """Return the file's inference function and its metadata as JSON text."""
     if not zipfile.is_zipfile(path):
         return _open_onnx(path, threads)
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-    # Both are zip archives; this file says that it is of torch.export.
+    # Both PyTorch formats are zip archives; only torch.export's contains this entry.
     is_program = any(name.rpartition("/")[2] == "archive_format" for name in names)
     return _open_program(path) if is_program else _open_torchscript(path)
 
 
-def _open_torchscript(path: Path) -> tuple[_Run, str]:
+def _open_torchscript(path: Path) -> tuple[_LogitsFunction, str]:
     import torch
 
     extra = {METADATA_FILE: ""}
     module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-    return _torch_runner(module), _text(extra[METADATA_FILE])
+    return _torch_logits_function(module), _as_text(extra[METADATA_FILE])
 
 
-def _open_program(path: Path) -> tuple[_Run, str]:
+def _open_program(path: Path) -> tuple[_LogitsFunction, str]:
     import torch
 
     extra = {METADATA_FILE: ""}
     program = torch.export.load(path, extra_files=extra)
-    return _torch_runner(program.module()), _text(extra[METADATA_FILE])
+    return _torch_logits_function(program.module()), _as_text(extra[METADATA_FILE])
 
 
-def _torch_runner(module: Callable[..., Any]) -> _Run:
+def _torch_logits_function(module: Callable[..., Any]) -> _LogitsFunction:
     import torch
 
     def run(images_NCHW: Pixels) -> Logits:
@@ -121,7 +121,7 @@ def _torch_runner(module: Callable[..., Any]) -> _Run:
     return run
 
 
-def _open_onnx(path: Path, threads: int | None) -> tuple[_Run, str]:
+def _open_onnx(path: Path, threads: int | None) -> tuple[_LogitsFunction, str]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -129,14 +129,14 @@ def _open_onnx(path: Path, threads: int | None) -> tuple[_Run, str]:
     if threads is not None:
         options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
+    (model_input,) = session.get_inputs()
 
     def run(images_NCHW: Pixels) -> Logits:
-        logits_NK: Logits = session.run(None, {given.name: images_NCHW})[0]
+        logits_NK: Logits = session.run(None, {model_input.name: images_NCHW})[0]
         return logits_NK
 
     return run, session.get_modelmeta().custom_metadata_map[METADATA_FILE]
 
 
-def _text(content: str | bytes) -> str:
+def _as_text(content: str | bytes) -> str:
     return content.decode() if isinstance(content, bytes) else content

@@ -1,4 +1,4 @@
-"""Classes and probabilities of image files, each by itself or two by two.
+"""Classification of image files, single or in pairs.
 
 Array dimensions: N images, C channels, H rows, W columns, K classes.
 """
@@ -29,10 +29,10 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image, or of a pair.
+    """Ranked class probabilities of an image or a pair.
 
     Attributes:
-        images: One, or the two that are compared.
+        images: Path of the image, or of the two that are compared.
         ranked: Class names with their probabilities, most probable first.
     """
 
@@ -42,31 +42,31 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that gave no prediction."""
+    """An image file that could not be read."""
 
     image: str
     reason: str
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
-    """What is to be answered at once, read: an image, or the two of a pair.
+class _DecodedInput:
+    """Decoded input of one prediction: an image, or the two of a pair.
 
     Attributes:
-        pixels: Of each, as the network takes it, [1, C, H, W].
+        pixels: Each image at the network's size, [1, C, H, W].
     """
 
     paths: tuple[Path, ...]
-    looks: tuple[ImageProperties, ...]
+    properties: tuple[ImageProperties, ...]
     pixels: tuple[Pixels, ...]
 
 
 @dataclass
 class PredictionResults:
-    """What came of a number of files, in their order.
+    """Predictions and faults of a list of files, in their order.
 
     Attributes:
-        doubtful: Images with a doubt about them.
+        warned_images: Images with an input warning, by warning.
     """
 
     predictions: list[Prediction] = field(default_factory=list)
@@ -75,62 +75,62 @@ class PredictionResults:
 
 
 class Classifier:
-    """A network for image files, which are brought to its size and channels as those of its study were."""
+    """Classifier of image files, which are resized and converted like the study's images."""
 
     def __init__(self, model: ModelFile) -> None:
         self._model = model
-        self._expectation = TrainingImageProfile.of(model)
-        # A network of square images takes any image, fitted; for others only their own size is unambiguous.
+        self._profile = TrainingImageProfile.of(model)
+        # Images of any size are fitted into a square; for other shapes only the network's own size is unambiguous.
         self._is_square = model.height == model.width
 
     @property
     def num_images(self) -> int:
-        """How many images one answer is about."""
+        """Number of images per prediction."""
         return self._model.num_images
 
     def predict(self, paths: Sequence[Path], top: int) -> PredictionResults:
-        """Classify files, and name those that cannot be read; a pair with one of them has no answer.
+        """Classify files and list the unreadable ones; a pair with an unreadable image gets no prediction.
 
         Args:
-            paths: Of a network that compares pairs, the first two are a pair, the next two another one, and so on.
-            top: Classes kept of each.
+            paths: For a network that compares pairs, consecutive paths form a pair.
+            top: Number of classes to keep for each prediction.
         """
-        predicted = PredictionResults()
-        batch: list[_Question] = []
+        results = PredictionResults()
+        batch: list[_DecodedInput] = []
         for start in range(0, len(paths), self.num_images):
-            asked = self._read_all(paths[start : start + self.num_images], predicted)
-            if asked is not None:
-                batch.append(asked)
+            decoded = self._decode_input(paths[start : start + self.num_images], results)
+            if decoded is not None:
+                batch.append(decoded)
             if len(batch) == _BATCH:
-                self._answer(batch, top, predicted)
+                self._predict_batch(batch, top, results)
                 batch = []
         if batch:
-            self._answer(batch, top, predicted)
-        return predicted
+            self._predict_batch(batch, top, results)
+        return results
 
-    def input_warnings(self, predicted: PredictionResults) -> list[WarnedImages]:
-        """What makes the images look unlike the training images, one sentence a kind."""
-        num_images = self.num_images * len(predicted.predictions)
+    def input_warnings(self, results: PredictionResults) -> list[WarnedImages]:
+        """Return the input warnings of the predicted images, one entry for each warning that occurs."""
+        num_images = self.num_images * len(results.predictions)
         return [
-            WarnedImages(warning, self._expectation.sentence(warning, paths, num_images), len(paths))
+            WarnedImages(warning, self._profile.sentence(warning, paths, num_images), len(paths))
             for warning in InputWarning
-            if (paths := predicted.warned_images.get(warning))
+            if (paths := results.warned_images.get(warning))
         ]
 
-    def _read_all(self, paths: Sequence[Path], predicted: PredictionResults) -> _Question | None:
-        """The images of one answer; None where one of them gave nothing, which is then noted."""
-        found: list[tuple[ImageProperties, Pixels]] = []
+    def _decode_input(self, paths: Sequence[Path], results: PredictionResults) -> _DecodedInput | None:
+        """Decode the images of one prediction; if one is unreadable, record it in `results` and return None."""
+        decoded: list[tuple[ImageProperties, Pixels]] = []
         for path in paths:
             try:
-                found.append(self._read(path))
+                decoded.append(self._decode(path))
             except DECODING_ERRORS as error:
-                predicted.unreadable.append(Unreadable(str(path), _reason(error)))
-        if len(found) < len(paths):
+                results.unreadable.append(Unreadable(str(path), _reason(error)))
+        if len(decoded) < len(paths):
             return None
-        looks, pixels = zip(*found, strict=True)
-        return _Question(tuple(paths), looks, pixels)
+        properties, pixels = zip(*decoded, strict=True)
+        return _DecodedInput(tuple(paths), properties, pixels)
 
-    def _read(self, path: Path) -> tuple[ImageProperties, Pixels]:
+    def _decode(self, path: Path) -> tuple[ImageProperties, Pixels]:
         image = read_image(path)
         model, width, height = self._model, self._model.width, self._model.height
         shrink = 1 if image.size == (width, height) else model.shrink
@@ -141,21 +141,21 @@ class Classifier:
             raise ValueError(f"{image.width}x{image.height} pixels, and the network takes {' or '.join(sizes)} alone")
         return ImageProperties(*image.size, is_grey=image.mode == "L"), shrink_pixels(pixels_1CHW, shrink)
 
-    def _answer(self, batch: Sequence[_Question], top: int, predicted: PredictionResults) -> None:
-        paths = [path for asked in batch for path in asked.paths]
-        looks = [look for asked in batch for look in asked.looks]
-        pixels_NCHW = np.concatenate([pixels for asked in batch for pixels in asked.pixels])
-        for path, found in zip(paths, self._expectation.input_warnings(looks, pixels_NCHW), strict=True):
-            for warning in found:
-                predicted.warned_images.setdefault(warning, []).append(path)
+    def _predict_batch(self, batch: Sequence[_DecodedInput], top: int, results: PredictionResults) -> None:
+        paths = [path for decoded in batch for path in decoded.paths]
+        properties = [image for decoded in batch for image in decoded.properties]
+        pixels_NCHW = np.concatenate([pixels for decoded in batch for pixels in decoded.pixels])
+        for path, warnings in zip(paths, self._profile.input_warnings(properties, pixels_NCHW), strict=True):
+            for warning in warnings:
+                results.warned_images.setdefault(warning, []).append(path)
         logits_NK = self._model.logits(self._model.as_input(pixels_NCHW))
-        for asked, row in zip(batch, _probabilities(logits_NK), strict=True):
+        for decoded, row in zip(batch, _softmax(logits_NK), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             ranked = tuple((self._model.classes[k], float(row[k])) for k in best)
-            predicted.predictions.append(Prediction(tuple(map(str, asked.paths)), ranked))
+            results.predictions.append(Prediction(tuple(map(str, decoded.paths)), ranked))
 
 
-def _probabilities(logits_NK: Logits) -> Logits:
+def _softmax(logits_NK: Logits) -> Logits:
     exponentials_NK = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
     probabilities_NK: Logits = exponentials_NK / exponentials_NK.sum(axis=1, keepdims=True)
     return probabilities_NK

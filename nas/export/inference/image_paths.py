@@ -1,4 +1,4 @@
-"""Which images are meant by what the command line was given."""
+"""Image paths from command-line arguments, folders and standard input."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from nas.errors import DataError
 STDIN = Path("-")
 
 
-def pair_paths(given: Iterable[Path], lines: Iterable[str]) -> list[Path]:
-    """As `expand_paths`, for a network that compares pairs: the first two are a pair, the next two another one.
+def pair_paths(arguments: Iterable[Path], lines: Iterable[str]) -> list[Path]:
+    """Return image paths for a network that compares pairs; consecutive paths form a pair.
+
+    Args:
+        arguments: As for `expand_paths`.
+        lines: As for `expand_paths`.
 
     Raises:
-        DataError: Of a folder, or of all together, one image is left over; or as `expand_paths`.
+        DataError: A folder, or the whole list, has an odd number of images; or as `expand_paths`.
     """
     paths: list[Path] = []
-    for one in _named(given, lines):
-        found = list(expand_paths([one], ()))
-        if one.is_dir() and len(found) % 2:
-            images = "image" if len(found) == 1 else "images"
+    for path in _resolve_stdin(arguments, lines):
+        expanded = list(expand_paths([path], ()))
+        if path.is_dir() and len(expanded) % 2:
+            images = "image" if len(expanded) == 1 else "images"
             raise DataError(
-                f"{one}: holds {len(found)} {images}, and the network compares two at a time: one left over"
+                f"{path}: holds {len(expanded)} {images}, and the network compares two at a time: one left over"
             )
-        paths += found
+        paths += expanded
     if len(paths) % 2:
         raise DataError(
             f"{paths[-1]}: left over; the network compares two images at a time, and was given {len(paths)}"
@@ -34,41 +38,42 @@ def pair_paths(given: Iterable[Path], lines: Iterable[str]) -> list[Path]:
     return paths
 
 
-def expand_paths(given: Iterable[Path], lines: Iterable[str]) -> Iterator[Path]:
-    """Files as they are, folders as the images in them and below, in the order of their names.
+def expand_paths(arguments: Iterable[Path], lines: Iterable[str]) -> Iterator[Path]:
+    """Yield files unchanged, and for each folder the images in it and its subfolders, sorted by name.
 
     Args:
-        lines: What standard input holds, read where `-` is given: a path a line.
+        arguments: Files, folders, or `-` for standard input.
+        lines: Lines of standard input, one path each; read where `-` occurs.
 
     Raises:
-        DataError: A folder, or standard input, names no image.
+        DataError: A folder contains no image, or standard input names none.
     """
-    for path in _named(given, lines):
+    for path in _resolve_stdin(arguments, lines):
         if path.is_dir():
-            found = list(_images_below(path))
-            if not found:
+            images = list(_images_below(path))
+            if not images:
                 raise DataError(f"{path}: no image in this folder or below")
-            yield from found
+            yield from images
         else:
             yield path
 
 
-def _named(given: Iterable[Path], lines: Iterable[str]) -> Iterator[Path]:
-    """What was given, with the files and folders that standard input names in its place."""
-    for path in given:
+def _resolve_stdin(arguments: Iterable[Path], lines: Iterable[str]) -> Iterator[Path]:
+    """Yield the arguments, with `-` replaced by the paths from standard input."""
+    for path in arguments:
         if path != STDIN:
             yield path
             continue
-        named = [Path(line) for line in map(str.strip, lines) if line]
-        if not named:
+        from_stdin = [Path(line) for line in map(str.strip, lines) if line]
+        if not from_stdin:
             raise DataError("-: standard input names no image; give it a path a line")
-        yield from (one for one in named if one != STDIN)
+        yield from (one for one in from_stdin if one != STDIN)
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Hidden files and folders are skipped, and so are files that are no images by their suffix."""
-    for where, folders, files in os.walk(folder):
+    """Yield image files recursively; skip hidden files and folders, and files without an image suffix."""
+    for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(where) / name
+                yield Path(parent) / name

@@ -1,4 +1,4 @@
-"""What makes an image look unlike those that a network learnt from."""
+"""Out-of-distribution checks of input images against the training images: size, channels and polarity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.export.inference.exported_model import ModelFile
 
 
 class InputWarning(Enum):
-    """A way to be unlike them."""
+    """Property in which an image differs from the training images."""
 
     SIZE = "size"
     CHANNELS = "channels"
@@ -22,7 +22,7 @@ class InputWarning(Enum):
 
 @dataclass(frozen=True)
 class ImageProperties:
-    """A file as it was before it was brought to the network's size and channels."""
+    """Properties of an image file before resizing and channel conversion."""
 
     width: int
     height: int
@@ -31,11 +31,11 @@ class ImageProperties:
 
 @dataclass(frozen=True)
 class WarnedImages:
-    """The images with one doubt about them.
+    """Images with the same input warning.
 
     Attributes:
-        sentence: For a person; names one of the images.
-        num_images: Of those that were looked at.
+        sentence: Message for the user; names one of the images.
+        num_images: Number of images with the warning.
     """
 
     warning: InputWarning
@@ -45,57 +45,65 @@ class WarnedImages:
 
 @dataclass(frozen=True)
 class TrainingImageProfile:
-    """What an image should look like.
+    """Properties of the training images, for comparison with input images.
 
     Attributes:
-        height: In pixels, as `width`, of the training images before they were shrunk.
-        fitted: Whether the training images themselves had many sizes and were brought to that one.
-        shrink: How many times smaller the network's own images are, which are taken as they are.
+        height: Height of the training images before they were shrunk, in pixels; `width` likewise.
+        fitted: True if the training images had many sizes and were resized to this one.
+        shrink: Factor by which the network's input is smaller; images of the input size are also accepted.
     """
 
     channels: int
     height: int
     width: int
     fitted: bool
-    appearance: ForegroundPolarity
+    foreground: ForegroundPolarity
     shrink: int = 1
 
     @classmethod
     def of(cls, model: ModelFile) -> TrainingImageProfile:
-        """That of a file's training images."""
-        told = model.metadata["training_images"]
-        appearance = ForegroundPolarity(told["polarity"], told["border"])
+        """Return the profile in a file's metadata."""
+        described = model.metadata["training_images"]
+        foreground = ForegroundPolarity(described["polarity"], described["border"])
         height, width = model.shrink * model.height, model.shrink * model.width
-        return cls(model.channels, height, width, told["fitted"], appearance, model.shrink)
+        return cls(model.channels, height, width, described["fitted"], foreground, model.shrink)
 
-    def input_warnings(self, looks: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
-        """What is odd about each image.
+    def input_warnings(self, properties: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
+        """Return the warnings of each image.
 
         Args:
-            pixels_NCHW: The images as the network takes them.
+            properties: Properties of the image files, in the order of the pixels.
+            pixels_NCHW: The images at the network's size.
         """
-        found = []
-        for look, is_inverted in zip(looks, self.appearance.inverted(pixels_NCHW), strict=True):
-            signs = {
-                InputWarning.SIZE: self._is_odd_size(look),
-                InputWarning.CHANNELS: look.is_grey != (self.channels == 1),
+        warnings = []
+        for image, is_inverted in zip(properties, self.foreground.inverted(pixels_NCHW), strict=True):
+            checks = {
+                InputWarning.SIZE: self._has_unexpected_size(image),
+                InputWarning.CHANNELS: image.is_grey != (self.channels == 1),
                 InputWarning.POLARITY: is_inverted,
             }
-            found.append([warning for warning, is_there in signs.items() if is_there])
-        return found
+            warnings.append([warning for warning, applies in checks.items() if applies])
+        return warnings
 
-    def _is_odd_size(self, look: ImageProperties) -> bool:
+    def _has_unexpected_size(self, image: ImageProperties) -> bool:
         if self.fitted:
-            # Photos of any size were brought to this one; what has to be enlarged far has little to be recognised by.
-            return 2 * max(look.width, look.height) < self.height
+            # Any size is resized to this one, but an image that must be enlarged far has too little detail.
+            return 2 * max(image.width, image.height) < self.height
         expected = [(self.width // factor, self.height // factor) for factor in (1, self.shrink)]
-        return (look.width, look.height) not in expected
+        return (image.width, image.height) not in expected
 
     def sentence(self, warning: InputWarning, paths: Sequence[Path], num_images: int) -> str:
-        """What to tell about the images with a doubt."""
+        """Return the message for the images with a warning.
+
+        Args:
+            paths: The images with the warning, at least one.
+            num_images: Number of all images.
+        """
         count = f"{len(paths):,} of {num_images:,} images" if num_images > 1 else "the image"
         are = "are" if num_images > 1 and len(paths) > 1 else "is"
-        said = {
+        polarity = self.foreground.polarity
+        opposite = "dark on light" if polarity == "light on dark" else "light on dark"
+        message = {
             InputWarning.SIZE: (
                 f"{are} smaller than half of the {self.width}x{self.height} pixels that photos are fitted into"
                 if self.fitted
@@ -106,10 +114,6 @@ class TrainingImageProfile:
                 if self.channels == 1
                 else f"{are} grey, training images were in colour"
             ),
-            InputWarning.POLARITY: f"{are} {self._opposite}, the training images were {self.appearance.polarity}: invert?",
+            InputWarning.POLARITY: f"{are} {opposite}, the training images were {polarity}: invert?",
         }[warning]
-        return f"{count} {said} ({'first: ' if len(paths) > 1 else ''}{paths[0]})"
-
-    @property
-    def _opposite(self) -> str:
-        return "dark on light" if self.appearance.polarity == "light on dark" else "light on dark"
+        return f"{count} {message} ({'first: ' if len(paths) > 1 else ''}{paths[0]})"

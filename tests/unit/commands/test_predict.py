@@ -17,7 +17,7 @@ from nas.export.export_network import export_network
 from nas.export.formats.file_formats import Format, Output
 from nas.export.subprocess_verification import VerificationResult
 from tests.unit.export.examples import ORIGIN, random_pair_weights_file
-from tests.unit.export.inference.test_exported_model import _not_held
+from tests.unit.export.inference.test_exported_model import _no_calibration
 from tests.unit.training.examples import VGG
 
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
         output = Output(folder / "pair.onnx", Format.ONNX)
-        export_network(random_pair_weights_file(folder / "w", VGG), [output], ORIGIN, _not_held)
+        export_network(random_pair_weights_file(folder / "w", VGG), [output], ORIGIN, _no_calibration)
     (folder / "images").mkdir()
     generator = np.random.default_rng(0)
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""A weights file of a small network, trained for an epoch or not at all."""
+"""Untrained networks with random parameters, and their weights files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def random_network(
     architecture: Architecture, channels: int = 1, num_classes: int = 10, size: tuple[int, int] | None = None,
     num_part_classes: int = 0,
 ) -> Network:  # fmt: skip
-    """With statistics of batch normalisation, weights and biases that are none of their initial zeros and ones."""
+    """Network with random normalisation statistics, weights and biases in place of the initial zeros and ones."""
     torch.manual_seed(0)
     network = build_network(architecture, channels, num_classes, size, num_part_classes)
     with torch.no_grad():
@@ -47,27 +47,27 @@ def random_network(
 def random_weights_file(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8, num_images: int = 5
 ) -> Path:
-    """A weights file of `random_network` with random images."""
+    """Write a weights file of `random_network` with random images."""
     network = random_network(architecture, channels, 3, (height, width))
-    facts = DatasetSummary(
+    summary = DatasetSummary(
         "x", ("cat", "dog", "emu"), channels, height, width, (5,) * 3, (1,) * 3, 0, (0.3,) * channels, (0.4,) * channels
     )
     images = torch.randint(256, (num_images, channels, height, width), dtype=torch.uint8)
-    save_weights(path, network, WeightsMetadata(Genome(architecture=architecture), facts, {"f1_macro": 0.25}), images)
+    save_weights(path, network, WeightsMetadata(Genome(architecture=architecture), summary, {"f1_macro": 0.25}), images)
     return path
 
 
 def random_pair_weights_file(
     path: Path, architecture: Architecture, channels: int = 1, height: int = 8, width: int = 8
 ) -> Path:
-    """A weights file of a network that says of two random images whether they are of one class."""
+    """Write a weights file of a network that compares the classes of two images, with random images."""
     network = random_network(architecture, 2 * channels, 2, (height, width), num_part_classes=3)
-    facts = DatasetSummary(
+    summary = DatasetSummary(
         "pairs", ("different", "same"), 2 * channels, height, width, (5,) * 2, (1,) * 2, 0, (0.3,) * 2 * channels,
         (0.4,) * 2 * channels, ("cat", "dog", "emu"),
     )  # fmt: skip
     images = torch.randint(256, (5, 2 * channels, height, width), dtype=torch.uint8)
     has_auxiliary = isinstance(architecture, PairArchitecture) and architecture.auxiliary
     genome = Genome(architecture=architecture, recipe=Recipe(auxiliary_weight=0.3 if has_auxiliary else 0.0))
-    save_weights(path, network, WeightsMetadata(genome, facts, {"f1_macro": 0.25}), images)
+    save_weights(path, network, WeightsMetadata(genome, summary, {"f1_macro": 0.25}), images)
     return path

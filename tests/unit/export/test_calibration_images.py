@@ -24,33 +24,33 @@ WEIGHTS = Weights(WeightsMetadata(BLUEPRINT.genome, SUMMARY, {}), {}, SAMPLES)
 
 def test_training_images_and_validation_images_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_data(SPEC, tmp_path)
-    facts = summarize_dataset(data, Normalization.of(data.train.images))
-    found = calibration_images(SPEC, tmp_path, facts, WEIGHTS)
-    assert found.source == "512 training images"
-    seen = {image.tobytes() for image in data.train.images.numpy()}
-    assert len(found.calibration) == 512
-    assert all(image.tobytes() in seen for image in found.calibration)
-    assert found.validation is not None
-    assert torch.equal(found.validation.images, data.validation.images)
+    summary = summarize_dataset(data, Normalization.of(data.train.images))
+    result = calibration_images(SPEC, tmp_path, summary, WEIGHTS)
+    assert result.source == "512 training images"
+    training_images = {image.tobytes() for image in data.train.images.numpy()}
+    assert len(result.calibration) == 512
+    assert all(image.tobytes() in training_images for image in result.calibration)
+    assert result.validation is not None
+    assert torch.equal(result.validation.images, data.validation.images)
     monkeypatch.setattr(module, "CALIBRATION_IMAGES", 1000)
     assert torch.equal(
-        torch.from_numpy(calibration_images(SPEC, tmp_path, facts, WEIGHTS).calibration), data.train.images
+        torch.from_numpy(calibration_images(SPEC, tmp_path, summary, WEIGHTS).calibration), data.train.images
     )
 
 
 def test_other_images_than_the_studys_are_not_used(tmp_path: Path) -> None:
     data = load_data(SPEC, tmp_path)
-    facts = summarize_dataset(data, Normalization.of(data.train.images))
-    changed = calibration_images(SPEC, tmp_path, replace(facts, num_test=1), WEIGHTS)
+    summary = summarize_dataset(data, Normalization.of(data.train.images))
+    changed = calibration_images(SPEC, tmp_path, replace(summary, num_test=1), WEIGHTS)
     assert changed.validation is None
     assert torch.equal(torch.from_numpy(changed.calibration), SAMPLES)
     assert "the images have changed, data.num_test" in changed.source
 
 
 def test_where_the_images_are_gone(tmp_path: Path) -> None:
-    gone = DataSpec(source="folder", path=str(tmp_path / "gone"))
-    found = calibration_images(gone, tmp_path, SUMMARY, WEIGHTS)
-    assert found.validation is None
-    assert found.source.startswith("the 3 images that its weights came with (")
-    assert "no such folder" in found.source
-    assert "could not be measured" in Int8Loss(found.source, None, None, 0).sentence
+    missing = DataSpec(source="folder", path=str(tmp_path / "gone"))
+    result = calibration_images(missing, tmp_path, SUMMARY, WEIGHTS)
+    assert result.validation is None
+    assert result.source.startswith("the 3 images that its weights came with (")
+    assert "no such folder" in result.source
+    assert "could not be measured" in Int8Loss(result.source, None, None, 0).sentence

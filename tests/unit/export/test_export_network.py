@@ -33,14 +33,14 @@ from tests.unit.training.examples import CPU, VGG, small_network
 BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), SUMMARY, {"f1_macro": 0.25})
 
 
-def _held(weights: Weights) -> CalibrationImages:
+def _load_calibration(weights: Weights) -> CalibrationImages:
     return CalibrationImages(TASK.train.images.numpy(), TASK.validation, "160 digits")
 
 
-def _in_this_process(path: Path, expected: ReferenceOutputs) -> VerificationResult:
-    """As `verify`, which takes seconds to start a process: what it does there is tested once, below."""
+def _verify_in_this_process(path: Path, expected: ReferenceOutputs) -> VerificationResult:
+    """Replace `verify`, which takes seconds to start a process and is tested once below."""
     images_NCHW, logits = expected.images, open_model(path).logits
-    pairs = ((logits(images_NCHW), expected.logits), (logits(images_NCHW[:1]), expected.alone))
+    pairs = ((logits(images_NCHW), expected.logits), (logits(images_NCHW[:1]), expected.first_logits))
     alike = (pairs[0][0].argmax(1) == expected.logits.argmax(1)).mean()
     return VerificationResult(
         float(np.max([np.abs(one - other).max() for one, other in pairs])), float(alike), len(images_NCHW), ()
@@ -49,12 +49,12 @@ def _in_this_process(path: Path, expected: ReferenceOutputs) -> VerificationResu
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_module, "verify", _in_this_process)
+    monkeypatch.setattr(export_module, "verify", _verify_in_this_process)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few epochs' training, so that there is something to be right about."""
+    """Weights file of a network trained for a few epochs, whose predictions are better than chance."""
     network = small_network()
     sampler = ShuffleSampler(len(TASK.train), seed=0)
     recipe = Recipe(batch_size=16, learning_rate=0.01)
@@ -66,9 +66,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ExportedFile]:
-    """All formats, each verified in a process of its own."""
+    """Exported files of all formats, each verified in a fresh process."""
     outputs = float32_outputs(tmp_path_factory.mktemp("exported") / "m.pt")
-    return export_network(weights, [*outputs, int8_output(outputs)], ORIGIN, _held)
+    return export_network(weights, [*outputs, int8_output(outputs)], ORIGIN, _load_calibration)
 
 
 def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Sequence[ExportedFile]) -> None:
@@ -93,7 +93,7 @@ def test_every_file_takes_any_number_of_images(weights: Path, exported: Sequence
     network.load_state_dict(load_weights(weights).state)
     with torch.no_grad():
         expected = network(Normalization(MEAN, STD)(TASK.validation.images)).numpy()
-    assert float(expected.std()) > 0.5  # It says something of an image.
+    assert float(expected.std()) > 0.5  # The logits depend on the image.
     for one in exported[:3]:
         model = open_model(one.output.path)
         for count in (200, 64, 3, 1):
@@ -111,7 +111,7 @@ def test_eight_bits_are_scored_on_the_validation_images(exported: Sequence[Expor
     assert loss.float_f1 > 0.7
     assert loss.int8_f1 == pytest.approx(loss.float_f1, abs=0.03)
     assert f"{loss.int8_f1 - loss.float_f1:+.4f}" in loss.sentence
-    # In eight bits and not only by name: weights are whole numbers.
+    # The weights are stored as 8-bit integers.
     kernels = [one for one in onnx.load(exported[-1].output.path).graph.initializer if len(one.dims) == 4]
     types = [kernel.data_type for kernel in kernels if kernel.dims[0] > 1]
     assert types == [onnx.TensorProto.INT8] * 3
@@ -154,7 +154,7 @@ def test_no_file_tells_of_this_machine_or_weighs_more_than_its_weights(exported:
 
 def test_onnx_names_its_input_and_output(exported: Sequence[ExportedFile]) -> None:
     graph = onnx.load(exported[2].output.path).graph
-    # Nothing but the network: a memory order that the exporter had to imitate would show as Gather and Range.
+    # Only the network's operators: emulation of a memory format would add Gather and Range.
     assert {node.op_type for node in graph.node} == {
         "Cast", "Div", "Sub", "Conv", "Relu", "MaxPool", "ReduceMean", "Reshape", "Gemm"
     }  # fmt: skip
@@ -165,61 +165,63 @@ def test_onnx_names_its_input_and_output(exported: Sequence[ExportedFile]) -> No
 
 @pytest.mark.parametrize("family", [*FAMILIES, "resnet18"])
 def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) -> None:
-    genes = {"activation": "gelu", "factorized": True, "noise_std": 0.1, "dropout_first": 0.1, "dropout_head": 0.1}
-    wanted = ReferenceArchitecture() if family == "resnet18" else architecture(family, **genes)
-    # Odd sides, so that poolings round up; one image, of which no more is known than that there may be others.
-    path = random_weights_file(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=1)
+    options = {"activation": "gelu", "factorized": True, "noise_std": 0.1, "dropout_first": 0.1, "dropout_head": 0.1}
+    exported_architecture = ReferenceArchitecture() if family == "resnet18" else architecture(family, **options)
+    # Odd sides make pooling round up. A single example image must still give a dynamic batch size.
+    path = random_weights_file(tmp_path / "w", exported_architecture, channels=3, height=13, width=9, num_images=1)
     outputs = float32_outputs(tmp_path / "m")
-    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held_random):
+    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration):
         assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "exported_architecture",
     [
         PlainArchitecture(widths=(4, 8), padded=True, normalization="batch", noise_std=0.1, head_widths=(8,)),
         MlpArchitecture(widths=(16, 8), dropout=0.1),
     ],
-    ids=lambda wanted: wanted.family,
+    ids=lambda exported_architecture: exported_architecture.family,
 )
-def test_families_that_flatten_in_every_format(wanted: Architecture, tmp_path: Path, quick: None) -> None:
-    path = random_weights_file(tmp_path / "w", wanted, channels=3, height=13, width=9, num_images=2)
+def test_families_that_flatten_in_every_format(
+    exported_architecture: Architecture, tmp_path: Path, quick: None
+) -> None:
+    path = random_weights_file(tmp_path / "w", exported_architecture, channels=3, height=13, width=9, num_images=2)
     outputs = float32_outputs(tmp_path / "m")
-    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held_random):
+    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration):
         assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
-def _held_random(weights: Weights) -> CalibrationImages:
+def _load_random_calibration(weights: Weights) -> CalibrationImages:
     return CalibrationImages(weights.sample_images.numpy(), None, "a random image")
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "silu"])
 def test_other_activations_without_normalisation(activation: str, tmp_path: Path, quick: None) -> None:
     path = random_weights_file(tmp_path / "w", architecture("resnet", activation=activation, normalization="none"))
-    for one in export_network(path, float32_outputs(tmp_path / "m"), ORIGIN, _held):
+    for one in export_network(path, float32_outputs(tmp_path / "m"), ORIGIN, _load_calibration):
         assert one.verification.largest_difference < TOLERANCE
 
 
 def test_torchscript_is_the_folded_network_to_the_bit(tmp_path: Path, quick: None) -> None:
     path = random_weights_file(tmp_path / "w", architecture("resnet", normalization="none"))
-    (one,) = export_network(path, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+    (one,) = export_network(path, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _load_calibration)
     assert one.verification.largest_difference == 0.0  # Nothing was folded.
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("result", "message"),
     [
         (VerificationResult(1e-4, 1.0, 20, ()), "differ from the original's by 1.00e-04"),
         (VerificationResult(float("nan"), 1.0, 20, ()), "by nan"),
-        (VerificationResult(1e-6, 0.95, 20, ()), "another class than the original of 5.0% of the images"),
+        (VerificationResult(1e-6, 0.95, 20, ()), "another class than the original for 5.0% of the images"),
     ],
 )
 def test_a_file_that_differs_from_its_network_is_not_left_behind(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: VerificationResult, said: str
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: VerificationResult, message: str
 ) -> None:
-    monkeypatch.setattr(export_module, "verify", lambda *arguments: found)
-    with pytest.raises(ModelFileError, match=said):
-        export_network(weights, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+    monkeypatch.setattr(export_module, "verify", lambda *arguments: result)
+    with pytest.raises(ModelFileError, match=message):
+        export_network(weights, [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _load_calibration)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -227,7 +229,7 @@ def test_nothing_is_written_unless_everything_agrees(weights: Path, tmp_path: Pa
     (tmp_path / "a.onnx").mkdir()
     outputs = [Output(tmp_path / "a.onnx", Format.ONNX), Output(tmp_path / "a.pt", Format.TORCHSCRIPT)]
     with pytest.raises(ModelFileError, match=r"a\.onnx: cannot be written"):
-        export_network(weights, outputs, ORIGIN, _held)
+        export_network(weights, outputs, ORIGIN, _load_calibration)
     assert {path.name for path in tmp_path.iterdir()} == {"a.onnx"}
 
 
@@ -236,7 +238,7 @@ def test_a_network_that_answers_nan_is_not_exported(tmp_path: Path, quick: None)
     torch.nn.init.constant_(network.classifier.weight, torch.nan)
     save_weights(tmp_path / "nan", network, BLUEPRINT, TASK.validation.images[:5])
     with pytest.raises(ModelFileError, match="by nan"):
-        export_network(tmp_path / "nan", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "nan", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _load_calibration)
     assert not (tmp_path / "a.pt").exists()
 
 
@@ -245,14 +247,14 @@ def test_where_nothing_can_be_written(weights: Path, tmp_path: Path, output: str
     (tmp_path / "file").write_text("kept")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ModelFileError, match=rf"{output}: cannot be written"):
-        export_network(weights, [Output(tmp_path / output, Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(weights, [Output(tmp_path / output, Format.TORCHSCRIPT)], ORIGIN, _load_calibration)
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
 
 def test_weights_that_cannot_be_read_leave_an_earlier_export_alone(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_text("earlier")
     with pytest.raises(ModelFileError, match="not a weights file"):
-        export_network(tmp_path / "a.pt", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "a.pt", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _load_calibration)
     assert (tmp_path / "a.pt").read_text() == "earlier"
 
 
@@ -266,4 +268,4 @@ def test_a_process_that_cannot_open_the_file_says_why(tmp_path: Path) -> None:
 def test_a_networks_weights_that_are_another_ones(tmp_path: Path) -> None:
     save_weights(tmp_path / "w", random_network(architecture("vgg")), BLUEPRINT, TASK.validation.images[:5])
     with pytest.raises(ModelFileError, match="the weights are not those of the network"):
-        export_network(tmp_path / "w", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _held)
+        export_network(tmp_path / "w", [Output(tmp_path / "a.pt", Format.TORCHSCRIPT)], ORIGIN, _load_calibration)

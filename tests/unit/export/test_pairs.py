@@ -1,4 +1,4 @@
-"""Networks that compare two images, as files."""
+"""Export of networks that compare pairs of images."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from nas.networks.build_network import build_network
 from nas.space.architecture import Architecture, PairArchitecture
 from nas.training.checkpoints.weights_file import Weights, load_weights
 from tests.unit.export.examples import ORIGIN, random_pair_weights_file
-from tests.unit.export.test_export_network import _in_this_process
+from tests.unit.export.test_export_network import _verify_in_this_process
 from tests.unit.networks.examples import architecture
 
 HEIGHT, WIDTH = 9, 7
 
 
-def _held(weights: Weights) -> CalibrationImages:
+def _load_calibration(weights: Weights) -> CalibrationImages:
     samples = weights.sample_images
     return CalibrationImages(samples.numpy(), Split(samples, torch.arange(len(samples)) % 2), "its own images")
 
 
-def _shipped(folder: Path, wanted: Architecture, channels: int) -> list[ExportedFile]:
-    path = random_pair_weights_file(folder / "w", wanted, channels, HEIGHT, WIDTH)
+def _export_all_formats(folder: Path, exported_architecture: Architecture, channels: int) -> list[ExportedFile]:
+    path = random_pair_weights_file(folder / "w", exported_architecture, channels, HEIGHT, WIDTH)
     outputs = float32_outputs(folder / "m")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_module, "verify", _in_this_process)
-        return export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _held)
+        patch.setattr(export_module, "verify", _verify_in_this_process)
+        return export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_calibration)
 
 
 SIAMESE = PairArchitecture(branch=architecture("vgg"), comparison_widths=(6,), auxiliary=True)
@@ -49,15 +49,15 @@ NETWORKS = {
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> Architecture:
-    """What is exported."""
+    """Architecture of the exported network."""
     return NETWORKS[request.param]
 
 
 @pytest.fixture(scope="module")
 def models(network: Architecture, tmp_path_factory: pytest.TempPathFactory) -> dict[Format, ModelFile]:
-    """Of all formats."""
-    shipped = _shipped(tmp_path_factory.mktemp("pairs"), network, channels=3)
-    return {one.output.format: open_model(one.output.path) for one in shipped}
+    """Opened files of all formats."""
+    exported = _export_all_formats(tmp_path_factory.mktemp("pairs"), network, channels=3)
+    return {one.output.format: open_model(one.output.path) for one in exported}
 
 
 def test_a_file_takes_two_images(network: Architecture, models: dict[Format, ModelFile], tmp_path: Path) -> None:
@@ -70,15 +70,15 @@ def test_a_file_takes_two_images(network: Architecture, models: dict[Format, Mod
     stacked = torch.from_numpy(np.concatenate([images[:, 0], images[:, 1]], axis=1)) / 255
     with torch.no_grad():
         expected = original((stacked - 0.3) / 0.4).numpy()
-    assert float(expected.std(0).max()) > 0.01  # It tells pairs apart.
+    assert float(expected.std(0).max()) > 0.01  # The logits depend on the pair.
     for kind, model in models.items():
         assert (model.num_images, model.channels, model.height, model.width) == (2, channels, HEIGHT, WIDTH)
         assert model.classes == ("different", "same")
         for count in (11, 1):
-            found = model.logits(images[:count])
-            assert found.shape == (count, 2)
+            logits = model.logits(images[:count])
+            assert logits.shape == (count, 2)
             if kind is not Format.INT8:
-                np.testing.assert_allclose(found, expected[:count], rtol=1e-4, atol=TOLERANCE)
+                np.testing.assert_allclose(logits, expected[:count], rtol=1e-4, atol=TOLERANCE)
 
 
 def test_the_classifiers_of_training_alone_are_left_out(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_images_are_made_into_what_a_file_takes(models: dict[Format, ModelFile])
     images = np.arange(4 * model.channels * HEIGHT * WIDTH, dtype=np.uint8)
     one_by_one = images.reshape(4, model.channels, HEIGHT, WIDTH)
     stacked = np.stack([np.concatenate(one_by_one[:2]), np.concatenate(one_by_one[2:])])
-    for given in (one_by_one, stacked):
-        taken = model.as_input(given)
-        assert taken.shape == (2, 2, model.channels, HEIGHT, WIDTH)
-        assert np.array_equal(taken[1, 0], one_by_one[2])
+    for layout in (one_by_one, stacked):
+        inputs = model.as_input(layout)
+        assert inputs.shape == (2, 2, model.channels, HEIGHT, WIDTH)
+        assert np.array_equal(inputs[1, 0], one_by_one[2])
 
 
 def test_the_look_of_training_images_is_that_of_each_by_itself(tmp_path: Path) -> None:
@@ -116,6 +116,6 @@ def test_the_look_of_training_images_is_that_of_each_by_itself(tmp_path: Path) -
     pairs[:, 0, 3:5, 3:5] = 255
     pairs[:, 1] = 255 - pairs[:, 0]
     described = export_module.export_metadata(read, ORIGIN)["training_images"]
-    # One of the two is light on dark, the other dark on light: together they are of neither kind.
+    # The first image is light on dark, the second dark on light, so the pairs have no common polarity.
     assert described["polarity"] is None
     assert ForegroundPolarity.of(pairs[:, :1].numpy()).polarity == "light on dark"

@@ -1,4 +1,4 @@
-"""A trained network looked into, against PyTorch's own answers."""
+"""Model analysis compared with direct PyTorch evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.data.sources.standard_datasets import load_digits
 from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError, ModelFileError
 from nas.export.pixel_classifier import rebuild
-from nas.model_analysis import network_comparison as examination
+from nas.model_analysis import network_comparison as comparison_module
 from nas.model_analysis.network_comparison import compare_networks, load_validation
 from nas.networks.build_network import build_network
 from nas.networks.families.pair_network import PairNetwork
@@ -55,54 +55,57 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sampler = ShuffleSampler(len(TASK.train), seed=0)
     TrainingLoop(network, Recipe(batch_size=32), TASK, TrainingPlan(1, seed=0), sampler, CPU).run(lambda record: None)
     path = tmp_path_factory.mktemp("weights") / "a.safetensors"
-    save_weights(path, network, WeightsMetadata(Genome(architecture=VGG), own_facts(), {}), TASK.validation.images[:4])
+    save_weights(
+        path, network, WeightsMetadata(Genome(architecture=VGG), own_summary(), {}), TASK.validation.images[:4]
+    )
     return path
 
 
-def own_facts() -> DatasetSummary:
+def own_summary() -> DatasetSummary:
     mean, std = TASK.normalization.mean.flatten().tolist(), TASK.normalization.std.flatten().tolist()
     return replace(DATASET_SUMMARY, mean=tuple(mean), std=tuple(std))
 
 
 @pytest.fixture(scope="module")
-def evidence(weights: Path) -> NetworkComparison:
+def comparison(weights: Path) -> NetworkComparison:
     return compare_networks(weights, weights, TASK.validation, CPU)
 
 
-def test_it_sees_what_evaluation_saw(weights: Path, evidence: NetworkComparison) -> None:
+def test_it_sees_what_evaluation_saw(weights: Path, comparison: NetworkComparison) -> None:
     network = small_network()
     network.load_state_dict(load_weights(weights).state)
     scores, _ = evaluate(network, TASK.validation, TASK, CPU)
-    confusion = evidence.confusion(evidence.finalist)
+    confusion = comparison.confusion(comparison.finalist)
     assert confusion.sum() == len(TASK.validation)
     assert confusion.trace() / confusion.sum() == pytest.approx(scores.accuracy)
     assert confusion.sum(1).tolist() == [one.support for one in scores.per_class]
-    assert evidence.finalist.mean_defect == pytest.approx(mean_defect(network))
-    assert np.array_equal(evidence.finalist.filters, network.stem[0].convolution.kernel.weight.detach().numpy())
-    assert evidence.baseline is not None
-    assert np.array_equal(evidence.baseline.predictions, evidence.finalist.predictions)
+    assert comparison.finalist.mean_defect == pytest.approx(mean_defect(network))
+    assert np.array_equal(comparison.finalist.filters, network.stem[0].convolution.kernel.weight.detach().numpy())
+    assert comparison.baseline is not None
+    assert np.array_equal(comparison.baseline.predictions, comparison.finalist.predictions)
 
 
-def test_maps_are_those_of_the_layers(weights: Path, evidence: NetworkComparison) -> None:
+def test_maps_are_those_of_the_layers(weights: Path, comparison: NetworkComparison) -> None:
     network = small_network().eval()
     network.load_state_dict(load_weights(weights).state)
-    shown = evidence.activations
-    places = [one.image for one in shown]
-    assert len({int(evidence.labels[place]) for place in places}) == len(places) == 4
+    activations = comparison.activations
+    indices = [one.image for one in activations]
+    assert len({int(comparison.labels[index]) for index in indices}) == len(indices) == 4
     with torch.inference_mode():
-        early = network.stem(TASK.normalization(TASK.validation.images[places]))
+        early = network.stem(TASK.normalization(TASK.validation.images[indices]))
         late = network.stages(early)
-    assert shown[0].early.shape == (1, 8, 8, 8)
-    assert np.allclose(np.concatenate([one.early for one in shown]), early.numpy(), atol=1e-5)  # All eight there are.
-    assert shown[0].late.shape == (1, 8, 4, 4)
-    everything = late.numpy()
-    assert all(any(np.allclose(own, other, atol=1e-5) for other in everything[0]) for own in shown[0].late[0])
+    assert activations[0].early.shape == (1, 8, 8, 8)
+    # The early layer has eight maps, all of which are selected.
+    assert np.allclose(np.concatenate([one.early for one in activations]), early.numpy(), atol=1e-5)
+    assert activations[0].late.shape == (1, 8, 4, 4)
+    all_maps = late.numpy()
+    assert all(any(np.allclose(chosen, other, atol=1e-5) for other in all_maps[0]) for chosen in activations[0].late[0])
 
 
-def test_every_embedded_image_has_a_place_of_its_own(evidence: NetworkComparison) -> None:
-    assert sorted(evidence.embedding.images.tolist()) == list(range(len(TASK.validation)))
-    assert np.isfinite(evidence.embedding.points).all()
-    assert len(np.unique(evidence.embedding.points, axis=0)) > 100
+def test_every_embedded_image_has_a_place_of_its_own(comparison: NetworkComparison) -> None:
+    assert sorted(comparison.embedding.images.tolist()) == list(range(len(TASK.validation)))
+    assert np.isfinite(comparison.embedding.points).all()
+    assert len(np.unique(comparison.embedding.points, axis=0)) > 100
 
 
 @pytest.mark.parametrize(
@@ -114,25 +117,25 @@ def test_every_embedded_image_has_a_place_of_its_own(evidence: NetworkComparison
     ],
 )
 def test_other_families_are_looked_into_as_well(architecture: Architecture, tmp_path: Path) -> None:
-    found = _looked_into(_untrained(architecture), architecture, tmp_path)
-    assert found.baseline is None
-    assert found.activations[0].early.shape[2:] == (8, 8)
-    assert found.finalist.filters.shape[1] == 1
+    result = _compare(_untrained(architecture), architecture, tmp_path)
+    assert result.baseline is None
+    assert result.activations[0].early.shape[2:] == (8, 8)
+    assert result.finalist.filters.shape[1] == 1
 
 
 def test_an_mlp_shows_what_its_units_weigh_the_image_with_and_no_maps(tmp_path: Path) -> None:
     architecture = MlpArchitecture(widths=(6, 4))
     network = _untrained(architecture)
-    found = _looked_into(network, architecture, tmp_path)
+    result = _compare(network, architecture, tmp_path)
     first = next(module for module in network.modules() if isinstance(module, torch.nn.Linear))
-    assert found.finalist.filters.shape == (6, 1, 8, 8)
-    # The image on which a unit's answer is largest is its own picture.
+    assert result.finalist.filters.shape == (6, 1, 8, 8)
+    # Each unit responds most strongly to the image of its own weights.
     with torch.inference_mode():
-        answers = first(torch.from_numpy(found.finalist.filters).flatten(1))
-    assert answers.argmax(0).tolist() == list(range(6))
-    assert found.activations == ()
-    assert found.finalist.layer_defects == ()
-    assert found.finalist.mean_defect is None
+        outputs = first(torch.from_numpy(result.finalist.filters).flatten(1))
+    assert outputs.argmax(0).tolist() == list(range(6))
+    assert result.activations == ()
+    assert result.finalist.layer_defects == ()
+    assert result.finalist.mean_defect is None
 
 
 def _untrained(architecture: Architecture) -> Network:
@@ -140,35 +143,36 @@ def _untrained(architecture: Architecture) -> Network:
     return build_network(architecture, 1, 10, (8, 8))
 
 
-def _looked_into(network: Network, architecture: Architecture, folder: Path) -> NetworkComparison:
+def _compare(network: Network, architecture: Architecture, folder: Path) -> NetworkComparison:
     path = folder / "b.safetensors"
-    metadata = WeightsMetadata(Genome(architecture=architecture), own_facts(), {})
+    metadata = WeightsMetadata(Genome(architecture=architecture), own_summary(), {})
     save_weights(path, network, metadata, TASK.validation.images[:4])
     return compare_networks(path, None, TASK.validation.select(torch.arange(12)), CPU)
 
 
 def test_of_many_images_some_are_looked_at_with_every_class(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    found = compare_networks(weights, None, TASK.validation, CPU, num_embedded=8)
-    assert (len(found.labels), found.num_validation) == (20, 120)
-    assert set(found.labels) == set(TASK.validation.labels.tolist())
-    assert len(found.embedding.images) == len(found.embedding.points) == 8
-    assert np.array_equal(compare_networks(weights, None, TASK.validation, CPU, num_embedded=8).labels, found.labels)
+    monkeypatch.setattr(comparison_module, "MAX_IMAGES", 20)
+    result = compare_networks(weights, None, TASK.validation, CPU, num_embedded=8)
+    assert (len(result.labels), result.num_validation) == (20, 120)
+    assert set(result.labels) == set(TASK.validation.labels.tolist())
+    assert len(result.embedding.images) == len(result.embedding.points) == 8
+    assert np.array_equal(compare_networks(weights, None, TASK.validation, CPU, num_embedded=8).labels, result.labels)
 
 
 def test_more_images_are_looked_at_where_the_embedding_is_to_have_more(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination, "MAX_IMAGES", 20)
-    found = compare_networks(weights, None, TASK.validation, CPU, num_embedded=30)
-    assert len(found.labels) == len(found.embedding.images) == 30
+    monkeypatch.setattr(comparison_module, "MAX_IMAGES", 20)
+    result = compare_networks(weights, None, TASK.validation, CPU, num_embedded=30)
+    assert len(result.labels) == len(result.embedding.images) == 30
 
 
 def test_a_cpu_looks_at_fewer_images_where_each_costs_much() -> None:
-    assert examination._affordable(450_000_000, CPU) == examination.MAX_IMAGES
-    assert examination._affordable(1_000_000_000, CPU) == 2000
-    assert examination._affordable(27_000_000_000, CPU) == examination.MIN_IMAGES
-    assert examination._affordable(27_000_000_000, replace(CPU, device=torch.device("cuda"))) == examination.MAX_IMAGES
+    assert comparison_module._max_images(450_000_000, CPU) == comparison_module.MAX_IMAGES
+    assert comparison_module._max_images(1_000_000_000, CPU) == 2000
+    assert comparison_module._max_images(27_000_000_000, CPU) == comparison_module.MIN_IMAGES
+    on_cuda = replace(CPU, device=torch.device("cuda"))
+    assert comparison_module._max_images(27_000_000_000, on_cuda) == comparison_module.MAX_IMAGES
 
 
 def test_only_the_studys_own_validation_images_are_taken(tmp_path: Path) -> None:
@@ -189,33 +193,33 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
 def test_a_network_of_pairs_is_looked_into_image_by_image_where_its_weights_are_shared(
     is_shared: bool, tmp_path: Path
 ) -> None:
-    wanted = PairArchitecture(branch=VGG, shared=is_shared)
-    read = load_weights(random_pair_weights_file(tmp_path / "w", wanted))
-    model = rebuild(read)
+    pair_architecture = PairArchitecture(branch=VGG, shared=is_shared)
+    weights = load_weights(random_pair_weights_file(tmp_path / "w", pair_architecture))
+    model = rebuild(weights)
     assert isinstance(model.network, PairNetwork)
-    pairs = read.sample_images
-    found = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
-    first, second = found.activations
+    pairs = weights.sample_images
+    result = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    first, second = result.activations
     inputs = model.normalization(pairs)
     branch = model.network.branch
     assert isinstance(branch, ConvolutionalNetwork)
     if is_shared:
-        assert found.finalist.filters.shape[1] == 1
-        # Stem of width 8, of which all maps are shown.
-        expected = [branch.stem(inputs[:, place : place + 1]).numpy() for place in (0, 1)]
+        assert result.finalist.filters.shape[1] == 1
+        # All maps of the stem, whose width is 8.
+        expected = [branch.stem(inputs[:, index : index + 1]).numpy() for index in (0, 1)]
         assert first.early.shape == (2, 8, 8, 8)
         for image in (0, 1):
             assert np.allclose(second.early[image], expected[image][second.image], atol=1e-5)
     else:
-        assert found.finalist.filters.shape[1] == 2
+        assert result.finalist.filters.shape[1] == 2
         assert np.allclose(second.early[0], branch.stem(inputs).numpy()[second.image], atol=1e-5)
     assert len(first.late) == len(second.early) == (2 if is_shared else 1)
-    assert len(found.finalist.discrimination.roc_by_class) == 2
+    assert len(result.finalist.discrimination.roc_by_class) == 2
 
 
 def test_an_mlp_that_sees_both_images_of_a_pair_weighs_each(tmp_path: Path) -> None:
     random_pair_weights_file(tmp_path / "w", PairArchitecture(branch=MlpArchitecture(widths=(6, 4)), shared=False))
     pairs = load_weights(tmp_path / "w").sample_images
-    found = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
-    assert found.finalist.filters.shape == (6, 2, 8, 8)
-    assert found.activations == ()
+    result = compare_networks(tmp_path / "w", None, Split(pairs, torch.tensor([0, 1, 0, 1, 1])), CPU)
+    assert result.finalist.filters.shape == (6, 2, 8, 8)
+    assert result.activations == ()

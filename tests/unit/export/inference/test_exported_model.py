@@ -21,8 +21,8 @@ from tests.unit.export.examples import ORIGIN, random_weights_file
 from tests.unit.training.examples import VGG
 
 
-def _not_held(weights: Weights) -> CalibrationImages:
-    raise AssertionError("no eight bits were asked for")
+def _no_calibration(weights: Weights) -> CalibrationImages:
+    raise AssertionError("calibration is used for 8-bit outputs only")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
         return {
             one.output.format.value: one.output.path
-            for one in export_network(path, float32_outputs(folder / "m"), ORIGIN, _not_held)
+            for one in export_network(path, float32_outputs(folder / "m"), ORIGIN, _no_calibration)
         }
 
 
@@ -47,7 +47,7 @@ def test_a_file_is_known_by_its_content(files: dict[str, Path], kind: str, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "pt2", "onnx"])
-def test_what_is_no_whole_file_is_refused(files: dict[str, Path], kind: str, tmp_path: Path) -> None:
+def test_a_truncated_or_missing_file_is_refused(files: dict[str, Path], kind: str, tmp_path: Path) -> None:
     content = files[kind].read_bytes()
     for kept in (0, 10, len(content) // 2, len(content) - 10):
         (tmp_path / "cut").write_bytes(content[:kept])

@@ -30,7 +30,7 @@ def _exported(folder: Path, channels: int = 1, height: int = 8, width: int = 8) 
 
 
 def _shrunk(folder: Path, height: int = 8, width: int = 8) -> ModelFile:
-    """Of a network whose training images had sides twice as long."""
+    """Export a network whose training images had sides twice as long."""
     return _opened(random_weights_file(folder / "w", VGG, 1, height, width), folder, replace(ORIGIN, shrink=2))
 
 
@@ -41,12 +41,12 @@ def _pair_model(folder: Path) -> ModelFile:
 def _opened(path: Path, folder: Path, origin: Origin = ORIGIN) -> ModelFile:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
-        export_network(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _not_held)
+        export_network(path, [Output(folder / "model.pt", Format.TORCHSCRIPT)], origin, _no_calibration)
     return open_model(folder / "model.pt")
 
 
-def _not_held(weights: Weights) -> CalibrationImages:
-    raise AssertionError("no eight bits were asked for")
+def _no_calibration(weights: Weights) -> CalibrationImages:
+    raise AssertionError("calibration is used for 8-bit outputs only")
 
 
 def _png(path: Path, pixels: np.ndarray) -> Path:
@@ -79,15 +79,15 @@ def test_images_of_other_sizes_and_channels(tmp_path: Path, channels: int) -> No
     generator = np.random.default_rng(0)
     shapes = [(8, 8), (20, 31), (5, 4, 3), (64, 8, 4)]
     paths = [_png(tmp_path / f"{n}.png", generator.integers(0, 256, shape)) for n, shape in enumerate(shapes)]
-    predicted = _predict(model, paths)
-    assert [prediction.images for prediction in predicted.predictions] == [(str(path),) for path in paths]
-    for prediction in predicted.predictions:
+    results = _predict(model, paths)
+    assert [prediction.images for prediction in results.predictions] == [(str(path),) for path in paths]
+    for prediction in results.predictions:
         probabilities = [probability for _, probability in prediction.ranked]
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
         assert probabilities == sorted(probabilities, reverse=True)
         assert {name for name, _ in prediction.ranked} == set(CLASSES)
-    assert predicted.warned_images[InputWarning.SIZE] == paths[1:]
-    assert predicted.warned_images[InputWarning.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
+    assert results.warned_images[InputWarning.SIZE] == paths[1:]
+    assert results.warned_images[InputWarning.CHANNELS] == (paths[2:] if channels == 1 else paths[:2])
 
 
 def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
@@ -101,11 +101,9 @@ def test_more_images_than_are_answered_at_once(tmp_path: Path) -> None:
 
 def test_a_network_of_oblong_images_takes_that_size_alone(tmp_path: Path) -> None:
     model = _exported(tmp_path, height=9, width=7)
-    predicted = _predict(
-        model, [_png(tmp_path / "b.png", np.zeros((7, 9))), _png(tmp_path / "a.png", np.zeros((9, 7)))]
-    )
-    assert [one.images for one in predicted.predictions] == [(str(tmp_path / "a.png"),)]
-    assert [one.reason for one in predicted.unreadable] == ["9x7 pixels, and the network takes 7x9 alone"]
+    results = _predict(model, [_png(tmp_path / "b.png", np.zeros((7, 9))), _png(tmp_path / "a.png", np.zeros((9, 7)))])
+    assert [one.images for one in results.predictions] == [(str(tmp_path / "a.png"),)]
+    assert [one.reason for one in results.unreadable] == ["9x7 pixels, and the network takes 7x9 alone"]
 
 
 def test_images_are_shrunk_as_the_training_images_were(tmp_path: Path) -> None:
@@ -113,12 +111,12 @@ def test_images_are_shrunk_as_the_training_images_were(tmp_path: Path) -> None:
     large = np.random.default_rng(0).integers(0, 256, (3, 1, 16, 16)).astype(np.uint8)
     small = shrink_pixels(large, 2)
     paths = [_png(tmp_path / f"{n}.png", image) for n, image in enumerate([*large[:, 0], *small[:, 0]])]
-    predicted = _predict(model, paths)
+    results = _predict(model, paths)
     expected = model.logits(small).argmax(1)
-    assert [one.ranked[0][0] for one in predicted.predictions] == [CLASSES[k] for k in expected] * 2
-    for of_large, of_small in zip(predicted.predictions[:3], predicted.predictions[3:], strict=True):
-        assert of_large.ranked == of_small.ranked
-    assert InputWarning.SIZE not in predicted.warned_images
+    assert [one.ranked[0][0] for one in results.predictions] == [CLASSES[k] for k in expected] * 2
+    for large_prediction, small_prediction in zip(results.predictions[:3], results.predictions[3:], strict=True):
+        assert large_prediction.ranked == small_prediction.ranked
+    assert InputWarning.SIZE not in results.warned_images
     assert _predict(model, [_png(tmp_path / "other.png", np.zeros((12, 12)))]).warned_images[InputWarning.SIZE]
 
 
@@ -127,24 +125,24 @@ def test_a_network_of_oblong_shrunk_images_takes_two_sizes_alone(tmp_path: Path)
         _png(tmp_path / f"{height}x{width}.png", np.zeros((height, width)))
         for height, width in ((9, 7), (18, 14), (27, 21))
     ]
-    predicted = _predict(_shrunk(tmp_path, height=9, width=7), paths)
-    assert [one.images for one in predicted.predictions] == [(str(path),) for path in paths[:2]]
-    assert [one.reason for one in predicted.unreadable] == ["21x27 pixels, and the network takes 14x18 or 7x9 alone"]
+    results = _predict(_shrunk(tmp_path, height=9, width=7), paths)
+    assert [one.images for one in results.predictions] == [(str(path),) for path in paths[:2]]
+    assert [one.reason for one in results.unreadable] == ["21x27 pixels, and the network takes 14x18 or 7x9 alone"]
 
 
 def test_a_file_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no pixels")
-    given = [tmp_path / "text.png", _png(tmp_path / "a.png", np.zeros((8, 8))), tmp_path / "missing.png", tmp_path]
-    predicted = _predict(_exported(tmp_path), given)
-    assert [one.images for one in predicted.predictions] == [(str(tmp_path / "a.png"),)]
-    assert [(Path(one.image).name, one.reason) for one in predicted.unreadable] == [
+    files = [tmp_path / "text.png", _png(tmp_path / "a.png", np.zeros((8, 8))), tmp_path / "missing.png", tmp_path]
+    results = _predict(_exported(tmp_path), files)
+    assert [one.images for one in results.predictions] == [(str(tmp_path / "a.png"),)]
+    assert [(Path(one.image).name, one.reason) for one in results.unreadable] == [
         ("text.png", "no image"), ("missing.png", "no such file"), (tmp_path.name, "Is a directory"),
     ]  # fmt: skip
 
 
 def test_negatives_are_told_apart(tmp_path: Path) -> None:
     classifier = Classifier(_exported(tmp_path))
-    # The example's images are random, and have no polarity.
+    # The example's training images are random and have no polarity, so that no image counts as inverted.
     paths = [_png(tmp_path / f"{n}.png", 255 - DIGITS[n, 0]) for n in range(3)]
     assert classifier.input_warnings(classifier.predict(paths, 1)) == []
 
@@ -173,15 +171,15 @@ def test_more_pairs_than_are_answered_at_once(tmp_path: Path) -> None:
 def test_a_pair_with_an_image_that_cannot_be_read_has_no_answer(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no pixels")
     good = _png(tmp_path / "a.png", DIGITS[0, 0])
-    given = [good, tmp_path / "text.png", good, good, tmp_path / "missing.png", tmp_path / "text.png"]
-    predicted = _predict(_pair_model(tmp_path), given)
-    assert [one.images for one in predicted.predictions] == [(str(good), str(good))]
-    assert [(Path(one.image).name, one.reason) for one in predicted.unreadable] == [
+    files = [good, tmp_path / "text.png", good, good, tmp_path / "missing.png", tmp_path / "text.png"]
+    results = _predict(_pair_model(tmp_path), files)
+    assert [one.images for one in results.predictions] == [(str(good), str(good))]
+    assert [(Path(one.image).name, one.reason) for one in results.unreadable] == [
         ("text.png", "no image"), ("missing.png", "no such file"), ("text.png", "no image"),
     ]  # fmt: skip
 
 
-def test_each_image_of_a_pair_is_doubted_by_itself(tmp_path: Path) -> None:
+def test_each_image_of_a_pair_is_checked_by_itself(tmp_path: Path) -> None:
     classifier = Classifier(_pair_model(tmp_path))
     coloured = np.zeros((8, 8, 3))
     coloured[2, :, 0] = 200
@@ -189,6 +187,6 @@ def test_each_image_of_a_pair_is_doubted_by_itself(tmp_path: Path) -> None:
         _png(tmp_path / "a.png", DIGITS[0, 0]), _png(tmp_path / "large.png", np.zeros((16, 16))),
         _png(tmp_path / "colour.png", coloured), _png(tmp_path / "b.png", DIGITS[1, 0]),
     ]  # fmt: skip
-    predicted = classifier.predict(paths, 1)
-    assert predicted.warned_images == {InputWarning.SIZE: [paths[1]], InputWarning.CHANNELS: [paths[2]]}
-    assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.input_warnings(predicted))
+    results = classifier.predict(paths, 1)
+    assert results.warned_images == {InputWarning.SIZE: [paths[1]], InputWarning.CHANNELS: [paths[2]]}
+    assert all(one.sentence.startswith("1 of 4 images is") for one in classifier.input_warnings(results))

@@ -16,20 +16,20 @@ def _folder(root: Path) -> Path:
 
 
 def test_a_folder_is_the_images_in_it_and_below(tmp_path: Path) -> None:
-    found = [str(path.relative_to(tmp_path)) for path in expand_paths([_folder(tmp_path)], ())]
-    assert found == ["a.jpg", "b.PNG", "sub/z.webp", "sub/deep/c.tiff"]
+    paths = [str(path.relative_to(tmp_path)) for path in expand_paths([_folder(tmp_path)], ())]
+    assert paths == ["a.jpg", "b.PNG", "sub/z.webp", "sub/deep/c.tiff"]
 
 
 def test_files_are_taken_as_they_are(tmp_path: Path) -> None:
-    given = [Path("missing.png"), _folder(tmp_path) / "notes.txt"]
-    assert list(expand_paths(given, ())) == given
+    arguments = [Path("missing.png"), _folder(tmp_path) / "notes.txt"]
+    assert list(expand_paths(arguments, ())) == arguments
 
 
 def test_standard_input_names_files_and_folders_in_its_place(tmp_path: Path) -> None:
     lines = ["one.png\n", "\n", f"{_folder(tmp_path) / 'sub'}\n", "  two words.png  "]
-    found = list(expand_paths([Path("first.png"), Path("-"), Path("last.png")], lines))
+    paths = list(expand_paths([Path("first.png"), Path("-"), Path("last.png")], lines))
     below = [tmp_path / "sub/z.webp", tmp_path / "sub/deep/c.tiff"]
-    assert found == [Path("first.png"), Path("one.png"), *below, Path("two words.png"), Path("last.png")]
+    assert paths == [Path("first.png"), Path("one.png"), *below, Path("two words.png"), Path("last.png")]
 
 
 def test_nothing_to_look_at(tmp_path: Path) -> None:
@@ -41,17 +41,17 @@ def test_nothing_to_look_at(tmp_path: Path) -> None:
 
 def test_pairs_are_taken_in_order_from_wherever_they_are(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
-    given = [Path("one.png"), Path("-"), folder]
-    found = pair_paths(given, ["two.png\n", f"{folder / 'sub'}\n"])
+    arguments = [Path("one.png"), Path("-"), folder]
+    paths = pair_paths(arguments, ["two.png\n", f"{folder / 'sub'}\n"])
     below = [folder / "sub/z.webp", folder / "sub/deep/c.tiff"]
-    assert found == [Path("one.png"), Path("two.png"), *below, folder / "a.jpg", folder / "b.PNG", *below]
+    assert paths == [Path("one.png"), Path("two.png"), *below, folder / "a.jpg", folder / "b.PNG", *below]
 
 
 def test_an_image_that_is_left_over(tmp_path: Path) -> None:
     folder = _folder(tmp_path) / "sub/deep"
     with pytest.raises(DataError, match=r"^c\.png: left over; the network compares two images .* given 3$"):
         pair_paths([Path("a.png"), Path("b.png"), Path("c.png")], ())
-    # With a file beside it the number would be even, and the pairs such as nobody meant.
+    # With another file the total would be even, but the pairs would be wrong.
     with pytest.raises(DataError, match=f"^{folder}: holds 1 image, .* left over"):
         pair_paths([folder, Path("a.png")], ())
     (folder / "d.tiff").touch()

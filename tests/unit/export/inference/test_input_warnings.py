@@ -13,23 +13,23 @@ PHOTOS = TrainingImageProfile(3, 64, 64, True, ForegroundPolarity(None, 0.45))
 GREY_28 = ImageProperties(28, 28, is_grey=True)
 
 
-def _of(expectation: TrainingImageProfile, look: ImageProperties, level: int = 0) -> list[InputWarning]:
-    pixels = np.full((1, expectation.channels, expectation.height, expectation.width), level, dtype=np.uint8)
+def _warnings(profile: TrainingImageProfile, image: ImageProperties, level: int = 0) -> list[InputWarning]:
+    pixels = np.full((1, profile.channels, profile.height, profile.width), level, dtype=np.uint8)
     pixels[:, :, 10:18, 10:18] = 255 - level
-    return expectation.input_warnings([look], pixels)[0]
+    return profile.input_warnings([image], pixels)[0]
 
 
-def test_an_image_like_the_training_images_raises_no_doubt() -> None:
-    assert _of(CHARACTERS, GREY_28) == []
-    assert _of(PHOTOS, ImageProperties(4000, 3000, is_grey=False)) == []
-    assert _of(PHOTOS, ImageProperties(64, 20, is_grey=False), level=255) == []
+def test_an_image_like_the_training_images_raises_no_warning() -> None:
+    assert _warnings(CHARACTERS, GREY_28) == []
+    assert _warnings(PHOTOS, ImageProperties(4000, 3000, is_grey=False)) == []
+    assert _warnings(PHOTOS, ImageProperties(64, 20, is_grey=False), level=255) == []
 
 
-def test_each_doubt() -> None:
-    assert _of(CHARACTERS, ImageProperties(28, 27, is_grey=True)) == [InputWarning.SIZE]
-    assert _of(CHARACTERS, ImageProperties(28, 28, is_grey=False)) == [InputWarning.CHANNELS]
-    assert _of(CHARACTERS, GREY_28, level=255) == [InputWarning.POLARITY]
-    assert _of(CHARACTERS, ImageProperties(640, 480, is_grey=False), level=255) == [
+def test_each_warning() -> None:
+    assert _warnings(CHARACTERS, ImageProperties(28, 27, is_grey=True)) == [InputWarning.SIZE]
+    assert _warnings(CHARACTERS, ImageProperties(28, 28, is_grey=False)) == [InputWarning.CHANNELS]
+    assert _warnings(CHARACTERS, GREY_28, level=255) == [InputWarning.POLARITY]
+    assert _warnings(CHARACTERS, ImageProperties(640, 480, is_grey=False), level=255) == [
         InputWarning.SIZE,
         InputWarning.CHANNELS,
         InputWarning.POLARITY,
@@ -37,10 +37,10 @@ def test_each_doubt() -> None:
 
 
 def test_photos_of_any_size_are_expected_unless_there_is_little_in_them() -> None:
-    assert _of(PHOTOS, ImageProperties(32, 8, is_grey=False)) == []
-    assert _of(PHOTOS, ImageProperties(31, 31, is_grey=False)) == [InputWarning.SIZE]
-    assert _of(replace(PHOTOS, fitted=False), ImageProperties(4000, 3000, is_grey=False)) == [InputWarning.SIZE]
-    assert _of(PHOTOS, ImageProperties(64, 64, is_grey=True)) == [InputWarning.CHANNELS]
+    assert _warnings(PHOTOS, ImageProperties(32, 8, is_grey=False)) == []
+    assert _warnings(PHOTOS, ImageProperties(31, 31, is_grey=False)) == [InputWarning.SIZE]
+    assert _warnings(replace(PHOTOS, fitted=False), ImageProperties(4000, 3000, is_grey=False)) == [InputWarning.SIZE]
+    assert _warnings(PHOTOS, ImageProperties(64, 64, is_grey=True)) == [InputWarning.CHANNELS]
 
 
 def test_sentences() -> None:
