@@ -1,4 +1,4 @@
-"""The `nas` program; also `python -m nas`."""
+"""Entry point of the `nas` command and of `python -m nas`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Import the command line and run it: a Ctrl-C while it is still importing ends as quietly as a later one."""
+    """Import and run the command line; Ctrl-C during the import exits without a traceback, as it does later."""
     try:
         from nas.commands.main import main as run
 

@@ -1,4 +1,4 @@
-"""The errors that `nas` explains to its user: what happened, where, and what to do next."""
+"""Exceptions with messages for the user: the error, its location and a remedy."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 
 class NasError(Exception):
-    """Something the user can act on; the command line prints it as one clear line and exits with 1."""
+    """Base class of errors with a remedy; the command line prints the message without traceback and exits with 1."""
 
 
 class SettingsError(NasError):
-    """An environment variable has a value that cannot be used."""
+    """Invalid value of an environment variable."""
 
 
 class SpecificationError(NasError):
-    """A study or search-space file has faults; every one of them is listed.
+    """Faults of a study file or search-space file, all listed.
 
     Args:
-        where: The file, or another name for what was read.
-        faults: One line a fault, each starting with the key it is about.
+        where: Path of the file, or another name of the source.
+        faults: One line per fault, starting with its key.
     """
 
     def __init__(self, where: str, faults: Sequence[str]) -> None:
@@ -28,15 +28,15 @@ class SpecificationError(NasError):
 
 
 class DataError(NasError):
-    """A data set is missing, damaged, or not fit for classification."""
+    """Missing or damaged data set, or a data set unsuitable for classification."""
 
 
 class FaultyDataError(DataError):
-    """A data set has faults; every one of them is listed.
+    """Faults of a data set, all listed.
 
     Args:
-        where: The file, the folder, or the name of the data set.
-        faults: One line a fault, each saying what is wrong and what to do.
+        where: File, folder or name of the data set.
+        faults: One line per fault with the error and a remedy.
     """
 
     def __init__(self, where: str, faults: Sequence[str]) -> None:
@@ -46,27 +46,27 @@ class FaultyDataError(DataError):
 
 
 class ArchitectureError(NasError):
-    """A network cannot be built for the images that there are."""
+    """Network that cannot be built for the given image size."""
 
 
 class DatabaseError(NasError):
-    """The database cannot be reached or used."""
+    """Unreachable or unusable database."""
 
 
 class StudyError(NasError):
-    """A study is unknown, exists with another specification, or has nothing to show."""
+    """Unknown study, study with a different specification, or study without results."""
 
 
 class ModelFileError(NasError):
-    """A file is not a network that `nas` exported, or an export does not agree with its network."""
+    """File that is not an export of `nas`, or export with outputs different from its network's."""
 
 
 class WorkerError(NasError):
-    """A worker could not run trials at all."""
+    """Worker that cannot run any trial."""
 
 
 def fault_list(where: str, faults: Sequence[str]) -> str:
-    """One fault as one line, several as a heading and a line each."""
+    """Format one fault as one line, several faults as a heading and one line each."""
     if len(faults) == 1:
         return f"{where}: {faults[0]}"
     return "\n".join([f"{where}: {len(faults)} faults", *(f"  {fault}" for fault in faults)])
@@ -76,11 +76,11 @@ NUM_LISTED = 5
 
 
 def shortened_list(items: Sequence[str], total: int | None = None) -> str:
-    """The first few items in one line, and the number of the others.
+    """Format the first `NUM_LISTED` items in one line, with the number of the remaining items.
 
     Args:
-        items: At least the items to be shown.
-        total: How many there are, where `items` is only their beginning.
+        items: All items, or at least the first `NUM_LISTED`.
+        total: Total number of items, if `items` is incomplete.
     """
     num_others = (len(items) if total is None else total) - len(items[:NUM_LISTED])
     shown = ", ".join(items[:NUM_LISTED])

@@ -1,10 +1,10 @@
-"""A clock that a test turns by hand, in the place of the module `time`."""
+"""Manual clock for tests, a replacement of the module `time`."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands at `now`, in seconds, until a test moves it."""
+    """Clock with a time `now`, in seconds, set by the test."""
 
     def __init__(self) -> None:
         self.now = 100.0

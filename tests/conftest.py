@@ -1,4 +1,4 @@
-"""One thread a test process: tensors here are small, and threads that wait for a busy core stand still."""
+"""Thread limit of the tests: one per process, since tensors are small and additional threads wait for busy cores."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Every genome of a small space, one after the other."""
+"""Enumeration of all genomes of a small search space."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 
 
-class Scripted:
-    """Answers from a script and notes how many answers were possible."""
+class ScriptedSuggester:
+    """Suggester that replays a script of choice indices and records the number of choices and the parameter names."""
 
     def __init__(self, script: Sequence[int] = ()) -> None:
         self.script, self.counts, self.names = list(script), [], []
 
     def _next(self, name: str, values: Sequence[Any]) -> Any:
-        assert name not in self.names, f"{name} was asked for twice"
+        assert name not in self.names, f"{name} was sampled twice"
         position = len(self.counts)
         self.counts.append(len(values))
         self.names.append(name)
@@ -35,10 +35,10 @@ class Scripted:
 
 
 def every_genome(space: SearchSpace) -> Iterator[Genome]:
-    """All draws of a space, by counting up the last answer that still has a next one."""
+    """Yield all genomes of a space, by incrementing the last index of the script that is below its maximum."""
     script: list[int] = []
     while True:
-        suggester = Scripted(script)
+        suggester = ScriptedSuggester(script)
         yield space.sample(suggester)
         script += [0] * (len(suggester.counts) - len(script))
         while script and script[-1] + 1 >= suggester.counts[len(script) - 1]:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the values that networks are built from."""
+"""Hypothesis strategies for architectures, recipes and genomes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ probabilities = st.sampled_from([0.0, 0.3])
 
 @st.composite
 def architectures(draw: st.DrawFn) -> SearchedArchitecture:
-    """A small architecture of any family, with every gene free."""
+    """Small architectures of any family, with all genes varied."""
     depths = tuple(draw(st.lists(st.integers(1, 2), min_size=2, max_size=4)))
     shared: dict[str, Any] = {
         "stem_width": draw(widths),
@@ -85,14 +85,14 @@ POLICIES = [
 
 @st.composite
 def choices(draw: st.DrawFn, choice: type[ChoiceT]) -> ChoiceT:
-    """Any option of a recipe's choice, with its own parameters and no other."""
+    """Options of a recipe choice with their own parameters."""
     name = draw(st.sampled_from(sorted(choice.PARAMETERS)))
     return choice(name=name, **{parameter: draw(PARAMETERS[parameter]) for parameter in choice.PARAMETERS[name]})
 
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    """A recipe with every gene free, as long as its options agree."""
+    """Recipes with all genes varied, without conflicting options."""
     loss, imbalance, augmentation = draw(choices(Loss)), draw(choices(Imbalance)), draw(st.sampled_from(POLICIES))
     if conflicts(imbalance.name, loss.name, augmentation):
         imbalance = Imbalance()
@@ -116,7 +116,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 
 def genomes() -> st.SearchStrategy[Genome]:
-    """Any genome that is searched, and the baseline."""
+    """Genomes of all families, including the baselines."""
     anything = st.one_of(
         architectures(),
         st.sampled_from(

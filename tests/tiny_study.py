@@ -1,4 +1,4 @@
-"""A study small enough to be searched in a second, and a trainer that follows a script instead of training."""
+"""Study that takes a second to search, and a scripted replacement of the trainer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
 from nas.worker.trainer_messages import Paused, Report, Stop, Train
 
-FACTS = DatasetSummary("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
+DATASET_SUMMARY = DatasetSummary("digits", ("0", "1"), 1, 8, 8, (5, 5), (2, 2), 4, (0.5,), (0.3,))
 BASELINE_PARAMS = 11_000_000
 
 SPACE: dict[str, Any] = {
@@ -56,10 +56,10 @@ def tiny_spec(space: dict[str, Any] = SPACE, *, trials: int = 6, name: str = "ti
 
 
 def completed(macro_f1: float = 0.5, *later: float) -> Completed:
-    """A training with these scores after its epochs, the last of them its result."""
+    """Completed training with one macro-F1 per epoch; the last one is the result."""
     curve = tuple(EpochRecord(n, 0.9, 0.8, f1, 0.75, 100.0, 0.1 * n) for n, f1 in enumerate((macro_f1, *later), 1))
     macro_f1 = curve[-1].macro_f1
-    per_class = tuple(ClassScores(name, macro_f1, macro_f1, macro_f1, 2) for name in FACTS.classes)
+    per_class = tuple(ClassScores(name, macro_f1, macro_f1, macro_f1, 2) for name in DATASET_SUMMARY.classes)
     scores = Scores(0.75, 0.61, 0.62, macro_f1, 0.71, 0.72, 0.73, per_class, ())
     return Completed(scores, curve, 0.1, "scripted")
 
@@ -69,7 +69,7 @@ def is_baseline(genome: Genome) -> bool:
 
 
 class ScriptedTrainer:
-    """Stands for a trainer child: says what it is told to say, and remembers what it was asked to train."""
+    """Replacement of the trainer client that returns scripted outcomes and records its requests."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ScriptedTrainer:
         self._params = params
 
     def open_data(self) -> DatasetSummary:
-        return FACTS
+        return DATASET_SUMMARY
 
     def measure(self, architecture: Architecture) -> Cost:
         if isinstance(architecture, ReferenceArchitecture):
@@ -94,7 +94,7 @@ class ScriptedTrainer:
         self,
         request: Train,
         on_report: Callable[[Report], None],
-        given_up: Callable[[], bool],
+        lease_lost: Callable[[], bool],
         stop: Callable[[], Stop | None],
     ) -> Completed | Failed | Paused | Stopped:
         self.trained.append(request.genome)
@@ -103,12 +103,12 @@ class ScriptedTrainer:
         if isinstance(outcome, Completed):
             for record in outcome.curve:
                 on_report(record)
-                order = stop()
-                if order is not None:
-                    return Stopped(order.behind, outcome.curve[: record.epoch], record.seconds, outcome.device)
+                stop_request = stop()
+                if stop_request is not None:
+                    return Stopped(stop_request.reason, outcome.curve[: record.epoch], record.seconds, outcome.device)
             request.weights.write_bytes(request.genome.canonical_json.encode())
             if request.predictions is not None:
-                # Four images, as `FACTS` says, of which the last is taken for the other class.
+                # Four images, as in `DATASET_SUMMARY`; the last one is misclassified.
                 labels = np.array([0, 0, 1, 1])
                 Predictions(np.eye(2, dtype=np.float32)[[0, 0, 1, 0]], labels).save(request.predictions)
         return outcome

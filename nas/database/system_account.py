@@ -1,7 +1,7 @@
-"""Whom the embedded server runs as when this process is root, and where that account can read and write.
+"""System account of the embedded server for root users, and folders accessible to the account.
 
-PostgreSQL refuses to run as root. The account must be able to reach the data and the programs, and neither may be
-had by opening the permissions of somebody's home directory: as root, both live below /var/lib/nas.
+PostgreSQL does not run as root. The account needs access to the data and the programs, and the permissions of a home
+directory must not be opened for it. For root, both are therefore below /var/lib/nas.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAME = "nas-postgres"
 
 
 class SubprocessIdentity(TypedDict, total=False):
-    """Arguments of `subprocess` that make a program run as another account."""
+    """Arguments of `subprocess` to run a program as another account."""
 
     user: int
     group: int
@@ -34,23 +34,23 @@ class SubprocessIdentity(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Account:
-    """A system account, by its numbers."""
+    """Numeric user and group id of a system account."""
 
     uid: int
     gid: int
 
     def as_subprocess_arguments(self) -> SubprocessIdentity:
-        """Without the caller's supplementary groups, which subprocess would otherwise leave to the server."""
+        """Return the `subprocess` arguments of the account, without the caller's supplementary groups."""
         return {"user": self.uid, "group": self.gid, "extra_groups": ()}
 
 
 def server_account(data: Path) -> Account | None:
-    """The account for a data directory: its owner where it exists, else one made for the purpose.
+    """Return the account for a data directory: its owner if it exists, else a dedicated account, created if missing.
 
-    The owner comes first because a volume may carry data from a container in which the account had another number.
+    The owner takes precedence, because a volume may contain data from a container with a different id of the account.
 
     Raises:
-        DatabaseError: The account cannot be made.
+        DatabaseError: The account cannot be created.
     """
     if os.geteuid() != 0:
         return None
@@ -64,38 +64,40 @@ def server_account(data: Path) -> Account | None:
 
 
 def readable_package(package: Path, version: str) -> Path:
-    """The wheel's package where the server's account can run its programs: in place, or a copy below /var/lib/nas.
+    """Return the wheel's package if its programs are executable for the server's account, else a copy of it.
+
+    The copy is below /var/lib/nas.
 
     Args:
-        package: As installed, which may be in a virtual environment below /root.
-        version: Of the wheel, so that another version gets another copy.
+        package: Installed package, possibly in a virtual environment below /root.
+        version: Version of the wheel; each version has its own copy.
     """
-    if os.geteuid() != 0 or _open_to_all(package):
+    if os.geteuid() != 0 or _is_world_readable(package):
         return package
     copy = ROOT_FOLDER / f"{package.name}-{version}"
     if not copy.exists():
-        make_passable(ROOT_FOLDER)
-        with tempfile.TemporaryDirectory(dir=ROOT_FOLDER, prefix=f".{copy.name}-") as draft:
-            # The programs look for their libraries beside the package, three folders above themselves.
+        make_traversable(ROOT_FOLDER)
+        with tempfile.TemporaryDirectory(dir=ROOT_FOLDER, prefix=f".{copy.name}-") as staging:
+            # The programs load their libraries from beside the package, three folders above themselves.
             for folder in (package, package.with_name(f"{package.name}.libs")):
                 if folder.exists():
-                    shutil.copytree(folder, Path(draft, "site", folder.name))
-            site = Path(draft, "site")
+                    shutil.copytree(folder, Path(staging, "site", folder.name))
+            site = Path(staging, "site")
             for path in (site, *site.rglob("*")):
                 path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
-            with contextlib.suppress(OSError):  # another process was faster
+            with contextlib.suppress(OSError):  # Another process has created the copy in the meantime.
                 site.rename(copy)
     return copy / package.name
 
 
-def _open_to_all(package: Path) -> bool:
-    passable = all(folder.stat().st_mode & stat.S_IXOTH for folder in (package, *package.parents))
+def _is_world_readable(package: Path) -> bool:
+    is_traversable = all(folder.stat().st_mode & stat.S_IXOTH for folder in (package, *package.parents))
     programs = [*package.glob("*/bin/postgres"), *package.parent.glob(f"{package.name}.libs/*")]
-    return passable and all(program.stat().st_mode & stat.S_IROTH for program in programs)
+    return is_traversable and all(program.stat().st_mode & stat.S_IROTH for program in programs)
 
 
-def make_passable(folder: Path) -> None:
-    """Make a folder of ours that any account may pass through, whatever the umask."""
+def make_traversable(folder: Path) -> None:
+    """Create a folder that all accounts may traverse, independent of the umask."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
 
@@ -106,7 +108,7 @@ def _make_account() -> pwd.struct_passwd:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         try:
-            return pwd.getpwnam(_NAME)  # another process made it meanwhile
+            return pwd.getpwnam(_NAME)  # Another process has created it in the meantime.
         except KeyError:
             raise DatabaseError(
                 f"PostgreSQL does not run as root, and the account {_NAME} cannot be made ({' '.join(command)}); "

@@ -1,1 +1,1 @@
-"""Results as plain values that travel between processes: outcomes, metrics, curves and predictions. No torch."""
+"""Results as plain, picklable values: outcomes, metrics, curves and predictions. No torch."""

@@ -1,4 +1,4 @@
-"""What is known of a data set without its images, and of weights without their numbers: what a study keeps of both."""
+"""Summary of a data set, stored with a study."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """A data set in numbers.
+    """Classes, sizes and pixel statistics of a data set.
 
     Attributes:
         train_counts: Training images of each class.
         validation_counts: Validation images of each class.
-        num_test: Test images, which no search opens.
-        mean: Of each channel over the training images, pixels in [0, 1].
-        std: Likewise.
-        part_classes: Where each image is a pair: the names of the classes of its two parts, the first half of the
-            channels being the one's; `classes` are then what is asked of the two. Else empty.
+        num_test: Number of test images, which a search never loads.
+        mean: Mean of each channel over the training images, pixels in [0, 1].
+        std: Standard deviation of each channel, as for `mean`.
+        part_classes: For pairs: class names of the two images, whose channels are the first and the second half;
+            `classes` are then the relations. Empty for single images.
     """
 
     name: str
@@ -36,7 +36,7 @@ class DatasetSummary:
 
     @classmethod
     def from_json(cls, text: str) -> DatasetSummary:
-        """Read what `json.dumps(asdict(facts))` wrote.
+        """Parse the JSON of `json.dumps(asdict(summary))`.
 
         Raises:
             TypeError: A key is missing or unknown.
@@ -46,7 +46,7 @@ class DatasetSummary:
         return cls(**values)
 
     def differences(self, other: DatasetSummary) -> list[str]:
-        """What has changed in the images, one line each."""
+        """List the differences between two summaries, one line per field."""
         return [
             f"data.{field.name}: {getattr(self, field.name)} there, {getattr(other, field.name)} here"
             for field in fields(self)
@@ -55,21 +55,21 @@ class DatasetSummary:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same images, however often they are loaded."""
+        """Hash of the summary, equal for every load of the same images."""
         values = asdict(self)
-        # Of data without pairs it is what it was before there were pairs, and so their checkpoints are of use.
+        # Keeps the fingerprint of versions without pairs, so that their checkpoints remain valid.
         if not self.is_pair:
             del values["part_classes"]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
     @property
     def is_pair(self) -> bool:
-        """Whether each image is two, with the channels of the one before those of the other."""
+        """True if each example is a pair of images, concatenated along the channels."""
         return bool(self.part_classes)
 
     @property
     def unit(self) -> str:
-        """What one example is called."""
+        """Noun for one example: "pair" or "image"."""
         return "pair" if self.is_pair else "image"
 
     @property

@@ -1,4 +1,4 @@
-"""One epoch of a learning curve."""
+"""Learning curves: losses and scores of each epoch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One point of a learning curve.
+    """One epoch of a learning curve.
 
     Attributes:
-        epoch: From 1.
-        train_loss: Mean of the epoch's steps.
+        epoch: Number of the epoch, from 1.
+        train_loss: Mean loss over the epoch's steps.
         validation_loss: Mean cross entropy over the validation images.
-        images_per_second: Training images through the network, evaluation not counted.
-        seconds: Since training began.
+        images_per_second: Training throughput without evaluation.
+        seconds: Time since the start of training.
     """
 
     epoch: int

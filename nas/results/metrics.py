@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one class was recognised.
+    """Precision, recall and F1 of one class.
 
     Attributes:
-        support: Images of the class in the split; at 0 the scores are 0, as scikit-learn's `zero_division=0`.
+        support: Images of the class in the split; at 0 the scores are 0, as with scikit-learn's `zero_division=0`.
     """
 
     name: str
@@ -25,8 +25,8 @@ class Scores:
     """Classification metrics of one split, each in [0, 1].
 
     Attributes:
-        absent: Names of classes that the split has no image of; they count as 0 in the macro averages
-            only where the network predicted them, as in scikit-learn.
+        absent: Names of classes without images in the split; they count as 0 in the macro averages only if the
+            network predicted them, as in scikit-learn.
     """
 
     accuracy: float
@@ -41,11 +41,11 @@ class Scores:
 
     @property
     def summary(self) -> dict[str, float]:
-        """The averages by name, without the classes."""
+        """Averages by name, without the scores of single classes."""
         return {name: getattr(self, name) for name in METRIC_NAMES}
 
 
 METRIC_NAMES = (
     "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
 )  # fmt: skip
-"""The averages of `Scores`."""
+"""Names of the averages of `Scores`."""

@@ -1,8 +1,8 @@
-"""What trained networks do with validation images, as plain arrays. No torch.
+"""Results of model analysis on validation images, as plain arrays. No torch.
 
-Dimensions: N images or pairs of images, C channels (of a pair those of both), H and W pixels, K classes, M filters,
-A × B their size, L maps of a layer, P images that a layer sees one by one: both of a pair by weights that are shared,
-else one.
+Dimensions: N images or pairs of images, C channels (for a pair those of both images), H and W pixels, K classes, M
+filters of size A × B, L feature maps of a layer, P separate inputs of a layer (2 for a pair with shared weights, else
+1).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A curve from one corner of the unit square, and one number for it.
+    """Curve in the unit square with its area.
 
     Attributes:
-        area: Under a ROC curve; for precision over recall the average precision.
+        area: Area under a ROC curve; average precision of a precision-recall curve.
     """
 
     x: Floats
@@ -32,16 +32,16 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class ClassificationCurves:
-    """How well the classes' probabilities tell them apart, over all thresholds.
+    """ROC and precision-recall curves over all thresholds.
 
     Attributes:
-        roc_micro: True over false positive rate, of all pairs of an image and a class taken together.
-        roc_macro: The mean of the curves of the classes that have images, each class against the rest.
-        precision_recall_micro: As `roc_micro`, precision over recall.
-        precision_recall_macro: As `roc_macro`.
-        roc_by_class: Where there are but two classes, each one's own curve; else none. There the averages say little:
-            one class's curve is the other's, mirrored.
-        precision_recall_by_class: Likewise; these two differ.
+        roc_micro: True over false positive rate, pooled over all combinations of image and class.
+        roc_macro: Mean of the one-vs-rest curves of the classes with images.
+        precision_recall_micro: Precision over recall, pooled as in `roc_micro`.
+        precision_recall_macro: Precision over recall, averaged as in `roc_macro`.
+        roc_by_class: Curve of each class for two classes; else empty. For two classes the averages carry little
+            information, since the curve of one class is the mirrored curve of the other.
+        precision_recall_by_class: As `roc_by_class`, but the curves of the two classes differ.
     """
 
     roc_micro: Curve
@@ -54,13 +54,14 @@ class ClassificationCurves:
 
 @dataclass(frozen=True, eq=False)
 class NetworkAnalysis:
-    """One network.
+    """Analysis of one network.
 
     Attributes:
-        predictions: Class of each image, [N].
-        confidences: Probability of that class, [N].
-        filters: Of the first convolution, [M, C, A, B]; in an MLP what each unit weighs the image with, [M, C, H, W].
-        layer_defects: How far each convolution is from orthogonal, in forward order; 0 is orthogonal, 1 all zeros.
+        predictions: Predicted class of each image, [N].
+        confidences: Probability of the predicted class, [N].
+        filters: Filters of the first convolution, [M, C, A, B]; for an MLP the weights of each first-layer unit,
+            [M, C, H, W].
+        layer_defects: Orthogonality defect of each convolution in forward order; 0 is orthogonal, 1 is all zeros.
     """
 
     predictions: Integers
@@ -71,18 +72,18 @@ class NetworkAnalysis:
 
     @property
     def mean_defect(self) -> float | None:
-        """Over the convolutions; None where there are none."""
+        """Mean orthogonality defect over the convolutions; None without convolutions."""
         return float(np.mean(self.layer_defects)) if self.layer_defects else None
 
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    """What two layers make of one image: those maps that vary most over the images shown, in the same order for each.
+    """Feature maps of two layers for one image: the maps that vary most over the shown images, in the same order.
 
     Attributes:
-        image: Its place among the images.
-        early: Of the first layer, [P, L, H, W].
-        late: Of the last layer with maps, [P, L, H', W'].
+        image: Index of the image.
+        early: Feature maps of the first layer, [P, L, H, W].
+        late: Feature maps of the last layer with spatial dimensions, [P, L, H', W'].
     """
 
     image: int
@@ -92,11 +93,11 @@ class Activation:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """A t-SNE of the classifier's input.
+    """t-SNE embedding of the classifier's input.
 
     Attributes:
-        images: Places of the images, [n].
-        points: [n, 2].
+        images: Indices of the n embedded images, [n].
+        points: Coordinates, [n, 2].
     """
 
     images: Integers
@@ -105,15 +106,15 @@ class Embedding:
 
 @dataclass(frozen=True, eq=False)
 class NetworkComparison:
-    """A finalist beside its baseline.
+    """Comparison of a finalist with the baseline.
 
     Attributes:
-        images: [N, C, H, W]; all validation images, or as many as were looked at.
+        images: Analysed validation images, [N, C, H, W].
         labels: Classes of the images, [N].
-        num_validation: How many there are.
-        baseline: None where it has no weights.
-        activations: Of the finalist; empty where it has no convolutions.
-        settings: Of a grid, one network of each setting by the setting's name; those that kept weights.
+        num_validation: Number of all validation images.
+        baseline: Analysis of the baseline; None without stored weights.
+        activations: Feature maps of the finalist; empty without convolutions.
+        settings: For a grid, one network per setting with stored weights, by the setting's name.
     """
 
     classes: tuple[str, ...]
@@ -127,7 +128,7 @@ class NetworkComparison:
     settings: tuple[tuple[str, NetworkAnalysis], ...] = ()
 
     def confusion(self, network: NetworkAnalysis) -> Integers:
-        """Counts [K, K]: rows are true classes, columns predicted ones."""
+        """Confusion matrix [K, K]: rows are true classes, columns are predicted classes."""
         num_classes = len(self.classes)
         flat = np.bincount(self.labels * num_classes + network.predictions, minlength=num_classes**2)
         return flat.reshape(num_classes, num_classes).astype(np.int64)

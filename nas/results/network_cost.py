@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs.
+    """Parameters and FLOPs of a network.
 
     Attributes:
-        params: All parameters.
-        flops: Of one image's forward pass; a multiply-add counts as one, as fvcore counts.
-        trained_params: Those that are trained, where the others are frozen; None where all are.
+        params: Number of all parameters.
+        flops: FLOPs of one image's forward pass; a multiply-add counts as one, as in fvcore.
+        trained_params: Number of trained parameters if the others are frozen; None if all are trained.
     """
 
     params: int
@@ -20,7 +20,7 @@ class Cost:
     trained_params: int | None = None
 
     @property
-    def params_in_words(self) -> str:
-        """The number of parameters, and how many are trained where that is not all."""
+    def params_text(self) -> str:
+        """Text form of the number of parameters, with the number of trained ones if some are frozen."""
         trained = "" if self.trained_params is None else f", {self.trained_params:,} of them trained"
         return f"{self.params:,} parameters{trained}"

@@ -1,4 +1,4 @@
-"""What became of a trial: a sum type, and the scores and curve that a completed one carries. No torch."""
+"""Trial outcomes as a sum type: completed, stopped, infeasible or failed. No torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from nas.results.metrics import Scores
 
 @dataclass(frozen=True)
 class Completed:
-    """Trained for the whole budget, or until its patience was lost.
+    """Trial trained for the whole budget, or until its recipe's stopping criterion.
 
     Attributes:
-        seconds: Training and evaluation together.
-        device: What it ran on, with its precision.
-        figures: What else was measured, by name (`nas.training.fit` has the names).
+        scores: Validation scores.
+        curve: Learning curve.
+        seconds: Time of training and evaluation.
+        device: Device and precision of the training.
+        figures: Other measured values by name (names in `nas.training.fit`).
     """
 
     scores: Scores
@@ -28,18 +30,19 @@ class Completed:
 
     @property
     def is_finite(self) -> bool:
-        """Whether its objective is a number."""
+        """True if the objective is a finite number."""
         return math.isfinite(self.scores.f1_macro)
 
 
 @dataclass(frozen=True)
 class StopReason:
-    """Why a trial is stopped: where it stood at a rung, and the best of those that dominate it there.
+    """Rung scores of a stopped trial and of the best trial that dominates it.
 
     Attributes:
-        rung: The epoch.
-        leader: Number of a trial of its size or smaller.
-        leader_macro_f1: After as many epochs.
+        rung: Epoch of the rung.
+        macro_f1: Rung score of the stopped trial.
+        leader: Number of the best dominating trial, which has equal or smaller size.
+        leader_macro_f1: Rung score of the leader.
     """
 
     rung: int
@@ -49,7 +52,7 @@ class StopReason:
 
     @property
     def sentence(self) -> str:
-        """For people, in one line."""
+        """One-line description for the user."""
         return (
             f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung}, "
             f"where trial {self.leader}, which is no larger, had {self.leader_macro_f1:.4f}"
@@ -58,28 +61,29 @@ class StopReason:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Fell behind at a rung, and was trained no further.
+    """Trial ended by early stopping at a rung.
 
     Attributes:
-        curve: As far as it came, which may be further than the rung.
+        reason: Comparison that ended the trial.
+        curve: Learning curve until the end, which may be later than the rung.
         seconds: As in `Completed`.
-        device: Likewise.
+        device: As in `Completed`.
     """
 
-    behind: StopReason
+    reason: StopReason
     curve: tuple[EpochRecord, ...]
     seconds: float
     device: str
 
     @property
     def epoch(self) -> int:
-        """The last whole one."""
+        """Last completed epoch."""
         return len(self.curve)
 
 
 @dataclass(frozen=True)
 class Infeasible:
-    """Has more parameters than the budget allows; it was not trained."""
+    """Trial that was not trained, because its network exceeds the budget's number of parameters."""
 
     params: int
     max_params: int
@@ -90,10 +94,10 @@ FailureReason = Literal["diverged", "out_of_memory", "crashed", "timed_out"]
 
 @dataclass(frozen=True)
 class Failed:
-    """Gave no result.
+    """Trial that ended without a result.
 
     Attributes:
-        detail: One line for the reader.
+        detail: One-line description for the user.
     """
 
     reason: FailureReason

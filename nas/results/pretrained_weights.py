@@ -1,4 +1,4 @@
-"""Identity of a published network's weights file."""
+"""Identification of pretrained weights files by hash."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """A published network's weights, which lie in the data folder as safetensors.
+    """Weights of a published network, stored in the data folder as safetensors.
 
     Attributes:
-        network: Its name.
-        sha256: Of the file, and so of the weights: the same weights give the same file, whatever they were read from.
-        origin: The file, or the address, that they were read from.
+        network: Name of the network.
+        sha256: SHA-256 of the file. Equal weights give the same file and hash, independent of their origin.
+        origin: File or URL from which the weights were read.
     """
 
     network: str
@@ -21,5 +21,5 @@ class PretrainedWeights:
     origin: str
 
     def path(self, data_folder: Path) -> Path:
-        """Their file in a data folder."""
+        """Path of the weights file in a data folder."""
         return data_folder / "weights" / f"{self.network}-{self.sha256[:16]}.safetensors"

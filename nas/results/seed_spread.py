@@ -13,12 +13,13 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """A score over seeds.
+    """Mean, standard deviation and confidence interval of a score over seeds.
 
     Attributes:
-        sd: Standard deviation, n - 1; None of a single seed.
-        low: Lower end of the 95 % confidence interval of the mean; None of a single seed.
-        high: Its upper end.
+        mean: Mean over the seeds.
+        sd: Sample standard deviation (n - 1); None for a single seed.
+        low: Lower end of the 95 % confidence interval of the mean; None for a single seed.
+        high: Upper end of the interval; None for a single seed.
     """
 
     mean: float
@@ -30,16 +31,16 @@ class Spread:
         return self.text()
 
     def text(self, digits: int = 3) -> str:
-        """Mean ± sd."""
+        """Format as mean ± standard deviation."""
         return f"{self.mean:.{digits}f}" + ("" if self.sd is None else f" ± {self.sd:.{digits}f}")
 
     @classmethod
     def of(cls, scores: Sequence[float]) -> Spread:
-        """Mean, deviation, and an interval by Student's t with n - 1 degrees of freedom, cut off at 0 and 1."""
+        """Compute the spread of scores, with a Student t interval (n - 1 degrees of freedom) clipped to [0, 1]."""
         mean = float(np.mean(scores))
         if len(scores) < 2:
             return cls(mean, None, None, None)
-        # Here, since every command would wait for scipy.
+        # Imported here, because the import of scipy would slow down every command.
         from scipy import stats
 
         sd = float(np.std(scores, ddof=1))

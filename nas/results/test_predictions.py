@@ -1,4 +1,4 @@
-"""What a network said of every test image, kept in a file of its own so that finals can be compared image by image.
+"""Predictions on the test images, stored per network for paired comparisons in the finals.
 
 Dimensions: N images, K classes.
 """
@@ -30,20 +30,20 @@ class Predictions:
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """The predicted ones, [N]."""
+        """Predicted class of each image, [N]."""
         predicted: NDArray[np.int64] = self.logits.argmax(1)
         return predicted
 
     def save(self, path: Path) -> None:
-        """Write them as safetensors."""
+        """Write the predictions as safetensors."""
         save_file({"logits": np.ascontiguousarray(self.logits), "labels": self.labels}, path)
 
     @classmethod
     def load(cls, path: Path) -> Predictions:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            ModelFileError: It is not such a file, or is damaged.
+            ModelFileError: The file is damaged or not a file of predictions.
         """
         try:
             arrays = load_file(path)

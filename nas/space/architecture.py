@@ -1,7 +1,7 @@
-"""Architectures: frozen values that name one network each.
+"""Architectures: one frozen value per network.
 
-A gene that has no effect is absent by construction: each family is a class of its own that holds just the genes it
-uses. Nothing here imports torch.
+Each family is a class with only the genes it uses, so a gene without effect cannot occur. This module does not import
+torch.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ Compression = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class ConvolutionalArchitecture(FrozenModel):
-    """What the four families share. Convolutions keep the image size; each stage after the first halves it.
+    """Genes common to the four searched families.
+
+    Convolutions keep the image size; each stage after the first halves it.
 
     Attributes:
         stem_width: Channels after the first convolution.
         depths: Blocks of each stage (layers for VGG and DenseNet), two to four stages.
         kernel_size: Side of the square kernels, in pixels.
-        factorized: Whether each k×k convolution after the stem is a 1×k and then a k×1 convolution.
+        factorized: True to replace each k×k convolution after the stem by a 1×k and a k×1 convolution.
         normalization: Batch normalisation after (DenseNet: before) each convolution, or none.
         head_widths: Width of each hidden layer between the pooled features and the classifier.
         dropout_first: Dropout probability after the first convolution.
@@ -55,12 +57,12 @@ class ConvolutionalArchitecture(FrozenModel):
 
 
 class StagedArchitecture(ConvolutionalArchitecture):
-    """A family whose stages each have a width of their own, in channels."""
+    """Architecture with one width, in channels, per stage."""
 
     widths: tuple[Width, ...]
 
     @model_validator(mode="after")
-    def _one_width_a_stage(self) -> StagedArchitecture:
+    def _check_widths(self) -> StagedArchitecture:
         if len(self.widths) != len(self.depths):
             raise ValueError(f"widths has {len(self.widths)} stages, depths has {len(self.depths)}")
         return self
@@ -82,8 +84,8 @@ class DenseNetArchitecture(ConvolutionalArchitecture):
     """Dense blocks with bottlenecks and compressing transitions (Huang et al., 2017).
 
     Attributes:
-        growth_rate: Channels that each layer adds.
-        compression: Share of the channels that a transition keeps.
+        growth_rate: Channels added by each layer.
+        compression: Share of the channels kept by a transition.
     """
 
     family: Literal["densenet"] = "densenet"
@@ -95,7 +97,7 @@ class MobileNetArchitecture(StagedArchitecture):
     """Inverted residuals around depthwise convolutions (Sandler et al., 2018).
 
     Attributes:
-        expansion: Channels inside a block, as a multiple of its input's.
+        expansion: Channels inside a block, as a multiple of its input channels.
     """
 
     family: Literal["mobilenet"] = "mobilenet"
@@ -103,16 +105,16 @@ class MobileNetArchitecture(StagedArchitecture):
 
 
 class PlainArchitecture(FrozenModel):
-    """Blocks of one convolution and a 2×2 max pooling each, then the flattened maps, as in LeNet (LeCun et al., 1998).
+    """Blocks of one convolution and a 2×2 max pooling, then flattened feature maps, as in LeNet (LeCun et al., 1998).
 
-    Its size depends on that of the images, and it is built for images of one size alone.
+    The number of parameters depends on the image size, and a network is built for a single image size.
 
     Attributes:
         widths: Channels of each block, one to five.
         kernel_size: Side of the square kernels, in pixels.
-        padded: Whether a convolution keeps the sides of its input, by a border of zeros.
+        padded: True for zero padding that keeps the size of a convolution's input.
         normalization: Batch normalisation after each convolution, or none.
-        head_widths: Width of each hidden layer between the flattened maps and the classifier.
+        head_widths: Width of each hidden layer between the flattened feature maps and the classifier.
         dropout_first: Dropout probability after the first convolution.
         dropout_head: Dropout probability before the classifier.
         noise_std: Standard deviation of Gaussian noise after each convolution, in training.
@@ -129,37 +131,41 @@ class PlainArchitecture(FrozenModel):
     dropout_head: Probability = 0.0
     noise_std: NoiseStd = 0.0
 
-    def convolved(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns after a convolution; less than 1 where the kernel does not fit."""
-        lost = 0 if self.padded else self.kernel_size - 1
-        return size[0] - lost, size[1] - lost
+    def size_after_convolution(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns after a convolution; less than 1 if the kernel does not fit."""
+        margin = 0 if self.padded else self.kernel_size - 1
+        return size[0] - margin, size[1] - margin
 
     def map_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of the maps that each block returns, for images of so many rows and columns.
+        """Rows and columns of each block's output.
+
+        Args:
+            size: Rows and columns of the images.
 
         Raises:
-            ArchitectureError: A block would return nothing.
+            ArchitectureError: The output of a block would be empty.
         """
         sizes: list[tuple[int, int]] = []
         for block in range(1, len(self.widths) + 1):
-            before = sizes[-1] if sizes else size
-            rows, columns = self.convolved(before)
+            input_size = sizes[-1] if sizes else size
+            rows, columns = self.size_after_convolution(input_size)
             if min(rows, columns) < 2:
                 kind = "a padded" if self.padded else "an unpadded"
                 k = self.kernel_size
                 raise ArchitectureError(
                     f"images of {size[0]}×{size[1]} pixels are too small for {len(self.widths)} blocks of {kind} "
                     f"{k}×{k} convolution and a 2×2 pooling: block {block} would have nothing left of "
-                    f"{before[0]}×{before[1]}; take fewer widths" + ("" if self.padded else ", or padded = true")
+                    f"{input_size[0]}×{input_size[1]}; take fewer widths"
+                    + ("" if self.padded else ", or padded = true")
                 )
             sizes.append((rows // 2, columns // 2))
         return tuple(sizes)
 
 
 class MlpArchitecture(FrozenModel):
-    """Hidden layers on the image's values, with no convolution.
+    """Fully connected hidden layers on the pixel values.
 
-    Its size depends on that of the images, and it is built for images of one size alone.
+    The number of parameters depends on the image size, and a network is built for a single image size.
 
     Attributes:
         widths: Units of each hidden layer, one to eight layers.
@@ -173,16 +179,16 @@ class MlpArchitecture(FrozenModel):
 
 
 class ReferenceArchitecture(FrozenModel):
-    """A published network that searches are compared with; it has no genes."""
+    """Published baseline network without genes."""
 
     family: Literal["resnet18"] = "resnet18"
 
 
 class PretrainedArchitecture(FrozenModel):
-    """A published network that begins with its ImageNet weights; images are resized to 224×224 pixels within it.
+    """Published network initialised with ImageNet weights; it resizes images to 224×224 pixels.
 
     Attributes:
-        frozen: Whether its trunk keeps those weights, so that the head alone is trained.
+        frozen: True if the trunk keeps those weights and only the head is trained.
         head_widths: Width of each hidden layer between the trunk's features and the classifier.
     """
 
@@ -192,7 +198,7 @@ class PretrainedArchitecture(FrozenModel):
 
     @property
     def network(self) -> str:
-        """The published network's name."""
+        """Name of the published network."""
         return self.family.removeprefix("pretrained_")
 
 
@@ -202,14 +208,14 @@ BranchArchitecture = SearchedArchitecture | FlatteningArchitecture | ReferenceAr
 
 
 class PairArchitecture(FrozenModel):
-    """A network that is shown two images at once and says how their classes are related.
+    """Network that classifies the relation between the classes of two images.
 
     Attributes:
-        branch: What makes features of the images.
-        shared: Whether the branch sees each image by itself, with the same weights, and the features of both stand side
-            by side (siamese; Bromley et al., 1993); or both at once, one's channels behind the other's.
+        branch: Feature extractor.
+        shared: True to apply the branch to each image separately with shared weights and to concatenate the features
+            (siamese; Bromley et al., 1993). False to apply it once to both images, concatenated along the channels.
         comparison_widths: Width of each hidden layer between those features and the classifier of the relation.
-        auxiliary: Whether the features must also tell each image's own class, by classifiers that only training uses.
+        auxiliary: True to add auxiliary classifiers of each image's own class, used in training only.
     """
 
     family: Literal["pair"] = "pair"
@@ -226,11 +232,11 @@ Architecture = Annotated[
 
 
 def branch_of(architecture: Architecture) -> BranchArchitecture | PretrainedArchitecture:
-    """What makes features of images: a pair network's branch, or the network itself."""
+    """Feature extractor of an architecture: the branch of a pair network, or else the network itself."""
     return architecture.branch if isinstance(architecture, PairArchitecture) else architecture
 
 
 def family_name(architecture: Architecture) -> str:
-    """The architecture's family; of a pair network the branch's, called siamese where it is shared."""
+    """Family of an architecture; for a pair network the family of its branch, prefixed by "siamese" if shared."""
     is_siamese = isinstance(architecture, PairArchitecture) and architecture.shared
     return f"{SIAMESE} " * is_siamese + branch_of(architecture).family

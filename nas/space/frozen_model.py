@@ -1,4 +1,4 @@
-"""What every specification is built from."""
+"""Base class of immutable specifications."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class FrozenModel(BaseModel):
-    """A frozen value: compared by content, refused when a key is unknown or a type is wrong."""
+    """Immutable pydantic model with strict types and no unknown keys, compared by content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")

@@ -1,6 +1,6 @@
-"""The genes that a search space may give: name, type, bounds and default of each.
+"""Gene definitions: name, type, bounds and default of each gene of a search space.
 
-The bounds are those of `nas.space.architecture` and `nas.space.recipe`, so a space that passes cannot draw a genome that fails.
+The bounds are those of `nas.space.architecture` and `nas.space.recipe`, so a valid space yields valid genomes only.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from nas.space.recipe import CHOICES, Choice, Recipe
 
 Scalar = bool | int | float | str
 
-_LEAST_WIDTH = 4
+_MIN_WIDTH = 4
 _STAGED = ("vgg", "resnet", "mobilenet")
 
 
 @dataclass(frozen=True)
 class Gene:
-    """One thing that may vary.
+    """Searchable hyperparameter of an architecture or recipe.
 
     Attributes:
-        type: What a single value must be, as pydantic reads it.
-        default: The value where the space does not mention the gene.
-        needs: The families, or the options of a recipe's choice, that have the gene; None for all.
-        branches: Whether sub-tables may be named after its choices.
+        type: Type of a single value, as a pydantic annotation.
+        default: Value if the search space does not contain the gene.
+        active_for: Families, or options of a recipe's choice, that have the gene; None for all.
+        branches: True if sub-tables may be named after its choices.
     """
 
     type: Any
     default: Scalar
-    needs: tuple[str, ...] | None = None
+    active_for: tuple[str, ...] | None = None
     branches: bool = False
     _adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 
@@ -49,64 +49,64 @@ class Gene:
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values of a gene that names one of several; empty for free text."""
+        """Values of a categorical gene; empty for any other type."""
         return get_args(self.type) if get_origin(self.type) is Literal else ()
 
     @property
     def kind(self) -> type:
-        """`int`, `float`, `bool` or `str`; numbers that must be one of a few count as `str`."""
+        """Value type: `int`, `float`, `bool` or `str`; enumerated numbers count as `str`."""
         schema = self._adapter.json_schema()
         kinds: dict[str, type] = {"integer": int, "number": float, "boolean": bool}
         return str if "enum" in schema or "const" in schema else kinds.get(schema.get("type", ""), str)
 
     def describe(self) -> str:
-        """The type in words."""
+        """Text form of the type, for messages."""
         return " | ".join(str(choice) for choice in self.choices) or self.kind.__name__
 
     def convert(self, value: Scalar) -> Scalar:
-        """The value in the gene's own type and spelling: 0 becomes 0.0 for a real number."""
+        """Convert a value to the gene's type and canonical form: 0 becomes 0.0 for a real number."""
         converted: Scalar = self._adapter.validate_python(value)
         return converted
 
     def faults(self, value: Any) -> list[str]:
-        """What is wrong with a value; empty when nothing is."""
+        """List the faults of a value; empty if it is valid."""
         try:
             self._adapter.validate_python(value, strict=True)
         except ValidationError as error:
             fault = error.errors()[0]["msg"]
-            # What a validator of our own says is whole already.
+            # Messages of the validators in this package need no prefix.
             fault = fault.removeprefix("Value error, ")
             return [f"{fault[:1].lower()}{fault[1:]} (given: {value!r})"]
-        # Pydantic compares literals with ==, which takes true for 1 and 3.0 for 3.
+        # Pydantic compares literals with ==, which accepts true for 1 and 3.0 for 3.
         if self.choices and type(value) not in {type(choice) for choice in self.choices}:
             return [f"input should be one of {self.describe()} (given: {value!r})"]
         return []
 
 
-def _of(model: Any, name: str, **options: Any) -> Gene:
-    """The gene of a model's field: its type, bounds and default."""
+def _gene_from_field(model: Any, name: str, **options: Any) -> Gene:
+    """Build the gene of a model field, with the field's type, bounds and default."""
     info = model.model_fields[name]
     parts: Any = (info.annotation, *info.metadata)
     annotation: Any = Annotated[parts] if info.metadata else info.annotation
     return Gene(annotation, info.default, **options)
 
 
-def _of_choice(name: str, choice: type[Choice]) -> dict[str, Gene]:
-    """The genes of one choice of a recipe: which option, and each option's parameters."""
+def _genes_from_choice(name: str, choice: type[Choice]) -> dict[str, Gene]:
+    """Build the genes of a recipe choice: the option's name, and the parameters of all options."""
     names = tuple(choice.PARAMETERS)
     genes = {name: Gene(Literal[names], choice.model_fields["name"].default, branches=True)}
     for parameter, info in choice.model_fields.items():
-        takers = tuple(option for option in names if parameter in choice.PARAMETERS[option])
-        if takers:
-            # In the choice itself it may also be None.
+        options = tuple(option for option in names if parameter in choice.PARAMETERS[option])
+        if options:
+            # In the choice itself the parameter may also be None.
             annotation = next(part for part in get_args(info.annotation) if part is not type(None))
-            genes[parameter] = Gene(annotation, choice.PARAMETERS[takers[0]][parameter], needs=takers)
+            genes[parameter] = Gene(annotation, choice.PARAMETERS[options[0]][parameter], active_for=options)
     return genes
 
 
-def _none_or_width(width: int) -> int:
-    if 0 < width < _LEAST_WIDTH:
-        raise ValueError(f"a hidden layer has at least {_LEAST_WIDTH} units; 0 is for none")
+def _check_comparison_width(width: int) -> int:
+    if 0 < width < _MIN_WIDTH:
+        raise ValueError(f"a hidden layer has at least {_MIN_WIDTH} units; 0 is for none")
     return width
 
 
@@ -115,28 +115,33 @@ ARCHITECTURE_GENES: Mapping[str, Gene] = {
     "num_stages": Gene(Annotated[int, Field(ge=2, le=4)], 3),
     "stem_width": Gene(Width, 16),
     "depth": Gene(Depth, 1),
-    "width": Gene(Width, 32, needs=_STAGED),
+    "width": Gene(Width, 32, active_for=_STAGED),
     **{
-        name: _of(ConvolutionalArchitecture, name)
+        name: _gene_from_field(ConvolutionalArchitecture, name)
         for name in ("kernel_size", "factorized", "normalization", "activation")
     },
     "head_layers": Gene(Annotated[int, Field(ge=0, le=3)], 0),
     "head_width": Gene(Width, 128),
-    **{name: _of(ConvolutionalArchitecture, name) for name in ("dropout_first", "dropout_head", "noise_std")},
-    "expansion": Gene(Expansion, MobileNetArchitecture.model_fields["expansion"].default, needs=("mobilenet",)),
-    "growth_rate": Gene(_of(DenseNetArchitecture, "growth_rate").type, 12, needs=("densenet",)),
-    "compression": _of(DenseNetArchitecture, "compression", needs=("densenet",)),
-    "siamese": Gene(bool, False, needs=("pair",)),
-    "comparison_width": Gene(Annotated[int, Field(ge=0, le=1024), AfterValidator(_none_or_width)], 0, needs=("pair",)),
+    **{
+        name: _gene_from_field(ConvolutionalArchitecture, name)
+        for name in ("dropout_first", "dropout_head", "noise_std")
+    },
+    "expansion": Gene(Expansion, MobileNetArchitecture.model_fields["expansion"].default, active_for=("mobilenet",)),
+    "growth_rate": Gene(_gene_from_field(DenseNetArchitecture, "growth_rate").type, 12, active_for=("densenet",)),
+    "compression": _gene_from_field(DenseNetArchitecture, "compression", active_for=("densenet",)),
+    "siamese": Gene(bool, False, active_for=("pair",)),
+    "comparison_width": Gene(
+        Annotated[int, Field(ge=0, le=1024), AfterValidator(_check_comparison_width)], 0, active_for=("pair",)
+    ),
 }
-"""Genes of `[architecture]`; `depth` and `width` have a value a stage, `head_width` one a hidden layer."""
+"""Genes of `[architecture]`; `depth` and `width` have one value per stage, `head_width` one per hidden layer."""
 
 PAIR_GENES = ("siamese", "comparison_width")
-"""Those of the network around a branch of any family, where images are pairs; a width of 0 is no hidden layer."""
+"""Genes of the pair network around a branch of any family; a width of 0 means no hidden layer."""
 
 RECIPE_GENES: Mapping[str, Gene] = {
-    **{gene: found for name, choice in CHOICES.items() for gene, found in _of_choice(name, choice).items()},
-    "optimizer": _of(Recipe, "optimizer", branches=True),
-    **{name: _of(Recipe, name) for name in Recipe.model_fields if name not in (*CHOICES, "optimizer")},
+    **{gene: value for name, choice in CHOICES.items() for gene, value in _genes_from_choice(name, choice).items()},
+    "optimizer": _gene_from_field(Recipe, "optimizer", branches=True),
+    **{name: _gene_from_field(Recipe, name) for name in Recipe.model_fields if name not in (*CHOICES, "optimizer")},
 }
-"""Genes of `[recipe]`; a parameter that two choices take would be one gene, so their names differ."""
+"""Genes of `[recipe]`. Parameter names are unique across choices, since each name is one gene."""

@@ -1,4 +1,4 @@
-"""What a gene may be: one of some values, or a number in a range; and drawing from either."""
+"""Gene domains, categorical or a numeric range, and sampling from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.space.gene_definitions import Gene, Scalar
 
 
 class Suggester(Protocol):
-    """Chooses a value for a named parameter; `optuna.Trial` is one."""
+    """Sampling interface for named parameters, implemented by `optuna.Trial`."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
@@ -24,7 +24,7 @@ class Suggester(Protocol):
 
 
 class RandomSuggester:
-    """Independent uniform choices, for showing and testing a space without a study."""
+    """Independent uniform sampling, for sample genomes and tests without a study."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -49,7 +49,7 @@ class RandomSuggester:
 
 @dataclass(frozen=True)
 class Choices:
-    """A gene that takes one of some values; a single one is fixed and no parameter of the study."""
+    """Categorical domain; a single value is fixed and is not a parameter of the study."""
 
     values: tuple[Scalar, ...]
 
@@ -66,17 +66,17 @@ class Choices:
 
     @property
     def highest(self) -> float:
-        """Of a gene that is a number: its largest value."""
+        """Largest value of a numeric gene."""
         return max(float(value) for value in self.values)
 
-    def whole_numbers(self) -> tuple[int, ...]:
+    def integer_values(self) -> tuple[int, ...]:
         """The values of a gene that counts something."""
         return tuple(int(value) for value in self.values)
 
 
 @dataclass(frozen=True)
 class Range:
-    """A gene between two numbers, both included; on a logarithmic scale if `log`."""
+    """Numeric domain between two included bounds, on a logarithmic scale if `log`."""
 
     low: float
     high: float
@@ -93,7 +93,7 @@ class Range:
 
     @property
     def size(self) -> int | None:
-        """Number of values; None if there are infinitely many."""
+        """Number of values; None for a continuous range."""
         if self.low == self.high:
             return 1
         if not self.integer and self.step is None:
@@ -102,10 +102,10 @@ class Range:
 
     @property
     def highest(self) -> float:
-        """Its upper end."""
+        """Upper end of the range."""
         return self.high
 
-    def whole_numbers(self) -> tuple[int, ...]:
+    def integer_values(self) -> tuple[int, ...]:
         """The values of a gene that counts something."""
         return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
 
@@ -114,14 +114,14 @@ Domain = Choices | Range
 
 
 def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:
-    """The domain that a TOML value describes, or the reasons why it describes none."""
+    """Parse a TOML value into a domain; return the list of faults if it is invalid."""
     if isinstance(value, dict):
         faults = _range_faults(gene, value)
         if faults:
             return faults
         low, high, step = value["low"], value["high"], value.get("step")
         if step is not None:
-            # The last value that the steps reach, which optuna would otherwise have to say in a warning.
+            # Lowered to the last value on the step grid, since optuna otherwise warns.
             high = min(high, low + step * int((high - low) / step + 1e-9))
         return Range(low, high, step, value.get("log", False), gene.kind is int)
     values = value if isinstance(value, list) else [value]
@@ -132,7 +132,7 @@ def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:
 
 
 def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
-    """What is wrong with a `{low, high, step, log}` table for this gene."""
+    """List the faults of a `{low, high, step, log}` table for this gene."""
     if gene.kind not in (int, float):
         return [f"a range does not fit a gene of {gene.describe()}; give a list of choices"]
     faults = [f"unknown key {key!r} of a range; known: low, high, step, log" for key in table.keys() - _RANGE_KEYS]
@@ -154,7 +154,7 @@ def _range_faults(gene: Gene, table: dict[str, Any]) -> list[str]:
     elif step is not None and log:
         faults.append("step and log cannot be combined")
     if not faults and gene.kind is int and low + (step or 1) <= high:
-        # A gene may have a gap above its lowest value.
+        # `comparison_width` accepts 0 but not 1 to 3, so the second value of the range is checked as well.
         faults = [f"{fault}; give a list" for fault in gene.faults(low + (step or 1))]
     return faults
 

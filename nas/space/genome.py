@@ -1,6 +1,6 @@
-"""Genomes: frozen values that name one network and one way to train it, with a canonical key.
+"""Genomes: immutable pairs of an architecture and a training recipe, with a canonical key.
 
-A gene that has no effect is absent by construction (`nas.space.architecture`, `nas.space.recipe`). Nothing here imports torch.
+Genes without effect cannot occur (`nas.space.architecture`, `nas.space.recipe`). This module does not import torch.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from nas.space.recipe import Recipe
 
 
 class Genome(FrozenModel):
-    """One network and the recipe that trains it."""
+    """Network architecture and its training recipe."""
 
     architecture: Architecture
     recipe: Recipe = Recipe()
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> Genome:
+    def _check_consistency(self) -> Genome:
         faults = auxiliary_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
-        form = self.recipe.orthogonality.name
-        if isinstance(branch_of(self.architecture), MlpArchitecture) and form in ("convolution", "kernel"):
-            faults.append(f"orthogonality {form!r} with an mlp: it has no convolution; use 'linear'")
+        penalty = self.recipe.orthogonality.name
+        if isinstance(branch_of(self.architecture), MlpArchitecture) and penalty in ("convolution", "kernel"):
+            faults.append(f"orthogonality {penalty!r} with an mlp: it has no convolution; use 'linear'")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
     @property
     def family(self) -> str:
-        """As `family_name`."""
+        """Name of the architecture family (`family_name`)."""
         return family_name(self.architecture)
 
     @property
     def canonical_json(self) -> str:
-        """JSON without spaces, keys sorted, absent genes left out: equal genomes give equal text."""
+        """Compact JSON with sorted keys and without absent genes; equal genomes have equal text."""
         return json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
-        """The first 16 hexadecimal digits of the canonical JSON's SHA-256."""
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()[:16]
 
     @classmethod
     def from_json(cls, text: str) -> Genome:
-        """Read what `canonical_json` wrote.
+        """Parse the text of `canonical_json`.
 
         Raises:
             pydantic.ValidationError: The text is not a genome.
@@ -66,7 +66,7 @@ class Genome(FrozenModel):
 
 
 def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> list[str]:
-    """What a recipe asks of a frozen trunk in vain, one line an option."""
+    """List the recipe options without effect on a frozen trunk, one line each."""
     faults = []
     if architecture.frozen and recipe.augmentation != "none":
         faults.append(
@@ -81,7 +81,7 @@ def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> li
 
 
 def auxiliary_faults(architecture: Architecture, recipe: Recipe) -> list[str]:
-    """Where an auxiliary loss has no classifier, or a classifier no loss, one line each."""
+    """List auxiliary losses without classifiers and auxiliary classifiers without a loss, one line each."""
     has_classifiers = isinstance(architecture, PairArchitecture) and architecture.auxiliary
     if recipe.auxiliary_weight > 0.0 and not has_classifiers:
         return [
@@ -94,10 +94,10 @@ def auxiliary_faults(architecture: Architecture, recipe: Recipe) -> list[str]:
 
 
 def pair_faults(architecture: Architecture, *, are_pairs: bool) -> list[str]:
-    """What an architecture needs of the data and they are not, one line each.
+    """List mismatches between an architecture and data of single or paired images, one line each.
 
     Args:
-        are_pairs: Whether each image is a pair.
+        are_pairs: True if each example is a pair of images.
     """
     if isinstance(architecture, PairArchitecture) and not are_pairs:
         return ["a pair architecture takes pairs of images, and these are single ones; add [data.pairs]"]

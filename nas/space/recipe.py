@@ -1,7 +1,7 @@
-"""Recipes: how a network is trained. Frozen values; options that cannot be combined are refused here.
+"""Training recipes: immutable hyperparameter sets without conflicting options.
 
-An option with parameters (a loss, an imbalance treatment, a schedule …) is a `Choice`: its name, and just the
-parameters that it takes. Nothing here imports torch.
+An option with parameters (a loss, an imbalance treatment, a schedule …) is a `Choice`: its name and only its own
+parameters. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Reasons = Mapping[tuple[str, str], str]
 
 
 def _is_zero(value: float) -> bool:
-    """Of genes that came later: at 0 they are absent, so that older genomes have the keys that they had."""
+    """Return True at 0. Genes added later are absent from the JSON at 0, which keeps the keys of older genomes."""
     return value == 0.0
 
 
 class Choice(FrozenModel):
-    """One of several named options, with its own parameters and no other; omitted ones get their defaults.
+    """One of several named options with its own parameters only; omitted parameters get their defaults.
 
-    A name alone, as text, is the option with its defaults.
+    A string is accepted as the name of an option with default parameters.
 
     Attributes:
-        PARAMETERS: Each option's parameters with their defaults.
-        REASONS: Why an option takes no parameter that one might expect it to take.
+        PARAMETERS: Parameters of each option with their defaults.
+        REASONS: Reasons for the absence of a parameter that an option might be expected to take.
     """
 
     PARAMETERS: ClassVar[Parameters]
@@ -54,7 +54,7 @@ class Choice(FrozenModel):
         return {**defaults, **{key: value for key, value in table.items() if value is not None}}
 
     @model_validator(mode="after")
-    def _parameters_fit_the_name(self) -> Choice:
+    def _check_parameters(self) -> Choice:
         if self.name not in self.PARAMETERS:
             kind = type(self).__name__.lower()
             raise ValueError(f"unknown {kind} {self.name!r}; known: {', '.join(self.PARAMETERS)}")
@@ -65,30 +65,30 @@ class Choice(FrozenModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that this option takes, by name."""
+        """Parameters of this option by name."""
         return {name: getattr(self, name) for name in self.PARAMETERS[self.name]}
 
     def parameter(self, name: str) -> Any:
-        """One parameter.
+        """Value of one parameter.
 
         Raises:
-            KeyError: This option has none of that name.
+            KeyError: This option has no parameter of that name.
         """
         return self.parameters[name]
 
 
 class Loss(Choice):
-    """What is minimised (`nas.training.optimization.losses` has the formulas).
+    """Training loss (formulas in `nas.training.optimization.losses`).
 
     Attributes:
-        label_smoothing: Share of each target that is spread over all classes.
+        label_smoothing: Share of each target distributed over all classes.
         penalty: λ, the weight of the wrong classes' -log(1 - p).
-        threshold: Probability up to which a wrong class is not punished.
+        threshold: Probability up to which a wrong class is not penalised.
         gamma: Focusing exponent.
         tau: Strength of the adjustment by log class frequencies.
-        max_margin: Margin of the rarest class, in the units of the logits.
-        deferral: Share of the epochs that are trained before classes are reweighted.
-        deferred_beta: As `Imbalance.beta`, for the epochs after that.
+        max_margin: Margin of the rarest class, in units of the logits.
+        deferral: Share of the epochs before class reweighting starts.
+        deferred_beta: As `Imbalance.beta`, for the epochs after the deferral.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
@@ -117,21 +117,21 @@ class Loss(Choice):
 
     @property
     def corrects_frequencies(self) -> bool:
-        """Whether class frequencies are in the formula."""
+        """True if the formula contains class frequencies."""
         return self.name in FREQUENCY_LOSSES
 
 
 FREQUENCY_LOSSES = ("balanced_softmax", "logit_adjustment", "ldam")
-"""Losses with class frequencies in their formula, which an imbalance treatment would correct a second time."""
+"""Losses with class frequencies in their formula; an imbalance treatment would correct for them twice."""
 
 
 class Imbalance(Choice):
-    """How rare classes get their due in training.
+    """Treatment of class imbalance in training.
 
     Attributes:
-        beta: Of the class weights (1 - β) / (1 - βⁿ); 0 is no reweighting, 1 weighs by 1 / n.
-        neighbors: Nearest images of the same class between which synthetic images are drawn.
-        danger_neighbors: Nearest images of any class that decide whether an image lies at the border.
+        beta: β of the class weights (1 - β) / (1 - βⁿ); 0 is no reweighting, 1 weights by 1 / n.
+        neighbors: Number of nearest neighbours of the same class used to interpolate synthetic images.
+        danger_neighbors: Number of nearest neighbours of any class that decide if an image is a borderline image.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
@@ -154,10 +154,10 @@ class Imbalance(Choice):
 
 
 class Orthogonality(Choice):
-    """A penalty on convolutions, or on linear layers, that are not orthogonal.
+    """Orthogonality penalty on convolutions or linear layers.
 
     Attributes:
-        orthogonality_weight: Of the sum over all of them, added to the loss.
+        orthogonality_weight: Weight of the penalty, summed over all layers, in the loss.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
@@ -172,11 +172,11 @@ class Orthogonality(Choice):
 
 
 class Schedule(Choice):
-    """How the learning rate changes.
+    """Learning-rate schedule.
 
     Attributes:
-        warmup: Share of the steps over which the rate rises from 0 to its peak.
-        decay_factor: What the rate is multiplied with at each decay.
+        warmup: Share of the steps in which the rate rises from 0 to its peak.
+        decay_factor: Factor of the rate at each decay.
         decay_every: Share of the steps between two decays.
         plateau_patience: Epochs without a lower validation loss before a decay.
     """
@@ -197,11 +197,11 @@ class Schedule(Choice):
 
 
 class Classifier(Choice):
-    """What becomes of the last layer once the features are trained.
+    """Decoupled classifier training on frozen features after the joint training.
 
     Attributes:
         classifier_epochs: Class-balanced passes over the features.
-        svm_c: The support vector machine's C.
+        svm_c: C of the support vector machine.
     """
 
     PARAMETERS: ClassVar[Parameters] = {
@@ -217,23 +217,23 @@ class Classifier(Choice):
 
 
 class Recipe(FrozenModel):
-    """How a network is trained.
+    """Training recipe of a network.
 
     Attributes:
-        augmentation: Random changes of the training images, see `nas.space.augmentation_policy`.
-        weight_decay: Decoupled for AdamW; for SGD added to the gradient, as usual.
-        learning_rate: The schedule's peak.
-        gradient_clip: Largest Euclidean norm of a step's whole gradient, which is scaled down to it; 0 for none.
-        batch_size: Images a step.
-        ema_decay: Of the moving average of the weights that is evaluated and kept; 0 for the weights themselves.
+        augmentation: Policy of random changes of the training images, see `nas.space.augmentation_policy`.
+        weight_decay: Decoupled for AdamW; added to the gradient for SGD.
+        learning_rate: Peak of the schedule.
+        gradient_clip: Maximum Euclidean norm of a step's total gradient; larger gradients are scaled down. 0 disables.
+        batch_size: Images per step.
+        ema_decay: Decay of the moving average of the weights, which is evaluated and kept; 0 keeps the raw weights.
         early_stopping_patience: Epochs without a higher validation macro-F1 before training ends with the best
             epoch's weights; 0 trains to the end and keeps the last weights.
-        convergence_tolerance: Training ends where the mean training losses of two successive epochs differ by less; 0
-            trains to the end, and is absent.
-        posthoc_adjustment: Whether the classifier's bias is shifted by log class frequencies, by as much as
-            validation likes best.
-        auxiliary_weight: Of pairs: the share w of the loss that is the mean cross entropy of both images' own classes;
-            the relation's loss has the rest, 1 - w. Absent at 0.
+        convergence_tolerance: Training ends if the mean training losses of two successive epochs differ by less; 0
+            trains to the end, and is absent from the JSON.
+        posthoc_adjustment: True to shift the classifier's bias by log class frequencies, with a strength chosen on
+            the validation images.
+        auxiliary_weight: For pairs: weight w of the mean cross entropy of both images' own classes; the loss of the
+            relation has weight 1 - w. Absent from the JSON at 0.
     """
 
     loss: Loss = Loss()
@@ -254,7 +254,7 @@ class Recipe(FrozenModel):
     auxiliary_weight: Annotated[Share, Field(exclude_if=_is_zero)] = 0.0
 
     @model_validator(mode="after")
-    def _options_agree(self) -> Recipe:
+    def _check_conflicts(self) -> Recipe:
         faults = conflicts(self.imbalance.name, self.loss.name, self.augmentation)
         if self.auxiliary_weight > 0.0:
             faults += auxiliary_conflicts(self.imbalance.name, self.augmentation)
@@ -270,11 +270,11 @@ CHOICES: Mapping[str, type[Choice]] = {
     "schedule": Schedule,
     "classifier": Classifier,
 }
-"""The choices of a recipe by the name of their gene."""
+"""Choices of a recipe by gene name."""
 
 
 def conflicts(imbalance: str, loss: str, augmentation: str) -> list[str]:
-    """Why options cannot be combined, one line a pair; empty when they can."""
+    """List the conflicts between options, one line per pair; empty if they can be combined."""
     faults = []
     if imbalance != "none" and loss in FREQUENCY_LOSSES:
         faults.append(
@@ -290,7 +290,7 @@ def conflicts(imbalance: str, loss: str, augmentation: str) -> list[str]:
 
 
 def auxiliary_conflicts(imbalance: str, augmentation: str) -> list[str]:
-    """Why an auxiliary loss cannot be combined with other options, one line each."""
+    """List the conflicts of an auxiliary loss with other options, one line each."""
     blends = [f"imbalance {imbalance!r}"] * (imbalance in ("smote", "borderline_smote"))
     blends += [f"augmentation {augmentation!r}"] * mixes_labels(augmentation)
     return [f"auxiliary_weight with {blend}: what is blended of two pairs shows images of no class" for blend in blends]

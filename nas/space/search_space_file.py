@@ -1,4 +1,4 @@
-"""Reading a search-space file: which genes and sub-tables it may hold, what it extends, what excludes what."""
+"""Parsing of search-space files: genes, sub-tables, extended files and conflicting options."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import SpecificationError
-from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, choices_of
+from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, choice_combinations
 from nas.space.gene_definitions import Gene
 from nas.space.gene_domains import Domain, parse_domain
 from nas.space.recipe import CHOICES, auxiliary_conflicts, conflicts
-from nas.space.toml_file import merged, read_toml
+from nas.space.toml_file import merge_tables, read_toml
 
 
 def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list[str]) -> ConditionalDomains:
-    """The domains of one section; faults are appended, so that all of a file are reported at once."""
+    """Parse the domains of one section; faults are appended, so that all faults of a file are reported at once."""
     domains: dict[str, Domain] = {}
     by_choice: dict[str, dict[str, Domain]] = {}
     if not isinstance(table, dict):
@@ -24,7 +24,7 @@ def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list
     owners = {choice: branch for branch, gene in genes.items() if gene.branches for choice in gene.choices}
     for key, value in table.items():
         if key in genes:
-            _parse_into(domains, genes[key], key, f"{name}.{key}", value, faults)
+            _parse_gene(domains, genes[key], key, f"{name}.{key}", value, faults)
         elif key in owners and isinstance(value, dict):
             by_choice[key] = {}
             for gene, domain in value.items():
@@ -33,35 +33,35 @@ def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list
                 if fault:
                     faults.append(f"{where}: {fault}")
                 else:
-                    _parse_into(by_choice[key], genes[gene], gene, where, domain, faults)
+                    _parse_gene(by_choice[key], genes[gene], gene, where, domain, faults)
         else:
-            faults.append(f"{name}.{key}: unknown gene; known: {_names(genes)}")
+            faults.append(f"{name}.{key}: unknown gene; known: {_gene_names(genes)}")
     return ConditionalDomains(genes, domains, by_choice)
 
 
 def _sub_table_fault(genes: Mapping[str, Gene], branch: str, choice: str, gene: str) -> str | None:
-    """Why a gene cannot stand in the sub-table of a choice; None if it can."""
+    """Reason why a gene is not allowed in the sub-table of a choice; None if it is allowed."""
     if sum(choice in other.choices for other in genes.values() if other.branches) > 1:
         return f"{choice!r} is a choice of several genes, so it has no sub-table"
-    if gene not in genes or (genes[gene].branches and not _drawn_after(branch, gene)):
-        return f"unknown gene for {choice}; known: {_names(genes, branches=False)}"
-    if choice not in (genes[gene].needs or (choice,)):
+    if gene not in genes or (genes[gene].branches and not _is_drawn_after(branch, gene)):
+        return f"unknown gene for {choice}; known: {_gene_names(genes, branches=False)}"
+    if choice not in (genes[gene].active_for or (choice,)):
         reason = CHOICES[branch].REASONS.get((choice, gene)) if branch in CHOICES else None
         return f"has no effect on {choice}" + (f": {reason}" if reason else "")
     return None
 
 
-def _drawn_after(branch: str, gene: str) -> bool:
+def _is_drawn_after(branch: str, gene: str) -> bool:
     if branch not in RECIPE_BRANCHES or gene not in RECIPE_BRANCHES:
         return False
     return RECIPE_BRANCHES.index(gene) > RECIPE_BRANCHES.index(branch)
 
 
-def _names(genes: Mapping[str, Gene], *, branches: bool = True) -> str:
+def _gene_names(genes: Mapping[str, Gene], *, branches: bool = True) -> str:
     return ", ".join(name for name, gene in genes.items() if branches or not gene.branches)
 
 
-def _parse_into(domains: dict[str, Domain], gene: Gene, key: str, where: str, value: Any, faults: list[str]) -> None:
+def _parse_gene(domains: dict[str, Domain], gene: Gene, key: str, where: str, value: Any, faults: list[str]) -> None:
     parsed = parse_domain(gene, value)
     if isinstance(parsed, list):
         faults.extend(f"{where}: {fault}" for fault in parsed)
@@ -70,23 +70,27 @@ def _parse_into(domains: dict[str, Domain], gene: Gene, key: str, where: str, va
 
 
 def conflict_faults(recipe: ConditionalDomains) -> Iterator[str]:
-    """Options that can be drawn together and exclude each other, with what to write instead."""
-    for choices in choices_of(recipe):
+    """Yield the conflicting options that can be sampled together, with a remedy."""
+    for choices in choice_combinations(recipe):
         imbalance, loss = choices[:2]
-        weighs_auxiliaries = recipe.domain("auxiliary_weight", choices)[1].highest > 0.0
+        has_auxiliary_loss = recipe.domain("auxiliary_weight", choices)[1].highest > 0.0
         for policy in recipe.values("augmentation", choices):
             for conflict in conflicts(imbalance, loss, str(policy)):
                 gene = "loss" if "with loss" in conflict else "augmentation"
                 yield (
                     f"recipe.{gene}: {conflict}; give [recipe.{imbalance}] {gene} = [...] without it, or leave one out"
                 )
-            if weighs_auxiliaries:
+            if has_auxiliary_loss:
                 for conflict in auxiliary_conflicts(imbalance, str(policy)):
                     yield f"recipe.{conflict}; leave one out"
 
 
-def read_extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The tables of a file, over those of the file that it extends.
+def read_search_space_tables(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read the tables of a file, merged over the tables of the file it extends.
+
+    Args:
+        path: Search-space file.
+        extending: Resolved paths of the files that extend this one, to detect cycles.
 
     Raises:
         SpecificationError: A file cannot be read, or extends itself.
@@ -100,9 +104,9 @@ def read_extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any
     parent = (path.parent / extended).resolve()
     if parent in (*extending, path.resolve()):
         raise SpecificationError(str(path), [f"extends: {extended} extends this file in turn"])
-    return merged(read_extended(parent, (*extending, path.resolve())), tables, _is_range)
+    return merge_tables(read_search_space_tables(parent, (*extending, path.resolve())), tables, _is_range)
 
 
 def _is_range(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    """A range is one value, not a table to be completed."""
+    """Return True for the table of a range, which is a single value and is not merged."""
     return "low" in value

@@ -1,4 +1,4 @@
-"""Reading TOML, and turning pydantic's findings into lines that name the key."""
+"""Reading and merging of TOML files, and conversion of pydantic errors to one line per key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ else:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read the tables of a TOML file.
 
     Raises:
         SpecificationError: The file is missing, unreadable, or not TOML.
@@ -33,26 +33,28 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SpecificationError(str(path), [f"not valid TOML: {error}"]) from error
 
 
-def merged(
-    tables: Mapping[str, Any], over: Mapping[str, Any], is_whole: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+def merge_tables(
+    tables: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    replaces: Callable[[Mapping[str, Any], Mapping[str, Any]], bool],
 ) -> dict[str, Any]:
-    """Tables in which what `over` says holds.
+    """Merge nested tables; values of `overrides` take precedence.
 
     Args:
-        is_whole: Of a table and of the one that comes over it: whether the latter replaces it, and does not complete
-            it.
+        replaces: Function of an existing table and its override that returns True if the override replaces the
+            existing table entirely, and False if the two are merged.
     """
     result = dict(tables)
-    for key, value in over.items():
-        known = result.get(key)
-        if isinstance(value, dict) and isinstance(known, dict) and not is_whole(known, value):
-            value = merged(known, value, is_whole)
+    for key, value in overrides.items():
+        existing = result.get(key)
+        if isinstance(value, dict) and isinstance(existing, dict) and not replaces(existing, value):
+            value = merge_tables(existing, value, replaces)
         result[key] = value
     return result
 
 
-def faults_of(error: ValidationError, prefix: str = "") -> list[str]:
-    """One line for each fault that pydantic found: the dotted key, what is wrong, what was given."""
+def validation_faults(error: ValidationError, prefix: str = "") -> list[str]:
+    """List the faults of a pydantic validation error, one line each: dotted key, message and given value."""
     lines = []
     for fault in error.errors(include_url=False):
         key = ".".join([*([prefix] if prefix else []), *(str(part) for part in fault["loc"])])

@@ -1,1 +1,1 @@
-"""Study specification: the tables of a study file as checked values. No torch."""
+"""Study specification: validated tables of a study file. No torch."""

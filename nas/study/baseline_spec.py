@@ -1,4 +1,4 @@
-"""The `[baseline]` table of a study file."""
+"""Specification of the baseline network: the `[baseline]` table of a study file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.space.genome import Genome, auxiliary_faults, frozen_conflicts
 from nas.space.recipe import Recipe
 
 FINE_TUNING_RATE = 3e-4
-"""The default peak learning rate of a pretrained network that is trained whole; a higher one undoes its weights."""
+"""Default peak learning rate for fine-tuning all layers; a higher rate destroys the pretrained weights."""
 
 _PRETRAINED_FAMILIES: Mapping[
     Literal["resnet18", "resnet50"], Literal["pretrained_resnet18", "pretrained_resnet50"]
@@ -21,23 +21,23 @@ _PRETRAINED_FAMILIES: Mapping[
 
 
 class BaselineSpec(FrozenModel):
-    """The network that the front is compared with, trained on the same splits for the same epochs.
+    """Baseline of the Pareto front, trained on the same splits for the same number of epochs.
 
     Attributes:
-        enabled: Whether it is trained at all; where not, a study's trials are compared with each other alone.
-        network: Its published name; a ResNet-50 only with `pretrained`.
-        pretrained: Whether it begins with ImageNet weights, and sees the images at 224×224 pixels; else it begins
-            afresh, with a stem for small images.
-        frozen: Whether the pretrained trunk stays as it is and a new head alone is trained.
-        head_widths: Of the new head's hidden layers; only with `pretrained`.
-        recipe: Where the whole pretrained network is trained, `FINE_TUNING_RATE` is the default learning rate.
+        enabled: False to train no baseline; trials are then compared only with each other.
+        network: Published name of the network; ResNet-50 only with `pretrained`.
+        pretrained: True for ImageNet weights and images resized to 224×224 pixels; False for random initialisation
+            and a stem for small images.
+        frozen: True to freeze the pretrained trunk and train a new head only.
+        head_widths: Widths of the new head's hidden layers; only with `pretrained`.
+        recipe: Training recipe. The default learning rate is `FINE_TUNING_RATE` if a pretrained trunk is trained.
     """
 
     enabled: bool = True
     network: Literal["resnet18", "resnet50"] = "resnet18"
     pretrained: bool = False
     frozen: bool = False
-    # Lists, as a study file has them; the table has gone through the validator below by then.
+    # Not strict, because TOML gives a list; the validator below has processed the table before.
     head_widths: Annotated[tuple[Width, ...], Field(strict=False)] = ()
     recipe: Recipe = Recipe(posthoc_adjustment=True)
 
@@ -53,7 +53,7 @@ class BaselineSpec(FrozenModel):
         }
 
     @model_validator(mode="after")
-    def _keys_agree(self) -> BaselineSpec:
+    def _check_keys(self) -> BaselineSpec:
         faults = [
             f"{key}: only with pretrained = true; remove it, or add that"
             for key, is_set in (("frozen", self.frozen), ("head_widths", bool(self.head_widths)))
@@ -70,7 +70,7 @@ class BaselineSpec(FrozenModel):
 
     @property
     def architecture(self) -> ReferenceArchitecture | PretrainedArchitecture:
-        """The network in a genome's terms."""
+        """Architecture of the baseline."""
         if not self.pretrained:
             return ReferenceArchitecture()
         return PretrainedArchitecture(
@@ -79,5 +79,5 @@ class BaselineSpec(FrozenModel):
 
     @property
     def genome(self) -> Genome:
-        """What is trained."""
+        """Genome of the baseline."""
         return Genome(architecture=self.architecture, recipe=self.recipe)

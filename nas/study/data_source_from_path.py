@@ -1,4 +1,4 @@
-"""From a path the user gives to the source that reads it; nothing here imports torch."""
+"""Data source for a path given on the command line. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nas.errors import DataError
 LAYOUTS = "expected a .npz file, or a folder with train/<class>/* or <class>/*"
 
 
-def data_path_spec(path: Path) -> dict[str, str]:
-    """The `source` and `path` of a `DataSpec` for a file or folder of images.
+def data_source_from_path(path: Path) -> dict[str, str]:
+    """Return `source` and `path` of a `DataSpec` for a file or folder of images.
 
-    The path becomes absolute: a study outlives the working folder it was created in.
+    The path becomes absolute, because the study is also used from other working folders.
 
     Raises:
-        DataError: Nothing is there, or it is neither an npz file nor a folder.
+        DataError: The path does not exist, or is neither an npz file nor a folder.
     """
     absolute = path.expanduser().resolve()
     if absolute.is_dir():

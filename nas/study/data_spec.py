@@ -1,4 +1,4 @@
-"""The `[data]` table of a study file."""
+"""Specification of the data set and its splits: the `[data]` table of a study file."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mn
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 CHARACTER_SOURCES = ("digits", "mnist", "emnist")
-"""Of images that must not be mirrored."""
+"""Sources of characters, which must not be mirrored."""
 
 
 class DataSpec(FrozenModel):
-    """Which images, and how they are split.
+    """Data set and its splits.
 
-    The validation part is taken from the source's training images first; `images_per_class`, `long_tail` and
-    `max_train_images` then thin the training part alone, so that validation keeps the source's class frequencies.
+    The validation part is split from the source's training images first. `images_per_class`, `long_tail` and
+    `max_train_images` then subsample the training part only, so validation keeps the source's class frequencies.
 
     Attributes:
-        path: The file of `npz`, the directory of `folder`.
-        emnist_split: Which of EMNIST's six splits.
+        path: File for source `npz`, directory for source `folder`.
+        emnist_split: One of the six splits of EMNIST.
         validation_fraction: Share of the training images held out for validation, stratified.
-        test_fraction: Share held out for testing where the source has no test images of its own, stratified.
-        seed: Of every random choice that makes the splits.
-        images_per_class: At most so many training images of each class (Tiny-CIFAR: 500).
-        long_tail: Factor between the largest and the smallest class of the training part; counts fall
-            exponentially over the classes' order (Cui et al., 2019).
-        max_train_images: At most so many training images, class frequencies kept.
-        max_validation_images: Likewise for validation.
-        image_size: Side in pixels to which a folder's images, or EuroSAT's, are brought; default: their own, which
-            must agree.
-        channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 where every image is grey.
-        shrink: Each image is made smaller, to the mean of so many by so many pixels, rounded.
-        pairs: Each part's images are paired after all of this, and what is learned is a relation of the two.
+        test_fraction: Share held out for testing if the source has no test images, stratified.
+        seed: Seed of all random choices of the splits.
+        images_per_class: Maximum number of training images per class (Tiny-CIFAR: 500).
+        long_tail: Ratio of the largest to the smallest class of the training part; counts fall exponentially in
+            the order of the classes (Cui et al., 2019).
+        max_train_images: Maximum number of training images; class frequencies are kept.
+        max_validation_images: Maximum number of validation images; class frequencies are kept.
+        image_size: Side in pixels to which images of a folder or of EuroSAT are resized; default: their own size,
+            which must be the same for all.
+        channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 if every image is grey.
+        shrink: Downscaling factor k: each k×k block of pixels becomes its mean, rounded.
+        pairs: Pairing of each part's images after the steps above; the classes are then relations of two images.
     """
 
     source: Source
@@ -58,7 +58,7 @@ class DataSpec(FrozenModel):
     pairs: PairsSpec | None = None
 
     @model_validator(mode="after")
-    def _keys_fit_the_source(self) -> DataSpec:
+    def _check_source_keys(self) -> DataSpec:
         faults = source_faults(self.model_dump(exclude_none=True))
         if faults:
             raise ValueError("; ".join(faults))
@@ -74,7 +74,7 @@ _SOURCES_WITH = {
 
 
 def source_faults(table: Mapping[str, Any]) -> list[str]:
-    """Keys of a `[data]` table that its source needs and lacks, or has no use for; one line each."""
+    """List missing and inapplicable keys of a `[data]` table for its source, one line each."""
     source = table.get("source")
     faults = []
     for key, sources in _SOURCES_WITH.items():

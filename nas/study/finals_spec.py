@@ -1,4 +1,4 @@
-"""Finals as values: which networks are trained once more, from which seeds, with the choices of their search."""
+"""Specification of a finals study: finalists, seeds and the hyperparameters fixed by the search."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nas.space.recipe import Recipe
 
 
 class ValidationChoices(FrozenModel):
-    """What a training of the search chose by its validation images, for trainings that keep to it.
+    """Hyperparameters that a trial of the search chose on its validation images, for reuse in final runs.
 
     Attributes:
-        kept_epoch: The epoch that training ends with, where the recipe has patience (`early_stopping_patience`).
-        tau: Of a τ-normalised classifier.
-        posthoc_strength: Of the post-hoc adjustment.
+        kept_epoch: Last epoch of training, if the recipe has an `early_stopping_patience`.
+        tau: τ of a τ-normalised classifier.
+        posthoc_strength: Strength of the post-hoc adjustment.
     """
 
     kept_epoch: Annotated[int, Field(ge=0)] | None = None
@@ -27,7 +27,7 @@ class ValidationChoices(FrozenModel):
 
     @classmethod
     def of(cls, recipe: Recipe, figures: Mapping[str, float]) -> ValidationChoices:
-        """Those that a recipe leaves to the validation images, by the figures of a trial (`nas.training.fit`)."""
+        """Extract the choices that depend on validation images from the figures of a trial (`nas.training.fit`)."""
         kept = figures.get("kept_epoch") if recipe.early_stopping_patience > 0 else None
         return cls(
             kept_epoch=None if kept is None else int(kept),
@@ -40,9 +40,9 @@ class FinalRun(FrozenModel):
     """One training of the finals.
 
     Attributes:
-        finalist: What is trained, the same name for all its seeds.
-        trial: Its number in the study.
-        seed: Of weights, shuffling and augmentation.
+        finalist: Name of the finalist, equal for all its seeds.
+        trial: Number of the finalist's trial in the study.
+        seed: Seed of weights, shuffling and augmentation.
     """
 
     finalist: str
@@ -54,17 +54,17 @@ class FinalRun(FrozenModel):
 
     @property
     def identity(self) -> tuple[str, int]:
-        """No two runs have the same."""
+        """Unique key of the run: finalist and seed."""
         return self.finalist, self.seed
 
 
 class FinalsSpec(FrozenModel):
-    """The finals of a study, which are a study themselves: the run of a place is the trial of that slot.
+    """Finals study of a study; each run is the trial of the slot with the same index.
 
     Attributes:
-        study: Whose finals they are.
-        runs: The first is of whom the others are compared with: the baseline, or a grid's first setting. More are only
-            ever added at the end.
+        study: Name of the searched study.
+        runs: Final runs. The first one belongs to the reference of the comparison: the baseline, or a grid's first
+            setting. New runs are appended only.
     """
 
     study: str
@@ -72,7 +72,7 @@ class FinalsSpec(FrozenModel):
 
     @property
     def finalists(self) -> dict[str, FinalRun]:
-        """The first run of each, by its name, in their order."""
+        """First run of each finalist by name, in the order of the runs."""
         firsts: dict[str, FinalRun] = {}
         for run in self.runs:
             firsts.setdefault(run.finalist, run)

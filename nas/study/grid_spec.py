@@ -1,7 +1,7 @@
-"""Grids: settings that are compared by training each of them, over seeds and folds, in place of a search.
+"""Grids: exhaustive comparison of settings over seeds and folds, instead of a search.
 
-A dimension of a grid has named options, and an option is a part of a genome: the tables that it replaces in the
-study's own `[genome]`. Nothing here imports optuna.
+Each dimension of a grid has named options. An option is a partial genome, merged over the study's `[genome]` tables.
+This module does not import optuna.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome
-from nas.space.toml_file import faults_of, merged
+from nas.space.toml_file import merge_tables, validation_faults
 
 SEED, FOLD = "seed", "fold"
 
@@ -26,7 +26,12 @@ Parameters = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class Fold:
-    """One part of so many, stratified, that is validated on while the others are trained on; from 0."""
+    """Stratified cross-validation fold used for validation; the other folds are used for training.
+
+    Attributes:
+        index: Index from 0.
+        count: Number of folds.
+    """
 
     index: int
     count: int
@@ -37,8 +42,8 @@ class GridPoint:
     """One training of a grid.
 
     Attributes:
-        seed: None for that of the study.
-        fold: None for the study's own validation images.
+        seed: Seed of the training; None for the study's seed.
+        fold: Cross-validation fold; None for the study's own validation images.
     """
 
     genome: Genome
@@ -47,15 +52,16 @@ class GridPoint:
 
 
 class GridSpec(FrozenModel):
-    """What is varied.
+    """Dimensions of a grid.
 
-    A file may also have `genes`: tables as in a genome that hold a list of values in the place of a value, each gene a
-    dimension of the gene's name whose options are called as their values.
+    A file may also have `genes`: tables as in a genome with a list of values for each gene. Each such gene is a
+    dimension with the gene's name, and its options are named after the values.
 
     Attributes:
-        seeds: Of weights, shuffling and augmentation, each setting once from each; empty for the study's own seed.
-        folds: Cross-validation in so many folds of the training and validation images; none for the study's own split.
-        options: By dimension and name, the part of the genome that an option is.
+        seeds: Seeds of weights, shuffling and augmentation; each setting is trained once per seed. Empty for the
+            study's own seed.
+        folds: Number of cross-validation folds of the training and validation images; None for the study's own split.
+        options: Partial genome of each option, by dimension and option name.
     """
 
     seeds: Annotated[tuple[int, ...], Field(strict=False)] = ()
@@ -71,17 +77,17 @@ class GridSpec(FrozenModel):
         if not isinstance(options, dict):
             raise ValueError("options: must be a table")
         options = dict(options)
-        for path, values in _lists(table["genes"]):
+        for path, values in _value_lists(table["genes"]):
             where = f"genes.{'.'.join(path)}"
             if path[-1] in options:
                 raise ValueError(f"{where}: there is a dimension {path[-1]!r} already")
-            options[path[-1]] = {_label(value): _nested(path, value) for value in values}
+            options[path[-1]] = {_value_label(value): _nested(path, value) for value in values}
             if len(options[path[-1]]) < len(values):
                 raise ValueError(f"{where}: a value is given twice")
         return {**{key: value for key, value in table.items() if key != "genes"}, "options": options}
 
     @model_validator(mode="after")
-    def _is_a_grid(self) -> GridSpec:
+    def _check_grid(self) -> GridSpec:
         faults = [f"{name!r} is a dimension of its own" for name in (SEED, FOLD) if name in self.options]
         faults += [f"options.{name}: no options" for name, options in self.options.items() if not options]
         if len(set(self.seeds)) < len(self.seeds):
@@ -92,7 +98,7 @@ class GridSpec(FrozenModel):
 
     @property
     def parameters(self) -> dict[str, tuple[str | int, ...]]:
-        """The values of each dimension, seeds and folds among them."""
+        """Values of each dimension, including seeds and folds."""
         return {
             **{name: tuple(options) for name, options in self.options.items()},
             **({SEED: self.seeds} if self.seeds else {}),
@@ -101,76 +107,78 @@ class GridSpec(FrozenModel):
 
     @property
     def size(self) -> int:
-        """How many trainings it is."""
+        """Number of trainings."""
         return math.prod(len(values) for values in self.parameters.values())
 
     def settings(self) -> Iterator[dict[str, str]]:
-        """Every combination of options, in the file's order; seeds and folds are not told apart."""
+        """Yield all combinations of options in the file's order, without seeds and folds."""
         for names in product(*self.options.values()):
             yield dict(zip(self.options, names, strict=True))
 
     def genome(self, base: Mapping[str, Any], chosen: Parameters) -> Genome:
-        """The genome of a combination of options.
+        """Build the genome of a combination of options.
 
         Args:
-            base: What the options do not say.
+            base: Genome tables that the options are merged over.
+            chosen: Option name by dimension.
 
         Raises:
-            ValidationError: It is none.
+            ValidationError: The tables are not a valid genome.
         """
         tables = base
         for dimension, options in self.options.items():
-            tables = merged(tables, options[str(chosen[dimension])], names_another)
-        # Lists of a file are a genome's tuples, which only JSON may give as lists.
+            tables = merge_tables(tables, options[str(chosen[dimension])], replaces_table)
+        # Strict models accept lists for tuples only from JSON.
         return Genome.model_validate_json(json.dumps(tables, default=str))
 
     def point(self, base: Mapping[str, Any], chosen: Parameters) -> GridPoint:
-        """The training of a combination of values of all dimensions."""
+        """Build the grid point of one value per dimension."""
         seed = chosen.get(SEED)
         fold = None if self.folds is None else Fold(int(chosen[FOLD]), self.folds)
         return GridPoint(self.genome(base, chosen), None if seed is None else int(seed), fold)
 
-    def is_first(self, chosen: Parameters) -> bool:
-        """Whether it is the first of the trainings that differ in seed and fold alone."""
+    def has_first_seed_and_fold(self, chosen: Parameters) -> bool:
+        """Return True for the first training of a setting, with the first seed and the first fold."""
         return all(chosen[name] == self.parameters[name][0] for name in (SEED, FOLD) if name in self.parameters)
 
     def faults(self, base: Mapping[str, Any]) -> list[str]:
-        """What is wrong with the genomes, one line each; what is wrong with several is said once."""
-        found: dict[str, str] = {}
+        """List the faults of the genomes, one line each, with the first affected setting."""
+        settings_by_fault: dict[str, str] = {}
         for setting in self.settings():
             try:
                 self.genome(base, setting)
             except ValidationError as error:
-                for fault in faults_of(error, "genome"):
-                    found.setdefault(fault, describe_setting(setting))
-        return [f"{fault} (in {where})" if where else fault for fault, where in found.items()]
+                for fault in validation_faults(error, "genome"):
+                    settings_by_fault.setdefault(fault, describe_setting(setting))
+        return [f"{fault} (in {where})" if where else fault for fault, where in settings_by_fault.items()]
 
 
 def folds_fault(folds: int, counts: Sequence[int]) -> str | None:
-    """Why images cannot be cut into so many folds; None if they can.
+    """Fault message if images cannot be split into so many folds; None if they can.
 
     Args:
+        folds: Number of folds.
         counts: Training and validation images of each class.
     """
     return None if max(counts) >= folds else f"grid.folds = {folds}: no class has as many images; give fewer folds"
 
 
 def describe_setting(setting: Parameters) -> str:
-    """A combination of options in words; empty for a grid of one."""
+    """Text form of a combination of options; empty for a grid without options."""
     return ", ".join(f"{name} {value}" for name, value in setting.items())
 
 
-def names_another(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    """Whether a table of a genome that comes over another is of another option or family, and so stands for itself."""
-    named = [(known.get(key), value.get(key)) for key in ("name", "family")]
-    # A grid's dimension may be called so as well, and is a table.
-    return any(isinstance(ours, str) and isinstance(theirs, str) and ours != theirs for ours, theirs in named)
+def replaces_table(existing: Mapping[str, Any], override: Mapping[str, Any]) -> bool:
+    """Return True if an override names another option or family and therefore replaces the existing table entirely."""
+    names = [(existing.get(key), override.get(key)) for key in ("name", "family")]
+    # Values that are no strings are tables: a grid's dimension may also be called "name" or "family".
+    return any(isinstance(old, str) and isinstance(new, str) and old != new for old, new in names)
 
 
-def _lists(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+def _value_lists(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _lists(value, (*path, key))
+            yield from _value_lists(value, (*path, key))
         elif isinstance(value, list):
             yield (*path, key), value
         else:
@@ -184,5 +192,5 @@ def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return nested
 
 
-def _label(value: Any) -> str:
+def _value_label(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

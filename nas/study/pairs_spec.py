@@ -1,4 +1,4 @@
-"""The `[data.pairs]` table of a study file: images taken two by two, and what is asked of the two."""
+"""Specification of image pairs and their relation: the `[data.pairs]` table of a study file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CLASSES: Mapping[Relation, tuple[str, str]] = {
 
 
 class PairsSpec(FrozenModel):
-    """How the images of each part become pairs.
+    """Pairing of the images of each part.
 
     Attributes:
-        relation: `larger`: is the first image's class later in the order of classes than the second's? `same`: are both
-            of one class? Half of those pairs are.
-        train: Pairs for training; default: half as many as there are images, so that each is in one.
-        validation: Likewise.
-        test: Likewise.
+        relation: `larger`: the first image's class comes after the second's in the order of classes. `same`: both
+            images have the same class, as is the case for half of the pairs.
+        train: Number of training pairs; default: half the number of images, so that each image is in one pair.
+        validation: Number of validation pairs; default as for `train`.
+        test: Number of test pairs; default as for `train`.
     """
 
     relation: Relation = "larger"
@@ -36,5 +36,5 @@ class PairsSpec(FrozenModel):
 
     @property
     def classes(self) -> tuple[str, str]:
-        """The answers, by their label."""
+        """Names of the two relation classes, by label."""
         return _CLASSES[self.relation]

@@ -1,4 +1,4 @@
-"""Study files: reading one, what it names and what takes the place of its own tables."""
+"""Reading of study files: search space, command-line overrides and quick form."""
 
 from __future__ import annotations
 
@@ -11,67 +11,72 @@ from pydantic import ValidationError
 from nas.errors import SpecificationError
 from nas.space.genome import pair_faults
 from nas.space.search_space import SearchSpace
-from nas.space.toml_file import faults_of, merged, read_toml
+from nas.space.toml_file import merge_tables, read_toml, validation_faults
 from nas.study.data_spec import source_faults
-from nas.study.grid_spec import GridSpec, names_another
+from nas.study.grid_spec import GridSpec, replaces_table
 from nas.study.study_spec import StudySpec
 
 QUICK = "quick"
-_NOTHING_QUICK = f"{QUICK}: missing, so there is nothing quick about --{QUICK}; add [{QUICK}.data] or [{QUICK}.budget]"
+_MISSING_QUICK_TABLE = (
+    f"{QUICK}: missing, so there is nothing quick about --{QUICK}; add [{QUICK}.data] or [{QUICK}.budget]"
+)
 
 
 def load_study(
     path: Path, data: Mapping[str, str | int] | None = None, name: str | None = None, *, quick: bool = False
 ) -> StudySpec:
-    """Read a study file and the search space it names; its quick form is checked as well.
+    """Read a study file and its search space; the quick form is checked as well.
 
     Args:
-        data: Keys in place of the file's own: `source` and `path` of an npz file or an image folder, and how the
-            images of a folder are fitted.
-        name: Takes the place of the file's name for the study.
-        quick: Whether the file's `[quick]` tables take the place of its others; the study is then called so.
+        path: Study file.
+        data: Overrides of the `[data]` table: `source` and `path` of an npz file or an image folder, and the
+            resizing options of a folder.
+        name: Override of the study's name.
+        quick: True to merge the file's `[quick]` tables over the others; "-quick" is appended to the study's name.
 
     Raises:
-        SpecificationError: Lists every fault of both files.
+        SpecificationError: The files have faults; all faults of both files are listed.
     """
     tables = read_toml(path)
-    over = tables.pop(QUICK, None)
-    if over is None:
+    quick_tables = tables.pop(QUICK, None)
+    if quick_tables is None:
         if quick:
-            raise SpecificationError(str(path), [_NOTHING_QUICK])
-        return _read(tables, path, data, name)
-    if not isinstance(over, dict):
+            raise SpecificationError(str(path), [_MISSING_QUICK_TABLE])
+        return _parse_study(tables, path, data, name)
+    if not isinstance(quick_tables, dict):
         raise SpecificationError(str(path), [f"{QUICK}: must be a table"])
     if quick:
-        named = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
-        return _read(merged(tables, {**named, **over}, names_another), path, data, name)
-    spec = _read(tables, path, data, name)
-    # Of the command line only what a quick form cannot do without: how images are fitted depends on their source.
+        quick_name = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
+        return _parse_study(merge_tables(tables, {**quick_name, **quick_tables}, replaces_table), path, data, name)
+    spec = _parse_study(tables, path, data, name)
+    # Resizing options of the command line are left out: they depend on the source, which the quick form may replace.
     source = {key: value for key, value in (data or {}).items() if key in ("source", "path")}
     try:
-        _read(merged(tables, over, names_another), path, source, name)
+        _parse_study(merge_tables(tables, quick_tables, replaces_table), path, source, name)
     except SpecificationError as error:
         raise SpecificationError(error.where, [f"with --{QUICK}: {fault}" for fault in error.faults]) from error
     return spec
 
 
-def _read(tables: Mapping[str, Any], path: Path, data: Mapping[str, str | int] | None, name: str | None) -> StudySpec:
-    """The study of these tables; arguments and errors as in `load_study`."""
+def _parse_study(
+    tables: Mapping[str, Any], path: Path, data: Mapping[str, str | int] | None, name: str | None
+) -> StudySpec:
+    """Validate the tables of a study; arguments and errors as in `load_study`."""
     tables = dict(tables)
     faults = _resolve_search_space(tables, path)
     _resolve_data(tables, path, data)
     if name is not None:
         tables["name"] = name
     table = tables.get("data")
-    found = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
+    data_faults = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
     _complete_grid(tables)
     try:
         spec = StudySpec.model_validate(tables)
     except ValidationError as error:
-        # The data's own validator says the same, but only where nothing else is wrong with the table.
-        others = [line for line in faults_of(error) if not (found and line.startswith("data: "))]
-        raise SpecificationError(str(path), others + found + faults) from error
-    # Without a fault so far the space is one that can be looked into.
+        # `DataSpec` reports the same faults, but only if its table has no other fault.
+        others = [line for line in validation_faults(error) if not (data_faults and line.startswith("data: "))]
+        raise SpecificationError(str(path), others + data_faults + faults) from error
+    # These checks parse the search space, which must have no fault.
     faults = faults or [*spec.flip_faults(), *_pair_faults(spec)]
     if faults:
         raise SpecificationError(str(path), faults)
@@ -79,7 +84,7 @@ def _read(tables: Mapping[str, Any], path: Path, data: Mapping[str, str | int] |
 
 
 def _pair_faults(spec: StudySpec) -> list[str]:
-    """Pairs, and what is made for them, without each other."""
+    """List pair genes and architectures without paired data, and single-image networks with paired data."""
     are_pairs = spec.data.pairs is not None
     faults = []
     if spec.grid is None and spec.space.pair_genes and not are_pairs:
@@ -95,7 +100,7 @@ def _pair_faults(spec: StudySpec) -> list[str]:
 
 
 def _complete_grid(tables: dict[str, Any]) -> None:
-    """What follows from there being a grid; where the grid has faults, the specification names them."""
+    """Set the defaults of a study with a grid: sampler, early stopping and number of trials."""
     if "grid" not in tables:
         return
     tables.setdefault("sampler", {"name": "grid"})
@@ -104,21 +109,21 @@ def _complete_grid(tables: dict[str, Any]) -> None:
     try:
         size = GridSpec.model_validate(tables["grid"]).size
     except ValidationError:
-        size = 1
+        size = 1  # StudySpec reports the faults of the grid.
     if isinstance(budget, dict):
         tables["budget"] = {"trials": size, **budget}
 
 
 def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
-    """Put the tables of the named search-space file in place of its path; returns its faults."""
-    named = tables.get("search_space")
-    if not isinstance(named, str):
-        if named is None:
+    """Replace the path of a search-space file by its tables; return the file's faults."""
+    space_path = tables.get("search_space")
+    if not isinstance(space_path, str):
+        if space_path is None:
             return []
         tables["search_space"] = {}
         return ["search_space: must be the path of a search-space file, relative to this one"]
     try:
-        tables["search_space"] = dict(SearchSpace.load(path.parent / named).tables)
+        tables["search_space"] = dict(SearchSpace.load(path.parent / space_path).tables)
     except SpecificationError as error:
         tables["search_space"] = {}
         return [f"search_space ({error.where}): {fault}" for fault in error.faults]
@@ -126,7 +131,7 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
 
 
 def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
-    """Make a path in the file absolute, and apply the command line's keys."""
+    """Make the path of the `[data]` table absolute, and apply the overrides of the command line."""
     table = tables.get("data", {})
     if not isinstance(table, dict):
         return
@@ -134,7 +139,7 @@ def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, 
         table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
     source = (replacement or {}).get("source")
     if source is not None:
-        foreign = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
-        table = {key: value for key, value in table.items() if key not in foreign}
+        inapplicable = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
+        table = {key: value for key, value in table.items() if key not in inapplicable}
     if "data" in tables or replacement:
         tables["data"] = {**table, **(replacement or {})}

@@ -1,4 +1,4 @@
-"""What a study is: data, budget, sampler, training and baseline of one search or grid, checked as a whole."""
+"""Study specification: data, budget, sampler, training and baseline of one search or grid."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Objective = Literal["macro_f1", "params"]
 
 
 class BudgetSpec(FrozenModel):
-    """What a study may spend.
+    """Budget of a study.
 
     Attributes:
-        trials: Genomes to try, the baseline not counted; of finals all runs.
-        epochs: Passes over the training images, for every trial and the baseline alike.
-        max_params: Genomes with more parameters are not trained.
+        trials: Number of trials without the baseline; for finals the number of all runs.
+        epochs: Passes over the training images, for each trial and the baseline.
+        max_params: Maximum number of parameters; larger networks are not trained.
     """
 
     trials: PositiveInt
@@ -35,11 +35,12 @@ class BudgetSpec(FrozenModel):
 
 
 class SamplerSpec(FrozenModel):
-    """How genomes are proposed.
+    """Sampler of genomes.
 
     Attributes:
-        name: `forest` learns from every curve (`nas.search.sampling.forest_sampler`); `tpe`, `nsga2` and `grid` are optuna's.
-        startup_trials: Genomes before the sampler learns: the smallest of each family, then random ones.
+        name: `forest` is fitted to all learning curves (`nas.search.sampling.forest_sampler`); `tpe`, `nsga2` and
+            `grid` are Optuna's samplers.
+        startup_trials: Size of the initial design: the smallest genome of each family, then random genomes.
     """
 
     name: Literal["forest", "tpe", "nsga2", "random", "grid"] = "forest"
@@ -47,12 +48,13 @@ class SamplerSpec(FrozenModel):
 
 
 class EarlyStoppingSpec(FrozenModel):
-    """Whether a trial is stopped that falls behind others of its size or smaller (`nas.search.early_stopping_rule` says when).
+    """Early stopping of trials dominated by trials of equal or smaller size (`nas.search.early_stopping_rule`).
 
     Attributes:
-        reduction: η. A trial that is far behind goes on if its macro-F1 is among the best 1/η; also the factor between
-            one comparison's epoch and the next one's.
-        grace_epochs: The first comparison's epoch; default: 1/η² of the budget's epochs, rounded up.
+        enabled: True to stop dominated trials.
+        reduction: η. A trial far behind continues if its macro-F1 is among the best 1/η. η is also the ratio of the
+            epochs of successive rungs.
+        grace_epochs: Epoch of the first rung; default: 1/η² of the budget's epochs, rounded up.
     """
 
     enabled: bool = True
@@ -61,13 +63,13 @@ class EarlyStoppingSpec(FrozenModel):
 
 
 class TrainingSpec(FrozenModel):
-    """What all trainings of the study share.
+    """Training settings shared by all trials of a study.
 
     Attributes:
-        seed: Of weights, shuffling and augmentation.
-        precision: Arithmetic of training; `auto` is bfloat16 where the device computes in it.
-        deterministic: The same weights to the bit from every run on the CPU, with one thread for each trial; on a GPU
-            as far as its libraries allow.
+        seed: Seed of weights, shuffling and augmentation.
+        precision: Arithmetic of training; `auto` is bfloat16 if the device supports it.
+        deterministic: True for bitwise reproducible weights on the CPU, with one thread per trial; on a GPU as far
+            as its libraries allow.
     """
 
     seed: int = 0
@@ -76,20 +78,20 @@ class TrainingSpec(FrozenModel):
 
 
 class StudySpec(FrozenModel):
-    """One search, whole: a worker needs nothing else.
+    """Complete specification of one search, grid or finals study, as used by a worker.
 
     Attributes:
-        objectives: What optuna is told: macro-F1 alone, or the number of parameters as well. The front that is shown
-            has both in any case.
-        search_space: The tables of the search-space file; None for a grid.
-        genome: The tables of the genome that a grid's options change; None for a search.
-        grid: What a grid varies; its points are the budget's trials.
-        finals: What is trained, where the study is the finals of another.
+        objectives: Objectives of Optuna's study: macro-F1 only, or macro-F1 and the number of parameters. The
+            displayed Pareto front always has both.
+        search_space: Tables of the search-space file; None for a grid.
+        genome: Tables of the genome that a grid's options are merged over; None for a search.
+        grid: Dimensions of a grid; the budget has one trial per point.
+        finals: Final runs, if the study is the finals study of another study.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     description: str = ""
-    # Lists, as a study file has them.
+    # Not strict, because TOML gives a list.
     objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = ("macro_f1", "params")
     data: DataSpec
     budget: BudgetSpec
@@ -103,7 +105,7 @@ class StudySpec(FrozenModel):
     grid: GridSpec | None = None
 
     @model_validator(mode="after")
-    def _is_search_or_grid(self) -> StudySpec:
+    def _check_search_or_grid(self) -> StudySpec:
         faults = [*self._kind_faults(), *self._objective_faults()]
         if faults:
             raise ValueError("; ".join(faults))
@@ -141,53 +143,54 @@ class StudySpec(FrozenModel):
 
     @property
     def space(self) -> SearchSpace:
-        """The search space, ready to sample; not for a grid."""
+        """Parsed search space; not available for a grid."""
         assert self.search_space is not None, "a grid has no search space"
         return SearchSpace.parse(self.search_space, f"search space of study {self.name!r}")
 
     @property
     def counts_baseline(self) -> bool:
-        """Whether trainings of the baseline are among the budget's trials, as in finals; else there is one beside."""
+        """True if the budget's trials include the baseline, as in a finals study; else it is an additional trial."""
         return self.finals is not None
 
     @property
-    def last_seed(self) -> int:
-        """The highest that trainings begin from."""
+    def max_seed(self) -> int:
+        """Largest seed of the study's trainings."""
         return max((self.training.seed, *(() if self.grid is None else self.grid.seeds)))
 
     def grid_point(self, chosen: Parameters) -> GridPoint:
-        """The training of a grid at these values of its dimensions."""
+        """Build the grid point of one value per dimension."""
         assert self.grid is not None
         return self.grid.point(self.genome or {}, chosen)
 
     def grid_genomes(self) -> Iterator[Genome]:
-        """Of a grid, each combination of options; of a search none."""
+        """Yield the genome of each setting of a grid; nothing for a search."""
         if self.grid is not None:
             for setting in self.grid.settings():
                 yield self.grid.genome(self.genome or {}, setting)
 
     @property
     def pretrained_networks(self) -> tuple[str, ...]:
-        """Names of those that begin with published weights, each once."""
+        """Names of the networks with pretrained weights, without repetition."""
         baseline = [self.baseline.genome] if self.baseline.enabled else []
         architectures = [genome.architecture for genome in (*baseline, *self.grid_genomes())]
-        return tuple(dict.fromkeys(one.network for one in architectures if isinstance(one, PretrainedArchitecture)))
+        pretrained = [item for item in architectures if isinstance(item, PretrainedArchitecture)]
+        return tuple(dict.fromkeys(architecture.network for architecture in pretrained))
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Of the networks that may be trained, each once."""
+        """Families of the networks that may be trained, without repetition."""
         if self.grid is None:
             return self.space.families
         return tuple(dict.fromkeys(genome.family for genome in self.grid_genomes()))
 
     def augmentations(self) -> frozenset[str]:
-        """Every augmentation policy that may be used."""
+        """All augmentation policies of the study."""
         if self.grid is None:
             return self.space.augmentations()
         return frozenset(genome.recipe.augmentation for genome in self.grid_genomes())
 
     def flip_faults(self) -> list[str]:
-        """Why images may not be mirrored, one line; empty where they are not, or may be."""
+        """Return a one-line fault if a policy mirrors images of characters; else an empty list."""
         policies = sorted(policy for policy in self.augmentations() if flips(policy))
         if self.data.source not in CHARACTER_SOURCES or not policies:
             return []
@@ -198,37 +201,37 @@ class StudySpec(FrozenModel):
         ]
 
     def notes(self) -> list[str]:
-        """What is defined, but might surprise the study's reader; one line each."""
+        """List valid but possibly unexpected settings, one line each."""
         if self.grid is not None:
             return []
         notes = self.space.notes()
         recipe, epochs = self.space.recipe, self.budget.epochs
-        for gene, does in (
+        for gene, effect in (
             ("early_stopping_patience", "stop any training"),
             ("plateau_patience", "lower any learning rate"),
         ):
             longest = recipe.domain(gene)[1].highest
             if gene in recipe.domains and longest >= epochs:
-                notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {does} in {epochs} epochs")
+                notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {effect} in {epochs} epochs")
         grace = self.early_stopping.grace_epochs or 0
         if self.early_stopping.enabled and grace >= epochs:
             notes.append(f"early_stopping.grace_epochs: after {grace} epochs of grace none of {epochs} is left to save")
         return notes
 
     def differences(self, other: StudySpec) -> list[str]:
-        """The keys whose values differ, one line each, apart from the number of trials, which may be raised."""
-        mine, others = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
-        mine.pop("budget.trials"), others.pop("budget.trials")
+        """List the keys with different values, one line each, except the number of trials, which may be raised."""
+        stored, given = _flatten(self.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
+        stored.pop("budget.trials"), given.pop("budget.trials")
         return [
-            f"{key}: {mine.get(key, 'absent')} there, {others.get(key, 'absent')} here"
-            for key in sorted(mine.keys() | others.keys())
-            if mine.get(key) != others.get(key)
+            f"{key}: {stored.get(key, 'absent')} there, {given.get(key, 'absent')} here"
+            for key in sorted(stored.keys() | given.keys())
+            if stored.get(key) != given.get(key)
         ]
 
 
-def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one level of dotted keys."""
+def _flatten(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables to one level of dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tables.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
     return flat

@@ -1,4 +1,4 @@
-"""Properties are checked without a deadline: how long an example takes depends on what else the machine does."""
+"""Hypothesis profile without deadlines, because the duration of an example depends on the load of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifests are what Kubernetes accepts, and none of their containers may more than it must."""
+"""Kubernetes manifests: schema validation and least privilege of the containers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ VERSIONS = ("1.30.0", "1.37.0")
 
 
 def documents(*kinds: str) -> list[Any]:
-    found = [
+    parameters = [
         pytest.param(document, id=f"{file.name}:{document['metadata']['name']}")
         for file in sorted(FOLDER.glob("*.yaml"))
         for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
         if not kinds or document["kind"] in kinds
     ]
-    assert found
-    return found
+    assert parameters
+    return parameters
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -30,7 +30,7 @@ def test_a_manifest_follows_the_schema(document: dict[str, Any], version: str):
     kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_a_field_that_kubernetes_does_not_know_is_found():
+def test_an_unknown_field_is_rejected():
     job = next(parameter.values[0] for parameter in documents("Job"))
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate({**job, "spec": {**job["spec"], "paralelism": 4}}, VERSIONS[-1], strict=True)
@@ -47,7 +47,7 @@ def test_a_pod_is_confined(document: dict[str, Any]):
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
-        # By file alone: an environment is seen by whoever may describe the pod.
+        # Secrets are passed as files only: environment variables are visible to all users who may describe the pod.
         assert {variable["name"] for variable in container["env"]} == {"NAS_STORAGE_FILE", "NAS_THREADS"}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
-from nas.database.database_urls import masked, normalised, without_secrets
+from nas.database.database_urls import masked_url, normalised_url, redact_secrets
 from nas.errors import DatabaseError
 
 
@@ -22,13 +22,13 @@ from nas.errors import DatabaseError
     ],
 )
 def test_every_spelling_of_postgresql_becomes_the_same_url(url: str) -> None:
-    assert normalised(url) == "postgresql+psycopg://u:p@h:5433/d?sslmode=require"
+    assert normalised_url(url) == "postgresql+psycopg://u:p@h:5433/d?sslmode=require"
 
 
 @pytest.mark.parametrize("url", ["sqlite:///study.db", "mysql://u:hunter2@h/d", "study.db", ""])
 def test_another_database_is_refused_with_what_to_do(url: str) -> None:
     with pytest.raises(DatabaseError, match=r"PostgreSQL.*leave NAS_STORAGE unset") as caught:
-        normalised(url)
+        normalised_url(url)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -36,7 +36,7 @@ def test_another_database_is_refused_with_what_to_do(url: str) -> None:
 @pytest.mark.parametrize("password", ["hun@ter2", "hun/ter2@", "12:hun@/ter2"])
 def test_an_unescaped_password_is_refused_without_showing_it(password: str) -> None:
     with pytest.raises(DatabaseError, match="percent-encoded") as caught:
-        normalised(f"postgresql://u:{password}@h/d")
+        normalised_url(f"postgresql://u:{password}@h/d")
     assert "hun" not in str(caught.value)
     assert "ter2" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -44,7 +44,7 @@ def test_an_unescaped_password_is_refused_without_showing_it(password: str) -> N
 
 def test_a_port_that_is_no_number_is_refused() -> None:
     with pytest.raises(DatabaseError, match="cannot be read"):
-        normalised("postgresql://h:port/d")
+        normalised_url("postgresql://h:port/d")
 
 
 @given(st.text(min_size=1, max_size=20))
@@ -54,14 +54,14 @@ def test_any_password_survives_normalising_and_none_is_shown(password: str) -> N
         url = f"postgres://u:{quote(secret, safe='')}@h/d"
     except UnicodeEncodeError:
         return  # lone surrogates cannot stand in a URL
-    assert make_url(normalised(url)).password == secret
-    assert "hunter2" not in masked(normalised(url))
+    assert make_url(normalised_url(url)).password == secret
+    assert "hunter2" not in masked_url(normalised_url(url))
 
 
 def test_masked_hides_passwords_and_nothing_else() -> None:
     url = "postgresql+psycopg://u:p@h:5433/d?password=q&sslpassword=r&passfile=%2Ff&sslmode=require"
     expected = "postgresql+psycopg://u:***@h:5433/d?passfile=%2Ff&password=***&sslmode=require&sslpassword=***"
-    assert masked(url) == expected
+    assert masked_url(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_masked_hides_passwords_and_nothing_else() -> None:
     ],
 )
 def test_masked_of_urls_without_or_with_unreadable_passwords(url: str, shown: str) -> None:
-    assert masked(url) == shown
+    assert masked_url(url) == shown
 
 
 def test_a_drivers_text_becomes_one_line_without_secrets() -> None:
     url = "postgresql://u:hunter@h/d?sslpassword=hunter2"
-    assert without_secrets("failed:\n  hunter2,  hunter", url) == "failed: ***, ***"
+    assert redact_secrets("failed:\n  hunter2,  hunter", url) == "failed: ***, ***"

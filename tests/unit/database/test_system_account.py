@@ -1,4 +1,4 @@
-"""The copy of PostgreSQL's programs for a root user whose virtual environment nobody else can read."""
+"""Tests of the copy of PostgreSQL's programs for a root user with a private virtual environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.database import system_account as account
 
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[Path]:
-    """A package with a program and the libraries beside it, below a folder that is open or closed by its test."""
+    """Package with a program and adjacent libraries, in a folder that the tests make readable or private."""
     with tempfile.TemporaryDirectory() as outer:
         Path(outer).chmod(0o755)
         package = Path(outer, "home", "wheel")
@@ -56,7 +56,7 @@ def test_a_closed_package_is_copied_and_never_opened(package: Path, root_folder:
             assert part.stat().st_mode & 0o555 == 0o555
     assert stat.S_IMODE((package.parent / closed).stat().st_mode) == 0o700
     assert account.readable_package(package, "1") == copy
-    assert [path.name for path in root_folder.iterdir()] == ["wheel-1"], "no draft is left behind"
+    assert [path.name for path in root_folder.iterdir()] == ["wheel-1"], "no temporary folder remains"
 
 
 def test_another_user_needs_no_copy(package: Path, root_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.space.augmentation_policy import KINDS, canonical_policy, flips, mixes_labels, parse_policy
+from nas.space.augmentation_policy import OPERATIONS, canonical_policy, flips, mixes_labels, parse_policy
 
 
 @st.composite
 def policies(draw: st.DrawFn) -> str:
     """Operations in any order, with their magnitude or its default."""
-    names = draw(st.permutations(sorted(draw(st.sets(st.sampled_from(sorted(KINDS)), min_size=1)))))
+    names = draw(st.permutations(sorted(draw(st.sets(st.sampled_from(sorted(OPERATIONS)), min_size=1)))))
     parts = []
     for name in [name for name in names if name != "cutmix" or "mixup" not in names]:
-        kind = KINDS[name]
-        number = st.integers(1, int(kind.high)) if kind.whole else st.floats(0.001, kind.high)
+        kind = OPERATIONS[name]
+        number = st.integers(1, int(kind.high)) if kind.integer else st.floats(0.001, kind.high)
         parts.append(name if kind.unit is None or draw(st.booleans()) else f"{name}  {draw(number)}")
     return " , ".join(parts)
 

@@ -24,7 +24,7 @@ def test_a_default_is_a_value_of_its_gene(name: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_has_the_genes_of_its_class(family: str) -> None:
-    genes = {name for name, gene in ARCHITECTURE_GENES.items() if family in (gene.needs or (family,))}
+    genes = {name for name, gene in ARCHITECTURE_GENES.items() if family in (gene.active_for or (family,))}
     assert {IN_GENOME.get(name, name) for name in genes} == set(FAMILIES[family].model_fields)
 
 
@@ -43,7 +43,7 @@ def test_defaults_are_those_of_the_genome() -> None:
             for option, parameters in CHOICES[name].PARAMETERS.items():
                 for parameter, default in parameters.items():
                     assert RECIPE_GENES[parameter].default == default, (option, parameter)
-        elif gene.needs is None:
+        elif gene.active_for is None:
             assert gene.default == getattr(recipe, name)
     shared = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8))
     for name in ("kernel_size", "factorized", "normalization", "activation", "dropout_first", "noise_std"):

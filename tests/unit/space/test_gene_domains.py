@@ -70,7 +70,7 @@ def test_every_fault_is_told(gene: Any, value: Any, faults: list[str]) -> None:
     ],
 )
 def test_whole_numbers_and_size(domain: Choices | Range, values: tuple[int, ...]) -> None:
-    assert domain.whole_numbers() == values
+    assert domain.integer_values() == values
     assert domain.size == len(values)
 
 

@@ -18,7 +18,7 @@ from nas.space.augmentation_policy import flips
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
-from tests.enumeration import Scripted, every_genome
+from tests.enumeration import ScriptedSuggester, every_genome
 
 ROOT = Path(__file__).parents[3]
 SMALL_CNN = SearchSpace.load(ROOT / "search_spaces" / "small_cnn.toml")
@@ -88,21 +88,21 @@ def test_size_names_what_is_continuous(table: dict[str, Any], name: str) -> None
 def test_a_gene_without_effect_is_neither_asked_for_nor_counted(gene: str, domain: Any) -> None:
     space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": {gene: domain, "beta": [0.9, 0.99]}})
     assert space.size().discrete == (len(domain) if isinstance(domain, list) else 1)
-    suggester = Scripted()
+    suggester = ScriptedSuggester()
     space.sample(suggester)
     assert "beta" not in suggester.names
 
 
 def test_parameters_are_named_after_gene_choice_and_position() -> None:
     space = SearchSpace.parse(TINY)
-    suggester = Scripted([2, 1])  # MobileNet with three stages.
+    suggester = ScriptedSuggester([2, 1])  # MobileNet with three stages.
     genome = space.sample(suggester)
     assert genome.architecture.family == "mobilenet"
     assert suggester.names == [
         "family", "num_stages", "depth_1", "depth_2", "depth_3", "mobilenet.expansion",
         "loss", "optimizer", "sgd.learning_rate", "batch_size",
     ]  # fmt: skip
-    suggester = Scripted([0, 0, 0, 1])  # VGG, two widths, then two hidden layers.
+    suggester = ScriptedSuggester([0, 0, 0, 1])  # VGG, two widths, then two hidden layers.
     space.sample(suggester)
     assert suggester.names[1:6] == ["width_1", "width_2", "head_layers", "head_width_1", "head_width_2"]
 
@@ -124,11 +124,11 @@ def test_a_sub_table_holds_for_its_choice_alone() -> None:
 def test_of_two_sub_tables_the_loss_goes_before_the_optimizer() -> None:
     recipe = {"loss": "focal", "focal": {"batch_size": 32}, "adamw": {"batch_size": 64}}
     space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
-    assert space.sample(Scripted()).recipe.batch_size == 32
+    assert space.sample(ScriptedSuggester()).recipe.batch_size == 32
 
 
 def test_genes_that_a_space_leaves_out_have_their_defaults() -> None:
-    genome = SearchSpace.parse({"architecture": {"family": "resnet"}}).sample(Scripted())
+    genome = SearchSpace.parse({"architecture": {"family": "resnet"}}).sample(ScriptedSuggester())
     assert genome.architecture.model_dump(include={"stem_width", "depths", "kernel_size"}) == {
         "stem_width": 16, "depths": (1, 1, 1), "kernel_size": 3,
     }  # fmt: skip
@@ -342,7 +342,7 @@ def test_a_space_of_pairs_draws_every_branch_with_and_without_sharing_and_losses
 
 
 def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
-    suggester = Scripted()
+    suggester = ScriptedSuggester()
     SearchSpace.parse(PAIRS).sample(suggester)
     assert suggester.names == ["family", "siamese", "comparison_width", "batch_size", "auxiliary_weight"]
 
@@ -350,7 +350,7 @@ def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
 def test_a_space_without_pair_genes_draws_what_it_drew_before_there_were_any() -> None:
     """The keys are those that the program before gave."""
     assert SMALL_CNN.pair_genes == ()
-    suggester = Scripted()
+    suggester = ScriptedSuggester()
     genome = SMALL_CNN.sample(suggester)
     assert not {"siamese", "comparison_width", "auxiliary_weight"} & set(suggester.names)
     assert [SMALL_CNN.sample(RandomSuggester(seed)).key for seed in range(3)] == [

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from nas.errors import SpecificationError
-from nas.space.toml_file import faults_of, read_toml
+from nas.space.toml_file import read_toml, validation_faults
 from nas.study.data_spec import DataSpec
 from nas.study.study_spec import BudgetSpec
 
@@ -42,7 +42,7 @@ def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
 def test_faults_name_key_reason_and_value() -> None:
     with pytest.raises(ValidationError) as caught:
         BudgetSpec.model_validate({"trials": 0, "max_params": "many", "trails": 3})
-    assert sorted(faults_of(caught.value, "budget")) == [
+    assert sorted(validation_faults(caught.value, "budget")) == [
         "budget.epochs: missing",
         "budget.max_params: input should be a valid integer (given: 'many')",
         "budget.trails: unknown key",
@@ -54,5 +54,5 @@ def test_a_fault_of_a_whole_table_has_no_trailing_key() -> None:
     with pytest.raises(ValidationError) as caught:
         DataSpec.model_validate({"source": "npz"})
     said = "path: missing; say which npz in the file or with --data PATH"
-    assert faults_of(caught.value) == [said]
-    assert faults_of(caught.value, "data") == [f"data: {said}"]
+    assert validation_faults(caught.value) == [said]
+    assert validation_faults(caught.value, "data") == [f"data: {said}"]

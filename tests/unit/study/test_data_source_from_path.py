@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from nas.errors import DataError
-from nas.study.data_source_from_path import data_path_spec
+from nas.study.data_source_from_path import data_source_from_path
 
 
 def test_folder_and_npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.NPZ").touch()
     monkeypatch.chdir(tmp_path)
-    assert data_path_spec(Path()) == {"source": "folder", "path": str(tmp_path)}
-    assert data_path_spec(Path("a.NPZ")) == {"source": "npz", "path": str(tmp_path / "a.NPZ")}
+    assert data_source_from_path(Path()) == {"source": "folder", "path": str(tmp_path)}
+    assert data_source_from_path(Path("a.NPZ")) == {"source": "npz", "path": str(tmp_path / "a.NPZ")}
 
 
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     with pytest.raises(DataError, match=r"a\.csv: not a data set; expected a \.npz"):
-        data_path_spec(tmp_path / "a.csv")
+        data_source_from_path(tmp_path / "a.csv")
     with pytest.raises(DataError, match="b: no such file or folder"):
-        data_path_spec(tmp_path / "b")
+        data_source_from_path(tmp_path / "b")
 
 
 def test_needs_no_torch() -> None:

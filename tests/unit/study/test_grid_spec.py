@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from nas.errors import SpecificationError
 from nas.space.recipe import Loss
-from nas.space.toml_file import merged
-from nas.study.grid_spec import Fold, GridSpec, names_another
+from nas.space.toml_file import merge_tables
+from nas.study.grid_spec import Fold, GridSpec, replaces_table
 from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 
@@ -85,11 +85,11 @@ def test_without_seeds_and_folds_both_are_the_studys() -> None:
 
 def test_a_table_of_another_name_replaces_the_whole_and_one_of_the_same_is_completed() -> None:
     tables = {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}, "rate": 1}
-    assert merged(tables, {"loss": {"name": "focal"}}, names_another) == {"loss": {"name": "focal"}, "rate": 1}
-    assert merged(tables, {"loss": {"name": "cross_entropy", "x": 1}}, names_another)["loss"] == {
+    assert merge_tables(tables, {"loss": {"name": "focal"}}, replaces_table) == {"loss": {"name": "focal"}, "rate": 1}
+    assert merge_tables(tables, {"loss": {"name": "cross_entropy", "x": 1}}, replaces_table)["loss"] == {
         "name": "cross_entropy", "label_smoothing": 0.1, "x": 1,
     }  # fmt: skip
-    assert merged(tables, {"loss": "focal"}, names_another)["loss"] == "focal"
+    assert merge_tables(tables, {"loss": "focal"}, replaces_table)["loss"] == "focal"
     assert tables["rate"] == 1
 
 
