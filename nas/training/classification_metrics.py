@@ -1,4 +1,4 @@
-"""Classification metrics from a confusion matrix, as scikit-learn defines them with `zero_division=0`.
+"""Classification metrics from a confusion matrix, with scikit-learn's definitions and `zero_division=0`.
 
 Dimensions: N images, K classes.
 """
@@ -14,25 +14,25 @@ from nas.results.metrics import ClassScores, Scores
 
 
 def confusion_matrix(labels_N: Tensor, predictions_N: Tensor, num_classes: int) -> Tensor:
-    """Counts [K, K], int64: rows are true classes, columns predicted ones."""
+    """Confusion matrix [K, K], int64: rows are true classes, columns are predicted classes."""
     flat = torch.bincount(labels_N * num_classes + predictions_N, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
 
 
-def scores_of(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
-    """Every metric of a split.
+def classification_scores(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
+    """All scores of a split.
 
-    The macro averages run over the classes that occur among the labels or the predictions, as scikit-learn's
-    do when it is not told the labels; classes without images are named in `Scores.absent`.
+    Macro averages cover the classes that occur among the labels or the predictions, which is scikit-learn's default
+    without `labels`. `Scores.absent` names the classes without images.
     """
     counts_KK = confusion_KK.double().cpu()
     hits_K = counts_KK.diag()
     support_K, predicted_K = counts_KK.sum(1), counts_KK.sum(0)
-    precision_K = _divided(hits_K, predicted_K)
-    recall_K = _divided(hits_K, support_K)
-    f1_K = _divided(2 * hits_K, support_K + predicted_K)
+    precision_K = _safe_divide(hits_K, predicted_K)
+    recall_K = _safe_divide(hits_K, support_K)
+    f1_K = _safe_divide(2 * hits_K, support_K + predicted_K)
     occurs_K = (support_K + predicted_K) > 0
-    accuracy = float(_divided(hits_K.sum(), support_K.sum()))
+    accuracy = float(_safe_divide(hits_K.sum(), support_K.sum()))
     per_class = tuple(
         ClassScores(name, float(precision_K[k]), float(recall_K[k]), float(f1_K[k]), int(support_K[k]))
         for k, name in enumerate(class_names)
@@ -42,7 +42,7 @@ def scores_of(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
         precision_macro=float(precision_K[occurs_K].mean()),
         recall_macro=float(recall_K[occurs_K].mean()),
         f1_macro=float(f1_K[occurs_K].mean()),
-        # With one label an image, every micro average is the accuracy.
+        # With one label per image, every micro average equals the accuracy.
         precision_micro=accuracy,
         recall_micro=accuracy,
         f1_micro=accuracy,
@@ -52,12 +52,12 @@ def scores_of(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
 
 
 def macro_f1(confusion_KK: Tensor) -> float:
-    """Macro-F1 alone, as in `scores_of`."""
+    """Macro-F1, with the definition of `classification_scores`."""
     counts_KK = confusion_KK.double()
     occurring_K = counts_KK.sum(0) + counts_KK.sum(1)
-    return float(_divided(2 * counts_KK.diag(), occurring_K)[occurring_K > 0].mean())
+    return float(_safe_divide(2 * counts_KK.diag(), occurring_K)[occurring_K > 0].mean())
 
 
-def _divided(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient, and 0 where the denominator is 0."""
+def _safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Quotient, with 0 where the denominator is 0."""
     return torch.where(denominator > 0, numerator / denominator.clamp_min(1), torch.zeros_like(numerator))

@@ -1,7 +1,7 @@
-"""What becomes of the last layer once the features are trained: refitted, rescaled, replaced, or shifted.
+"""Decoupled classifier training: refit, rescale, replace or shift the final layer on frozen features.
 
-Every function works on features that were computed once, and returns a new linear layer of the same shape, so that an
-exported file stays one network.
+Every function takes features that were computed once and returns a new linear layer of the same shape, so an exported
+file stays one network.
 
 Dimensions: N images, D features, K classes.
 """
@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from nas.data.sampling.class_balanced_sampling import ClassSampler
+from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler
 from nas.training.classification_metrics import confusion_matrix, macro_f1
 
 _TAUS = tuple(step / 10 for step in range(11))
@@ -30,9 +30,9 @@ _ABSENT_BIAS = -1e4
 
 
 def retrain_classifier(features_ND: Tensor, labels_N: Tensor, num_classes: int, *, epochs: int, seed: int) -> nn.Linear:
-    """A new classifier on finished features, from class-balanced draws (cRT).
+    """Train a new classifier on frozen features with class-balanced sampling (cRT).
 
-    AdamW with a learning rate that falls by a cosine, on standardised features, so that one rate does for all networks.
+    AdamW with cosine annealing. Features are standardised, so one learning rate suits all networks.
 
     Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", 2020, section 4.1.
     """
@@ -42,7 +42,7 @@ def retrain_classifier(features_ND: Tensor, labels_N: Tensor, num_classes: int, 
     weight_KD = torch.zeros(num_classes, features_ND.shape[1], device=device, requires_grad=True)
     bias_K = torch.zeros(num_classes, device=device, requires_grad=True)
     optimizer = optim.AdamW([weight_KD, bias_K], lr=_PEAK_RATE, weight_decay=1e-2)
-    sampler = ClassSampler(labels_N.cpu(), 0.0, seed)
+    sampler = ClassBalancedSampler(labels_N.cpu(), 0.0, seed)
     num_steps = epochs * -(-len(labels_N) // _BATCH)
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
     for epoch in range(epochs):
@@ -53,11 +53,11 @@ def retrain_classifier(features_ND: Tensor, labels_N: Tensor, num_classes: int, 
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    return _unstandardized(weight_KD.detach(), bias_K.detach(), mean_D, std_D)
+    return _fold_standardization(weight_KD.detach(), bias_K.detach(), mean_D, std_D)
 
 
 def normalize_classifier(classifier: nn.Linear, tau: float) -> nn.Linear:
-    """Each class's weights over their norm to the power τ, and no bias.
+    """τ-normalised classifier: each class's weights divided by their norm to the power τ, without bias.
 
     Source: Kang et al., 2020, equation 4.
     """
@@ -67,51 +67,52 @@ def normalize_classifier(classifier: nn.Linear, tau: float) -> nn.Linear:
 
 
 def best_tau(classifier: nn.Linear, features_ND: Tensor, labels_N: Tensor) -> float:
-    """The τ of 0, 0.1 … 1 whose classifier has the highest macro-F1 on these images; of equal ones the smallest."""
+    """Return the τ of 0, 0.1 … 1 with the highest macro-F1 on the given images; the smallest on ties."""
     with torch.no_grad():
         scores = [_macro_f1(normalize_classifier(classifier, tau)(features_ND), labels_N) for tau in _TAUS]
     return _TAUS[int(np.argmax(scores))]
 
 
 def svm_classifier(features_ND: Tensor, labels_N: Tensor, num_classes: int, *, c: float) -> nn.Linear:
-    """A linear support vector machine, one class against the rest, each class weighted by its rarity.
+    """Linear one-vs-rest support vector machine with balanced class weights.
 
-    On standardised features, which are folded into the layer. A class without an image is never predicted.
+    It is fitted on standardised features; the standardisation is folded into the layer. A class without images is never
+    predicted.
 
     Source: scikit-learn's `LinearSVC` (LIBLINEAR, Fan et al., 2008).
     """
     mean_D, std_D = _standardization(features_ND)
     inputs = ((features_ND - mean_D) / std_D).cpu().numpy()
-    machine = LinearSVC(C=c, class_weight="balanced", dual="auto", max_iter=_SVM_ITERATIONS, tol=1e-3, random_state=0)
+    svm = LinearSVC(C=c, class_weight="balanced", dual="auto", max_iter=_SVM_ITERATIONS, tol=1e-3, random_state=0)
     with warnings.catch_warnings():
-        # Stopped a little short of the optimum it classifies as well, and its time is bounded.
+        # The iteration limit bounds the time; a fit slightly short of the optimum classifies equally well.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        machine.fit(inputs, labels_N.cpu().numpy())
-    weight, bias = machine.coef_, machine.intercept_
-    if len(machine.classes_) == 2:
-        # Of two classes it keeps one plane; the other class's is its mirror image.
+        svm.fit(inputs, labels_N.cpu().numpy())
+    weight, bias = svm.coef_, svm.intercept_
+    if len(svm.classes_) == 2:
+        # For two classes LIBLINEAR stores one hyperplane; the other class has the negated one.
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
     weight_KD = features_ND.new_zeros(num_classes, features_ND.shape[1])
     bias_K = features_ND.new_full((num_classes,), _ABSENT_BIAS)
-    classes = torch.from_numpy(machine.classes_).to(features_ND.device)
+    classes = torch.from_numpy(svm.classes_).to(features_ND.device)
     weight_KD[classes] = torch.from_numpy(weight).to(weight_KD)
     bias_K[classes] = torch.from_numpy(bias).to(bias_K)
-    return _unstandardized(weight_KD, bias_K, mean_D, std_D)
+    return _fold_standardization(weight_KD, bias_K, mean_D, std_D)
 
 
-def adjusted(classifier: nn.Linear, log_prior_K: Tensor, strength: float) -> nn.Linear:
-    """The classifier with its bias lowered by `strength` times the log class frequencies.
+def adjust_classifier(classifier: nn.Linear, log_prior_K: Tensor, strength: float) -> nn.Linear:
+    """Post-hoc logit adjustment: subtract `strength` times the log class frequencies from the bias.
 
     Source: Menon et al., "Long-tail learning via logit adjustment", 2021, equation 9.
     """
     return _linear(classifier.weight.detach(), classifier.bias.detach() - strength * log_prior_K)
 
 
-def best_strength(logits_NK: Tensor, labels_N: Tensor, log_prior_K: Tensor) -> tuple[float, float, float]:
-    """The strength of 0, 0.05 … 2 with the highest macro-F1 on these images; of equal ones the smallest.
+def best_adjustment_strength(logits_NK: Tensor, labels_N: Tensor, log_prior_K: Tensor) -> tuple[float, float, float]:
+    """Find the strength of 0, 0.05 … 2 with the highest macro-F1 on the given images; the smallest on ties.
 
     Returns:
-        The strength, the macro-F1 without adjustment, and with it.
+        The strength, the macro-F1 without adjustment, and the macro-F1 with it.
     """
     scores = [_macro_f1(logits_NK - strength * log_prior_K, labels_N) for strength in _STRENGTHS]
     best = int(np.argmax(scores))
@@ -124,12 +125,12 @@ def _macro_f1(logits_NK: Tensor, labels_N: Tensor) -> float:
 
 def _standardization(features_ND: Tensor) -> tuple[Tensor, Tensor]:
     std_D = features_ND.std(0, correction=0)
-    # A feature that never changes says nothing; scaled by 1 it stays 0.
+    # A constant feature carries no information; scaled by 1 it stays 0.
     return features_ND.mean(0), torch.where(std_D > _MIN_STD, std_D, 1.0)
 
 
-def _unstandardized(weight_KD: Tensor, bias_K: Tensor, mean_D: Tensor, std_D: Tensor) -> nn.Linear:
-    """The layer that does to features what another does to standardised ones."""
+def _fold_standardization(weight_KD: Tensor, bias_K: Tensor, mean_D: Tensor, std_D: Tensor) -> nn.Linear:
+    """Linear layer on raw features that is equivalent to one on standardised features."""
     raw_KD = weight_KD / std_D
     return _linear(raw_KD, bias_K - raw_KD @ mean_D)
 

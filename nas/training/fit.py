@@ -1,4 +1,4 @@
-"""A recipe from beginning to end: training, then what becomes of the classifier, then the scores.
+"""Complete training of a recipe: training loop, decoupled classifier training and final scores.
 
 Dimensions: N images, D features, K classes.
 """
@@ -14,43 +14,43 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.labelled_images import Progress
-from nas.data.sampling.class_balanced_sampling import ClassSampler, EachOnce, Sampler
-from nas.data.sampling.smote import SmoteSampler, smote_table
+from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler, Sampler, ShuffleSampler
+from nas.data.sampling.smote import SmoteSampler, cached_smote_table
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
 from nas.space.recipe import Imbalance, Recipe
 from nas.study.finals_spec import ValidationChoices
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.decoupled_classifier import (
-    adjusted,
-    best_strength,
+    adjust_classifier,
+    best_adjustment_strength,
     best_tau,
     normalize_classifier,
     retrain_classifier,
     svm_classifier,
 )
 from nas.training.evaluation import evaluate, extract_features
-from nas.training.execution.device_and_precision import Compute
-from nas.training.frozen_trunk import Trunk
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.frozen_trunk import FrozenTrunk
 from nas.training.optimization.losses import log_frequencies
 from nas.training.optimization.orthogonality import mean_defect
 from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan, Task
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan, TrainingTask
 
-_UNWATCHED = NoCallback()
-# A support vector machine on all features of a large set is one call, which cannot tell how far it is.
-_CLASSIFIER_PATIENCE_SECONDS = 3600.0
+_NO_CALLBACK = NoCallback()
+# Fitting a support vector machine on all features of a large data set is one call without progress reports.
+_CLASSIFIER_SILENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A network that is ready to be kept.
+    """Result of `fit`.
 
     Attributes:
-        figures: What else was measured, by name: see `fit`.
+        figures: Additional figures by name, listed in `fit`.
     """
 
     scores: Scores
@@ -62,69 +62,69 @@ class FitResult:
 def fit(
     network: Network,
     recipe: Recipe,
-    task: Task,
-    plan: Plan,
+    task: TrainingTask,
+    plan: TrainingPlan,
     *,
-    compute: Compute,
+    compute: ComputeDevice,
     cache: Path,
     on_epoch: Callable[[EpochRecord], None],
     progress: Progress | None = None,
-    start: State | None = None,
-    watch: TrainingCallback = _UNWATCHED,
+    start: TrainingState | None = None,
+    callback: TrainingCallback = _NO_CALLBACK,
 ) -> FitResult:
-    """Train a network in place, as its recipe says; of one with a frozen trunk the head, on features computed once.
+    """Train a network in place by its recipe; with a frozen trunk, train the head on features computed once.
 
-    The figures are `kept_epoch`, `orthogonality_defect` where convolutions are trained, and where they apply `tau`,
-    `posthoc_strength` and `f1_macro_unadjusted`, the macro-F1 before the post-hoc adjustment.
+    The figures are `kept_epoch`, `orthogonality_defect` if convolutions are trained, and where they apply
+    `micro_batches`, `tau`, `posthoc_strength` and `f1_macro_unadjusted` (macro-F1 before the post-hoc adjustment).
 
     Args:
         cache: Folder of neighbour tables and features.
-        on_epoch: Told after each epoch; what it raises ends the training.
-        progress: Told while neighbours are searched for or features computed.
-        start: The state of an earlier call that was paused, to go on from.
+        on_epoch: Called after each epoch; an exception that it raises ends the training.
+        progress: Called during neighbour search and feature extraction.
+        start: State of an earlier, paused call, to resume from.
 
     Raises:
         Diverged: A loss is not finite.
-        Interruption: The watch paused the training; it has the state to go on from.
+        PausedTraining: The callback paused the training; the exception holds the state to resume from.
         CheckpointError: `start` does not fit.
     """
     if isinstance(network, PretrainedNetwork) and network.is_frozen:
-        trunk = Trunk(network, task.normalization, compute, cache, progress, watch)
+        trunk = FrozenTrunk(network, task.normalization, compute, cache, progress, callback)
         return _fit_head(trunk, recipe, task, plan, on_epoch, start)
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
-    training = Training(network, recipe, task, plan, sampler, compute, watch)
+    loop = TrainingLoop(network, recipe, task, plan, sampler, compute, callback)
     if start is not None:
-        training.load(start)
+        loop.load(start)
     classifier = network.classifier
     try:
-        trained = training.run(on_epoch)
+        loop_result = loop.run(on_epoch)
         started = time.perf_counter()
-        figures = {"kept_epoch": float(trained.kept_epoch)}
+        figures = {"kept_epoch": float(loop_result.kept_epoch)}
         defect = mean_defect(network)
         if defect is not None:
             figures["orthogonality_defect"] = defect
-        if training.micro_batches > 1:
-            figures["micro_batches"] = float(training.micro_batches)
+        if loop.micro_batches > 1:
+            figures["micro_batches"] = float(loop.micro_batches)
         if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
-            figures |= _finish_classifier(network, recipe, task, plan, compute, watch)
-        scores, _ = evaluate(network, task.validation, task, compute, watch)
+            figures |= _finish_classifier(network, recipe, task, plan, compute, callback)
+        scores, _ = evaluate(network, task.validation, task, compute, callback)
     except TrainingPaused as paused:
-        # What becomes of the classifier is found anew; done to what it was done to already, it would be another.
+        # The resumed training finishes the classifier again, so it must start from the unmodified one.
         network.classifier = classifier
-        raise PausedTraining(training.state(), training.num_steps, training.epochs_done) from paused
-    return FitResult(scores, trained.curve, trained.seconds + time.perf_counter() - started, figures)
+        raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
+    return FitResult(scores, loop_result.curve, loop_result.seconds + time.perf_counter() - started, figures)
 
 
-class PausedTraining(Exception):  # noqa: N818 - it names what happened
-    """A training was paused.
+class PausedTraining(Exception):  # noqa: N818 - an event, not an error
+    """Raised when a callback has paused the training.
 
     Attributes:
-        state: What `fit` goes on from; None before it has begun.
-        num_steps: How far it is; 0 where nothing was trained in this call, so that `state` is no news.
-        epochs_done: Likewise, in whole epochs, of all calls.
+        state: State from which `fit` resumes; None before the first step.
+        num_steps: Number of steps since the training began; 0 if this call trained nothing and `state` is unchanged.
+        epochs_done: Number of completed epochs, over all calls.
     """
 
-    def __init__(self, state: State | None, num_steps: int, epochs_done: int) -> None:
+    def __init__(self, state: TrainingState | None, num_steps: int, epochs_done: int) -> None:
         super().__init__(f"paused after {num_steps} steps")
         self.state = state
         self.num_steps = num_steps
@@ -132,44 +132,44 @@ class PausedTraining(Exception):  # noqa: N818 - it names what happened
 
 
 def _fit_head(
-    trunk: Trunk,
+    trunk: FrozenTrunk,
     recipe: Recipe,
-    task: Task,
-    plan: Plan,
+    task: TrainingTask,
+    plan: TrainingPlan,
     on_epoch: Callable[[EpochRecord], None],
-    start: State | None,
+    start: TrainingState | None,
 ) -> FitResult:
-    """`fit` for the head of a frozen trunk; computing its features is part of the time."""
+    """Fit the head of a frozen trunk; the time includes feature extraction."""
     started = time.perf_counter()
     try:
-        features_task = trunk.task(task)
+        head_task = trunk.feature_task(task)
     except TrainingPaused as paused:
         epochs_done = 0 if start is None else len(start.part("progress").values["curve"])
         raise PausedTraining(start, 0, epochs_done) from paused
     seconds = time.perf_counter() - started
     head = trunk.network.head
-    fitted = fit(
-        head, recipe, features_task, plan, compute=trunk.compute, cache=trunk.cache, on_epoch=on_epoch,
-        progress=trunk.progress, start=start, watch=trunk.watch,
+    result = fit(
+        head, recipe, head_task, plan, compute=trunk.compute, cache=trunk.cache, on_epoch=on_epoch,
+        progress=trunk.progress, start=start, callback=trunk.callback,
     )  # fmt: skip
     trunk.network.classifier = head.classifier
-    return replace(fitted, seconds=fitted.seconds + seconds)
+    return replace(result, seconds=result.seconds + seconds)
 
 
 def make_sampler(
-    imbalance: Imbalance, task: Task, plan: Plan, *, cache: Path, progress: Progress | None = None
+    imbalance: Imbalance, task: TrainingTask, plan: TrainingPlan, *, cache: Path, progress: Progress | None = None
 ) -> Sampler:
-    """Which training images each epoch shows; `reweighting` is the loss's affair."""
+    """Create the sampler of training images for an imbalance treatment; `reweighting` acts in the loss instead."""
     labels_N = task.train.labels.cpu()
     match imbalance.name:
         case "none" | "reweighting":
-            return EachOnce(len(labels_N), plan.seed)
+            return ShuffleSampler(len(labels_N), plan.seed)
         case "balanced_sampling":
-            return ClassSampler(labels_N, 0.0, plan.seed)
+            return ClassBalancedSampler(labels_N, 0.0, plan.seed)
         case "square_root_sampling":
-            return ClassSampler(labels_N, 0.5, plan.seed)
+            return ClassBalancedSampler(labels_N, 0.5, plan.seed)
         case _:
-            table = smote_table(
+            table = cached_smote_table(
                 task.train,
                 neighbors=imbalance.parameter("neighbors"),
                 danger_neighbors=imbalance.parameters.get("danger_neighbors"),
@@ -180,20 +180,25 @@ def make_sampler(
 
 
 def _finish_classifier(
-    network: Network, recipe: Recipe, task: Task, plan: Plan, compute: Compute, watch: TrainingCallback
+    network: Network,
+    recipe: Recipe,
+    task: TrainingTask,
+    plan: TrainingPlan,
+    compute: ComputeDevice,
+    callback: TrainingCallback,
 ) -> dict[str, float]:
-    """Replace and adjust the classifier on features computed once; returns what was chosen."""
+    """Replace and adjust the classifier on features computed once; return the chosen values."""
     figures: dict[str, float] = {}
     chosen = plan.choices or ValidationChoices()
-    validation_ND = extract_features(network, task.validation, task, compute, watch)
+    validation_ND = extract_features(network, task.validation, task, compute, callback)
     labels_N = task.validation.labels
     if recipe.classifier.name == "tau_normalized":
         tau = best_tau(network.classifier, validation_ND, labels_N) if chosen.tau is None else chosen.tau
         figures["tau"] = tau
         network.classifier = normalize_classifier(network.classifier, tau)
     elif recipe.classifier.name != "joint":
-        train_ND = extract_features(network, task.train, task, compute, watch)
-        watch.alive(_CLASSIFIER_PATIENCE_SECONDS)
+        train_ND = extract_features(network, task.train, task, compute, callback)
+        callback.keep_alive(_CLASSIFIER_SILENCE_SECONDS)
         network.classifier = _new_classifier(recipe, train_ND, task, plan)
     if recipe.posthoc_adjustment:
         log_prior_K = log_frequencies(task.counts_K).float()
@@ -201,13 +206,13 @@ def _finish_classifier(
         if strength is None:
             with torch.no_grad():
                 logits_NK = network.classifier(validation_ND)
-            strength, figures["f1_macro_unadjusted"], _ = best_strength(logits_NK, labels_N, log_prior_K)
+            strength, figures["f1_macro_unadjusted"], _ = best_adjustment_strength(logits_NK, labels_N, log_prior_K)
         figures["posthoc_strength"] = strength
-        network.classifier = adjusted(network.classifier, log_prior_K, strength)
+        network.classifier = adjust_classifier(network.classifier, log_prior_K, strength)
     return figures
 
 
-def _new_classifier(recipe: Recipe, features_ND: Tensor, task: Task, plan: Plan) -> nn.Linear:
+def _new_classifier(recipe: Recipe, features_ND: Tensor, task: TrainingTask, plan: TrainingPlan) -> nn.Linear:
     num_classes = len(task.classes)
     match recipe.classifier.name:
         case "retrained":

@@ -1,37 +1,41 @@
-"""What a training tells whoever watches it between its steps."""
+"""Callbacks of the training loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 
 
-class TrainingPaused(Exception):  # noqa: N818 - it names what happened
-    """The watcher wants the training to end here and to go on another time."""
+class TrainingPaused(Exception):  # noqa: N818 - an event, not an error
+    """Raised by a callback to pause the training at a resumable point."""
 
 
 class TrainingCallback(Protocol):
-    """Watches a training; each method may raise `TrainingPaused`, at a point from which the training can go on."""
+    """Callback of the training loop; every method may raise `TrainingPaused`, because its caller is resumable there."""
 
-    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
-        """A step is done.
+    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+        """Handle the end of an optimiser step.
 
         Args:
-            num_steps: Since the training began.
-            state: Gives the training's state as it is now, for as long as this method runs.
+            num_steps: Number of steps since the training began.
+            state: Returns the current training state; valid only during this call.
         """
 
-    def alive(self, patience_seconds: float = 0.0) -> None:
-        """The training goes on, and may need so long, or a minute, until it can say so again."""
+    def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
+        """Signal progress outside of a step.
+
+        Args:
+            silence_limit_seconds: Maximum time until the next call; a minute is the minimum.
+        """
 
 
 class NoCallback:
-    """Nobody watches."""
+    """Callback without effect."""
 
-    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
-        """Nothing."""
+    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+        """Do nothing."""
 
-    def alive(self, patience_seconds: float = 0.0) -> None:
-        """Nothing."""
+    def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""What is learned, and for how long.
+"""Training task (data, classes, normalisation) and training plan (epochs, seed, micro-batches).
 
 Dimensions: K classes.
 """
@@ -16,8 +16,8 @@ from nas.study.finals_spec import ValidationChoices
 
 
 @dataclass(frozen=True)
-class Task:
-    """Splits on the device, and how pixels become network input."""
+class TrainingTask:
+    """Training and validation splits on the device, class names and input normalisation."""
 
     train: Split
     validation: Split
@@ -26,19 +26,19 @@ class Task:
 
     @property
     def counts_K(self) -> Tensor:
-        """Training images of each class, int64 [K], on the device."""
+        """Number of training images per class, int64 [K], on the device."""
         return torch.bincount(self.train.labels, minlength=len(self.classes))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long and from which seed.
+class TrainingPlan:
+    """Length, seed and batch splitting of a training.
 
     Attributes:
-        epochs: Passes over as many images as the training split has; schedules are laid out for all of them.
-        seed: Of sampling, augmentation, dropout and noise.
-        micro_batches: Into how many parts a batch is cut to need less memory; their gradients are added up.
-        choices: Made before; None where the validation images are there to choose by.
+        epochs: Maximum number of epochs, each as many images as the training split has; schedules span all of them.
+        seed: Seed of sampling, augmentation, dropout and noise.
+        micro_batches: Number of parts into which a batch is split to save memory; gradients are accumulated.
+        choices: Choices of an earlier training on validation images; None to choose on the validation split.
     """
 
     epochs: int
@@ -48,11 +48,11 @@ class Plan:
 
     @property
     def last_epoch(self) -> int:
-        """That training ends with, unless it is for want of progress."""
+        """Last epoch, unless early stopping or convergence ends the training sooner."""
         kept = None if self.choices is None else self.choices.kept_epoch
         return self.epochs if kept is None else min(kept, self.epochs)
 
     @property
     def is_length_chosen(self) -> bool:
-        """Whether training is to end with the epoch that an earlier training kept, and no sooner."""
+        """True if training ends exactly with the epoch that an earlier training kept."""
         return self.choices is not None and self.choices.kept_epoch is not None

@@ -1,7 +1,7 @@
-"""Checkpoint files: a training's state, written whole or not at all, and refused where a bit has changed.
+"""Checkpoint files: atomic writes of the training state, with a checksum.
 
-A file is a line that says what it is, the SHA-256 of all that follows, and then the values as JSON and the tensors as
-safetensors, each with its length before it. Nothing in it is ever executed.
+Format: a magic line, the SHA-256 of everything that follows, the values as JSON and the tensors as safetensors, each
+prefixed with its length in bytes. Reading executes no code from the file.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from safetensors import SafetensorError
 
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.errors import NasError
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 
 _MAGIC = b"nas checkpoint 1\n"
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
-_KEPT = 2
+_NUM_KEPT = 2
 
 
 class CheckpointError(NasError):
-    """A file is not a checkpoint, or is damaged."""
+    """Raised when a file is not a checkpoint, is damaged or does not fit."""
 
 
-def write_checkpoint(path: Path, state: State) -> None:
-    """Put a checkpoint in place; whatever happens meanwhile, the path holds all of it or what it held before."""
+def write_checkpoint(path: Path, state: TrainingState) -> None:
+    """Write a checkpoint atomically: after any failure the path holds the new file or the previous one."""
     values = json.dumps(state.values).encode()
     tensors = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in state.tensors.items()})
     body = b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in (values, tensors))
@@ -37,14 +37,14 @@ def write_checkpoint(path: Path, state: State) -> None:
         file.write(_MAGIC + hashlib.sha256(body).digest() + body)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    _fsync_folder(path.parent)
 
 
-def read_checkpoint(path: Path) -> State:
+def read_checkpoint(path: Path) -> TrainingState:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: It cannot be read, is none, or is damaged.
+        CheckpointError: The file cannot be read, is not a checkpoint, or is damaged.
     """
     try:
         content = path.read_bytes()
@@ -58,18 +58,18 @@ def read_checkpoint(path: Path) -> State:
     try:
         values, body = _split(body)
         tensors, _ = _split(body)
-        return State(safetensors.torch.load(tensors), json.loads(values))
+        return TrainingState(safetensors.torch.load(tensors), json.loads(values))
     except (ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path}: written by another version of nas ({error})") from error
 
 
 class CheckpointFolder:
-    """The checkpoints of one trial, of which the last two are kept.
+    """Folder of the last two checkpoints of one trial.
 
     Args:
-        writer: In the files' names, so that two processes that train the same trial, one of them unaware that it was
-            given up, never write the same file.
-        training: What is trained and how; a checkpoint of another training is refused.
+        writer: Part of the file names. It keeps two processes that train the same trial, one of them after losing its
+            lease unnoticed, from writing the same file.
+        training: Identifier of the training; checkpoints of another training are refused.
     """
 
     def __init__(self, folder: Path, writer: str, training: str) -> None:
@@ -78,29 +78,29 @@ class CheckpointFolder:
         self._training = training
         self._refused: set[Path] = set()
 
-    def save(self, state: State, num_steps: int) -> None:
-        """Keep a state.
+    def save(self, state: TrainingState, num_steps: int) -> None:
+        """Write a checkpoint and delete the refused and the outdated ones.
 
         Args:
-            num_steps: How far the training is.
+            num_steps: Number of steps since the training began.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        labelled = State(state.tensors, {**state.values, "training": self._training})
+        state_with_id = TrainingState(state.tensors, {**state.values, "training": self._training})
         written = self._folder / f"{num_steps:09d}-{self._writer}"
-        write_checkpoint(written, labelled)
-        # By their names the refused ones may be further on, and would outlast every one of this training.
+        write_checkpoint(written, state_with_id)
+        # Refused files may have higher step numbers and would otherwise outlast every file of this training.
         refused = self._refused - {written}
         self._refused = set()
-        for path in (*refused, *[path for path in self._paths() if path not in refused][_KEPT:]):
+        for path in (*refused, *[path for path in self._paths() if path not in refused][_NUM_KEPT:]):
             path.unlink(missing_ok=True)
 
-    def latest(self) -> tuple[State | None, list[str]]:
-        """The state of the checkpoint that is furthest on and whole, and why those before it were refused.
+    def latest(self) -> tuple[TrainingState | None, list[str]]:
+        """Return the latest valid checkpoint and the reasons why later ones were refused.
 
-        The refused ones are removed as soon as there is a new one.
+        Refused files are deleted once a new checkpoint has been written.
         """
         refused: list[str] = []
         for path in self._paths():
@@ -115,11 +115,11 @@ class CheckpointFolder:
         return None, refused
 
     def refuse_all(self) -> None:
-        """None of the files is of use, though whole: remove them as soon as there is a new one."""
+        """Refuse all existing files: delete them once a new checkpoint has been written."""
         self._refused = set(self._paths())
 
     def _paths(self) -> list[Path]:
-        """Furthest first."""
+        """Checkpoint files by step number, latest first."""
         if not self._folder.is_dir():
             return []
         return sorted((path for path in self._folder.iterdir() if not path.name.startswith(".")), reverse=True)
@@ -130,8 +130,8 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
     return body[_LENGTH_BYTES:][:length], body[_LENGTH_BYTES + length :]
 
 
-def _sync_folder(folder: Path) -> None:
-    """So that the new name survives a power cut too."""
+def _fsync_folder(folder: Path) -> None:
+    """Flush the folder to disk, so that the new file name survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A training's state as tensors and plain values, so that it can be kept, and go on in another process."""
+"""Training state as tensors and plain values, for checkpoints and for resuming in another process."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from torch import Tensor, optim
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """Part of a training's state, or all of it.
+class TrainingState:
+    """State of a training, or of a part of it.
 
     Attributes:
-        tensors: By name.
-        values: What JSON can hold, by name.
+        tensors: Tensors by name.
+        values: JSON values by name.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
-    def put(self, name: str, part: State) -> None:
-        """Take in a part under a name."""
+    def add_part(self, name: str, part: TrainingState) -> None:
+        """Add a part under a name."""
         self.tensors.update({f"{name}.{key}": tensor for key, tensor in part.tensors.items()})
         self.values[name] = part.values
 
-    def part(self, name: str) -> State:
-        """A part that was put in.
+    def part(self, name: str) -> TrainingState:
+        """Return a part by name.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: There is no part of that name.
         """
         prefix = f"{name}."
         tensors = {key.removeprefix(prefix): tensor for key, tensor in self.tensors.items() if key.startswith(prefix)}
-        return State(tensors, self.values[name])
+        return TrainingState(tensors, self.values[name])
 
 
-def optimizer_state(optimizer: optim.Optimizer) -> State:
-    """Moments and step counts by the parameter's number, and the groups' settings."""
+def optimizer_state(optimizer: optim.Optimizer) -> TrainingState:
+    """State of an optimiser: moments and step counts by parameter index, and the options of its groups."""
     stored = optimizer.state_dict()
-    entries = {f"{number}.{name}": value for number, entry in stored["state"].items() for name, value in entry.items()}
-    return State(
+    entries = {f"{index}.{name}": value for index, entry in stored["state"].items() for name, value in entry.items()}
+    return TrainingState(
         {name: value for name, value in entries.items() if isinstance(value, Tensor)},
         {
             "groups": stored["param_groups"],
@@ -50,19 +50,21 @@ def optimizer_state(optimizer: optim.Optimizer) -> State:
     )
 
 
-def restore_optimizer(optimizer: optim.Optimizer, state: State) -> None:
-    """Put back what `optimizer_state` gave."""
+def restore_optimizer(optimizer: optim.Optimizer, state: TrainingState) -> None:
+    """Restore a state returned by `optimizer_state`."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor | None]] = {}
     for key, tensor in state.tensors.items():
-        number, name = key.split(".")
-        like = parameters[int(number)]
-        # Fused optimisers walk through memory: a moment must lie in the same order as its parameter.
-        own = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor) if tensor.shape == like.shape else tensor
-        entries.setdefault(int(number), {})[name] = own
+        index, name = key.split(".")
+        parameter = parameters[int(index)]
+        # Fused optimisers iterate over memory: a moment must have the memory layout of its parameter.
+        moment = (
+            torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.shape == parameter.shape else tensor
+        )
+        entries.setdefault(int(index), {})[name] = moment
     for key in state.values["absent"]:
-        number, name = key.split(".")
-        entries.setdefault(int(number), {})[name] = None
+        index, name = key.split(".")
+        entries.setdefault(int(index), {})[name] = None
     groups = [
         {name: tuple(value) if name == "betas" else value for name, value in group.items()}
         for group in state.values["groups"]
@@ -70,16 +72,16 @@ def restore_optimizer(optimizer: optim.Optimizer, state: State) -> None:
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
 
-def random_state(device: torch.device, generator: torch.Generator) -> State:
-    """Of torch's own generators, which dropout and noise draw from, and of one more."""
+def random_state(device: torch.device, generator: torch.Generator) -> TrainingState:
+    """State of torch's default generators (used by dropout and noise) and of one more generator."""
     tensors = {"cpu": torch.get_rng_state(), "generator": generator.get_state()}
     if device.type == "cuda":
         tensors["cuda"] = torch.cuda.get_rng_state(device)
-    return State(tensors)
+    return TrainingState(tensors)
 
 
-def restore_random(device: torch.device, generator: torch.Generator, state: State) -> None:
-    """Put back what `random_state` gave; on another kind of device, as much as it has."""
+def restore_random(device: torch.device, generator: torch.Generator, state: TrainingState) -> None:
+    """Restore a state returned by `random_state`; on another type of device, as far as it applies."""
     torch.set_rng_state(state.tensors["cpu"].cpu())
     if generator.get_state().shape == state.tensors["generator"].shape:
         generator.set_state(state.tensors["generator"].cpu())

@@ -1,7 +1,7 @@
-"""Weights files: safetensors with all that is needed to rebuild and check the network.
+"""Weights files: safetensors with weights, metadata and sample images.
 
-Beside the weights a file holds a few real validation images, so that an export can be checked on images
-where the data set is not at hand.
+The metadata suffice to rebuild the network. The sample images are real validation images, on which an export can be
+verified without the data set.
 """
 
 from __future__ import annotations
@@ -25,68 +25,68 @@ _SAMPLES = "sample_images"
 
 @dataclass(frozen=True)
 class WeightsMetadata:
-    """What a weights file says of its network.
+    """Metadata of a weights file.
 
     Attributes:
-        metrics: Averages by name.
-        scored_on: The split that they are of.
+        metrics: Averaged scores by name.
+        scored_on: Split on which the metrics were computed.
     """
 
     genome: Genome
-    facts: DatasetSummary
+    dataset: DatasetSummary
     metrics: dict[str, float]
     scored_on: str = "validation"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file, read.
+    """Contents of a weights file.
 
     Attributes:
-        state: The network's state by name.
+        state: State dict of the network.
         sample_images: Validation images [N, C, H, W], uint8.
     """
 
-    blueprint: WeightsMetadata
+    metadata: WeightsMetadata
     state: dict[str, Tensor]
     sample_images: Tensor
 
 
-def save_weights(path: Path, network: nn.Module, blueprint: WeightsMetadata, sample_images: Tensor) -> None:
-    """Write a network's weights with its blueprint.
+def save_weights(path: Path, network: nn.Module, metadata: WeightsMetadata, sample_images: Tensor) -> None:
+    """Write a network's weights, metadata and sample images.
 
     Args:
-        sample_images: Images [N, C, H, W], uint8, of the data it was trained on.
+        sample_images: Images [N, C, H, W], uint8, of the data set that the network was trained on.
     """
     state = {f"network.{name}": tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    metadata = {
+    entries = {
         "format": "nas-weights-1",
-        "genome": blueprint.genome.canonical_json,
-        "facts": json.dumps(asdict(blueprint.facts)),
-        "metrics": json.dumps(blueprint.metrics),
-        "scored_on": blueprint.scored_on,
+        "genome": metadata.genome.canonical_json,
+        "facts": json.dumps(asdict(metadata.dataset)),
+        "metrics": json.dumps(metadata.metrics),
+        "scored_on": metadata.scored_on,
     }
-    save_file({**state, _SAMPLES: sample_images.cpu().contiguous()}, str(path), metadata)
+    save_file({**state, _SAMPLES: sample_images.cpu().contiguous()}, str(path), entries)
 
 
 def load_weights(path: Path) -> Weights:
     """Read a weights file.
 
     Raises:
-        ModelFileError: It is not one, or is damaged.
+        ModelFileError: The file is not a weights file, or is damaged.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
+            entries = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        blueprint = WeightsMetadata(
-            Genome.from_json(metadata["genome"]),
-            DatasetSummary.from_json(metadata["facts"]),
-            json.loads(metadata["metrics"]),
-            metadata.get("scored_on", "validation"),
+        metadata = WeightsMetadata(
+            Genome.from_json(entries["genome"]),
+            DatasetSummary.from_json(entries["facts"]),
+            json.loads(entries["metrics"]),
+            entries.get("scored_on", "validation"),
         )
         samples = tensors.pop(_SAMPLES)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a weights file of nas, or damaged ({error})") from error
     state = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-    return Weights(blueprint, state, samples.to(torch.uint8))
+    return Weights(metadata, state, samples.to(torch.uint8))

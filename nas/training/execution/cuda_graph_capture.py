@@ -1,8 +1,8 @@
-"""A training step captured as a CUDA graph: hundreds of kernels that the host starts with one call.
+"""CUDA graph capture of the training step: hundreds of kernels launched by one call of the host.
 
-What a graph replays is what the step did while it was captured: the same kernels on the same memory, with the same
-numbers from the host. So whatever changes between steps (draws, rates, the average's decay) lies in tensors that are
-written before each replay, and random numbers come from generators that the graph knows of.
+A graph replays the captured step: the same kernels on the same memory, with the same host values. Values that change
+between steps (batch indices, learning rates, the decay of the weight average) are therefore kept in tensors that are
+written before each replay, and random numbers come from generators that are registered with the graph.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ NUM_WARM_UP_STEPS = 3
 
 
 class CaptureError(NasError):
-    """A step could not be captured."""
+    """Raised when a step cannot be captured."""
 
 
 class CapturedStep:
-    """A step for batches of one size, which does what the step does, and is captured at its fourth call.
+    """Training step for one batch size, captured at its fourth call.
 
-    The first three run as they are and count like all others: in them libraries choose their algorithms and allocate
-    workspaces, and the optimiser its state, none of which may happen in a capture. Capturing runs nothing.
+    The first three calls run eagerly and count as normal steps. During them, libraries select algorithms and allocate
+    workspaces, and the optimiser allocates its state; a capture allows none of this. Capturing executes nothing.
 
     Args:
-        step: Gives the loss; it must be called on the same stream each time, and not the default one.
-        generator: Of the draws within the step that are not torch's own.
-        stream: That stream.
+        step: Returns the loss; it must run on `stream` at every call.
+        generator: Generator of the random numbers in the step that do not come from torch's default generator.
+        stream: Stream of all calls; not the default stream.
     """
 
     def __init__(self, step: Callable[[Draws], Tensor], generator: torch.Generator, stream: torch.cuda.Stream) -> None:
@@ -46,31 +46,31 @@ class CapturedStep:
         return self._graph is not None
 
     def __call__(self, draws: Draws) -> Tensor:
-        """Take the step; the loss it returns is overwritten by the next."""
+        """Run the step; the next call overwrites the returned loss."""
         if self._num_warm_ups < NUM_WARM_UP_STEPS:
             self._num_warm_ups += 1
             return self._step(draws)
         if self._graph is None:
             self._inputs = draws.clone()
-            self._graph = self._captured()
+            self._graph = self._capture()
         self._inputs.copy_(draws)
         self._graph.replay()
         return self._loss
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
+    def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
         try:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._loss = self._step(self._inputs)
         except RuntimeError as error:
-            raise _explained(error) from error
+            raise _capture_error(error) from error
         return graph
 
 
-def _explained(error: RuntimeError) -> Exception:
-    """Why a capture failed: for want of memory, or since something in the step cannot be captured."""
-    # Ending a capture that failed fails too, and that is what is raised; the cause is its context.
+def _capture_error(error: RuntimeError) -> Exception:
+    """Error for a failed capture: the out-of-memory error that caused it, or a `CaptureError`."""
+    # Ending a failed capture raises as well; the cause is in the chain of contexts.
     cause: BaseException = error
     while cause.__context__ is not None and not isinstance(cause, torch.OutOfMemoryError):
         cause = cause.__context__

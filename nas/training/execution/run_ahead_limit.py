@@ -1,4 +1,4 @@
-"""How far the host may run ahead of the device."""
+"""Limit on the number of steps that the host queues ahead of the GPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 _STEPS_AHEAD = 4
 
 
-class RunAhead:
-    """Keeps the host at most four steps ahead of a GPU; elsewhere the host is never ahead.
+class RunAheadLimit:
+    """Limit of four queued steps on a GPU; no effect on other devices, where the host is never ahead.
 
-    One step ahead keeps a GPU busy, and a few more hide what the host does now and then. Without a limit a thousand
-    steps would be queued: a pause would take effect after all of them, and the time a step takes, from which the
-    patience with a silent training is reckoned, would be the time it takes to queue it.
+    One step ahead keeps a GPU busy, and a few more hide occasional work of the host. Without a limit a thousand steps
+    would be queued: a pause would take effect after all of them, and the measured step time, on which hang detection
+    is based, would be the queueing time.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,10 +22,10 @@ class RunAhead:
         self._ends: deque[torch.cuda.Event] = deque()
 
     def step_queued(self) -> None:
-        """A step was queued on the device's current stream; wait until all but the last few are done."""
+        """Record a step queued on the current stream, and wait until at most four steps are pending."""
         if self._device.type != "cuda":
             return
-        # The host sleeps while it waits: other trials need its cores. An event that has passed is used again.
+        # A blocking event suspends the host thread, because other trials need its cores. Passed events are reused.
         if len(self._ends) < _STEPS_AHEAD:
             end = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         else:

@@ -1,6 +1,6 @@
-"""Losses. Each takes logits [N, K], labels [N] and the training split's class counts [K], and gives one value an image.
+"""Loss functions: logits [N, K], labels [N] and the training split's class counts [K] to one value per image.
 
-To add one: a function here, its line in `LOSSES`, and its line in `nas.space.recipe.Loss`.
+To add a loss, write a function here and add it to `LOSSES` and to `nas.space.recipe.Loss`.
 Dimensions: N images of a batch, K classes.
 """
 
@@ -17,13 +17,13 @@ from nas.space.recipe import Imbalance, Loss
 
 
 class LossFunction(Protocol):
-    """A loss whose parameters are bound: logits [N, K] and labels [N] to a value an image, [N]."""
+    """Loss with bound parameters: logits [N, K] and labels [N] to one value per image, [N]."""
 
     def __call__(self, logits_NK: Tensor, labels_N: Tensor, /) -> Tensor: ...
 
 
 def cross_entropy(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, label_smoothing: float) -> Tensor:
-    """-Σ q_k log p_k, where q is 1 - ε on the true class and ε / K is added to all.
+    """Cross entropy with label smoothing: -Σ q_k log p_k, where q is 1 - ε on the true class plus ε / K on all.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture", 2016, section 7.
     """
@@ -31,9 +31,9 @@ def cross_entropy(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, labe
 
 
 def all_class(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, penalty: float, threshold: float) -> Tensor:
-    """-log p_y - λ Σ log(1 - p_i) over the wrong classes i with p_i above the threshold.
+    """All-class loss: -log p_y - λ Σ log(1 - p_i) over the wrong classes i with p_i above the threshold.
 
-    Softmax probabilities p; every wrong class is pushed down by itself, not only through the true one's share.
+    The p are softmax probabilities. Every wrong class is penalised directly, not only through the true class.
     """
     log_p_NK = functional.log_softmax(logits_NK, dim=1)
     wrong_NK = log_p_NK.exp() > threshold
@@ -43,20 +43,21 @@ def all_class(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, penalty:
 
 
 def focal(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, gamma: float) -> Tensor:
-    """-(1 - p_y)^γ log p_y over the softmax.
+    """Focal loss: -(1 - p_y)^γ log p_y with softmax probabilities p.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", 2017.
     """
     log_p_N = -functional.cross_entropy(logits_NK, labels_N, reduction="none")
-    # 1 - p as -expm1(log p) keeps its digits near p = 1; the floor keeps the gradient finite for γ < 1 there.
+    # 1 - p as -expm1(log p) is accurate near p = 1; the lower bound keeps the gradient finite there for γ < 1.
     return -((-torch.expm1(log_p_N)).clamp_min(1e-8) ** gamma) * log_p_N
 
 
 def balanced_softmax(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, label_smoothing: float) -> Tensor:
-    """Cross entropy of the logits plus log class counts.
+    """Balanced softmax: cross entropy of the logits plus log class counts.
 
-    Source: Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", 2020, equation 4. It is the logit
-    adjustment with τ = 1, for a constant added to all logits changes nothing.
+    Equal to logit adjustment with τ = 1, because a constant added to all logits changes nothing.
+
+    Source: Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", 2020, equation 4.
     """
     return logit_adjustment(logits_NK, labels_N, counts_K, tau=1.0, label_smoothing=label_smoothing)
 
@@ -64,7 +65,7 @@ def balanced_softmax(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, l
 def logit_adjustment(
     logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, tau: float, label_smoothing: float
 ) -> Tensor:
-    """Cross entropy of the logits plus τ times the log class frequencies, in training only.
+    """Logit-adjusted loss: cross entropy of the logits plus τ times the log class frequencies, in training only.
 
     Source: Menon et al., "Long-tail learning via logit adjustment", 2021, equation 10.
     """
@@ -73,11 +74,12 @@ def logit_adjustment(
 
 
 def ldam(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, max_margin: float) -> Tensor:
-    """Cross entropy with the true class's logit lowered by a margin C / n_y^(1/4), its largest being `max_margin`.
+    """LDAM loss: cross entropy with the true class's logit lowered by a margin C / n_y^(1/4), at most `max_margin`.
+
+    The paper normalises features and classifier and scales them by 30. Here the classifier stays linear, so the margin
+    is in units of its logits.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", 2019, equation 13.
-    The paper normalises features and classifier and scales them by 30; the classifier here stays linear, so that the
-    margin is in the units of its logits.
     """
     inverse_K = counts_K.clamp_min(1).to(logits_NK.dtype) ** -0.25
     margins_N = (max_margin * inverse_K / inverse_K.max())[labels_N]
@@ -88,7 +90,7 @@ def ldam(logits_NK: Tensor, labels_N: Tensor, counts_K: Tensor, *, max_margin: f
 def effective_number_weights(counts_K: Tensor, beta: float) -> Tensor:
     """Class weights (1 - β) / (1 - βⁿ), scaled to a mean of 1; shape [K], float32.
 
-    β = 0 weighs all classes alike, and β = 1 by 1 / n, the formula's limit.
+    β = 0 gives equal weights; β = 1 gives 1 / n, the limit of the formula.
 
     Source: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", 2019.
     """
@@ -96,14 +98,14 @@ def effective_number_weights(counts_K: Tensor, beta: float) -> Tensor:
     if beta == 1.0:
         weights_K = 1.0 / counts_K
     else:
-        # In double precision: 1 - 0.9999^1 has four digits left in single.
+        # In double precision: in single precision 1 - 0.9999^1 keeps only four digits.
         log_beta = torch.log(torch.tensor(beta, dtype=torch.float64, device=counts_K.device))
         weights_K = (1.0 - beta) / -torch.expm1(counts_K * log_beta)
     return (weights_K / weights_K.mean()).float()
 
 
 def log_frequencies(counts_K: Tensor) -> Tensor:
-    """Log share of each class among the training images, [K] float64; an absent class counts as one image."""
+    """Log class frequencies of the training images, [K] float64; an absent class counts as one image."""
     counts_K = counts_K.clamp_min(1).double()
     return torch.log(counts_K / counts_K.sum())
 
@@ -119,7 +121,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 
 def class_weight_beta(loss: Loss, imbalance: Imbalance, share_done: float) -> float | None:
-    """The β of the class weights in force once a share of the epochs is done; None where classes weigh alike."""
+    """Return the β of the class weights once `share_done` of the epochs are done; None for equal weights."""
     if loss.name == "ldam":
         deferred_beta: float = loss.parameter("deferred_beta")
         return deferred_beta if share_done >= loss.parameter("deferral") else None
@@ -127,10 +129,10 @@ def class_weight_beta(loss: Loss, imbalance: Imbalance, share_done: float) -> fl
 
 
 def bind_loss(loss: Loss, imbalance: Imbalance, counts_K: Tensor, share_done: float = 0.0) -> LossFunction:
-    """The loss that a recipe names, with its parameters, the class counts and class weights filled in.
+    """Bind parameters, class counts and class weights of a recipe's loss.
 
     Args:
-        share_done: Of the epochs; LDAM reweights its classes once `deferral` of them are done.
+        share_done: Share of the epochs done; LDAM reweights its classes from `deferral` on.
     """
     function, parameters = LOSSES[loss.name], dict(loss.parameters)
     for schedule in ("deferral", "deferred_beta"):
@@ -139,24 +141,24 @@ def bind_loss(loss: Loss, imbalance: Imbalance, counts_K: Tensor, share_done: fl
     weights_K = None if beta is None else effective_number_weights(counts_K, beta)
 
     def bound(logits_NK: Tensor, labels_N: Tensor, /) -> Tensor:
-        # Sums of exponentials need more than bfloat16's three digits.
-        wide_NK = logits_NK if logits_NK.dtype == torch.float64 else logits_NK.float()
-        losses_N = function(wide_NK, labels_N, counts_K, **parameters)
+        # Sums of exponentials need more precision than bfloat16's three digits.
+        precise_NK = logits_NK if logits_NK.dtype == torch.float64 else logits_NK.float()
+        losses_N = function(precise_NK, labels_N, counts_K, **parameters)
         return losses_N if weights_K is None else losses_N * weights_K[labels_N]
 
     return bound
 
 
 def _log_complement(logits_NK: Tensor, log_p_NK: Tensor) -> Tensor:
-    """log(1 - p), finite for any finite logits.
+    """Logarithm of 1 - p, finite for all finite logits.
 
-    Only the largest probability can be so close to 1 that 1 - p has no digits left: for that class the others'
-    logits are summed instead, 1 - p = Σ_{j≠i} exp(z_j) / Σ_j exp(z_j).
+    Only for the largest probability can 1 - p lose all digits. For that class it is computed from the other classes'
+    logits: 1 - p = Σ_{j≠i} exp(z_j) / Σ_j exp(z_j).
     """
     largest_N1 = logits_NK.argmax(1, keepdim=True)
     others_NK = logits_NK.scatter(1, largest_N1, -torch.inf)
-    of_largest_N = torch.logsumexp(others_NK, 1) - torch.logsumexp(logits_NK, 1)
+    largest_complement_N = torch.logsumexp(others_NK, 1) - torch.logsumexp(logits_NK, 1)
     is_largest_NK = torch.zeros_like(logits_NK, dtype=torch.bool).scatter(1, largest_N1, True)
-    # The largest's own place is filled before the logarithm, so that no infinite gradient is masked after it.
+    # Filled before the logarithm, because masking after it would leave an infinite gradient.
     p_NK = log_p_NK.exp().masked_fill(is_largest_NK, 0.0)
-    return torch.where(is_largest_NK, of_largest_N[:, None], torch.log1p(-p_NK))
+    return torch.where(is_largest_NK, largest_complement_N[:, None], torch.log1p(-p_NK))

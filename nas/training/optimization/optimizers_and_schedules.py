@@ -8,18 +8,17 @@ from collections.abc import Callable
 from torch import nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from nas.space.recipe import Recipe
-from nas.space.recipe import Schedule as ScheduleChoice
-from nas.training.checkpoints.training_state import State
+from nas.space.recipe import Recipe, Schedule
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.optimization.cuda_graph_optimizers import DeviceAdamW, DeviceSGD
 
 _MOMENTUM = 0.9
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW. Biases and normalisation parameters are not decayed.
+    """Create SGD with Nesterov momentum, or AdamW; without weight decay on biases and normalisation parameters.
 
-    On the CPU they are PyTorch's fused ones; elsewhere those whose step can be captured, whether it is or not.
+    On the CPU these are PyTorch's fused optimisers; on other devices always the variants that support graph capture.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
@@ -40,10 +39,10 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
             raise ValueError(f"no optimizer {name!r}")
 
 
-class Schedule:
-    """A learning rate over a training: told after each step, and after each epoch what validation said.
+class LearningRateSchedule:
+    """Learning-rate schedule, advanced after each step and after each epoch.
 
-    All but `reduce_on_plateau` are laid out for `total_steps` at once and need no validation.
+    All but `reduce_on_plateau` are fixed for `total_steps` in advance and ignore the validation loss.
 
     Source: one-cycle, Smith & Topin, "Super-Convergence", 2018; cosine, Loshchilov & Hutter, "SGDR", 2017, after a
     linear warm-up; step, He et al., 2016, section 4.2.
@@ -54,43 +53,43 @@ class Schedule:
         self._by_epoch: ReduceLROnPlateau | None = None
         schedule = recipe.schedule
         if schedule.name == "one_cycle":
-            # One step more than is taken: the scheduler refuses to be stepped past its last one.
+            # One step more than is taken, because the scheduler raises when it is stepped past its last step.
             self._by_step = OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=total_steps + 1)
         elif schedule.name == "reduce_on_plateau":
             self._by_epoch = ReduceLROnPlateau(
                 optimizer,
                 factor=schedule.parameter("decay_factor"),
-                # PyTorch's patience is one less: epochs that pass before the one that decays.
+                # PyTorch counts the epochs before the one that decays, which is one less.
                 patience=schedule.parameter("plateau_patience") - 1,
             )
         else:
-            self._by_step = LambdaLR(optimizer, _share_of_peak(schedule, total_steps))
+            self._by_step = LambdaLR(optimizer, _rate_factor(schedule, total_steps))
 
-    def state(self) -> State:
-        """For a checkpoint."""
+    def state(self) -> TrainingState:
+        """State for a checkpoint."""
         scheduler = self._by_step if self._by_epoch is None else self._by_epoch
         assert scheduler is not None
-        return State(values=scheduler.state_dict())
+        return TrainingState(values=scheduler.state_dict())
 
-    def load(self, state: State) -> None:
-        """Put back what `state` gave."""
+    def load(self, state: TrainingState) -> None:
+        """Restore a state returned by `state`."""
         scheduler = self._by_step if self._by_epoch is None else self._by_epoch
         assert scheduler is not None
         scheduler.load_state_dict(state.values)
 
     def after_step(self) -> None:
-        """The optimiser has taken a step."""
+        """Advance the schedule after an optimiser step."""
         if self._by_step is not None:
             self._by_step.step()
 
     def after_epoch(self, validation_loss: float) -> None:
-        """An epoch has been evaluated."""
+        """Advance the schedule after the evaluation of an epoch."""
         if self._by_epoch is not None:
             self._by_epoch.step(validation_loss)
 
 
-def _share_of_peak(schedule: ScheduleChoice, total_steps: int) -> Callable[[int], float]:
-    """The share of the peak learning rate at a step, counted from 0."""
+def _rate_factor(schedule: Schedule, total_steps: int) -> Callable[[int], float]:
+    """Factor of the peak learning rate at a step, counted from 0."""
     if schedule.name == "cosine":
         warmup: int = round(schedule.parameter("warmup") * total_steps)
 
@@ -102,7 +101,7 @@ def _share_of_peak(schedule: ScheduleChoice, total_steps: int) -> Callable[[int]
         return cosine
     if schedule.name == "step":
         factor, every = schedule.parameter("decay_factor"), schedule.parameter("decay_every")
-        # The small term: a tenth of 30 steps is 3.0000000000000004, and three of those would come too late.
+        # The small term corrects rounding: a tenth of 30 steps is 3.0000000000000004, so decays would come too late.
         return lambda step: float(factor ** int(step / (every * total_steps) + 1e-9))
     assert schedule.name == "constant", f"no schedule {schedule.name!r}"
     return lambda step: 1.0

@@ -1,8 +1,10 @@
-"""How far a network's convolutions are from orthogonal, as a penalty and as a figure.
+"""Orthogonality defect of convolutions: distance from orthogonality, as a penalty and as a metric.
 
-Source: Wang et al., "Orthogonal Convolutional Neural Networks", 2020. A convolution is a matrix 𝒦 from the values of
-its input to those of its output. With stride 1, 𝒦𝒦ᵀ is again a convolution, by Conv(K, K); the convolutional form is
-‖Conv(K, K) - I‖², and the kernel form ‖KKᵀ - I‖² for the kernel as a matrix of one row an output channel.
+A convolution is a matrix 𝒦 from input values to output values. With stride 1, 𝒦𝒦ᵀ is again a convolution, with kernel
+Conv(K, K). The convolutional form is ‖Conv(K, K) - I‖². The kernel form is ‖KKᵀ - I‖², with the kernel as a matrix of
+one row per output channel.
+
+Source: Wang et al., "Orthogonal Convolutional Neural Networks", 2020.
 
 Dimensions: G groups, M output and N input channels of a group, A × B kernel, F frequencies.
 """
@@ -17,40 +19,40 @@ from torch.nn import functional
 
 
 def convolutional_defect(weight: Tensor, stride: tuple[int, int] = (1, 1), groups: int = 1) -> Tensor:
-    """‖Conv(K, K) - I‖², exactly; a scalar.
+    """Convolutional defect ‖Conv(K, K) - I‖², computed exactly; a scalar.
 
-    Where a layer has more outputs than inputs, its rows cannot be orthogonal and its columns can: then it is the same
-    for 𝒦ᵀ𝒦, which differs by a constant (the paper's lemma 1), so that the defect of the best there is is 0.
+    The rows of a layer with more outputs than inputs cannot be orthogonal, but its columns can. Its defect is that of
+    𝒦ᵀ𝒦, which differs by a constant (lemma 1 of the paper), so the minimum is always 0.
 
-    A stride s is first made 1 by sorting the inputs into the s² grids that the kernel's taps step on. Convolutions
-    multiply frequency by frequency, and by Parseval's theorem the squared norm is the mean over frequencies of
-    ‖K̂K̂* - I‖²: for a 5×5 kernel a tenth of the multiplications of Conv(K, K).
+    A stride s is reduced to 1 by sorting the inputs into the s² grids of the kernel's taps. Convolutions multiply
+    frequency by frequency, and by Parseval's theorem the squared norm is the mean over frequencies of ‖K̂K̂* - I‖²: for
+    a 5×5 kernel a tenth of the multiplications of Conv(K, K).
 
     Args:
-        weight: [G·M, N, A, B], as of `nn.Conv2d`.
+        weight: Weight of an `nn.Conv2d`, [G·M, N, A, B].
     """
     kernel_GMNAB = _grouped(_polyphase(weight, stride), groups)
     height, width = kernel_GMNAB.shape[-2:]
-    # Conv(K, K) has 2A - 1 by 2B - 1 taps; as many frequencies hold them all.
+    # Conv(K, K) has 2A - 1 by 2B - 1 taps, so as many frequencies represent it completely.
     frequencies = torch.fft.rfft2(kernel_GMNAB, s=(2 * height - 1, 2 * width - 1))
     gram_FGSS = _smaller_gram(frequencies.permute(3, 4, 0, 1, 2).flatten(0, 1))
     defects_F = _distance_to_identity(gram_FGSS).sum(1)
-    # The real transform keeps one of each pair of conjugate frequencies, those of the first column excepted.
+    # The real transform keeps one of each pair of conjugate frequencies, except in the first column.
     weights_F = torch.full((width,), 2.0, dtype=weight.dtype, device=weight.device)
     weights_F[0] = 1.0
     return (defects_F * weights_F.repeat(2 * height - 1)).sum() / ((2 * height - 1) * (2 * width - 1))
 
 
 def kernel_defect(weight: Tensor, groups: int = 1) -> Tensor:
-    """‖KKᵀ - I‖² of the kernel as a matrix [M, N·A·B], or ‖KᵀK - I‖² where that is smaller; a scalar."""
+    """Kernel defect ‖KKᵀ - I‖² of the kernel as a matrix [M, N·A·B], or ‖KᵀK - I‖² if smaller; a scalar."""
     return _distance_to_identity(_smaller_gram(_grouped(weight, groups).flatten(2))).sum()
 
 
 def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
-    """The sum of the defects of all layers of a kind; a float32 scalar.
+    """Sum of the defects of all convolutions, or of all linear layers; a float32 scalar.
 
     Args:
-        form: "convolution" or "kernel"; or "linear", which is the kernel form of the linear layers in their place.
+        form: "convolution" or "kernel" for convolutions; "linear" for the kernel form of linear layers.
     """
     with torch.autocast(next(network.parameters()).device.type, enabled=False):
         if form == "linear":
@@ -60,24 +62,22 @@ def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
 
 
 def layer_defects(network: nn.Module) -> tuple[float, ...]:
-    """The convolutional defect of each row (or column) of a layer's matrix, convolution by convolution.
+    """Convolutional defect per row (or column) of each convolution's matrix, in forward order.
 
-    Divided by the rows, layers of every width count alike: 0 is orthogonal, and 1 is a layer of zeros.
+    The division by the rows makes layers of different widths comparable: 0 is orthogonal, 1 is a layer of zeros.
     """
     return tuple(_layer_defects(network).tolist())
 
 
 def mean_defect(network: nn.Module) -> float | None:
-    """The mean of `layer_defects`; None of a network without convolutions."""
+    """Mean of `layer_defects`; None for a network without convolutions."""
     defects = _layer_defects(network)
     return float(defects.mean()) if len(defects) else None
 
 
 @torch.no_grad()
 def _layer_defects(network: nn.Module) -> Tensor:
-    defects = [
-        _defect(convolution, "convolution") / _num_compared(convolution) for convolution in _convolutions(network)
-    ]
+    defects = [_defect(convolution, "convolution") / _num_rows(convolution) for convolution in _convolutions(network)]
     return torch.stack(defects) if defects else torch.empty(0)
 
 
@@ -93,15 +93,15 @@ def _defect(convolution: nn.Conv2d, form: str) -> Tensor:
     return convolutional_defect(weight, (int(height), int(width)), convolution.groups)
 
 
-def _num_compared(convolution: nn.Conv2d) -> int:
-    """Rows or columns, whichever are fewer, over all groups."""
+def _num_rows(convolution: nn.Conv2d) -> int:
+    """Number of rows or columns of all groups, whichever is smaller."""
     height, width = convolution.stride
     columns = convolution.in_channels * int(height) * int(width)
     return min(convolution.out_channels, columns)
 
 
 def _polyphase(weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    """The kernel of stride 1, over s² as many channels, that computes the same."""
+    """Equivalent kernel of stride 1, with s² times as many input channels."""
     if stride == (1, 1):
         return weight
     down, right = stride
@@ -112,19 +112,19 @@ def _polyphase(weight: Tensor, stride: tuple[int, int]) -> Tensor:
 
 
 def _grouped(weight: Tensor, groups: int) -> Tensor:
-    """[G·M, N, A, B] as [G, M, N, A, B]."""
+    """Reshape [G·M, N, A, B] to [G, M, N, A, B]."""
     return weight.reshape(groups, -1, *weight.shape[1:])
 
 
 def _smaller_gram(matrices: Tensor) -> Tensor:
-    """X X* or X* X of each matrix in a batch, whichever is smaller."""
+    """Gram matrix X X* or X* X of each matrix in a batch, whichever is smaller."""
     rows, columns = matrices.shape[-2:]
     adjoint = matrices.mH
     return matrices @ adjoint if rows <= columns else adjoint @ matrices
 
 
 def _distance_to_identity(gram: Tensor) -> Tensor:
-    """‖X - I‖² of each matrix in a batch."""
+    """Squared distance ‖X - I‖² of each matrix in a batch."""
     difference = gram - torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     if difference.is_complex():
         difference = torch.view_as_real(difference).flatten(-2)

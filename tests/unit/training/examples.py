@@ -1,4 +1,4 @@
-"""A small learning task of real digits, and a network for it."""
+"""Example task of real digits and a small network."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from nas.data.sources.standard_datasets import load_digits
 from nas.networks.build_network import build_network
 from nas.networks.network_interface import Network
 from nas.space.architecture import VggArchitecture
-from nas.training.execution.device_and_precision import Compute
-from nas.training.training_task import Task
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_task import TrainingTask
 
-CPU = Compute(torch.device("cpu"), torch.float32)
+CPU = ComputeDevice(torch.device("cpu"), torch.float32)
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.1, noise_std=0.01)
 
 
-def digits_task(num_train: int, num_validation: int = 200) -> Task:
-    """The first digits to train on, the next to validate."""
+def digits_task(num_train: int, num_validation: int = 200) -> TrainingTask:
+    """Task with the first digits as training split and the next ones as validation split."""
     digits = load_digits()
     train = digits.train.select(torch.arange(num_train))
     validation = digits.train.select(torch.arange(num_train, num_train + num_validation))
-    return Task(train, validation, digits.classes, Normalization.of(train.images))
+    return TrainingTask(train, validation, digits.classes, Normalization.of(train.images))
 
 
 def small_network(architecture: VggArchitecture = VGG) -> Network:
-    """The same weights each time."""
+    """Small network with the same initial weights at every call."""
     torch.manual_seed(0)
     return build_network(architecture, 1, 10)

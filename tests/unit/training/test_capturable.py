@@ -1,8 +1,8 @@
-"""Every option of a recipe, and every kind of network, can be captured as a CUDA graph, as far as a CPU can tell.
+"""Capturability of every recipe option and network family as a CUDA graph, checked without a GPU.
 
-Steps are taken on PyTorch's `meta` device, where tensors have shapes and no values: whatever would wait for a value
-raises. And from the fourth step on, all steps are the same operations with the same numbers on the same memory, so that
-replaying one does what the next would have done.
+Steps run on PyTorch's `meta` device, where tensors have shapes but no values, so waiting for a value raises. From the
+fourth step on, all steps must consist of the same operations with the same numbers on the same memory; replaying one
+step is then equivalent to running the next.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from nas.space.architecture import (
     ResNetArchitecture,
     VggArchitecture,
 )
-from nas.space.augmentation_policy import KINDS
+from nas.space.augmentation_policy import OPERATIONS
 from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import training_step as step_module
 from nas.training.execution.cuda_graph_capture import NUM_WARM_UP_STEPS
-from nas.training.execution.device_and_precision import Compute
-from nas.training.optimization.optimizers_and_schedules import Schedule as RateSchedule
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
 from nas.training.optimization.weight_averaging import WeightAverage
-from nas.training.training_step import Step
-from nas.training.training_task import Plan, Task
-from tests.unit.training.recording import NotCapturableError, recorded
+from nas.training.training_step import TrainingStep
+from nas.training.training_task import TrainingPlan, TrainingTask
+from tests.unit.training.recording import NotCapturableError, record_operations
 
 META = torch.device("meta")
 BATCH = 8
@@ -51,7 +51,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     **{f"orthogonality {name}": {"orthogonality": name} for name in Orthogonality.PARAMETERS},
     **{f"schedule {name}": {"schedule": name} for name in Schedule.PARAMETERS},
     **{f"sgd with schedule {name}": {"schedule": name, "optimizer": "sgd"} for name in Schedule.PARAMETERS},
-    **{f"augmentation {name}": {"augmentation": name} for name in KINDS},
+    **{f"augmentation {name}": {"augmentation": name} for name in OPERATIONS},
     "all that warps": {"augmentation": "shift, flip, rotate, shear, elastic, cutout, mixup"},
     "average": {"ema_decay": 0.99},
     "no clipping, no decay": {"gradient_clip": 0.0, "weight_decay": 0.0},
@@ -74,13 +74,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
 
 
 class _MetaGenerator(torch.Generator):
-    """Says that it is where the tensors are; there it is never asked for a number."""
+    """Generator that reports the tensors' device; it never generates numbers there."""
 
     device = META
 
 
 class _Recorder:
-    """Stands where a `CapturedStep` does, and keeps the operations of each call."""
+    """Replacement for `CapturedStep` that records the operations of each call."""
 
     calls: list[list[tuple[Any, ...]]]
 
@@ -90,24 +90,24 @@ class _Recorder:
 
     def __call__(self, draws: Draws) -> Tensor:
         losses: list[Tensor] = []
-        _Recorder.calls.append(recorded(META, lambda: losses.append(self._step(draws))))
+        _Recorder.calls.append(record_operations(META, lambda: losses.append(self._step(draws))))
         return losses[0]
 
 
 @pytest.fixture(autouse=True)
 def _on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_module, "CapturedStep", _Recorder)
-    monkeypatch.setattr(Compute, "stream", None)
+    monkeypatch.setattr(ComputeDevice, "stream", None)
     monkeypatch.setattr(torch, "Generator", lambda device: _MetaGenerator())
-    # It knows no such device, and all that is asked of it here is to do nothing.
+    # Autocast does not support the meta device, and has no effect in float32.
     monkeypatch.setattr(torch, "autocast", lambda device, enabled: nullcontext())
-    monkeypatch.setattr(Task, "counts_K", torch.ones(10, dtype=torch.int64, device=META))
+    monkeypatch.setattr(TrainingTask, "counts_K", torch.ones(10, dtype=torch.int64, device=META))
 
 
 def _steps(
     recipe: Recipe, architecture: Architecture = VGG, share_done: float = 0.0, micro_batches: int = 1
 ) -> list[list[tuple[Any, ...]]]:
-    """Operations of several steps, the schedule going on between them."""
+    """Operations of several steps, with the schedule advanced after each."""
     are_pairs = isinstance(architecture, PairArchitecture)
     channels = 6 if are_pairs else 3
     network = build_network(architecture, channels, 10, (8, 8), num_part_classes=10).to(META)
@@ -118,10 +118,10 @@ def _steps(
         torch.zeros(50, 2, dtype=torch.int64, device=META) if are_pairs else None,
     )
     normalization = Normalization(torch.full((channels,), 0.5), torch.ones(channels)).to(META)
-    task = Task(split, split, tuple("0123456789"), normalization)
-    compute = Compute(META, torch.float32, captures=True)
-    step = Step(network, recipe, task, Plan(5, 0, micro_batches), compute)
-    schedule = RateSchedule(recipe, step.optimizer, 2 * NUM_STEPS)
+    task = TrainingTask(split, split, tuple("0123456789"), normalization)
+    compute = ComputeDevice(META, torch.float32, cuda_graphs=True)
+    step = TrainingStep(network, recipe, task, TrainingPlan(5, 0, micro_batches), compute)
+    schedule = LearningRateSchedule(recipe, step.optimizer, 2 * NUM_STEPS)
     step.begin_epoch(share_done)
     indices = torch.zeros(BATCH, dtype=torch.int64, device=META)
     is_synthetic = recipe.imbalance.name.endswith("smote")
@@ -189,26 +189,26 @@ X = torch.zeros(4, device=META)
     ],
 )
 def test_what_cannot_be_captured_is_noticed(fault: Callable[[], object]) -> None:
-    # PyTorch refuses some of it on this device by itself.
+    # PyTorch itself raises for some of these operations on this device.
     with pytest.raises((NotCapturableError, RuntimeError, NotImplementedError)):
-        recorded(META, fault)
+        record_operations(META, fault)
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
 def test_a_rate_that_a_capture_would_fix_is_noticed(monkeypatch: pytest.MonkeyPatch, schedule: str) -> None:
-    def of_the_host(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    def with_host_values(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
 
-    monkeypatch.setattr(step_module, "make_optimizer", of_the_host)
+    monkeypatch.setattr(step_module, "make_optimizer", with_host_values)
     with pytest.raises(AssertionError, match="operations differ"):
         _assert_one_graph(_steps(Recipe(schedule=Schedule(name=schedule))))
 
 
 def test_a_decay_that_a_capture_would_fix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_the_host(average: WeightAverage) -> None:
+    def with_host_values(average: WeightAverage) -> None:
         with torch.no_grad():
-            torch._foreach_lerp_(average._average, average._live, average._weight)
+            torch._foreach_lerp_(average._average, average._network_tensors, average._weight)
 
-    monkeypatch.setattr(WeightAverage, "blend", of_the_host)
+    monkeypatch.setattr(WeightAverage, "update", with_host_values)
     with pytest.raises(AssertionError, match="operations differ"):
         _assert_one_graph(_steps(Recipe(ema_decay=0.9)))

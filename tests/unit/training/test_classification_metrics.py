@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn."""
+"""Classification metrics compared with scikit-learn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from nas.training.classification_metrics import confusion_matrix, scores_of
+from nas.training.classification_metrics import classification_scores, confusion_matrix
 
 NAMES = tuple("abcdef")
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40)
@@ -18,7 +18,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, ma
 @given(pairs=PAIRS)
 def test_every_score_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
     labels, predictions = zip(*pairs, strict=True)
-    scores = scores_of(confusion_matrix(torch.tensor(labels), torch.tensor(predictions), 6), NAMES)
+    scores = classification_scores(confusion_matrix(torch.tensor(labels), torch.tensor(predictions), 6), NAMES)
     for average in ("macro", "micro"):
         expected = precision_recall_fscore_support(labels, predictions, average=average, zero_division=0)[:3]
         actual = [scores.summary[f"{name}_{average}"] for name in ("precision", "recall", "f1")]
@@ -41,5 +41,5 @@ def test_confusion_matrix(pairs: list[tuple[int, int]]) -> None:
 
 
 def test_by_hand() -> None:
-    scores = scores_of(torch.tensor([[3, 1, 0], [1, 1, 0], [0, 0, 0]]), "abc")
+    scores = classification_scores(torch.tensor([[3, 1, 0], [1, 1, 0], [0, 0, 0]]), "abc")
     assert (scores.accuracy, scores.f1_macro, scores.absent) == (4 / 6, (0.75 + 0.5) / 2, ("c",))

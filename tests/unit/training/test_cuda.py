@@ -1,4 +1,4 @@
-"""Training on a GPU with captured steps. Where there is none, all of this is skipped."""
+"""Training with captured steps on a GPU; skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
-from nas.training.execution.device_and_precision import Compute
-from nas.training.execution.run_ahead_limit import RunAhead
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.training_callback import TrainingPaused
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan, Task
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import digits_task, small_network
 from tests.unit.training.test_capturable import RECIPES
 
@@ -34,20 +34,20 @@ NUM_IMAGES, BATCH = 64, 10
 FULL_STEPS, LAST_STEPS = EPOCHS * 6, EPOCHS
 
 
-def _compute(precision: torch.dtype = torch.float32, *, captures: bool = True) -> Compute:
-    return Compute(torch.device("cuda"), precision, captures=captures)
+def _compute(precision: torch.dtype = torch.float32, *, cuda_graphs: bool = True) -> ComputeDevice:
+    return ComputeDevice(torch.device("cuda"), precision, cuda_graphs=cuda_graphs)
 
 
-def _task() -> Task:
+def _task() -> TrainingTask:
     task = digits_task(NUM_IMAGES, 60)
-    return Task(task.train.to("cuda"), task.validation.to("cuda"), task.classes, task.normalization.to("cuda"))
+    return TrainingTask(task.train.to("cuda"), task.validation.to("cuda"), task.classes, task.normalization.to("cuda"))
 
 
 @contextmanager
 def _replays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Counts captures and replays within."""
+    """Count captures and replays in the context."""
     counts = [0, 0]
-    capture, replay = CapturedStep._captured, torch.cuda.CUDAGraph.replay
+    capture, replay = CapturedStep._capture, torch.cuda.CUDAGraph.replay
 
     def captured(step: CapturedStep) -> torch.cuda.CUDAGraph:
         counts[0] += 1
@@ -58,25 +58,25 @@ def _replays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         replay(graph)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CapturedStep, "_captured", captured)
+        patch.setattr(CapturedStep, "_capture", captured)
         patch.setattr(torch.cuda.CUDAGraph, "replay", replayed)
         yield counts
 
 
 def _fit(
-    options: dict[str, Any], compute: Compute, cache: Path, micro_batches: int = 1, **arguments: Any
+    options: dict[str, Any], compute: ComputeDevice, cache: Path, micro_batches: int = 1, **arguments: Any
 ) -> tuple[FitResult, list[Tensor]]:
     network = small_network().to("cuda")
     fitted = fit(
         network, Recipe.model_validate({"batch_size": BATCH, "learning_rate": 1e-3, **options}), _task(),
-        Plan(EPOCHS, 1, micro_batches), compute=compute, cache=cache, on_epoch=lambda record: None, **arguments,
+        TrainingPlan(EPOCHS, 1, micro_batches), compute=compute, cache=cache, on_epoch=lambda record: None, **arguments,
     )  # fmt: skip
     return fitted, [tensor.detach().clone() for tensor in network.state_dict().values()]
 
 
 @pytest.fixture(autouse=True)
-def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As little chance as a GPU allows: what is compared is the capture."""
+def _deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make GPU results as deterministic as possible, so that differences come from the capture."""
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
@@ -92,12 +92,12 @@ def _assert_alike(captured: tuple[FitResult, list[Tensor]], eager: tuple[FitResu
 def test_captured_steps_are_the_eager_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
-    eager = _fit(options, _compute(captures=False), tmp_path)
+    eager = _fit(options, _compute(cuda_graphs=False), tmp_path)
     with _replays(monkeypatch) as counts:
         captured = _fit(options, _compute(), tmp_path)
     _assert_alike(captured, eager)
     if options.get("loss") == "ldam":
-        # Captured anew once half the epochs are done and classes are weighed; of the small batches three are each half.
+        # Captured again after half of the epochs, when class weights begin; each half has three of the small batches.
         assert counts == [2, FULL_STEPS - 6]
     elif len(captured[0].curve) == EPOCHS:
         assert counts == [2, FULL_STEPS - 3 + LAST_STEPS - 3]
@@ -106,14 +106,14 @@ def test_captured_steps_are_the_eager_ones(
 @pytest.mark.parametrize("micro_batches", [2, 3])
 def test_micro_batches(tmp_path: Path, micro_batches: int) -> None:
     options = {"augmentation": "cutmix", "ema_decay": 0.9}
-    eager = _fit(options, _compute(captures=False), tmp_path, micro_batches)
+    eager = _fit(options, _compute(cuda_graphs=False), tmp_path, micro_batches)
     _assert_alike(_fit(options, _compute(), tmp_path, micro_batches), eager)
 
 
 def test_in_bfloat16_the_loss_goes_down_as_in_eager_steps(tmp_path: Path) -> None:
     options = {"learning_rate": 1e-2}
     (eager, _), (captured, _) = (
-        _fit(options, _compute(torch.bfloat16, captures=captures), tmp_path) for captures in (False, True)
+        _fit(options, _compute(torch.bfloat16, cuda_graphs=cuda_graphs), tmp_path) for cuda_graphs in (False, True)
     )
     first, last = captured.curve[0].train_loss, captured.curve[-1].train_loss
     assert last < 0.9 * first
@@ -121,29 +121,29 @@ def test_in_bfloat16_the_loss_goes_down_as_in_eager_steps(tmp_path: Path) -> Non
 
 
 class _PausesAt:
-    """Pauses after a step, and notes when it asked to."""
+    """Callback that pauses after a step and records the time."""
 
-    asked = 0.0
+    paused_at = 0.0
 
     def __init__(self, num_steps: int) -> None:
         self._num_steps = num_steps
 
-    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
+    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
         if num_steps >= self._num_steps:
-            self.asked = time.perf_counter()
+            self.paused_at = time.perf_counter()
             raise TrainingPaused
 
-    def alive(self, patience_seconds: float = 0.0) -> None:
+    def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
         pass
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "ema_decay": 0.9, "augmentation": "shift, mixup"}])
 def test_paused_and_resumed_across_a_capture(tmp_path: Path, options: dict[str, Any]) -> None:
     expected = _fit(options, _compute(), tmp_path)
-    start: State | None = None
+    start: TrainingState | None = None
     for pause in (2, 9, 20):
         with pytest.raises(PausedTraining) as interruption:
-            _fit(options, _compute(), tmp_path, start=start, watch=_PausesAt(pause))
+            _fit(options, _compute(), tmp_path, start=start, callback=_PausesAt(pause))
         assert interruption.value.num_steps == pause
         write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
         torch.manual_seed(99)
@@ -153,32 +153,34 @@ def test_paused_and_resumed_across_a_capture(tmp_path: Path, options: dict[str, 
 
 def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(tmp_path: Path) -> None:
     with pytest.raises(PausedTraining) as interruption:
-        _fit({"ema_decay": 0.9}, _compute(), tmp_path, watch=_PausesAt(20))
+        _fit({"ema_decay": 0.9}, _compute(), tmp_path, callback=_PausesAt(20))
     write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
     network, recipe = small_network(), Recipe(batch_size=BATCH, learning_rate=1e-3, ema_decay=0.9)
-    cpu = Compute(torch.device("cpu"), torch.float32)
-    training = Training(network, recipe, digits_task(NUM_IMAGES, 60), Plan(EPOCHS, 1), EachOnce(NUM_IMAGES, 1), cpu)
+    cpu = ComputeDevice(torch.device("cpu"), torch.float32)
+    training = TrainingLoop(
+        network, recipe, digits_task(NUM_IMAGES, 60), TrainingPlan(EPOCHS, 1), ShuffleSampler(NUM_IMAGES, 1), cpu
+    )
     training.load(read_checkpoint(tmp_path / "checkpoint"))
     assert len(training.run(lambda record: None).curve) == EPOCHS
 
 
 def test_a_pause_takes_effect_within_a_second(tmp_path: Path) -> None:
-    watch = _PausesAt(25)
+    callback = _PausesAt(25)
     with pytest.raises(PausedTraining) as interruption:
-        _fit({}, _compute(), tmp_path, watch=watch)
+        _fit({}, _compute(), tmp_path, callback=callback)
     write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
-    assert time.perf_counter() - watch.asked < 1.0
+    assert time.perf_counter() - callback.paused_at < 1.0
 
 
 def test_the_host_is_at_most_four_steps_ahead() -> None:
-    cycles = 30_000_000  # 15 ms and more, by the clock of the card.
+    cycles = 30_000_000  # At least 15 ms, depending on the clock rate of the GPU.
     torch.cuda._sleep(cycles)
     torch.cuda.synchronize()
     started = time.perf_counter()
     torch.cuda._sleep(cycles)
     torch.cuda.synchronize()
     step_seconds = time.perf_counter() - started
-    run_ahead, started = RunAhead(torch.device("cuda")), time.perf_counter()
+    run_ahead, started = RunAheadLimit(torch.device("cuda")), time.perf_counter()
     for _ in range(20):
         torch.cuda._sleep(cycles)
         run_ahead.step_queued()
@@ -198,17 +200,17 @@ def test_memory_comes_back_when_a_training_ends(tmp_path: Path) -> None:
     assert torch.cuda.memory_reserved() <= before + 2**22
 
 
-def test_what_cannot_be_captured_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_capture_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.training import training_step as step_module
 
-    def looks(network: torch.nn.Module, name: str) -> Tensor:
+    def waits_for_the_device(network: torch.nn.Module, name: str) -> Tensor:
         return torch.zeros((), device="cuda") * float(next(network.parameters()).sum())
 
-    monkeypatch.setattr(step_module, "orthogonality_penalty", looks)
+    monkeypatch.setattr(step_module, "orthogonality_penalty", waits_for_the_device)
     with pytest.raises(CaptureError, match="NAS_CUDA_GRAPHS=off"):
         _fit({"orthogonality": "kernel"}, _compute(), tmp_path)
 
 
-def test_the_record_says_how_steps_were_taken() -> None:
+def test_the_description_names_captured_and_eager_steps() -> None:
     assert _compute().describe().endswith("float32, captured steps")
-    assert _compute(captures=False).describe().endswith("float32, eager steps")
+    assert _compute(cuda_graphs=False).describe().endswith("float32, eager steps")

@@ -1,4 +1,4 @@
-"""Recipes from beginning to end, on digits with a long tail."""
+"""Complete trainings of recipes on long-tailed digits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.space.gene_definitions import RECIPE_GENES
 from nas.space.recipe import CHOICES, Imbalance, Recipe
 from nas.training.evaluation import evaluate
 from nas.training.fit import FitResult, fit, make_sampler
-from nas.training.training_task import Plan, Task
+from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 OPTIONS = [
@@ -25,20 +25,20 @@ OPTIONS = [
 
 
 @pytest.fixture(scope="module")
-def task() -> Task:
-    """Class sizes from 80 down to 4."""
-    whole = digits_task(1200)
+def task() -> TrainingTask:
+    """Long-tailed task with class sizes from 80 down to 4."""
+    full = digits_task(1200)
     counts = [80, 60, 40, 30, 20, 15, 10, 8, 6, 4]
-    kept = torch.cat([(whole.train.labels == label).nonzero()[:count, 0] for label, count in enumerate(counts)])
-    return Task(whole.train.select(kept), whole.validation, whole.classes, whole.normalization)
+    kept = torch.cat([(full.train.labels == label).nonzero()[:count, 0] for label, count in enumerate(counts)])
+    return TrainingTask(full.train.select(kept), full.validation, full.classes, full.normalization)
 
 
 @pytest.fixture
-def trained(task: Task, tmp_path: Path) -> Callable[..., tuple[FitResult, Any]]:
+def trained(task: TrainingTask, tmp_path: Path) -> Callable[..., tuple[FitResult, Any]]:
     def run(recipe: dict[str, Any], epochs: int = 2) -> tuple[FitResult, Any]:
         network = small_network()
         fitted = fit(
-            network, Recipe.model_validate({"batch_size": 32, **recipe}), task, Plan(epochs, 3),
+            network, Recipe.model_validate({"batch_size": 32, **recipe}), task, TrainingPlan(epochs, 3),
             compute=CPU, cache=tmp_path / "neighbors", on_epoch=lambda record: None,
         )  # fmt: skip
         return fitted, network
@@ -48,7 +48,7 @@ def trained(task: Task, tmp_path: Path) -> Callable[..., tuple[FitResult, Any]]:
 
 @pytest.mark.parametrize(("choice", "option"), OPTIONS)
 def test_every_option_trains_and_its_scores_are_the_networks(
-    trained: Callable[..., tuple[FitResult, Any]], task: Task, choice: str, option: str
+    trained: Callable[..., tuple[FitResult, Any]], task: TrainingTask, choice: str, option: str
 ) -> None:
     fitted, network = trained({choice: option})
     assert len(fitted.curve) == 2
@@ -60,7 +60,7 @@ def test_every_option_trains_and_its_scores_are_the_networks(
 
 @pytest.mark.parametrize("classifier", ["joint", "retrained"])
 def test_the_adjustment_is_in_the_network_and_never_harms_validation(
-    trained: Callable[..., tuple[FitResult, Any]], task: Task, classifier: str
+    trained: Callable[..., tuple[FitResult, Any]], task: TrainingTask, classifier: str
 ) -> None:
     plain, _ = trained({"classifier": classifier}, epochs=6)
     fitted, network = trained({"classifier": classifier, "posthoc_adjustment": True}, epochs=6)
@@ -80,15 +80,15 @@ def test_a_classifier_is_exchanged_and_the_features_are_kept(trained: Callable[.
         assert torch.equal(parameter, theirs[name]) is not name.startswith("classifier."), name
 
 
-def test_the_kept_epoch_is_told(trained: Callable[..., tuple[FitResult, Any]]) -> None:
+def test_the_kept_epoch_is_reported(trained: Callable[..., tuple[FitResult, Any]]) -> None:
     fitted, _ = trained({"early_stopping_patience": 2, "learning_rate": 0.02}, epochs=30)
     best = max(fitted.curve, key=lambda record: record.macro_f1)
     assert fitted.figures["kept_epoch"] == best.epoch
     assert len(fitted.curve) == best.epoch + 2 < 30
 
 
-def _shares(sampler: Sampler, task: Task) -> list[float]:
-    """The share of each class in ten epochs."""
+def _shares(sampler: Sampler, task: TrainingTask) -> list[float]:
+    """Share of each class among the samples of ten epochs."""
     drawn = torch.cat([task.train.labels[sampler.draws(epoch).first] for epoch in range(10)])
     return (torch.bincount(drawn, minlength=10) / len(drawn)).tolist()
 
@@ -97,8 +97,10 @@ def _shares(sampler: Sampler, task: Task) -> list[float]:
     ("option", "power"),
     [("none", 1.0), ("reweighting", 1.0), ("square_root_sampling", 0.5), ("balanced_sampling", 0.0), ("smote", 0.0)],
 )
-def test_each_treatment_draws_classes_as_it_says(task: Task, tmp_path: Path, option: str, power: float) -> None:
-    sampler = make_sampler(Imbalance(name=option), task, Plan(1, 0), cache=tmp_path)
+def test_each_treatment_draws_classes_as_defined(
+    task: TrainingTask, tmp_path: Path, option: str, power: float
+) -> None:
+    sampler = make_sampler(Imbalance(name=option), task, TrainingPlan(1, 0), cache=tmp_path)
     weights = task.counts_K.double() ** power
     assert _shares(sampler, task) == pytest.approx((weights / weights.sum()).tolist(), abs=0.02)
 
@@ -107,20 +109,20 @@ def test_neighbours_are_found_once(
     trained: Callable[..., tuple[FitResult, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = trained({"imbalance": "smote"})
-    monkeypatch.setattr(smote, "find_table", lambda *arguments: pytest.fail("searched again"))
+    monkeypatch.setattr(smote, "compute_smote_table", lambda *arguments: pytest.fail("searched again"))
     again, _ = trained({"imbalance": "smote"})
     assert again.scores == first.scores
     assert [record.train_loss for record in again.curve] == [record.train_loss for record in first.curve]
 
 
-def test_progress_and_epochs_are_told(task: Task, tmp_path: Path) -> None:
-    seen: list[tuple[str, int, int]] = []
+def test_progress_and_epochs_are_reported(task: TrainingTask, tmp_path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
     epochs: list[EpochRecord] = []
     fit(
-        small_network(), Recipe(imbalance=Imbalance(name="borderline_smote")), task, Plan(2, 0), compute=CPU,
-        cache=tmp_path, on_epoch=epochs.append, progress=lambda what, done, total: seen.append((what, done, total)),
+        small_network(), Recipe(imbalance=Imbalance(name="borderline_smote")), task, TrainingPlan(2, 0), compute=CPU,
+        cache=tmp_path, on_epoch=epochs.append, progress=lambda what, done, total: reports.append((what, done, total)),
     )  # fmt: skip
-    total = 2 * len(task.train)  # Within the classes, and among all.
-    assert seen[-1] == ("finding neighbours", total, total)
-    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    total = 2 * len(task.train)  # Within the classes and over all classes.
+    assert reports[-1] == ("finding neighbours", total, total)
+    assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
     assert [record.epoch for record in epochs] == [1, 2]

@@ -1,4 +1,4 @@
-"""A training that is paused anywhere and goes on elsewhere ends as if nothing had happened, to the bit."""
+"""Paused and resumed trainings end bit-identical to uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.training_callback import TrainingPaused
-from nas.training.training_task import Plan
+from nas.training.training_task import TrainingPlan
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 EPOCHS = 4
@@ -34,29 +34,29 @@ RECIPES: list[dict[str, Any]] = [
 
 
 class _PausesAt:
-    """Pauses after a step, or in the evaluation that follows it."""
+    """Callback that pauses after a step, or in the evaluation that follows it."""
 
     def __init__(self, num_steps: int, *, in_evaluation: bool) -> None:
         self._num_steps, self._in_evaluation = num_steps, in_evaluation
         self._is_reached = False
 
-    def after_step(self, num_steps: int, state: Callable[[], State]) -> None:
+    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
         self._is_reached = num_steps >= self._num_steps
         if self._is_reached and not self._in_evaluation:
             raise TrainingPaused
 
-    def alive(self, patience_seconds: float = 0.0) -> None:
+    def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
         if self._is_reached:
             raise TrainingPaused
 
 
 def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[FitResult, list[Tensor], list[EpochRecord]]:
-    network, told = small_network(), []
+    network, records = small_network(), []
     fitted = fit(
-        network, Recipe.model_validate({"batch_size": 16, **recipe}), digits_task(101, 60), Plan(EPOCHS, 1),
-        compute=CPU, cache=cache, on_epoch=told.append, **arguments,
+        network, Recipe.model_validate({"batch_size": 16, **recipe}), digits_task(101, 60), TrainingPlan(EPOCHS, 1),
+        compute=CPU, cache=cache, on_epoch=records.append, **arguments,
     )  # fmt: skip
-    return fitted, [tensor.clone() for tensor in network.state_dict().values()], told
+    return fitted, [tensor.clone() for tensor in network.state_dict().values()], records
 
 
 @pytest.mark.parametrize("in_evaluation", [False, True])
@@ -65,16 +65,16 @@ def test_paused_twice_it_ends_like_an_undisturbed_training(
     tmp_path: Path, recipe: dict[str, Any], in_evaluation: bool
 ) -> None:
     expected, weights, curve = _fit(recipe, tmp_path)
-    start: State | None = None
-    told: list[EpochRecord] = []
+    start: TrainingState | None = None
+    records: list[EpochRecord] = []
     for pause in (3, 9 if not in_evaluation else 14):
         with pytest.raises(PausedTraining) as interruption:
-            _fit(recipe, tmp_path, start=start, watch=_PausesAt(pause, in_evaluation=in_evaluation))
+            _fit(recipe, tmp_path, start=start, callback=_PausesAt(pause, in_evaluation=in_evaluation))
         assert interruption.value.num_steps >= pause
         write_checkpoint(tmp_path / "checkpoint", interruption.value.state)
-        torch.manual_seed(99)  # Another process has drawn other numbers.
+        torch.manual_seed(99)  # Another process has another random state.
         start = read_checkpoint(tmp_path / "checkpoint")
-    resumed, same, told = _fit(recipe, tmp_path, start=start)
+    resumed, same, records = _fit(recipe, tmp_path, start=start)
     assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
     assert resumed.scores == expected.scores
     assert resumed.figures == expected.figures
@@ -82,8 +82,8 @@ def test_paused_twice_it_ends_like_an_undisturbed_training(
         [r.train_loss for r in resumed.curve] == [r.train_loss for r in expected.curve] == [r.train_loss for r in curve]
     )
     assert [record.epoch for record in resumed.curve] == list(range(1, len(curve) + 1))
-    assert told == list(resumed.curve)[-len(told) :]
-    assert len(told) < len(curve)
+    assert records == list(resumed.curve)[-len(records) :]
+    assert len(records) < len(curve)
 
 
 def test_paused_while_the_classifier_is_finished_it_goes_on_there(tmp_path: Path) -> None:
@@ -93,17 +93,17 @@ def test_paused_while_the_classifier_is_finished_it_goes_on_there(tmp_path: Path
     class AtTheEnd(_PausesAt):
         calls = 0
 
-        def alive(self, patience_seconds: float = 0.0) -> None:
-            # One batch an evaluation, one an epoch; the next is of the features.
+        def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
+            # One batch per evaluation and one evaluation per epoch; the next call is in the feature extraction.
             self.calls += 1
             if self.calls > EPOCHS:
                 raise TrainingPaused
 
     with pytest.raises(PausedTraining) as interruption:
-        _fit(recipe, tmp_path, watch=AtTheEnd(10_000, in_evaluation=True))
+        _fit(recipe, tmp_path, callback=AtTheEnd(10_000, in_evaluation=True))
     assert interruption.value.num_steps == NUM_STEPS
-    resumed, same, told = _fit(recipe, tmp_path, start=interruption.value.state)
-    assert told == []
+    resumed, same, records = _fit(recipe, tmp_path, start=interruption.value.state)
+    assert records == []
     assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
     assert resumed.scores == expected.scores
 
@@ -119,14 +119,14 @@ def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
     class InTheLast(_PausesAt):
         calls = 0
 
-        def alive(self, patience_seconds: float = 0.0) -> None:
-            # One batch an evaluation, one an epoch, and one of the features.
+        def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
+            # One batch per evaluation, one evaluation per epoch, and one batch of features.
             self.calls += 1
             if self.calls > EPOCHS + 1:
                 raise TrainingPaused
 
     with pytest.raises(PausedTraining) as interruption:
-        _fit(recipe, tmp_path, watch=InTheLast(10_000, in_evaluation=True))
+        _fit(recipe, tmp_path, callback=InTheLast(10_000, in_evaluation=True))
     resumed, same, _ = _fit(recipe, tmp_path, start=interruption.value.state)
     assert resumed.figures == expected.figures
     assert resumed.scores == expected.scores
@@ -135,7 +135,7 @@ def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
 
 def test_the_seconds_of_all_parts_count(tmp_path: Path) -> None:
     with pytest.raises(PausedTraining) as interruption:
-        _fit({}, tmp_path, watch=_PausesAt(20, in_evaluation=False))
+        _fit({}, tmp_path, callback=_PausesAt(20, in_evaluation=False))
     before = interruption.value.state.part("progress").values["seconds"]
     assert before > 0
     resumed, _, _ = _fit({}, tmp_path, start=interruption.value.state)

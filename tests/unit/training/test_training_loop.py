@@ -12,15 +12,15 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn, optim
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.study.finals_spec import ValidationChoices
 from nas.training.evaluation import evaluate, extract_features
 from nas.training.optimization.weight_averaging import WeightAverage
-from nas.training.training_loop import Diverged, Trained, Training
-from nas.training.training_task import Plan, Task
+from nas.training.training_loop import Diverged, TrainingLoop, TrainingResult
+from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 RECIPE = Recipe(
@@ -31,37 +31,37 @@ RECIPE = Recipe(
 
 def _train(
     network: nn.Module,
-    task: Task,
+    task: TrainingTask,
     *,
     recipe: Recipe = RECIPE,
     epochs: int = 1,
     seed: int = 0,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
-) -> Trained:
-    sampler = EachOnce(len(task.train), seed)
-    return Training(network, recipe, task, Plan(epochs, seed), sampler, CPU).run(on_epoch)
+) -> TrainingResult:
+    sampler = ShuffleSampler(len(task.train), seed)
+    return TrainingLoop(network, recipe, task, TrainingPlan(epochs, seed), sampler, CPU).run(on_epoch)
 
 
 @pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 1e-2), ("sgd", 0.2)])
 def test_it_learns_digits(optimizer: str, learning_rate: float) -> None:
     recipe = Recipe(optimizer=optimizer, learning_rate=learning_rate, batch_size=32)
-    seen: list[EpochRecord] = []
-    trained = _train(small_network(), digits_task(1000), recipe=recipe, epochs=8, on_epoch=seen.append)
-    assert seen[-1].accuracy > 0.8  # One in ten by chance.
+    records: list[EpochRecord] = []
+    trained = _train(small_network(), digits_task(1000), recipe=recipe, epochs=8, on_epoch=records.append)
+    assert records[-1].accuracy > 0.8  # One in ten by chance.
     assert trained.kept_epoch == 8
-    assert trained.curve == tuple(seen)
-    assert [record.epoch for record in seen] == list(range(1, 9))
-    assert seen[-1].train_loss < seen[0].train_loss / 2
-    assert seen[-1].validation_loss < 0.8
-    assert all(record.images_per_second > 0 for record in seen)
-    assert 0 < seen[0].seconds < seen[-1].seconds
+    assert trained.curve == tuple(records)
+    assert [record.epoch for record in records] == list(range(1, 9))
+    assert records[-1].train_loss < records[0].train_loss / 2
+    assert records[-1].validation_loss < 0.8
+    assert all(record.images_per_second > 0 for record in records)
+    assert 0 < records[0].seconds < records[-1].seconds
 
 
 def test_the_same_seed_gives_the_same_network_to_the_bit() -> None:
     task, results = digits_task(150), []
     for seed in (5, 5, 6):
         network = small_network()
-        torch.manual_seed(len(results))  # What was drawn before must not matter.
+        torch.manual_seed(len(results))  # Earlier random draws must have no effect.
         trained = _train(network, task, epochs=2, seed=seed)
         results.append(([r.train_loss for r in trained.curve], [p.detach() for p in network.parameters()]))
     (first, weights), (second, same), (other, _) = results
@@ -85,18 +85,18 @@ def test_clipping_bounds_a_steps_gradient() -> None:
         gradients = [parameter.grad.flatten() for group in optimizer.param_groups for parameter in group["params"]]
         norms.append(float(torch.linalg.vector_norm(torch.cat(gradients))))
 
-    watched = register_optimizer_step_pre_hook(note)
+    hook = register_optimizer_step_pre_hook(note)
     for clip in (0.0, 0.05):
         norms.clear()
         _train(small_network(), digits_task(200), recipe=Recipe(batch_size=20, gradient_clip=clip))
         assert len(norms) == 10
         assert (max(norms) <= 0.05 * 1.001) == (clip > 0)
-    watched.remove()
+    hook.remove()
 
 
 @pytest.mark.parametrize("augmentation", ["none", "mixup 1"])
 def test_micro_batches_add_up_to_the_batchs_gradient(augmentation: str) -> None:
-    """Without normalisation, whose statistics would be those of the parts; 67 images leave parts of unequal size."""
+    """No normalisation, because its statistics would be those of the parts; 67 images give parts of unequal size."""
     plain = VGG.model_copy(update={"normalization": "none", "dropout_head": 0.0, "noise_std": 0.0})
     weights = []
     for parts in (1, 2, 3):
@@ -104,14 +104,16 @@ def test_micro_batches_add_up_to_the_batchs_gradient(augmentation: str) -> None:
         recipe = Recipe(
             batch_size=32, augmentation=augmentation, optimizer="sgd", learning_rate=0.1, orthogonality="kernel"
         )
-        Training(network, recipe, task, Plan(2, 0, parts), EachOnce(67, 0), CPU).run(lambda record: None)
+        TrainingLoop(network, recipe, task, TrainingPlan(2, 0, parts), ShuffleSampler(67, 0), CPU).run(
+            lambda record: None
+        )
         weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
     for other in weights[1:]:
         torch.testing.assert_close(other, weights[0], rtol=1e-3, atol=1e-5)
 
 
-class _Spoiled(nn.Module):
-    """Answers NaN, either in training or, as after a last step that overflows, when it is evaluated."""
+class _NonFinite(nn.Module):
+    """Network that returns NaN either in training or in evaluation (the result of an overflow in the last step)."""
 
     def __init__(self, *, in_training: bool) -> None:
         super().__init__()
@@ -125,37 +127,37 @@ class _Spoiled(nn.Module):
 
 def test_weights_spoiled_by_the_last_step_diverge_too() -> None:
     with pytest.raises(Diverged, match="validation loss of epoch 1 is nan"):
-        _train(_Spoiled(in_training=False), digits_task(64))
+        _train(_NonFinite(in_training=False), digits_task(64))
 
 
 def test_divergence_is_noticed_within_an_epoch() -> None:
     with pytest.raises(Diverged, match="loss of step 32 of an epoch is nan"):
-        _train(_Spoiled(in_training=True), digits_task(200), recipe=Recipe(batch_size=2))
+        _train(_NonFinite(in_training=True), digits_task(200), recipe=Recipe(batch_size=2))
 
 
 class _StopError(Exception):
     pass
 
 
-def test_what_the_listener_raises_ends_the_training() -> None:
-    seen: list[int] = []
+def test_an_exception_of_the_callback_ends_the_training() -> None:
+    records: list[int] = []
 
     def stop(record: EpochRecord) -> None:
-        seen.append(record.epoch)
+        records.append(record.epoch)
         if record.epoch == 2:
             raise _StopError
 
     with pytest.raises(_StopError):
         _train(small_network(), digits_task(64), epochs=9, on_epoch=stop)
-    assert seen == [1, 2]
+    assert records == [1, 2]
 
 
 def test_evaluation_is_one_image_at_a_time_in_a_plain_loop() -> None:
-    task = digits_task(100, num_validation=Network.evaluation_batch + 3)
+    task = digits_task(100, num_validation=Network.evaluation_batch_size + 3)
     network = small_network()
     _train(network, task)
     scores, loss = evaluate(network, task.validation, task, CPU)
-    # Written out: normalise, run, take logarithms, one image after the other, in float64.
+    # Reference: normalise, run and take logarithms, one image at a time, in float64.
     mean = float(task.train.images.double().mean() / 255)
     std = float((task.train.images.double() / 255).std(correction=0))
     losses, predictions = [], []
@@ -186,7 +188,7 @@ def _state(network: nn.Module) -> list[Tensor]:
 
 
 def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
-    # A constant rate far too high: the score goes up and down.
+    # A constant learning rate far too high makes the score fluctuate.
     recipe = Recipe(
         optimizer="sgd", learning_rate=0.5, batch_size=16, schedule=Schedule(name="constant"), early_stopping_patience=2
     )
@@ -203,10 +205,10 @@ def test_early_stopping_stops_and_restores_the_best_epoch_to_the_bit() -> None:
 
 def test_training_ends_where_the_loss_has_converged() -> None:
     def curve(epochs: int = 8, choices: ValidationChoices | None = None, **recipe: float) -> tuple[EpochRecord, ...]:
-        plan = Plan(epochs, seed=0, choices=choices)
-        trained_by = Recipe(learning_rate=1e-2, batch_size=25, schedule=Schedule(name="constant"), **recipe)
-        sampler = EachOnce(len(task.train), seed=0)
-        trained = Training(small_network(), trained_by, task, plan, sampler, CPU).run(lambda record: None)
+        plan = TrainingPlan(epochs, seed=0, choices=choices)
+        full_recipe = Recipe(learning_rate=1e-2, batch_size=25, schedule=Schedule(name="constant"), **recipe)
+        sampler = ShuffleSampler(len(task.train), seed=0)
+        trained = TrainingLoop(small_network(), full_recipe, task, plan, sampler, CPU).run(lambda record: None)
         assert trained.kept_epoch == len(trained.curve)
         return trained.curve
 
@@ -217,9 +219,9 @@ def test_training_ends_where_the_loss_has_converged() -> None:
     tolerance = 1.001 * min(steps)
     converged = next(place for place, step in enumerate(steps) if step < tolerance) + 2
     assert 2 < converged < 8
-    # The very same losses, to the epoch at which two are alike.
+    # The same losses, up to the first epoch whose loss differs by less than the tolerance.
     assert [record.train_loss for record in curve(convergence_tolerance=tolerance)] == losses[:converged]
-    # How long is a choice of the search; trained anew, it is as long whatever the losses are.
+    # A retraining has the length chosen in the search, whatever its losses are.
     assert len(curve(choices=ValidationChoices(kept_epoch=7), convergence_tolerance=tolerance)) == 7
 
 
@@ -238,32 +240,32 @@ def test_averaged_weights_are_those_that_are_evaluated_and_kept() -> None:
     plain = small_network()
     _train(plain, task, recipe=Recipe(batch_size=32, learning_rate=1e-2), epochs=3)
     assert not torch.equal(network.classifier.weight, plain.classifier.weight)
-    # The very same steps, averaged outside.
-    watched = small_network()
-    average = WeightAverage(watched, 0.9)
+    # The same steps, averaged outside of the training loop.
+    averaged = small_network()
+    average = WeightAverage(averaged, 0.9)
 
     class Stepped(nn.Module):
-        """Averages before each step but the first, which is after each step but the last."""
+        """Network that updates the average before each step but the first, i.e. after each step but the last."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.network, self.steps = watched, 0
+            self.network, self.steps = averaged, 0
 
         def forward(self, images_NCHW: Tensor) -> Tensor:
             if self.training:
                 if self.steps:
-                    # Running statistics change in the forward pass, weights after it; this is in between.
+                    # Running statistics change in the forward pass and weights after it; this point is in between.
                     average.write_weight()
-                    average.blend()
+                    average.update()
                 self.steps += 1
             logits_NK: Tensor = self.network(images_NCHW)
             return logits_NK
 
     _train(Stepped(), task, recipe=Recipe(batch_size=32, learning_rate=1e-2), epochs=3)
     average.write_weight()
-    average.blend()
-    average.put_in()
-    torch.testing.assert_close(watched.classifier.weight, network.classifier.weight)
+    average.update()
+    average.copy_to_network()
+    torch.testing.assert_close(averaged.classifier.weight, network.classifier.weight)
 
 
 @pytest.mark.parametrize("form", ["convolution", "kernel"])
@@ -276,7 +278,7 @@ def test_the_orthogonality_penalty_is_in_the_loss(form: str) -> None:
 
 
 def test_what_is_mixed_costs_its_shares() -> None:
-    # A network of constant logits: the loss is the labels' alone, whatever the pixels.
+    # With constant logits the loss depends on the labels alone.
     class Constant(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -290,7 +292,7 @@ def test_what_is_mixed_costs_its_shares() -> None:
         _train(Constant(), task, recipe=Recipe(batch_size=256, learning_rate=1e-9, augmentation=policy)).curve[0]
         for policy in ("none", "mixup 1")
     )
-    # Partners are a permutation, so over one batch each label is shown as often; shares differ by chance alone.
+    # Partners are a permutation, so each label occurs equally often in the batch; only the random shares differ.
     assert mixed.train_loss == pytest.approx(plain.train_loss, abs=0.3)
     assert mixed.train_loss != plain.train_loss
 

@@ -8,28 +8,28 @@ import torch
 from torch import nn, optim
 from torch.nn import functional
 
-from nas.data.sampling.class_balanced_sampling import Draws, EachOnce, Sampler
-from nas.data.sampling.smote import SmoteSampler, smote_table
+from nas.data.sampling.class_balanced_sampling import Draws, Sampler, ShuffleSampler
+from nas.data.sampling.smote import SmoteSampler, cached_smote_table
 from nas.space.recipe import Recipe
-from nas.training.execution.device_and_precision import Compute
-from nas.training.training_loop import Training
-from nas.training.training_step import Step
-from nas.training.training_task import Plan, Task
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_step import TrainingStep
+from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, digits_task, small_network
-from tests.unit.training.recording import recorded
+from tests.unit.training.recording import record_operations
 
 EPOCHS, BATCH, NUM_IMAGES, RATE, MOMENTUM, DECAY, CLIP = 3, 16, 101, 0.1, 0.9, 0.05, 0.5
 
 
-def _sampler(smote: bool, task: Task, folder: Path) -> Sampler:
+def _sampler(smote: bool, task: TrainingTask, folder: Path) -> Sampler:
     if not smote:
-        return EachOnce(NUM_IMAGES, 0)
-    table = smote_table(task.train, neighbors=3, danger_neighbors=None, folder=folder)
+        return ShuffleSampler(NUM_IMAGES, 0)
+    table = cached_smote_table(task.train, neighbors=3, danger_neighbors=None, folder=folder)
     return SmoteSampler(table, task.train.labels, 0)
 
 
-def _plain_loop(task: Task, sampler: Sampler, optimizer: str) -> tuple[nn.Module, list[float]]:
-    """Training written out: no steps, no buffers, nothing of this program but the network and the draws."""
+def _plain_loop(task: TrainingTask, sampler: Sampler, optimizer: str) -> tuple[nn.Module, list[float]]:
+    """Plain training loop that uses only the network and the draws of the package."""
     torch.manual_seed(0)
     network = small_network().to(memory_format=torch.channels_last)
     torch.manual_seed(0)
@@ -49,9 +49,9 @@ def _plain_loop(task: Task, sampler: Sampler, optimizer: str) -> tuple[nn.Module
             chosen = slice(start, start + BATCH)
             images, labels = task.train.images[draws.first[chosen]], task.train.labels[draws.first[chosen]]
             if draws.second is not None and draws.gap is not None:
-                others_images = task.train.images[draws.second[chosen]].float()
+                partner_images = task.train.images[draws.second[chosen]].float()
                 share = draws.gap[chosen].reshape(-1, 1, 1, 1)
-                images = torch.lerp(images.float(), others_images, share).round().to(torch.uint8)
+                images = torch.lerp(images.float(), partner_images, share).round().to(torch.uint8)
             inputs = task.normalization(images).contiguous(memory_format=torch.channels_last)
             loss = functional.cross_entropy(network(inputs), labels, reduction="none").mean()
             made.zero_grad()
@@ -73,19 +73,19 @@ def test_a_training_is_a_plain_loop_to_the_bit(optimizer: str, smote: bool, tmp_
         schedule="constant",
     )  # fmt: skip
     network = small_network()
-    trained = Training(network, recipe, task, Plan(EPOCHS, 0), sampler, CPU).run(lambda record: None)
+    trained = TrainingLoop(network, recipe, task, TrainingPlan(EPOCHS, 0), sampler, CPU).run(lambda record: None)
     expected, losses = _plain_loop(task, sampler, optimizer)
     assert [record.train_loss for record in trained.curve] == losses
     for own, plain in zip(network.parameters(), expected.parameters(), strict=True):
         assert torch.equal(own, plain)
 
 
-def _step(compute: Compute, **options: Any) -> Step:
-    # PyTorch's own layers, as they are on a GPU; this program's have other forms in bfloat16 on the CPU.
+def _step(compute: ComputeDevice, **options: Any) -> TrainingStep:
+    # PyTorch's own layers, which are used on a GPU; on the CPU nas has other implementations in bfloat16.
     network = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(128, 10)
     )
-    step = Step(network, Recipe.model_validate(options), digits_task(64), Plan(1, 0), compute)
+    step = TrainingStep(network, Recipe.model_validate(options), digits_task(64), TrainingPlan(1, 0), compute)
     network.train()
     step.begin_epoch(0.0)
     return step
@@ -93,14 +93,14 @@ def _step(compute: Compute, **options: Any) -> Step:
 
 @pytest.mark.parametrize("options", [{}, {"augmentation": "mixup"}, {"orthogonality": "kernel"}])
 def test_weights_are_cast_to_bfloat16_once_a_step(options: dict[str, Any]) -> None:
-    step = _step(Compute(torch.device("cpu"), torch.bfloat16), **options)
+    step = _step(ComputeDevice(torch.device("cpu"), torch.bfloat16), **options)
     weights = {
         parameter.untyped_storage()._cdata
         for group in step.optimizer.param_groups
         for parameter in group["params"]
         if parameter.ndim > 1
     }
-    operations = recorded(torch.device("cpu"), lambda: step(Draws(torch.arange(32))))
+    operations = record_operations(torch.device("cpu"), lambda: step(Draws(torch.arange(32))))
     casts = [
         operation[1][1]
         for operation in operations
@@ -123,5 +123,5 @@ def test_a_loss_is_bound_again_only_when_it_becomes_another() -> None:
 
 def test_without_an_epoch_there_is_no_loss() -> None:
     network = small_network()
-    with pytest.raises(AssertionError, match="begun first"):
-        Step(network, Recipe(), digits_task(64), Plan(1, 0), CPU)(Draws(torch.arange(8)))
+    with pytest.raises(AssertionError, match="called first"):
+        TrainingStep(network, Recipe(), digits_task(64), TrainingPlan(1, 0), CPU)(Draws(torch.arange(8)))

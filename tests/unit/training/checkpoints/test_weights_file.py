@@ -13,8 +13,8 @@ from nas.space.genome import Genome
 from nas.training.checkpoints.weights_file import WeightsMetadata, load_weights, save_weights
 from tests.unit.training.examples import VGG, digits_task, small_network
 
-FACTS = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
-BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), FACTS, {"f1_macro": 0.5})
+DATASET_SUMMARY = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), DATASET_SUMMARY, {"f1_macro": 0.5})
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def saved(tmp_path: Path) -> Path:
 
 def test_round_trip(saved: Path) -> None:
     weights = load_weights(saved)
-    assert weights.blueprint == BLUEPRINT
+    assert weights.metadata == BLUEPRINT
     assert torch.equal(weights.sample_images, digits_task(5).train.images)
     state = small_network().state_dict()
     assert weights.state.keys() == state.keys()

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from nas.errors import SettingsError
-from nas.training.execution.device_and_precision import Compute
+from nas.training.execution.device_and_precision import ComputeDevice
 
 
 def test_the_cpu_in_both_precisions() -> None:
-    assert Compute.choose("cpu", "float32") == Compute(torch.device("cpu"), torch.float32)
-    assert Compute.choose("cpu", "bfloat16") == Compute(torch.device("cpu"), torch.bfloat16)
-    assert Compute.choose("cpu", "bfloat16").describe() == "cpu, bfloat16"
+    assert ComputeDevice.choose("cpu", "float32") == ComputeDevice(torch.device("cpu"), torch.float32)
+    assert ComputeDevice.choose("cpu", "bfloat16") == ComputeDevice(torch.device("cpu"), torch.bfloat16)
+    assert ComputeDevice.choose("cpu", "bfloat16").describe() == "cpu, bfloat16"
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -18,26 +18,26 @@ def test_auto_is_bfloat16_where_it_is_native(
     monkeypatch: pytest.MonkeyPatch, native: bool, precision: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False)
-    assert Compute.choose("cpu", "auto").precision is precision
+    assert ComputeDevice.choose("cpu", "auto").precision is precision
 
 
 @pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
 def test_auto_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, device: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: int(there))
-    assert Compute.choose("auto", "float32").device == torch.device(device)
+    assert ComputeDevice.choose("auto", "float32").device == torch.device(device)
 
 
 @pytest.mark.parametrize(("device", "count"), [("cuda", 0), ("cuda:1", 1), ("cuda:0", 0)])
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, device: str, count: int) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(SettingsError, match=rf"NAS_DEVICE: no '{device}' here \({count} GPUs found\)"):
-        Compute.choose(device, "float32")
+        ComputeDevice.choose(device, "float32")
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_autocast_computes_in_the_precision(precision: torch.dtype) -> None:
     matrix = torch.ones(2, 2)
-    with Compute(torch.device("cpu"), precision).autocast():
+    with ComputeDevice(torch.device("cpu"), precision).autocast():
         assert (matrix @ matrix).dtype is precision
     assert (matrix @ matrix).dtype is torch.float32

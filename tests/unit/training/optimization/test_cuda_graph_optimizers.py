@@ -1,4 +1,4 @@
-"""The optimisers of a captured step against PyTorch's fused ones, which a CPU has both of."""
+"""Optimisers for captured steps compared with PyTorch's fused optimisers, both on the CPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn, optim
 
-from nas.space.recipe import Recipe
-from nas.space.recipe import Schedule as ScheduleChoice
+from nas.space.recipe import Recipe, Schedule
 from nas.training.checkpoints.training_state import optimizer_state, restore_optimizer
 from nas.training.optimization.cuda_graph_optimizers import DeviceAdamW, DeviceSGD
-from nas.training.optimization.optimizers_and_schedules import Schedule, make_optimizer
+from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule, make_optimizer
 
 Make = Callable[[Recipe, nn.Module], optim.Optimizer]
 STEPS = 60
@@ -26,7 +25,7 @@ def _network() -> nn.Sequential:
 
 
 def _on_device(recipe: Recipe, network: nn.Module) -> DeviceSGD | DeviceAdamW:
-    """What `make_optimizer` makes on a GPU."""
+    """Optimiser that `make_optimizer` creates on a GPU."""
     groups = [
         {"params": list(group["params"]), "weight_decay": group["weight_decay"]}
         for group in make_optimizer(recipe, network).param_groups
@@ -37,12 +36,12 @@ def _on_device(recipe: Recipe, network: nn.Module) -> DeviceSGD | DeviceAdamW:
 
 
 def _weights(recipe: Recipe, makes: tuple[Make, ...]) -> torch.Tensor:
-    """After the same steps, each optimiser of the row going on from the state of the one before."""
+    """Weights after a fixed number of steps, each optimiser resuming from the state of its predecessor."""
     network, states = _network(), None
     generator = torch.Generator().manual_seed(1)
     for make in makes:
         made = make(recipe, network)
-        schedule = Schedule(recipe, made, 2 * STEPS)
+        schedule = LearningRateSchedule(recipe, made, 2 * STEPS)
         if states is not None:
             restore_optimizer(made, states[0])
             schedule.load(states[1])
@@ -65,7 +64,7 @@ def test_they_take_the_steps_of_pytorchs(
     optimizer: str, learning_rate: float, schedule: str, weight_decay: float
 ) -> None:
     recipe = Recipe(
-        optimizer=optimizer, learning_rate=learning_rate, schedule=ScheduleChoice(name=schedule),
+        optimizer=optimizer, learning_rate=learning_rate, schedule=Schedule(name=schedule),
         weight_decay=weight_decay,
     )  # fmt: skip
     expected = _weights(recipe, (make_optimizer,))
@@ -80,7 +79,7 @@ def test_rates_hold_until_they_are_written(optimizer: str) -> None:
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    # Zero at first: what is set on the host alone does nothing.
+    # Device rates are initially zero; setting them on the host alone has no effect.
     made.step()
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
     made.write_rates()

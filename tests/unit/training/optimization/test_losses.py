@@ -1,4 +1,4 @@
-"""Losses against float64 formulas written out in NumPy, libraries, worked numbers, and finite differences."""
+"""Losses compared with float64 NumPy formulas, libraries, worked examples and finite differences."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_the_recipe_and_the_functions_agree_on_names_and_parameters() -> None:
         name: {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
         for name, function in LOSSES.items()
     }
-    wanted = {name: set(parameters) for name, parameters in Loss.PARAMETERS.items()}
-    # The deferred weights are every loss's wrapping, not LDAM's formula.
-    wanted["ldam"] -= {"deferral", "deferred_beta"}
-    assert keywords == wanted
+    expected = {name: set(parameters) for name, parameters in Loss.PARAMETERS.items()}
+    # The deferred weights are applied outside of LDAM's formula, in `bind_loss`.
+    expected["ldam"] -= {"deferral", "deferred_beta"}
+    assert keywords == expected
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=str)
@@ -117,7 +117,7 @@ def test_worked_numbers() -> None:
     assert float(function(logits_NK, torch.tensor([0]))) == pytest.approx(
         0.693147 + 2 * (0.356675 + 0.223144), rel=1e-5
     )
-    # With a threshold of 0.25 the class at 0.2 goes unpunished.
+    # With a threshold of 0.25 the class at 0.2 is not penalised.
     function = bind_loss(Loss(name="all_class", penalty=2.0, threshold=0.25), NO_TREATMENT, torch.tensor([1, 1, 1]))
     assert float(function(logits_NK, torch.tensor([0]))) == pytest.approx(0.693147 + 2 * 0.356675, rel=1e-5)
 
@@ -193,14 +193,14 @@ def test_extreme_logits_have_finite_losses_and_gradients(loss: Loss, dtype: torc
     assert torch.isfinite(value)
     assert logits_NK.grad is not None
     assert torch.isfinite(logits_NK.grad).all()
-    # Smoothing wants the other classes above 0, so extreme logits cost something even where they are right.
+    # With label smoothing, extreme logits have a positive loss even for the true class.
     assert value.item() < 100.0 if right else value.item() > 100.0
     if not right:
         # Descent lowers the winning logit.
         assert bool((logits_NK.grad[:, 1] > 0).all())
 
 
-def test_all_class_says_how_wrong_an_extreme_is() -> None:
+def test_all_class_is_exact_for_an_extreme_logit() -> None:
     # 1 - p of the winner is 2 exp(-200): in float32 its logarithm would be -inf if p were formed first.
     logits_NK = torch.tensor([[-100.0, 100.0, -100.0]])
     function = bind_loss(Loss(name="all_class"), NO_TREATMENT, torch.tensor([1, 1, 1]))

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn, optim
 
-from nas.space.recipe import Recipe
-from nas.space.recipe import Schedule as ScheduleChoice
-from nas.training.optimization.optimizers_and_schedules import Schedule, make_optimizer
+from nas.space.recipe import Recipe, Schedule
+from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule, make_optimizer
 
 PEAK = 0.2
 
@@ -19,33 +18,33 @@ def _network() -> nn.Sequential:
 
 
 def _rates(schedule: str, total_steps: int, optimizer: str = "sgd", **parameters: float) -> list[float]:
-    choice = ScheduleChoice(name=schedule, **parameters)
+    choice = Schedule(name=schedule, **parameters)
     recipe = Recipe(schedule=choice, learning_rate=PEAK, optimizer=optimizer)
-    made = make_optimizer(recipe, _network())
-    scheduler = Schedule(recipe, made, total_steps)
+    torch_optimizer = make_optimizer(recipe, _network())
+    scheduler = LearningRateSchedule(recipe, torch_optimizer, total_steps)
     rates = []
     for _ in range(total_steps):
-        rates.append(made.param_groups[0]["lr"])
-        assert made.param_groups[1]["lr"] == rates[-1]
-        made.step()
+        rates.append(torch_optimizer.param_groups[0]["lr"])
+        assert torch_optimizer.param_groups[1]["lr"] == rates[-1]
+        torch_optimizer.step()
         scheduler.after_step()
-    return [*rates, made.param_groups[0]["lr"]]
+    return [*rates, torch_optimizer.param_groups[0]["lr"]]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_only_weights_are_decayed(optimizer: str) -> None:
     network = _network()
-    made = make_optimizer(Recipe(optimizer=optimizer, weight_decay=0.1), network)
-    decayed = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    torch_optimizer = make_optimizer(Recipe(optimizer=optimizer, weight_decay=0.1), network)
+    decayed = {id(p): group["weight_decay"] for group in torch_optimizer.param_groups for p in group["params"]}
     by_name = {name: decayed[id(parameter)] for name, parameter in network.named_parameters()}
     assert by_name == {"0.weight": 0.1, "0.bias": 0, "1.weight": 0, "1.bias": 0, "3.weight": 0.1, "3.bias": 0}
 
 
 @pytest.mark.parametrize(("optimizer", "kind"), [("sgd", optim.SGD), ("adamw", optim.AdamW)])
 def test_the_recipe_names_the_optimizer(optimizer: str, kind: type) -> None:
-    made = make_optimizer(Recipe(optimizer=optimizer, learning_rate=0.01), _network())
-    assert type(made) is kind
-    assert {group["lr"] for group in made.param_groups} == {0.01}
+    torch_optimizer = make_optimizer(Recipe(optimizer=optimizer, learning_rate=0.01), _network())
+    assert type(torch_optimizer) is kind
+    assert {group["lr"] for group in torch_optimizer.param_groups} == {0.01}
 
 
 def test_adamw_decays_by_rate_times_decay_and_sgd_through_the_gradient() -> None:
@@ -68,7 +67,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", ScheduleChoice.PARAMETERS)
+@pytest.mark.parametrize("schedule", Schedule.PARAMETERS)
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 7, 10, 40])
 def test_exactly_so_many_steps_can_be_taken(schedule: str, total_steps: int, optimizer: str) -> None:
     rates = _rates(schedule, total_steps, optimizer)
@@ -108,13 +107,13 @@ def test_constant_is() -> None:
 
 
 def test_plateau_decays_once_patience_is_lost_and_follows_no_step() -> None:
-    schedule = ScheduleChoice(name="reduce_on_plateau", decay_factor=0.1, plateau_patience=2)
-    made = make_optimizer(Recipe(schedule=schedule, learning_rate=PEAK, optimizer="sgd"), _network())
-    scheduler, rates = Schedule(Recipe(schedule=schedule), made, 100), []
+    schedule = Schedule(name="reduce_on_plateau", decay_factor=0.1, plateau_patience=2)
+    torch_optimizer = make_optimizer(Recipe(schedule=schedule, learning_rate=PEAK, optimizer="sgd"), _network())
+    scheduler, rates = LearningRateSchedule(Recipe(schedule=schedule), torch_optimizer, 100), []
     for validation_loss in (1.0, 0.9, 0.95, 0.91, 0.92, 0.93, 0.5):
-        made.step()
+        torch_optimizer.step()
         scheduler.after_step()
-        rates.append(made.param_groups[0]["lr"])
+        rates.append(torch_optimizer.param_groups[0]["lr"])
         scheduler.after_epoch(validation_loss)
     # 0.95 and 0.91 are two epochs without a loss below 0.9; 0.92 and 0.93 are the next two.
     assert rates == pytest.approx([PEAK] * 4 + [PEAK / 10] * 2 + [PEAK / 100])

@@ -1,4 +1,4 @@
-"""Orthogonality in float64, against explicit self-convolutions and explicit matrices."""
+"""Orthogonality defects in float64, compared with explicit self-convolutions and explicit matrices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _weight(*shape: int, seed: int = 0) -> Tensor:
 
 
 def _self_convolution(weight: Tensor, stride: int) -> float:
-    """‖Conv(K, K) - I‖² as the paper's algorithm 1 forms it, with all shifts at which the kernel meets itself."""
+    """‖Conv(K, K) - I‖² by algorithm 1 of the paper, over all shifts at which the kernel overlaps itself."""
     padding = tuple((size - 1) // stride * stride for size in weight.shape[2:])
     taps = functional.conv2d(weight, weight, stride=stride, padding=padding)
     target = torch.zeros_like(taps)
@@ -41,7 +41,7 @@ def test_wide_layers_are_the_papers_self_convolution(shape: tuple[int, ...], str
 
 
 def _matrix(weight: Tensor, stride: int, size: int) -> Tensor:
-    """𝒦 on a torus of size × size pixels: one column an input value, found by convolving unit images."""
+    """Matrix 𝒦 on a torus of size × size pixels, one column per input value, from convolved unit images."""
     inputs = weight.shape[1]
     units = torch.eye(inputs * size * size, dtype=torch.float64).reshape(-1, inputs, size, size)
     padded = functional.pad(units, (0, weight.shape[3] - 1, 0, weight.shape[2] - 1), mode="circular")
@@ -76,7 +76,7 @@ def test_an_orthogonal_convolution_has_none(outputs: int, inputs: int) -> None:
     weight = torch.zeros(outputs, inputs, 3, 3, dtype=torch.float64)
     weight[:, :, 1, 1] = orthogonal if outputs > inputs else orthogonal.T
     assert float(convolutional_defect(weight)) == pytest.approx(0.0, abs=1e-20)
-    # The kernels of all outputs at once cannot be orthonormal where only one tap, of fewer inputs, is not zero.
+    # With a single nonzero tap and fewer inputs than outputs, the kernels cannot all be orthonormal.
     assert float(kernel_defect(weight)) == pytest.approx(max(0, outputs - inputs), abs=1e-20)
 
 
