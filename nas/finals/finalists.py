@@ -1,4 +1,4 @@
-"""Which trials of a search, or settings of a grid, go into the finals."""
+"""Choice of finalists among the trials of a search or the settings of a grid, and their final runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BASELINE = "baseline"
 
 
 def knee(front: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The member of a front that is farthest from the line through its ends, both objectives scaled to 1.
+    """Return the member of a front farthest above the line through its ends, both objectives scaled to 1.
 
-    None of fewer than three, and where none lies beyond the line.
+    None with fewer than three members, or if none lies above the line.
 
     Source: Das, "On characterizing the 'knee' of the Pareto curve", 1999.
     """
@@ -28,27 +28,27 @@ def knee(front: Sequence[TrialRecord]) -> TrialRecord | None:
     width, height = sizes[-1] - sizes[0], scores[-1] - scores[0]
     if width <= 0 or height <= 0:
         return None
-    beyond = [(f1 - scores[0]) / height - (size - sizes[0]) / width for size, f1 in zip(sizes, scores, strict=True)]
-    farthest = max(range(len(front)), key=beyond.__getitem__)
-    return front[farthest] if beyond[farthest] > 0 else None
+    distances = [(f1 - scores[0]) / height - (size - sizes[0]) / width for size, f1 in zip(sizes, scores, strict=True)]
+    farthest = max(range(len(front)), key=distances.__getitem__)
+    return front[farthest] if distances[farthest] > 0 else None
 
 
 def choose_finalists(
     study: SearchStudy, summary: FrontSummary, *, trials: Sequence[int] = (), top: int | None = None
 ) -> dict[str, TrialRecord]:
-    """The trials that were asked for, or the front's smallest that equals the baseline, its knee and its best.
+    """Choose the requested trials, or the front's smallest that equals the baseline, its knee and its best.
 
     Args:
-        trials: Numbers of trials.
-        top: So many of the front with the highest macro-F1.
+        trials: Numbers of requested trials.
+        top: Number of front members to choose by highest macro-F1.
 
     Returns:
-        By the name of the finalist.
+        Records by name of the finalist.
 
     Raises:
-        StudyError: A trial is not there or has no result, or the front is empty.
+        StudyError: A trial does not exist or has no result, or the front is empty.
     """
-    chosen = [_with_result(study, number) for number in trials]
+    chosen = [_finalist_record(study, number) for number in trials]
     if top is not None:
         chosen += sorted(summary.front, key=lambda record: -record.macro_f1)[:top]
     if not trials and top is None:
@@ -59,44 +59,45 @@ def choose_finalists(
 
 
 def choose_settings(
-    study: SearchStudy, found: SettingResults, *, trials: Sequence[int] = (), top: int | None = None
+    study: SearchStudy, settings: SettingResults, *, trials: Sequence[int] = (), top: int | None = None
 ) -> dict[str, TrialRecord]:
-    """The settings of a grid: those of trials that were asked for, or the best, or all that have a result.
+    """Choose settings of a grid: those of requested trials, the best, or all with a result.
 
     Args:
-        trials: Numbers of trials.
-        top: So many with the highest mean macro-F1.
+        trials: Numbers of requested trials.
+        top: Number of settings to choose by highest mean macro-F1.
 
     Returns:
-        What stands for each setting by its name, in the grid's order.
+        Representative record of each setting by its name, in the grid's order.
 
     Raises:
-        StudyError: A trial is not there or has no result, or no setting has one.
+        StudyError: A trial does not exist or has no result, or no setting has one.
     """
-    done = _with_results(study, found)
+    complete = _settings_with_results(study, settings)
     if not trials and top is None:
-        return _samples(done)
-    asked = {_with_result(study, number).number for number in trials}
-    best = sorted(done, key=lambda one: -one.mean("f1_macro"))[: top or 0]
-    return _samples([one for one in done if one in best or any(record.number in asked for record in one.records)])
+        return _representatives(complete)
+    requested = {_finalist_record(study, number).number for number in trials}
+    best = sorted(complete, key=lambda one: -one.mean("f1_macro"))[: top or 0]
+    chosen = [one for one in complete if one in best or any(record.number in requested for record in one.records)]
+    return _representatives(chosen)
 
 
-def first_setting(study: SearchStudy, found: SettingResults) -> dict[str, TrialRecord]:
-    """The first setting of a grid that has a result, as `choose_settings` gives it."""
-    return _samples(_with_results(study, found)[:1])
+def first_setting(study: SearchStudy, settings: SettingResults) -> dict[str, TrialRecord]:
+    """Return the first setting of a grid with a result, in the form of `choose_settings`."""
+    return _representatives(_settings_with_results(study, settings)[:1])
 
 
 def planned_runs(finalists: Mapping[str, TrialRecord], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
-    """A run for each seed of each finalist, a seed after the other.
+    """Plan one run for each seed of each finalist, ordered by seed.
 
     Args:
-        finalists: By name; the first is the one that the others are compared with.
+        finalists: Records by name; the first is the reference of the comparisons.
     """
     return [_run(name, record, first_seed + index) for index in range(num_seeds) for name, record in finalists.items()]
 
 
 def more_seeds(runs: Sequence[FinalRun], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
-    """A run for each seed of those that have some."""
+    """Plan one run for each seed of the finalists of existing runs."""
     firsts = {run.finalist: run for run in reversed(runs)}
     return [
         firsts[name].model_copy(update={"seed": first_seed + index})
@@ -117,22 +118,22 @@ def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
     )
 
 
-def _with_results(study: SearchStudy, found: SettingResults) -> list[SettingResult]:
-    done = [one for one in found.settings if one.records]
-    if not done:
+def _settings_with_results(study: SearchStudy, settings: SettingResults) -> list[SettingResult]:
+    complete = [one for one in settings.settings if one.records]
+    if not complete:
         raise StudyError(
             f"no setting of {study.name!r} has a result, there is nothing to train again: nas search first"
         )
-    return done
+    return complete
 
 
-def _samples(settings: Sequence[SettingResult]) -> dict[str, TrialRecord]:
-    named = {f"setting {one.name}" if one.name == BASELINE else one.name: one.sample for one in settings}
-    return {name: sample for name, sample in named.items() if sample is not None}
+def _representatives(settings: Sequence[SettingResult]) -> dict[str, TrialRecord]:
+    named = {f"setting {one.name}" if one.name == BASELINE else one.name: one.representative for one in settings}
+    return {name: record for name, record in named.items() if record is not None}
 
 
-def _with_result(study: SearchStudy, number: int) -> TrialRecord:
-    record = study.result(number, "compare")
+def _finalist_record(study: SearchStudy, number: int) -> TrialRecord:
+    record = study.record_with_result(number, "compare")
     if record.is_baseline:
         raise StudyError(f"trial {number} of {study.name!r} is the baseline, which takes part in any case")
     return record

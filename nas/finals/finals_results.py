@@ -1,6 +1,6 @@
-"""The results of finals: every finalist's scores on the test images over its seeds, compared with one of them.
+"""Results of finals: scores of each finalist on the test images over its seeds, compared with a reference.
 
-That one, the reference, is the baseline, or of a grid without one its first setting.
+The reference is the baseline, or the first setting of a grid without one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True)
 class FinalistResult:
-    """One finalist, or the reference, over its seeds.
+    """Result of one finalist, or the reference, over its seeds.
 
     Attributes:
-        name: As in `FinalRun.finalist`.
-        records: Its runs that have a result.
-        metrics: Averages by name.
+        name: See `FinalRun.finalist`.
+        records: Runs with a result.
+        metrics: Averaged scores by name.
         class_f1: F1 of each class, in the order of classes.
-        difference: From the reference's macro-F1; None of the reference, and while either has no result.
-        times_smaller: How many times fewer parameters than the reference's.
+        difference: Difference from the reference's macro-F1; None for the reference, and while either has no result.
+        times_smaller: Ratio of the reference's parameters to the finalist's.
     """
 
     name: str
@@ -51,35 +51,35 @@ class FinalistResult:
 
     @property
     def ruling(self) -> str:
-        """What the comparison with the reference says, in a few words; empty without one."""
-        found = self.difference
-        if found is None:
+        """Outcome of the comparison with the reference in a few words; empty without a comparison."""
+        difference = self.difference
+        if difference is None:
             return ""
-        if found.p_equal < _ALPHA and found.mean > 0:
-            return f"better (p {_p(found.p_equal)})"
-        if found.p_worse < _ALPHA:
-            return f"no worse by {found.margin:g} (p {_p(found.p_worse)})"
-        if found.p_equal < _ALPHA:
-            return f"worse (p {_p(found.p_equal)})"
-        return f"undecided (p {_p(found.p_equal)})"
+        if difference.p_equal < _ALPHA and difference.mean > 0:
+            return f"better (p {_p_value_text(difference.p_equal)})"
+        if difference.p_worse < _ALPHA:
+            return f"no worse by {difference.margin:g} (p {_p_value_text(difference.p_worse)})"
+        if difference.p_equal < _ALPHA:
+            return f"worse (p {_p_value_text(difference.p_equal)})"
+        return f"undecided (p {_p_value_text(difference.p_equal)})"
 
     @property
-    def holds(self) -> bool:
-        """Whether it is better than the reference, or no worse."""
+    def is_non_inferior(self) -> bool:
+        """True if the finalist is better than the reference or no worse by the margin."""
         return self.ruling.startswith(("better", "no worse"))
 
 
 @dataclass(frozen=True)
 class FinalResults:
-    """The finals of a study.
+    """Results of the finals of a study.
 
     Attributes:
-        reference_name: Of whom the others are compared with.
-        has_baseline: Whether that is the baseline.
-        standings: The reference first, if it has a result, then the finalists: smallest first, or a grid's settings in
-            its order.
-        classes: Their names.
-        num_missing: Runs that have no result.
+        reference_name: Name of the reference.
+        has_baseline: True if the reference is the baseline.
+        finalist_results: The reference first, if it has a result, then the finalists: smallest first, or a grid's
+            settings in its order.
+        classes: Names of the classes.
+        num_missing: Number of runs without a result.
     """
 
     study: str
@@ -88,32 +88,32 @@ class FinalResults:
     num_test: int
     reference_name: str
     has_baseline: bool
-    standings: tuple[FinalistResult, ...]
+    finalist_results: tuple[FinalistResult, ...]
     num_missing: int
 
     @property
     def reference(self) -> FinalistResult | None:
-        return next((one for one in self.standings if one.name == self.reference_name), None)
+        return next((one for one in self.finalist_results if one.name == self.reference_name), None)
 
     @property
     def finalists(self) -> tuple[FinalistResult, ...]:
-        return tuple(one for one in self.standings if one.name != self.reference_name)
+        return tuple(one for one in self.finalist_results if one.name != self.reference_name)
 
     @property
     def winner(self) -> FinalistResult | None:
-        """The smallest that holds its ground against the baseline; else the one with the highest mean macro-F1.
+        """Smallest finalist that is better or no worse than the baseline; else that with the highest mean macro-F1.
 
-        Of a grid without a baseline the latter, which may be the reference itself.
+        For a grid without a baseline the latter, which may be the reference itself.
         """
-        holding = [one for one in self.finalists if one.holds]
-        if self.has_baseline and holding:
-            return holding[0]
-        eligible = self.finalists if self.has_baseline else self.standings
+        non_inferior = [one for one in self.finalists if one.is_non_inferior]
+        if self.has_baseline and non_inferior:
+            return non_inferior[0]
+        eligible = self.finalists if self.has_baseline else self.finalist_results
         return max(eligible, key=lambda one: one.macro_f1.mean, default=None)
 
     @property
     def verdict(self) -> str:
-        """The answer in a sentence."""
+        """Result of the finals in one sentence."""
         winner = self.winner
         if winner is None:
             return "No finalist has a result on the test images yet."
@@ -126,22 +126,22 @@ class FinalResults:
             return f"{score}; the baseline has no result to compare with yet."
         size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
         against = f"{network_name(baseline.records[0])}, which has {baseline.macro_f1}"
-        if winner.holds:
-            return f"{score}: {size} than {against}, and {_compared(winner)}."
-        return f"No finalist is shown to equal {against}. The best has {score}, {size}: {_compared(winner)}."
+        if winner.is_non_inferior:
+            return f"{score}: {size} than {against}, and {_comparison_text(winner)}."
+        return f"No finalist is shown to equal {against}. The best has {score}, {size}: {_comparison_text(winner)}."
 
     def _among_settings(self, winner: FinalistResult) -> str:
-        of = f"Of {len(self.standings)} settings {winner.name} has the highest macro-F1"
+        prefix = f"Of {len(self.finalist_results)} settings {winner.name} has the highest macro-F1"
         score = (
-            f"{of if len(self.standings) > 1 else 'Macro-F1'} on the test images: "
+            f"{prefix if len(self.finalist_results) > 1 else 'Macro-F1'} on the test images: "
             f"{winner.macro_f1} (accuracy {winner.metrics['accuracy']})"
         )
         if self.reference is None or winner.difference is None:
             return f"{score}."
-        return f"{score}; {self.reference_name} has {self.reference.macro_f1}: {_compared(winner)}."
+        return f"{score}; {self.reference_name} has {self.reference.macro_f1}: {_comparison_text(winner)}."
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the results for `--json`."""
         return {
             "study": self.study,
             "finals": self.finals,
@@ -149,10 +149,10 @@ class FinalResults:
             "runs_missing": self.num_missing,
             "verdict": self.verdict,
             "reference": self.reference_name,
-            "standings": [self._standing_json(one) for one in self.standings],
+            "standings": [self._finalist_json(one) for one in self.finalist_results],
         }
 
-    def _standing_json(self, one: FinalistResult) -> dict[str, Any]:
+    def _finalist_json(self, one: FinalistResult) -> dict[str, Any]:
         return {
             "finalist": one.name,
             "trial": one.trial,
@@ -180,38 +180,39 @@ def collect_finals(
     *,
     margin: float = DEFAULT_MARGIN,
 ) -> FinalResults:
-    """Put the runs of finals together.
+    """Collect the results of final runs.
 
     Args:
-        records: Of the finals' trials.
-        predictions: Of those that have a result, by the trial's number.
+        records: Trials of the finals study.
+        predictions: Test-image predictions of runs with a result, by trial number.
     """
     reference = runs[0]
-    done: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
+    records_of: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
     for record in records:
         if record.objectives is None or record.run is None or record.number not in predictions:
             continue
-        # One that was added after the runs were read is left to the next who looks.
+        # Runs added after `runs` was read are left to the next call.
         if record.run < len(runs):
-            done[runs[record.run].finalist].append(record)
-    said = {name: [predictions[one.number] for one in group] for name, group in done.items()}
+            records_of[runs[record.run].finalist].append(record)
+    predictions_of = {name: [predictions[one.number] for one in group] for name, group in records_of.items()}
     trials = {run.finalist: run.trial for run in runs}
-    theirs, of_reference = said[reference.finalist], next(iter(done[reference.finalist]), None)
-    standings = []
-    for name, group in done.items():
+    reference_predictions = predictions_of[reference.finalist]
+    reference_record = next(iter(records_of[reference.finalist]), None)
+    finalist_results = []
+    for name, group in records_of.items():
         if group:
-            is_compared = name != reference.finalist and theirs
-            difference = compare(said[name], theirs, margin=margin) if is_compared else None
-            standings.append(_standing(name, trials[name], group, difference, of_reference))
+            is_compared = name != reference.finalist and reference_predictions
+            difference = compare(predictions_of[name], reference_predictions, margin=margin) if is_compared else None
+            finalist_results.append(_finalist_result(name, trials[name], group, difference, reference_record))
     if reference.is_baseline:
-        standings.sort(key=lambda one: (one.name != reference.finalist, one.params))
+        finalist_results.sort(key=lambda one: (one.name != reference.finalist, one.params))
     return FinalResults(
-        study, finals, classes, num_test, reference.finalist, reference.is_baseline, tuple(standings),
-        len(runs) - sum(len(group) for group in done.values()),
+        study, finals, classes, num_test, reference.finalist, reference.is_baseline, tuple(finalist_results),
+        len(runs) - sum(len(group) for group in records_of.values()),
     )  # fmt: skip
 
 
-def _standing(
+def _finalist_result(
     name: str, trial: int, group: Sequence[TrialRecord], difference: Difference | None, reference: TrialRecord | None
 ) -> FinalistResult:
     first = group[0]
@@ -230,12 +231,12 @@ def _standing(
     )
 
 
-def _compared(one: FinalistResult) -> str:
-    """With the reference, which both have a result for."""
-    assert one.difference is not None, "only of those that are compared"
+def _comparison_text(one: FinalistResult) -> str:
+    """Describe the comparison of a finalist with the reference."""
+    assert one.difference is not None, "only for compared finalists"
     interval = f"{one.difference.mean:+.3f}, 95 % {one.difference.low:+.3f} to {one.difference.high:+.3f}"
     return f"{one.ruling}; difference {interval}"
 
 
-def _p(value: float) -> str:
+def _p_value_text(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"

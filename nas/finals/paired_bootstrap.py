@@ -1,4 +1,4 @@
-"""What scores over seeds and test images say, and how surely. Pure.
+"""Paired bootstrap: difference in macro-F1 between two networks over test images and seeds.
 
 Dimensions: S seeds, N images, K classes, B resamples.
 """
@@ -22,14 +22,15 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Difference:
-    """A network's mean macro-F1 less another's, over the same test images.
+    """Difference between the mean macro-F1 of two networks on the same test images.
 
     Attributes:
-        low: Lower end of the 95 % interval of the bootstrap.
-        high: Its upper end.
-        p_equal: Two-sided, that they are equal.
-        p_worse: One-sided, that the first is worse by the margin or more.
-        margin: By how much it may be worse to pass as no worse.
+        mean: First network minus second.
+        low: Lower end of the 95 % bootstrap interval.
+        high: Upper end of the interval.
+        p_equal: Two-sided p-value of equality.
+        p_worse: One-sided p-value of the first being worse by the margin or more.
+        margin: Margin of non-inferiority.
     """
 
     mean: float
@@ -41,80 +42,82 @@ class Difference:
 
 
 def compare(
-    ours: Sequence[Predictions], theirs: Sequence[Predictions], *, margin: float, resamples: int = RESAMPLES
+    first: Sequence[Predictions], second: Sequence[Predictions], *, margin: float, resamples: int = RESAMPLES
 ) -> Difference:
     """Compare two networks by a paired bootstrap over test images, with seeds nested in it.
 
     Each resample draws N of the images, the same for both networks, and for each network S - 1 of its S seeds, all with
-    replacement: of so few seeds as many draws as there are would make the mean look surer than it is by (S - 1) / S.
-    With one seed the interval knows of the images alone.
+    replacement: S draws of so few seeds would underestimate the variance of the mean by a factor (S - 1) / S.
+    With one seed the interval covers the variation of the images alone.
 
     Args:
-        ours: What the network said of the test images, of each seed.
-        theirs: What the other said.
+        first: Predictions of the first network, one for each seed.
+        second: Predictions of the second network, one for each seed.
+        margin: Margin of non-inferiority.
+        resamples: Number of bootstrap resamples.
 
     Raises:
-        ValueError: They are not of the same images.
+        ValueError: The predictions are for different images.
 
     Source: Efron & Tibshirani, 1993, chapters 8 and 16; S - 1 draws: McCarthy & Snowden, "The bootstrap and finite
     population sampling", 1985.
     """
-    labels = ours[0].labels
-    if any(not np.array_equal(one.labels, labels) for one in (*ours, *theirs)):
+    labels = first[0].labels
+    if any(not np.array_equal(one.labels, labels) for one in (*first, *second)):
         raise ValueError("predictions of different images cannot be compared")
-    num_classes = ours[0].logits.shape[1]
+    num_classes = first[0].logits.shape[1]
     generator = np.random.default_rng(0)
-    counters = [[_Counter(labels, one.classes, num_classes) for one in side] for side in (ours, theirs)]
-    everything = _Weighting(labels, np.ones(len(labels)), num_classes)
+    scorers = [[_SeedScorer(labels, one.classes, num_classes) for one in side] for side in (first, second)]
+    unweighted = _Weighting(labels, np.ones(len(labels)), num_classes)
     differences = np.empty(resamples)
     for index in range(resamples):
         drawn_N = generator.integers(len(labels), size=len(labels))
         weighting = _Weighting(labels, np.bincount(drawn_N, minlength=len(labels)).astype(np.float64), num_classes)
-        mean_ours, mean_theirs = (_mean_over_seeds(side, weighting, generator) for side in counters)
-        differences[index] = mean_ours - mean_theirs
-    mean_ours, mean_theirs = (float(np.mean([one.macro_f1(everything) for one in side])) for side in counters)
+        mean_first, mean_second = (_mean_over_seeds(side, weighting, generator) for side in scorers)
+        differences[index] = mean_first - mean_second
+    mean_first, mean_second = (float(np.mean([one.macro_f1(unweighted) for one in side])) for side in scorers)
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Difference(
-        mean=mean_ours - mean_theirs,
+        mean=mean_first - mean_second,
         low=float(low),
         high=float(high),
-        p_equal=min(1.0, 2 * min(_share(differences <= 0), _share(differences >= 0))),
-        p_worse=_share(differences <= -margin),
+        p_equal=min(1.0, 2 * min(_p_value(differences <= 0), _p_value(differences >= 0))),
+        p_worse=_p_value(differences <= -margin),
         margin=margin,
     )
 
 
 class _Weighting:
-    """How often each image counts, and by that each class, whatever is predicted."""
+    """Weights of the images in a resample, and the weighted support of the classes."""
 
     def __init__(self, labels: Integers, weights_N: Floats, num_classes: int) -> None:
         self.weights_N = weights_N
         self.support_K: Floats = np.bincount(labels, weights_N, num_classes).astype(np.float64)
 
 
-class _Counter:
-    """One seed's predictions, ready to be scored with images counted several times or not at all."""
+class _SeedScorer:
+    """Scorer of one seed's predictions under image weights."""
 
     def __init__(self, labels: Integers, predicted: Integers, num_classes: int) -> None:
         self._predicted, self._num_classes = predicted, num_classes
-        self._is_hit = labels == predicted
-        self._hits = labels[self._is_hit]
+        self._is_correct = labels == predicted
+        self._correct_labels = labels[self._is_correct]
 
     def macro_f1(self, weighting: _Weighting) -> float:
-        """Over the classes that occur, as scikit-learn does it."""
-        hits_K = np.bincount(self._hits, weighting.weights_N[self._is_hit], self._num_classes)
-        occurring_K = weighting.support_K + np.bincount(self._predicted, weighting.weights_N, self._num_classes)
-        occurs_K = occurring_K > 0
-        return float((2 * hits_K[occurs_K] / occurring_K[occurs_K]).mean())
+        """Weighted macro-F1 over the occurring classes, as in scikit-learn."""
+        true_positives_K = np.bincount(self._correct_labels, weighting.weights_N[self._is_correct], self._num_classes)
+        denominator_K = weighting.support_K + np.bincount(self._predicted, weighting.weights_N, self._num_classes)
+        occurs_K = denominator_K > 0
+        return float((2 * true_positives_K[occurs_K] / denominator_K[occurs_K]).mean())
 
 
-def _mean_over_seeds(seeds: Sequence[_Counter], weighting: _Weighting, generator: np.random.Generator) -> float:
+def _mean_over_seeds(seeds: Sequence[_SeedScorer], weighting: _Weighting, generator: np.random.Generator) -> float:
     drawn = generator.integers(len(seeds), size=max(1, len(seeds) - 1))
     chosen, times = np.unique(drawn, return_counts=True)
     scores = [seeds[index].macro_f1(weighting) for index in chosen]
     return float(np.average(scores, weights=times))
 
 
-def _share(happened: NDArray[np.bool_]) -> float:
-    """How often, with the observed sample counted in, so that it is never 0 (Davison & Hinkley, 1997, section 4.2)."""
-    return (int(happened.sum()) + 1) / (len(happened) + 1)
+def _p_value(events: NDArray[np.bool_]) -> float:
+    """Share of events with the observed sample included, thus never 0 (Davison & Hinkley, 1997, section 4.2)."""
+    return (int(events.sum()) + 1) / (len(events) + 1)

@@ -1,4 +1,4 @@
-"""How far a training that is repeated lands from the first one."""
+"""Reproducibility check: comparison of a repeated training with the first one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nas.results.test_predictions import Predictions
 
 @dataclass(frozen=True)
 class Repetition:
-    """A repeated training beside the first one.
+    """Comparison of a repeated training with the first one.
 
     Attributes:
-        run: Number of the trial that was repeated.
-        macro_f1: On the test images, of the first.
-        repeated_f1: Likewise, of the repeated one.
-        share_alike: Test images of which both say the same.
-        largest_weight_difference: 0 where the weights are the same to the bit; None where the first kept none.
+        run: Number of the repeated trial.
+        macro_f1: Macro-F1 of the first training on the test images.
+        repeated_f1: Macro-F1 of the repeated training on the test images.
+        share_alike: Share of test images with equal predicted classes.
+        largest_weight_difference: 0 for bitwise equal weights; None if the first training kept none.
     """
 
     run: int
@@ -32,7 +32,7 @@ class Repetition:
 
     @property
     def sentence(self) -> str:
-        """For a person."""
+        """Comparison in one sentence."""
         if self.largest_weight_difference == 0.0:
             weights = "weights identical to the bit"
         elif self.largest_weight_difference is None:
@@ -46,21 +46,21 @@ class Repetition:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the comparison for `--json`."""
         return asdict(self)
 
 
 def share_alike(one: Predictions, other: Predictions) -> float:
-    """Of the images, those that both give the same class."""
+    """Return the share of images with equal predicted classes."""
     return float((one.classes == other.classes).mean())
 
 
 def largest_weight_difference(one: Path, other: Path) -> float:
-    """Between two weights files of one network, 0 where every tensor is the same to the bit."""
-    ours, theirs = load_file(one), load_file(other)
+    """Return the largest absolute difference between two weights files of one network; 0 for bitwise equal tensors."""
+    first, second = load_file(one), load_file(other)
     differences = [
-        float(np.abs(ours[name].astype(np.float64) - theirs[name].astype(np.float64)).max(initial=0.0))
-        for name in ours
-        if not np.array_equal(ours[name], theirs[name], equal_nan=True)
+        float(np.abs(first[name].astype(np.float64) - second[name].astype(np.float64)).max(initial=0.0))
+        for name in first
+        if not np.array_equal(first[name], second[name], equal_nan=True)
     ]
     return max(differences, default=0.0)

@@ -1,13 +1,13 @@
-"""Early stopping with two objectives: successive halving that waits for nobody. Pure; `rung_scores` keeps what it reads.
+"""Early-stopping rule: asynchronous successive halving with two objectives, as pure functions on rung scores.
 
-At a rung, which is an epoch, a trial is compared with the trials that stood there before it. Two objectives are two
-ways to be good, so a trial is never stopped for its macro-F1 alone: it has to be dominated, by a trial that is no
-larger and already better. A small network with a poor score is safe from every larger one, and what is on the front
-of its rung goes on. Who is dominated goes on all the same while its macro-F1 is among the best of the networks of its
-size or smaller, or not far behind the best of them, since curves cross.
+At a rung, which is an epoch, a trial is compared with the trials that reached it before. With two objectives a trial
+is never stopped for its macro-F1 alone: it has to be dominated, by a trial that is no larger and already better. No
+larger network can stop a small one with a poor score, and the front of a rung continues. A dominated trial continues
+as well while its macro-F1 is among the best of the networks of its size or smaller, or not far behind the best of
+them, since curves cross.
 
 Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020 (ASHA; here its stopping form,
-in which nobody is paused); Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
+without pauses); Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from nas.space.recipe import Recipe
 from nas.study.study_spec import StudySpec
 
 FAR_BEHIND = 0.5
-"""Share of the best macro-F1 of its size or smaller that saves a trial."""
+"""Share of the best macro-F1 among trials of its size or smaller from which a trial always continues."""
 
 
 def rung_epochs(epochs: int, grace: int, reduction: int) -> tuple[int, ...]:
-    """The epochs at which trials are compared: grace, grace·η, grace·η² … before the last one.
+    """Return the epochs at which trials are compared: grace, grace·η, grace·η² … before the last one.
 
     Raises:
-        ValueError: There would be no end of rungs.
+        ValueError: The rungs would not grow: a grace below 1 or an η below 2.
     """
     if grace < 1 or reduction < 2:
         raise ValueError(f"rungs need a grace of at least 1 and a reduction of at least 2, not {grace} and {reduction}")
@@ -39,12 +39,12 @@ def rung_epochs(epochs: int, grace: int, reduction: int) -> tuple[int, ...]:
 
 
 def default_grace(epochs: int, reduction: int) -> int:
-    """The first rung of a budget: a share 1/η² of it, rounded up, so that the next is at 1/η and there is no third."""
+    """Default first rung: 1/η² of the epochs, rounded up, so that the second is at 1/η and there is no third."""
     return -(-epochs // reduction**2)
 
 
 def study_rungs(spec: StudySpec) -> tuple[int, ...]:
-    """The rungs of a study; none where early stopping is off."""
+    """Return the rungs of a study in epochs; empty without early stopping."""
     epochs, stopping = spec.budget.epochs, spec.early_stopping
     if not stopping.enabled:
         return ()
@@ -52,36 +52,36 @@ def study_rungs(spec: StudySpec) -> tuple[int, ...]:
 
 
 def comparable_group(recipe: Recipe) -> str:
-    """Trials of one group have curves that may be compared.
+    """Name of the group of recipes whose learning curves are comparable.
 
-    A curve shows the classifier as it is trained. One that is refitted or adjusted afterwards has a poor curve and a
-    good end, and a loss that reweights its classes late rises late; each is compared with its like.
+    A curve shows the classifier during training. One that is refitted or adjusted afterwards has a poor curve and a
+    good end, and with a loss that reweights its classes late the curve rises late; each has a group of its own.
     """
-    traits = [recipe.classifier.name]
+    parts = [recipe.classifier.name]
     if recipe.posthoc_adjustment:
-        traits.append("adjusted")
+        parts.append("adjusted")
     if recipe.loss.deferral:
-        traits.append("deferred")
-    return " ".join(traits)
+        parts.append("deferred")
+    return " ".join(parts)
 
 
 def dominates(one: Objectives, other: Objectives) -> bool:
-    """Whether one is nowhere worse than the other and somewhere better."""
-    nowhere_worse = one.macro_f1 >= other.macro_f1 and one.log10_params <= other.log10_params
-    return nowhere_worse and one != other
+    """Return True if one is no worse in both objectives and better in at least one (Pareto dominance)."""
+    no_worse = one.macro_f1 >= other.macro_f1 and one.log10_params <= other.log10_params
+    return no_worse and one != other
 
 
 def should_stop(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
-    """Whether a trial is to be stopped at a rung.
+    """Return True if early stopping ends a trial at a rung.
 
-    It is stopped where some trial of its size or smaller dominates it by far, with more than twice its macro-F1, and
-    it is not in the best 1/η of all those by macro-F1, itself counted. That share is rounded up, and there is none of
-    fewer than η: the second of two is half of all that is known, and noise. A sampler that has learned proposes what is
-    nearly alike, and who is first among those after a few epochs says little of the end.
+    It is stopped if a trial of its size or smaller dominates it by far, with more than twice its macro-F1, and it is
+    not among the best 1/η of the trials of its size or smaller by macro-F1, itself counted. That share is rounded up.
+    Among fewer than η trials none is stopped: being second of two is noise. The sampler's later proposals are nearly
+    alike, and their order after a few epochs predicts the final order poorly.
 
     Args:
-        own: Its macro-F1 at the rung, and its size.
-        peers: Those of the other trials of its group at the same rung; larger ones have no say.
+        own: Macro-F1 and size of the trial at the rung.
+        peers: Objectives of the other trials of its group at the rung; larger ones are ignored.
         reduction: η.
     """
     no_larger = [peer.macro_f1 for peer in peers if peer.log10_params <= own.log10_params]

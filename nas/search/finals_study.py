@@ -1,4 +1,4 @@
-"""The finals of a study as a study of their own: the same workers train its runs, and no fault loses one."""
+"""Finals study: a second study for the final runs of a search, with the same workers and fault tolerance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.errors import StudyError
 from nas.results.test_predictions import Predictions
 from nas.search.pretrained_weights import share_weights_with_finals
 from nas.search.search_study import SearchStudy
-from nas.search.storage.study_attributes import directions_of, specify
+from nas.search.storage.study_attributes import directions_of, store_specification
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.finals_spec import FinalRun, FinalsSpec
 from nas.study.study_spec import EarlyStoppingSpec, StudySpec
@@ -21,76 +21,76 @@ SUFFIX = "-finals"
 
 
 def finals_name(study: str) -> str:
-    """The name of a study's finals."""
+    """Return the name of a study's finals study."""
     return study + SUFFIX
 
 
 def find_finals(study: SearchStudy) -> SearchStudy | None:
-    """The finals of a study, if there are some.
+    """Open the finals study of a study; None if there is none.
 
     Raises:
-        StudyError: A study of their name is something else.
+        StudyError: The study of that name is not the finals of this one.
     """
     name = finals_name(study.name)
     if name not in study.storage.study_names():
         return None
-    found = SearchStudy.open(study.storage, name)
-    if found.spec.finals is None or found.spec.finals.study != study.name:
+    finals = SearchStudy.open(study.storage, name)
+    if finals.spec.finals is None or finals.spec.finals.study != study.name:
         raise StudyError(f"study {name!r} is in the way of the finals of {study.name!r}: it is a search of its own")
-    return found
+    return finals
 
 
 def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
-    """Create the finals of a study, or give them what is missing of these runs.
+    """Create the finals study, or add the runs that it lacks.
 
     Raises:
-        StudyError: As `find_finals`.
+        StudyError: See `find_finals`.
     """
     storage = study.storage
-    with storage.explained(), storage.one_creator():
+    with storage.translate_errors(), storage.creation_lock():
         finals = find_finals(study)
         known = () if finals is None or finals.spec.finals is None else finals.spec.finals.runs
         identities = {run.identity for run in known}
         new = {run.identity: run for run in runs if run.identity not in identities}
-        spec = _spec_of(study.spec, (*known, *new.values()))
+        spec = _finals_specification(study.spec, (*known, *new.values()))
         if finals is None:
             created = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
             )
-            specify(created, spec, study.facts)
+            store_specification(created, spec, study.dataset_summary)
         else:
             finals.replace_spec(spec)
-    companion = SearchStudy.open(storage, spec.name)
-    share_weights_with_finals(study, companion)
-    return companion
+    finals_study = SearchStudy.open(storage, spec.name)
+    share_weights_with_finals(study, finals_study)
+    return finals_study
 
 
 def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
-    """What those of a study's trials that are runs of finals said of the test images, by their numbers.
+    """Load the test-image predictions of final runs, by trial number.
 
-    A run whose result is another one's, of an equal network and seed, has its file as well, which is read once.
+    A duplicate, of an equal network and seed, refers to the file of the trained run; each file is read once.
 
     Raises:
-        StudyError: A file is not where the study says.
+        StudyError: A file is not in the artifact store.
     """
-    found: dict[str, Predictions] = {}
+    by_artifact: dict[str, Predictions] = {}
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         for record in records:
-            if record.predictions is not None and record.predictions not in found:
+            if record.predictions is not None and record.predictions not in by_artifact:
                 path = Path(folder) / f"{record.number}.safetensors"
                 study.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
-                found[record.predictions] = Predictions.load(path)
-    return {record.number: found[record.predictions] for record in records if record.predictions is not None}
+                by_artifact[record.predictions] = Predictions.load(path)
+    return {record.number: by_artifact[record.predictions] for record in records if record.predictions is not None}
 
 
-def _spec_of(searched: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:
-    """As the study, for as many trainings as there are runs, and none is stopped or over its budget."""
-    budget = searched.budget.model_copy(update={"trials": len(runs), "max_params": None})
-    return searched.model_copy(
+def _finals_specification(search_spec: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:
+    """Specification of the search with one trial for each run, no early stopping and no parameter limit."""
+    budget = search_spec.budget.model_copy(update={"trials": len(runs), "max_params": None})
+    return search_spec.model_copy(
         update={
-            "name": finals_name(searched.name),
+            "name": finals_name(search_spec.name),
             "budget": budget,
             "early_stopping": EarlyStoppingSpec(enabled=False),
-            "finals": FinalsSpec(study=searched.name, runs=runs),
+            "finals": FinalsSpec(study=search_spec.name, runs=runs),
         }
     )

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Objectives:
-    """What a trial is judged by: macro-F1 in [0, 1], and log10 of the number of parameters."""
+    """Objective values of a trial: macro-F1 in [0, 1], and log10 of the number of parameters."""
 
     macro_f1: float
     log10_params: float
@@ -23,11 +23,11 @@ class Objectives:
 
 
 REFERENCE = Objectives(macro_f1=0.0, log10_params=7.0)
-"""The hypervolume's worst corner: no class recognised with ten million parameters, about ResNet-18's size."""
+"""Default reference point of the hypervolume: macro-F1 0 with ten million parameters, about ResNet-18's size."""
 
 
 def pareto_front(items: Sequence[T], objectives: Callable[[T], Objectives]) -> list[T]:
-    """The items that no other dominates, smallest first; of equal ones the first given, of non-finite ones none."""
+    """Return the non-dominated items, smallest first; the first of equal items, and none with non-finite values."""
     finite = [item for item in items if objectives(item).finite]
     by_size = sorted(finite, key=lambda item: (objectives(item).log10_params, -objectives(item).macro_f1))
     front: list[T] = []

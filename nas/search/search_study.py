@@ -1,4 +1,4 @@
-"""A search study: what optuna stores of it, and asking for and resuming its trials; `telling` tells them."""
+"""Search study: create or open it in storage, ask for trials, resume them and read their records."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.search.sampling.grid_sampler import choose
+from nas.search.sampling.grid_sampler import suggest_point
 from nas.search.sampling.initial_design import initial_parameters
 from nas.search.sampling.sampler_factory import make_sampler
 from nas.search.storage.grid_points import point_attributes
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.outage_retry import through_outages
+from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.slot_leases import BASELINE_SLOT
-from nas.search.storage.study_attributes import directions_of, specify, text_of
+from nas.search.storage.study_attributes import directions_of, spec_json, store_specification
 from nas.search.storage.trial_records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
 from nas.search.trial_tells import RunningTrial, TrialTeller
@@ -33,59 +33,60 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class SearchStudy:
-    """One study. Each thread that asks and tells needs an instance of its own.
+    """Search study in Optuna's storage, with the ask-and-tell interface. Each thread needs an instance of its own.
 
     Attributes:
-        tell: Tells it how its trials ended.
+        tell: Records the ends of trials.
     """
 
-    def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, facts: DatasetSummary) -> None:
+    def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, dataset_summary: DatasetSummary) -> None:
         self.storage = storage
         self.spec = spec
-        self.facts = facts
+        self.dataset_summary = dataset_summary
         self._study = study
-        self._ended: dict[int, TrialRecord] = {}
+        self._finished_records: dict[int, TrialRecord] = {}
         self._has_sampler = False
         self.tell = TrialTeller(storage, lambda: self._study)
 
     @classmethod
-    def create(cls, storage: Storage, spec: StudySpec, facts: DatasetSummary) -> SearchStudy:
+    def create(cls, storage: Storage, spec: StudySpec, dataset_summary: DatasetSummary) -> SearchStudy:
         """Create a study, or open the one of that name if its specification is the same.
 
-        A new study starts with a small genome of each family, so that none is missed by chance.
+        The initial design of a new study has a small genome of each family, so that none is missed by chance.
 
         Raises:
             StudyError: A study of that name exists with another specification, or its data have changed.
         """
-        with storage.explained(), storage.one_creator():
+        with storage.translate_errors(), storage.creation_lock():
             study = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
             )
-            # Empty without a specification: new, or left so by a creation that was cut short.
+            # Without trials and specification the study is new, or its creation was interrupted.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-                specify(study, spec, facts)
+                store_specification(study, spec, dataset_summary)
                 for parameters in initial_parameters(spec.space) if spec.grid is None else ():
                     study.enqueue_trial(parameters)
-        opened = cls.open(storage, spec.name)
-        differences = opened.spec.differences(spec) or opened.facts.differences(facts)
+        existing = cls.open(storage, spec.name)
+        differences = existing.spec.differences(spec) or existing.dataset_summary.differences(dataset_summary)
         if differences:
-            shortened_list = "\n".join(f"  {difference}" for difference in differences)
+            difference_lines = "\n".join(f"  {difference}" for difference in differences)
             raise StudyError(
-                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n{shortened_list}"
+                f"study {spec.name!r} exists with another specification; "
+                f"give this one another name (--name):\n{difference_lines}"
             )
-        if opened.spec.budget.trials < spec.budget.trials:
-            opened.replace_spec(spec)
-        return opened
+        if existing.spec.budget.trials < spec.budget.trials:
+            existing.replace_spec(spec)
+        return existing
 
     @classmethod
     def open(cls, storage: Storage, name: str) -> SearchStudy:
         """Open a study.
 
         Raises:
-            StudyError: There is none of that name, or it is not one of this program's.
+            StudyError: There is no study of that name, or another program created it.
             DatabaseError: The database does not answer.
         """
-        with storage.explained():
+        with storage.translate_errors():
             try:
                 study = optuna.load_study(study_name=name, storage=storage.rdb)
             except KeyError:
@@ -94,14 +95,14 @@ class SearchStudy:
             attributes = study.user_attrs
         try:
             spec = StudySpec.model_validate_json(attributes["spec"])
-            facts = DatasetSummary.from_json(attributes["facts"])
+            dataset_summary = DatasetSummary.from_json(attributes["facts"])
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error
-        return cls(storage, study, spec, facts)
+        return cls(storage, study, spec, dataset_summary)
 
     def replace_spec(self, spec: StudySpec) -> None:
-        """Take a specification with a larger budget in the place of the study's."""
-        self._study.set_user_attr("spec", text_of(spec))
+        """Replace the study's specification by one with a larger budget."""
+        self._study.set_user_attr("spec", spec_json(spec))
         self.spec = spec
 
     @property
@@ -114,26 +115,26 @@ class SearchStudy:
 
     @property
     def study_id(self) -> int:
-        """Optuna's identifier: another one for a study of the same name that was made anew."""
+        """Optuna's identifier; it changes when a study is deleted and created again under its name."""
         return self._study._study_id
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The study underneath, for optuna's own tools."""
+        """The underlying Optuna study, for Optuna's own tools."""
         return self._study
 
-    @through_outages
+    @retried_through_outage
     def records(self) -> list[TrialRecord]:
-        """Every trial, in the order of their numbers; of a windowed storage those that it shows."""
+        """Return all trials ordered by number; with a windowed storage only those in its window."""
         trials = self._study.get_trials(deepcopy=False)
         for trial in trials:
             # A trial that has ended never changes, and a long study has thousands.
-            if trial._trial_id not in self._ended and trial.state.is_finished():
-                self._ended[trial._trial_id] = read_record(trial)
-        return [self._ended.get(trial._trial_id) or read_record(trial) for trial in trials]
+            if trial._trial_id not in self._finished_records and trial.state.is_finished():
+                self._finished_records[trial._trial_id] = read_record(trial)
+        return [self._finished_records.get(trial._trial_id) or read_record(trial) for trial in trials]
 
     def record(self, number: int) -> TrialRecord:
-        """One trial.
+        """Return one trial.
 
         Raises:
             StudyError: There is no trial of that number.
@@ -143,11 +144,11 @@ class SearchStudy:
             raise StudyError(f"study {self.name!r} has no trial {number}; it has {len(records)}, counted from 0")
         return records[number]
 
-    def result(self, number: int, purpose: str) -> TrialRecord:
-        """One trial that has a result.
+    def record_with_result(self, number: int, purpose: str) -> TrialRecord:
+        """Return one trial that has a result.
 
         Args:
-            purpose: What it is wanted for, a verb.
+            purpose: Verb for the error message, such as "export".
 
         Raises:
             StudyError: There is no trial of that number, or it has no result.
@@ -158,47 +159,53 @@ class SearchStudy:
         return record
 
     def count_finished(self) -> int:
-        """How many trials have ended, asked of the database; not repeated through an outage."""
+        """Number of finished trials, read from the database without retries."""
         return self.storage.rdb.get_n_trials(self.study_id, state=_FINISHED)
 
-    def begin(self, slot: int) -> RunningTrial:
-        """Start the trial of a slot: the baseline's, a grid's point, one that is proposed, or a run of finals."""
+    def start_trial(self, slot: int) -> RunningTrial:
+        """Start the trial of a slot: the baseline, a grid point, a proposal of the sampler, or a final run."""
         if self.spec.finals is not None:
             is_baseline = self._final_run(self.spec.finals, slot).is_baseline
-            return self._start({"run": slot} | ({"baseline": True} if is_baseline else {}))
+            return self._create_running_trial({"run": slot} | ({"baseline": True} if is_baseline else {}))
         if slot == BASELINE_SLOT:
-            return self._start({"baseline": True})
-        return self.ask() if self.spec.grid is None else self._start({}, point_attributes(self.spec.grid, slot - 1))
+            return self._create_running_trial({"baseline": True})
+        return (
+            self.ask()
+            if self.spec.grid is None
+            else self._create_running_trial({}, point_attributes(self.spec.grid, slot - 1))
+        )
 
-    @through_outages
+    @retried_through_outage
     def ask(self) -> RunningTrial:
         """Start a trial that the sampler proposes."""
         rdb = self.storage.rdb
-        self._need_sampler()
+        self._ensure_sampler()
         windowed = rdb if isinstance(rdb, WindowedStorage) else None
         if windowed is not None and len(self._study.get_trials(deepcopy=False)) > 2 * windowed.window:
-            # A worker that goes on for long has seen more than a window by now.
+            # A long-running worker has accumulated more trials than a window.
             self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec))
         with windowed.read_once() if windowed is not None else contextlib.nullcontext():
             trial = self._study.ask()
-            return self._proposed(trial)
+            return self._with_proposed_genome(trial)
 
-    @through_outages
-    def _start(self, attributes: dict[str, Any], of_sampler: dict[str, Any] | None = None) -> RunningTrial:
-        """Start a trial that the sampler does not choose.
+    @retried_through_outage
+    def _create_running_trial(
+        self, attributes: dict[str, Any], sampler_attributes: dict[str, Any] | None = None
+    ) -> RunningTrial:
+        """Start a trial whose genome the sampler does not choose.
 
         Args:
-            of_sampler: What the sampler reads of it.
+            sampler_attributes: System attributes for the sampler.
         """
-        template = create_trial(state=TrialState.RUNNING, user_attrs=attributes, system_attrs=of_sampler)
+        template = create_trial(state=TrialState.RUNNING, user_attrs=attributes, system_attrs=sampler_attributes)
         trial_id = self._study._storage.create_new_trial(self.study_id, template_trial=template)
-        opened = self.resume(trial_id)
-        assert opened is not None, "nobody else knows of it yet"
-        return opened
+        running = self.resume(trial_id)
+        assert running is not None, "only this thread has its identifier"
+        return running
 
-    @through_outages
+    @retried_through_outage
     def resume(self, trial_id: int) -> RunningTrial | None:
-        """Take up a trial whose worker was lost; None if it has ended in the meantime."""
+        """Resume a trial whose worker was lost; None if it has ended in the meantime."""
         # Reading all trials first fills the storage's cache, without which `Trial` raises KeyError.
         stored = next((t for t in self._study.get_trials(deepcopy=False) if t._trial_id == trial_id), None)
         if stored is None or stored.state.is_finished():
@@ -209,52 +216,52 @@ class SearchStudy:
             return RunningTrial(trial, run.genome, run.seed, run.is_baseline, run.choices)
         if attributes.get("baseline"):
             return RunningTrial(trial, self.spec.baseline.genome, self.spec.training.seed, is_baseline=True)
-        # Its worker may have been lost in the middle of an ask.
-        self._need_sampler()
-        return self._proposed(trial)
+        # The worker may have been lost before all parameters were sampled.
+        self._ensure_sampler()
+        return self._with_proposed_genome(trial)
 
-    @through_outages
+    @retried_through_outage
     def has_ended(self, trial_id: int) -> bool:
-        """Whether a trial has ended; one that is not there has."""
+        """Return True if a trial has ended or does not exist."""
         try:
             return self.storage.rdb.state_of(trial_id).is_finished()
         except KeyError:
             return True
 
-    @through_outages
-    def ended(self, trial_id: int) -> TrialRecord | None:
-        """A trial that has ended, by optuna's identifier; None if it has not, or is not there."""
+    @retried_through_outage
+    def finished_record(self, trial_id: int) -> TrialRecord | None:
+        """Return a finished trial by Optuna's identifier; None if it has not ended or does not exist."""
         try:
             stored = self._study._storage.get_trial(trial_id)
         except KeyError:
             return None
         return read_record(stored) if stored.state.is_finished() else None
 
-    @through_outages
-    def note_genome(self, opened: RunningTrial, cost: Cost) -> None:
-        """Record what a trial is, before it is trained."""
-        self.tell.note(opened.trial, genome_attributes(opened.genome, cost))
+    @retried_through_outage
+    def record_genome(self, running: RunningTrial, cost: Cost) -> None:
+        """Store the genome and cost of a trial before its training."""
+        self.tell.set_attributes(running.trial, genome_attributes(running.genome, cost))
 
-    def note_curve(self, opened: RunningTrial, curve: Sequence[EpochRecord]) -> None:
-        """Record how far a trial is, for those who look; not repeated through an outage, for it goes on anyway.
+    def record_curve(self, running: RunningTrial, curve: Sequence[EpochRecord]) -> None:
+        """Store the learning curve of a running trial; not retried, since the training continues meanwhile.
 
         Raises:
             DatabaseError: The database does not answer.
         """
-        with self.storage.explained():
-            self.tell.note(opened.trial, curve_attributes(curve))
+        with self.storage.translate_errors():
+            self.tell.set_attributes(running.trial, curve_attributes(curve))
 
-    @through_outages
-    def unowned(self, owned: set[int]) -> set[int]:
-        """Identifiers of the trials that say they run while no slot counts on them."""
+    @retried_through_outage
+    def orphaned_trial_ids(self, owned: set[int]) -> set[int]:
+        """Return identifiers of trials in state RUNNING that belong to no slot."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return {trial._trial_id for trial in running} - owned
 
     def download_weights(self, record: TrialRecord, path: Path) -> None:
-        """Fetch the weights of a trial.
+        """Copy the weights of a trial from the artifact store.
 
         Raises:
-            StudyError: It kept none, or the file is not where the study says.
+            StudyError: The trial kept no weights, or the file is not in the artifact store.
         """
         if record.weights is None:
             raise StudyError(
@@ -263,26 +270,26 @@ class SearchStudy:
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 
-    def _need_sampler(self) -> None:
-        """Only who asks needs one: what the default sampler learns with takes longer to load than a front to show."""
+    def _ensure_sampler(self) -> None:
+        """Load the sampler on first use: importing the default one takes longer than showing a front."""
         if not self._has_sampler:
             self._study.sampler, self._has_sampler = make_sampler(self.spec), True
 
     def _final_run(self, finals: FinalsSpec, index: int) -> FinalRun:
         if index >= len(finals.runs):
-            # More were added while this worker was at others.
+            # Runs were added since this instance read the specification.
             self.spec = StudySpec.model_validate_json(self._study.user_attrs["spec"])
             assert self.spec.finals is not None
             return self.spec.finals.runs[index]
         return finals.runs[index]
 
-    def _proposed(self, trial: Trial) -> RunningTrial:
+    def _with_proposed_genome(self, trial: Trial) -> RunningTrial:
         grid, seed = self.spec.grid, self.spec.training.seed
         if grid is None:
             return RunningTrial(trial, self.spec.space.sample(trial), seed)
-        chosen = choose(trial, grid)
-        point = self.spec.grid_point(chosen)
+        values = suggest_point(trial, grid)
+        point = self.spec.grid_point(values)
         return RunningTrial(
             trial, point.genome, seed if point.seed is None else point.seed, fold=point.fold,
-            is_point=True, is_sample=grid.is_first(chosen),
+            is_point=True, always_keeps_weights=grid.has_first_seed_and_fold(values),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Telling a study how its trials ended. Every tell may be repeated, and waits out an outage of the database."""
+"""Record the ends of trials in their study (tell of ask-and-tell): repeatable, and retried through an outage."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
 from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.outage_retry import through_outages
+from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.trial_records import (
     TrialRecord,
-    copied_attributes,
+    duplicate_attributes,
     objectives_of,
     result_attributes,
     stopped_attributes,
@@ -30,20 +30,20 @@ from nas.space.genome import Genome
 from nas.study.finals_spec import ValidationChoices
 from nas.study.grid_spec import Fold
 
-_unless_just_told = contextlib.suppress(UpdateFinishedTrialError)
-"""Who had lost a trial's lease unawares may tell it at any moment: that result then stands."""
+_unless_already_finished = contextlib.suppress(UpdateFinishedTrialError)
+"""A worker with an expired lease may record the end of the trial at any moment; the first recorded end counts."""
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A running trial, to be told how it ended.
+    """Trial that has started and not ended.
 
     Attributes:
-        seed: That it is trained from.
-        choices: Made before it, for a run of finals.
-        fold: What it is validated on, if not the study's own validation images.
-        is_point: Whether it is a grid's, where one genome is trained from several seeds.
-        is_sample: Whether its weights are kept in any case: a grid keeps those of each setting once.
+        seed: Random seed of the training.
+        choices: Validation choices of the search that a final run reuses; None for other trials.
+        fold: Cross-validation fold; None for the study's own validation images.
+        is_point: True for a grid point; a grid trains one genome from several seeds.
+        always_keeps_weights: True if the weights are kept off the front too: a grid keeps one training of each setting.
     """
 
     trial: Trial
@@ -53,7 +53,7 @@ class RunningTrial:
     choices: ValidationChoices | None = None
     fold: Fold | None = None
     is_point: bool = False
-    is_sample: bool = False
+    always_keeps_weights: bool = False
 
     @property
     def number(self) -> int:
@@ -61,28 +61,28 @@ class RunningTrial:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is a run of finals."""
+        """True for a run of a finals study."""
         return self.choices is not None
 
     @property
     def key(self) -> str:
-        """Trials of one key would give the same result."""
+        """Identity of the training: trials with equal keys have the same result."""
         if not self.is_final and not self.is_point:
             return self.genome.key
         return f"{self.genome.key}-{self.seed}" + ("" if self.fold is None else f"-{self.fold.index}")
 
     @property
     def trial_id(self) -> int:
-        """Optuna's identifier, which is not the number."""
+        """Optuna's identifier, unique in the database; not the trial's number in its study."""
         return self.trial._trial_id
 
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What a training leaves.
+    """Output files of a training.
 
     Attributes:
-        predictions: What is said of the test images, of a run of finals.
+        predictions: Predictions on the test images; None except for a final run.
     """
 
     weights: Path
@@ -90,16 +90,16 @@ class TrialFiles:
 
     @classmethod
     def within(cls, folder: Path, trial: RunningTrial) -> TrialFiles:
-        """Those of a trial in a folder."""
+        """Return the file paths of a trial in a folder."""
         predictions = folder / f"predictions-{trial.number}.safetensors"
         return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None)
 
 
 class TrialTeller:
-    """Tells one study.
+    """Writer of trial ends to one study (the tell of Optuna's ask-and-tell interface).
 
     Args:
-        study: Gives optuna's study as it is read at present.
+        study: Returns the current Optuna study object.
     """
 
     def __init__(self, storage: Storage, study: Callable[[], optuna.Study]) -> None:
@@ -110,95 +110,96 @@ class TrialTeller:
     def database_url(self) -> str:
         return self._storage.rdb.url
 
-    @through_outages
-    def completed(self, opened: RunningTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
-        """Record a result, and keep the files that somebody may want. Returns whether it is on the front.
+    @retried_through_outage
+    def completed(self, running: RunningTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
+        """Record a result and store its files; return True if the trial is on the front.
 
-        Weights are wanted of the baseline, of the front and of samples; of finals those of the finalists, and all
-        predictions.
+        Weights are stored for the baseline, the front and one training of each grid setting. Finals store the weights
+        of the finalists and all predictions.
         """
-        if self._has_ended(opened.trial):
+        if self._has_ended(running.trial):
             return False
-        trial, objectives = opened.trial, objectives_of(completed, cost)
-        on_front = not opened.is_baseline and not opened.is_final and self._would_be_on_front(objectives)
+        trial, objectives = running.trial, objectives_of(completed, cost)
+        on_front = not running.is_baseline and not running.is_final and self._would_be_on_front(objectives)
         attributes = result_attributes(completed)
-        if opened.is_final != opened.is_baseline or on_front or opened.is_sample:
-            attributes["weights"] = self._storage.keep_file(files.weights, trial)
+        if running.is_final != running.is_baseline or on_front or running.always_keeps_weights:
+            attributes["weights"] = self._storage.store_file(files.weights, trial)
         if files.predictions is not None:
-            attributes["predictions"] = self._storage.keep_file(files.predictions, trial)
-        self.note(trial, attributes)
+            attributes["predictions"] = self._storage.store_file(files.predictions, trial)
+        self.set_attributes(trial, attributes)
         self._tell(trial, values=objectives)
         return on_front
 
-    @through_outages
-    def stopped(self, opened: RunningTrial, stopped: Stopped) -> None:
-        """Record how far a trial came that fell behind.
+    @retried_through_outage
+    def stopped(self, running: RunningTrial, stopped: Stopped) -> None:
+        """Record the learning curve of a trial that early stopping ended.
 
-        Without values: for a sampler it is worse than every trial that has some, and it is never on the front.
+        The trial gets no objective values: a sampler ranks it below every trial that has some, and it is never on the
+        front.
         """
-        if self._has_ended(opened.trial):
+        if self._has_ended(running.trial):
             return
-        self.note(opened.trial, stopped_attributes(stopped))
-        self._tell(opened.trial, state=TrialState.PRUNED)
+        self.set_attributes(running.trial, stopped_attributes(stopped))
+        self._tell(running.trial, state=TrialState.PRUNED)
 
-    @through_outages
-    def twin(self, opened: RunningTrial, twin: TrialRecord) -> None:
-        """Record what became of an earlier trial of the same genome, which completed or was stopped."""
-        if self._has_ended(opened.trial):
+    @retried_through_outage
+    def duplicate(self, running: RunningTrial, source: TrialRecord) -> None:
+        """Record a trial as a duplicate: copy the end of an earlier trial of its genome, completed or stopped."""
+        if self._has_ended(running.trial):
             return
-        self.note(opened.trial, copied_attributes(twin))
-        if twin.objectives is None:
-            self._tell(opened.trial, state=TrialState.PRUNED)
+        self.set_attributes(running.trial, duplicate_attributes(source))
+        if source.objectives is None:
+            self._tell(running.trial, state=TrialState.PRUNED)
         else:
-            self._tell(opened.trial, values=twin.objectives)
+            self._tell(running.trial, values=source.objectives)
 
-    @through_outages
-    def infeasible(self, opened: RunningTrial, cost: Cost, outcome: Infeasible) -> None:
-        """Record that a genome is over the budget; the sampler learns by how much, in decades of parameters."""
-        trial = opened.trial
+    @retried_through_outage
+    def infeasible(self, running: RunningTrial, cost: Cost, outcome: Infeasible) -> None:
+        """Record a genome over the parameter budget, with its excess in decades as a constraint for the sampler."""
+        trial = running.trial
         if self._has_ended(trial):
             return
-        with _unless_just_told:
+        with _unless_already_finished:
             trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
         detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
-        self.note(trial, {"reason": "over_budget", "detail": detail})
+        self.set_attributes(trial, {"reason": "over_budget", "detail": detail})
         self._tell(trial, state=TrialState.PRUNED)
 
-    @through_outages
-    def failed(self, opened: RunningTrial, failed: Failed) -> None:
-        """Record why a trial gave no result."""
-        self._failed(opened.trial, failed)
+    @retried_through_outage
+    def failed(self, running: RunningTrial, failed: Failed) -> None:
+        """Record a failed trial with its reason."""
+        self._tell_failed(running.trial, failed)
 
-    @through_outages
+    @retried_through_outage
     def lost(self, trial_ids: set[int]) -> None:
-        """Fail trials whose worker was lost."""
+        """Record trials of lost workers as failed."""
         for trial_id in trial_ids:
-            self._failed(Trial(self._study(), trial_id), Failed("crashed", "its worker was lost"))
+            self._tell_failed(Trial(self._study(), trial_id), Failed("crashed", "its worker was lost"))
 
-    def note(self, trial: Trial, attributes: dict[str, Any]) -> None:
-        """Set attributes at once, for optuna's own way is a transaction for each; not repeated through an outage."""
-        with _unless_just_told:
+    def set_attributes(self, trial: Trial, attributes: dict[str, Any]) -> None:
+        """Set attributes in one transaction (Optuna uses one for each); not retried through an outage."""
+        with _unless_already_finished:
             self._storage.rdb.set_trial_user_attrs(trial._trial_id, attributes)
 
-    def _failed(self, trial: Trial, failed: Failed) -> None:
+    def _tell_failed(self, trial: Trial, failed: Failed) -> None:
         if self._has_ended(trial):
             return
-        self.note(trial, {"reason": failed.reason, "detail": failed.detail})
+        self.set_attributes(trial, {"reason": failed.reason, "detail": failed.detail})
         self._tell(trial, state=TrialState.FAIL)
 
     def _would_be_on_front(self, objectives: Objectives) -> bool:
         complete = self._study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         known = [stored_objectives(trial) for trial in complete if not trial.user_attrs.get("baseline")]
-        # First, so that it wins a tie: of equals the front shows the lowest number, which may have ended last.
+        # First, so that it wins a tie: a front has the lowest number of equal trials, which may have ended last.
         return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 
     def _has_ended(self, trial: Trial) -> bool:
-        """Whether a trial was told already, by a call whose answer was lost or by whoever took it up after this one."""
+        """Return True if the trial's end is recorded: by a call whose reply was lost, or by its slot's later owner."""
         return self._storage.rdb.state_of(trial._trial_id).is_finished()
 
     def _tell(self, trial: Trial, *, values: Objectives | None = None, state: TrialState | None = None) -> None:
         study = self._study()
-        # A study of one objective is told the first.
-        told = None if values is None else (values.macro_f1, values.log10_params)[: len(study.directions)]
-        with _unless_just_told:
-            study.tell(trial, values=told, state=state, skip_if_finished=True)
+        # A single-objective study takes the first value.
+        objective_values = None if values is None else (values.macro_f1, values.log10_params)[: len(study.directions)]
+        with _unless_already_finished:
+            study.tell(trial, values=objective_values, state=state, skip_if_finished=True)

@@ -1,4 +1,4 @@
-"""What a study has found: its front against the baseline, and how far it is."""
+"""Summary of a study: its Pareto front, compared with the baseline."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nas.space.architecture import PretrainedArchitecture
 
 @dataclass(frozen=True)
 class FrontSummary:
-    """A study's front and baseline.
+    """Pareto front and baseline of a study.
 
     Attributes:
-        baseline: None until it is trained.
-        baseline_failure: Why its last training gave no result, if so.
-        front: Smallest first; the baseline is not in it.
-        hypervolume: Of the front, see `nas.search.pareto_front`.
-        has_baseline: Whether there is one to be trained.
+        baseline: Record of the baseline; None until it is trained.
+        baseline_failure: Reason of its last failure; None with a result or without a failure.
+        front: Members of the front without the baseline, smallest first.
+        hypervolume: Hypervolume of the front, see `nas.search.pareto_front`.
+        has_baseline: True if the study trains a baseline.
     """
 
     study: str
@@ -33,24 +33,24 @@ class FrontSummary:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The front's highest macro-F1."""
+        """Member of the front with the highest macro-F1."""
         return self.front[-1] if self.front else None
 
     @property
     def smallest(self) -> TrialRecord | None:
-        """The smallest network that at least equals the baseline."""
+        """Smallest network whose macro-F1 at least equals the baseline's."""
         if self.baseline is None:
             return None
         return next((record for record in self.front if record.macro_f1 >= self.baseline.macro_f1), None)
 
     def times_smaller(self, record: TrialRecord) -> float | None:
-        """How many times fewer parameters than the baseline."""
+        """Return the ratio of the baseline's parameters to those of a record."""
         if self.baseline is None or not self.baseline.params or not record.params:
             return None
         return self.baseline.params / record.params
 
     def verdict_on(self, record: TrialRecord) -> str:
-        """Whether a member of the front at least equals the baseline on the validation images."""
+        """Describe the difference in macro-F1 from the baseline on the validation images."""
         if self.baseline is None:
             return "no baseline yet" if self.has_baseline else ""
         difference = record.macro_f1 - self.baseline.macro_f1
@@ -58,7 +58,7 @@ class FrontSummary:
 
     @property
     def verdict(self) -> str:
-        """The study's answer in one sentence."""
+        """Result of the study in one sentence."""
         if self.best is None:
             return "No trial has a result yet."
         if not self.has_baseline:
@@ -85,7 +85,7 @@ class FrontSummary:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the summary for `--json`."""
         return {
             "study": self.study,
             "baseline": record_json(self.baseline) if self.baseline else None,
@@ -103,12 +103,12 @@ class FrontSummary:
 
 
 def summarize_front(study: SearchStudy) -> FrontSummary:
-    """Read a study's front and baseline."""
+    """Summarise the front and baseline of a study."""
     return summarize_records(study.name, study.records(), has_baseline=study.spec.baseline.enabled)
 
 
 def summarize_records(study: str, records: Sequence[TrialRecord], *, has_baseline: bool = True) -> FrontSummary:
-    """The front and baseline of a study's trials."""
+    """Summarise the front and baseline of trial records."""
     complete = [record for record in records if record.objectives is not None]
     failures = [
         f"{record.reason}: {record.detail}" for record in records if record.is_baseline and record.state == "FAIL"
@@ -127,7 +127,7 @@ def summarize_records(study: str, records: Sequence[TrialRecord], *, has_baselin
 
 
 def record_json(record: TrialRecord) -> dict[str, Any]:
-    """One trial for `--json`."""
+    """Return one trial for `--json`."""
     return {
         "number": record.number,
         "state": record.state,
@@ -150,7 +150,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
 
 
 def network_name(baseline: TrialRecord) -> str:
-    """The baseline's network, and how it came by its weights."""
+    """Name the baseline's network and the origin of its weights."""
     architecture = baseline.genome.architecture if baseline.genome is not None else None
     if not isinstance(architecture, PretrainedArchitecture):
         return "ResNet-18"

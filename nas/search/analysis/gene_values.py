@@ -1,4 +1,4 @@
-"""What a genome is, gene by gene, and the options that divide trials into those with and those without."""
+"""Gene values of genomes by name, and the options by which trials are compared."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nas.space.architecture import Architecture, PairArchitecture
 from nas.space.gene_definitions import Scalar
 from nas.space.genome import Genome
 
-Traits = Mapping[str, Scalar]
+GeneValues = Mapping[str, Scalar]
 
 
 def architecture_genes(architecture: Architecture) -> dict[str, Any]:
-    """The genes in one table, of a pair network those of its branch with its own."""
+    """Return the architecture's genes in one table; for a pair network those of its branch and its own."""
     genes = architecture.model_dump()
     if not isinstance(architecture, PairArchitecture):
         return genes
@@ -23,42 +23,42 @@ def architecture_genes(architecture: Architecture) -> dict[str, Any]:
     return {**genes.pop("branch"), "siamese": genes.pop("shared"), **genes}
 
 
-def gene_values(genome: Genome) -> Traits:
-    """A genome's genes by name, with their section; a parameter stands below its option, as `recipe.loss.gamma`.
+def gene_values(genome: Genome) -> GeneValues:
+    """Return a genome's gene values by dotted name; parameters are below their option, as `recipe.loss.gamma`.
 
-    Lists count as what they come to: `depth` is the number of blocks, `width` that of channels in the widest stage.
-    Whether a pair network has auxiliary classifiers is the same as whether they have a weight.
+    Lists are aggregated: `depth` is the number of blocks, `width` the number of channels in the widest stage. A pair
+    network has auxiliary classifiers if and only if they have a weight, so only the weight is a value.
     """
     genes = genome.model_dump(exclude_none=True)
-    traits: dict[str, Scalar] = {}
+    values: dict[str, Scalar] = {}
     if isinstance(genome.architecture, PairArchitecture):
         genes["recipe"]["auxiliary_weight"] = genome.recipe.auxiliary_weight
     for gene, value in architecture_genes(genome.architecture).items():
         match gene:
             case "depths":
-                traits |= {"architecture.num_stages": len(value), "architecture.depth": sum(value)}
+                values |= {"architecture.num_stages": len(value), "architecture.depth": sum(value)}
             case "widths":
-                traits["architecture.width"] = max(value)
+                values["architecture.width"] = max(value)
             case "head_widths":
-                traits["architecture.head_layers"] = len(value)
+                values["architecture.head_layers"] = len(value)
             case "comparison_widths":
-                traits["architecture.comparison_width"] = max(value, default=0)
+                values["architecture.comparison_width"] = max(value, default=0)
             case "auxiliary":
                 pass
             case _:
-                traits[f"architecture.{gene}"] = value
+                values[f"architecture.{gene}"] = value
     for gene, value in genes["recipe"].items():
         if isinstance(value, dict):
-            traits[f"recipe.{gene}"] = value.pop("name")
-            traits |= {f"recipe.{gene}.{parameter}": setting for parameter, setting in value.items()}
+            values[f"recipe.{gene}"] = value.pop("name")
+            values |= {f"recipe.{gene}.{parameter}": setting for parameter, setting in value.items()}
         else:
-            traits[f"recipe.{gene}"] = value
-    return traits
+            values[f"recipe.{gene}"] = value
+    return values
 
 
 @dataclass(frozen=True)
 class Option:
-    """A gene having one value, or a number on one side of a bound."""
+    """Predicate on a gene: one value, or numbers on one side of a bound."""
 
     gene: str
     value: Scalar
@@ -68,9 +68,9 @@ class Option:
         value = f"{self.value:.3g}" if isinstance(self.value, float) else str(self.value).lower()
         return value if self.relation == "is" else f"{self.relation} {value}"
 
-    def held_by(self, traits: Traits) -> bool | None:
-        """Whether a genome has it; None where the genome lacks the gene."""
-        own = traits.get(self.gene)
+    def matches(self, genes: GeneValues) -> bool | None:
+        """Return True if a genome has the option, None if it lacks the gene."""
+        own = genes.get(self.gene)
         if own is None:
             return None
         match self.relation:
@@ -82,26 +82,26 @@ class Option:
                 return own >= self.value  # type: ignore[operator]
 
 
-def options_among(genomes: Sequence[Traits]) -> list[Option]:
-    """The options that some of the genomes have and others lack, gene by gene.
+def options_among(genomes: Sequence[GeneValues]) -> list[Option]:
+    """List the options that some of the genomes have and others lack, gene by gene.
 
-    A number of more than two values is divided at its median.
+    A numeric gene with more than two values is split at its median.
     """
     options = []
-    for gene in dict.fromkeys(gene for traits in genomes for gene in traits):
-        values = [traits[gene] for traits in genomes if gene in traits]
+    for gene in dict.fromkeys(gene for genome in genomes for gene in genome):
+        values = [genome[gene] for genome in genomes if gene in genome]
         distinct = sorted(set(values), key=lambda value: (str(type(value)), value))
         if len(distinct) < 2:
             continue
         if len(distinct) == 2 or not is_number(distinct[0]):
             options += [Option(gene, value) for value in distinct]
         else:
-            # Where more than half have the smallest value, all others are on the other side.
+            # If more than half have the smallest value, all others form the other side.
             bound = max(statistics.median_high(values), distinct[1])
             options += [Option(gene, bound, "below"), Option(gene, bound, "at least")]
     return options
 
 
 def is_number(value: Scalar) -> bool:
-    """Whether values of the gene have an order and distances; Python counts booleans as integers."""
+    """Return True for a numeric gene value, with order and distances; booleans are not, though Python integers."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What a grid has found: each of its settings over its seeds and folds."""
+"""Results of a grid: each setting over its seeds and folds."""
 
 from __future__ import annotations
 
@@ -15,77 +15,77 @@ from nas.study.study_spec import StudySpec
 
 @dataclass(frozen=True)
 class SettingResult:
-    """One setting.
+    """Results of one setting of a grid.
 
     Attributes:
-        options: Its option in each dimension.
-        records: Its trials with a result, in the order of their numbers.
-        missing: How many of its trainings have none.
+        options: Option of each dimension.
+        records: Trials with a result, ordered by number.
+        num_missing: Number of trainings without a result.
     """
 
     options: dict[str, str]
     records: tuple[TrialRecord, ...]
-    missing: int
+    num_missing: int
 
     @property
     def name(self) -> str:
-        """For people; of a grid without options there is one."""
+        """Display name; a grid without options has a single setting."""
         options = list(self.options.values())
-        if len(options) == 1 and not _is_value(options[0]):
+        if len(options) == 1 and not _is_bare_value(options[0]):
             return options[0]
         return describe_setting(self.options) or "the network"
 
     @property
-    def sample(self) -> TrialRecord | None:
-        """The training that stands for the others: the first seed's, whose weights are kept."""
+    def representative(self) -> TrialRecord | None:
+        """Representative training of the setting: the first seed's, whose weights are kept."""
         firsts = sorted(self.records, key=lambda record: (record.weights is None, record.number))
         return firsts[0] if firsts else None
 
     def spread(self, figure: Callable[[TrialRecord], float]) -> Spread | None:
-        """Of a figure over the trainings; None where there is none."""
+        """Return the spread of a figure over the trainings; None without trainings."""
         return Spread.of([figure(record) for record in self.records]) if self.records else None
 
     def mean(self, metric: str) -> float:
-        """Of a score over the trainings; 0 where there is none."""
+        """Return the mean of a score over the trainings; 0 without trainings."""
         return sum(record.metrics[metric] for record in self.records) / max(1, len(self.records))
 
     def recalls(self) -> list[Spread | None]:
-        """Of each class, the share of its images that are recognised; None where there is no image of it."""
+        """Return the recall of each class over the trainings; None for a class without images."""
         if not self.records:
             return []
         return [
-            self.spread(lambda record, place=place: record.per_class[place].recall)  # type: ignore[misc]
+            self.spread(lambda record, index=index: record.per_class[index].recall)  # type: ignore[misc]
             if scores.support else None
-            for place, scores in enumerate(self.records[0].per_class)
+            for index, scores in enumerate(self.records[0].per_class)
         ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SettingResults:
-    """All settings of a grid, in the file's order.
+    """Results of all settings of a grid, in the file's order.
 
     Attributes:
-        repeated_over: Over what each is trained several times, in words; empty where it is trained once.
+        repetitions: Number of seeds and folds of each setting, in words; empty for a single training.
     """
 
     settings: tuple[SettingResult, ...]
-    repeated_over: str
+    repetitions: str
 
     @property
     def best(self) -> SettingResult | None:
-        """The highest accuracy in the mean; of equal ones the first."""
+        """Setting with the highest mean accuracy; the first of equal ones."""
         return max((one for one in self.settings if one.records), key=lambda one: one.mean("accuracy"), default=None)
 
     @cached_property
     def verdict(self) -> str:
-        """The grid's answer in one sentence."""
+        """Result of the grid in one sentence."""
         best = self.best
         if best is None:
             return "No setting has a result yet."
         accuracy = Spread.of([record.metrics["accuracy"] for record in best.records])
         macro_f1 = Spread.of([record.macro_f1 for record in best.records])
         repeated = f" (mean ± sd of {len(best.records)} trainings)" if len(best.records) > 1 else ""
-        missing = sum(one.missing for one in self.settings)
+        missing = sum(one.num_missing for one in self.settings)
         compared = (
             f"Of {len(self.settings)} settings {best.name} has the highest accuracy"
             if len(self.settings) > 1
@@ -96,12 +96,12 @@ class SettingResults:
         )
 
     def as_json(self) -> list[dict[str, Any]]:
-        """For `--json`."""
+        """Return the settings for `--json`."""
         return [
             {
                 "options": one.options,
                 "trials": [record.number for record in one.records],
-                "missing": one.missing,
+                "missing": one.num_missing,
                 **{
                     name: {"mean": spread.mean, "sd": spread.sd}
                     for name in (one.records[0].metrics if one.records else ())
@@ -114,27 +114,27 @@ class SettingResults:
 
 
 def gather_settings(spec: StudySpec, records: Sequence[TrialRecord]) -> SettingResults | None:
-    """The settings of a grid; None for a search."""
+    """Gather the results of a grid's settings; None for a search."""
     if spec.grid is None:
         return None
-    of_setting: dict[tuple[str, ...], list[TrialRecord]] = {}
+    records_by_setting: dict[tuple[str, ...], list[TrialRecord]] = {}
     for record in records:
         if record.point and record.objectives is not None:
             names = tuple(str(record.point[dimension]) for dimension in spec.grid.options)
-            of_setting.setdefault(names, []).append(record)
+            records_by_setting.setdefault(names, []).append(record)
     settings = list(spec.grid.settings())
-    wanted = spec.grid.size // len(settings)
-    found = []
+    num_trainings = spec.grid.size // len(settings)
+    results = []
     for options in settings:
-        own = tuple(of_setting.get(tuple(options.values()), ()))
-        found.append(SettingResult(options, own, wanted - len(own)))
+        own = tuple(records_by_setting.get(tuple(options.values()), ()))
+        results.append(SettingResult(options, own, num_trainings - len(own)))
     repeats = {name: len(spec.grid.parameters.get(name, ())) for name in (SEED, FOLD)}
-    repeated_over = " and ".join(f"{count} {name}s" for name, count in repeats.items() if count > 1)
-    return SettingResults(tuple(found), repeated_over)
+    repetitions = " and ".join(f"{count} {name}s" for name, count in repeats.items() if count > 1)
+    return SettingResults(tuple(results), repetitions)
 
 
-def _is_value(option: str) -> bool:
-    """Whether an option is called as a number or a truth value, which says nothing without its dimension."""
+def _is_bare_value(option: str) -> bool:
+    """Return True for an option named by a number or boolean, which is unclear without its dimension."""
     try:
         float(option)
     except ValueError:

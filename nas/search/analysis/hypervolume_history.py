@@ -1,4 +1,4 @@
-"""How far a search had come, trial by trial."""
+"""Hypervolume history of a search, trial by trial."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 @dataclass(frozen=True)
 class HypervolumePoint:
-    """What a search had reached.
+    """Hypervolume after a number of trials.
 
     Attributes:
-        trials: How many had ended, with a result or without.
-        hours: Spent on training them, on however many devices at once.
-        area: The hypervolume of their front, see `nas.search.pareto_front`.
+        trials: Number of finished trials, with a result or without.
+        hours: Sum of their training times over all devices.
+        area: Hypervolume of their front, see `nas.search.pareto_front`.
     """
 
     trials: int
@@ -28,9 +28,9 @@ class HypervolumePoint:
 
 
 def hypervolume_history(records: Sequence[TrialRecord]) -> list[HypervolumePoint]:
-    """Nothing at first, each time the hypervolume grew, and the present; the baseline is not counted.
+    """Return the points at which the hypervolume grew, from 0 to the present; the baseline is excluded.
 
-    Trials count in the order in which they ended. Empty before one has.
+    Trials are ordered by their end. Empty without a finished trial.
     """
     ended = [record for record in records if record.state in _FINISHED and not record.is_baseline]
     ended.sort(key=lambda record: (record.ended or datetime.min, record.number))
@@ -40,17 +40,17 @@ def hypervolume_history(records: Sequence[TrialRecord]) -> list[HypervolumePoint
     for count, record in enumerate(ended, 1):
         seconds += record.train_seconds or 0.0
         point = record.objectives
-        if point is not None and not any(_covers(member, point) for member in front):
+        if point is not None and not any(_weakly_dominates(member, point) for member in front):
             front = pareto_front([*front, point], lambda point: point)
-            grown = hypervolume(front)
-            if grown > area:
-                area = grown
+            new_area = hypervolume(front)
+            if new_area > area:
+                area = new_area
                 history.append(HypervolumePoint(count, seconds / 3600, area))
     if ended and history[-1].trials < len(ended):
         history.append(HypervolumePoint(len(ended), seconds / 3600, area))
     return history if ended else []
 
 
-def _covers(member: Objectives, point: Objectives) -> bool:
-    """Whether a member of the front is at least as good in both."""
+def _weakly_dominates(member: Objectives, point: Objectives) -> bool:
+    """Return True if a member of the front is at least as good in both objectives."""
     return member.macro_f1 >= point.macro_f1 and member.log10_params <= point.log10_params

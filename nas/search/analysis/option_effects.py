@@ -1,4 +1,4 @@
-"""Which options the members of a front share, and what each did for macro-F1."""
+"""Option effects: options shared by the front, and the difference of each in macro-F1 over matched pairs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.search.analysis.gene_values import Option, Traits, gene_values, options_among
+from nas.search.analysis.gene_values import GeneValues, Option, gene_values, options_among
 from nas.search.analysis.matched_pairs import Difference, Matcher
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.genome import Genome
@@ -16,12 +16,12 @@ _MAX_TRIALS = 2000
 
 @dataclass(frozen=True)
 class OptionEffect:
-    """One option among the trials of a study.
+    """Effect of one option in a study.
 
     Attributes:
-        on_front: Members of the front that have it.
-        trials: Trials with a result that have it.
-        difference: In macro-F1, over matched pairs of trials; None where there are too few.
+        on_front: Number of members of the front with the option.
+        trials: Number of trials with a result and the option.
+        difference: Difference in macro-F1 over matched pairs of trials; None with too few pairs.
     """
 
     option: Option
@@ -32,12 +32,11 @@ class OptionEffect:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The options of a study.
+    """Effects of all options in a study.
 
     Attributes:
-        num_trials: Trials with a result, of which the last 2,000 are looked at; results that were taken over and the
-            baseline do not count.
-        effects: The options of each gene, in the order of the genome.
+        num_trials: Number of trials compared: the last 2,000 with a result, without duplicates and the baseline.
+        effects: Effects of the options of each gene, in the order of the genome.
     """
 
     front_size: int
@@ -45,26 +44,26 @@ class Explanation:
     effects: tuple[OptionEffect, ...]
 
     def of(self, genome: Genome) -> dict[str, OptionEffect]:
-        """The options that a genome has, by gene."""
-        traits = gene_values(genome)
-        return {effect.option.gene: effect for effect in self.effects if effect.option.held_by(traits)}
+        """Return the effects of the options that a genome has, by gene."""
+        genes = gene_values(genome)
+        return {effect.option.gene: effect for effect in self.effects if effect.option.matches(genes)}
 
     @property
     def shared(self) -> list[OptionEffect]:
-        """What every member of the front has and not every trial."""
+        """Effects of options that all members of the front have, but not all trials."""
         return [effect for effect in self.effects if effect.on_front == self.front_size > 1]
 
     @property
     def by_importance(self) -> list[OptionEffect]:
-        """Those that surely did most first; of two sides of a gene only the second, for the other is its negative."""
+        """Effects by descending importance; of two options of a gene only the second, the negative of the first."""
         sides: dict[str, list[OptionEffect]] = {}
         for effect in self.effects:
             sides.setdefault(effect.option.gene, []).append(effect)
-        shown = [effect for effects in sides.values() for effect in (effects[1:] if len(effects) == 2 else effects)]
-        return sorted(shown, key=_importance, reverse=True)
+        selected = [effect for effects in sides.values() for effect in (effects[1:] if len(effects) == 2 else effects)]
+        return sorted(selected, key=_importance, reverse=True)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """For `--json`."""
+        """Return the effects for `--json`."""
         return [
             {
                 "gene": effect.option.gene,
@@ -80,7 +79,7 @@ class Explanation:
 
 
 def _importance(effect: OptionEffect) -> tuple[float, float]:
-    """The end of the interval that is nearer to 0, or 0 where it is inside; of equal ones the mean decides."""
+    """Sort key: the end of the interval nearer to 0, or 0 if it contains 0; then the absolute mean."""
     difference = effect.difference
     if difference is None:
         return (-1.0, 0.0)
@@ -91,32 +90,32 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
     """Compare the options of a study's trials.
 
     Args:
-        records: All trials; those without a result of their own are left out.
+        records: All trials; those without a result, duplicates and the baseline are excluded.
     """
     trained = [
         record
         for record in records
         if record.objectives is not None and not record.is_baseline and record.reused_from is None
     ][-_MAX_TRIALS:]
-    genomes = [_traits(record) for record in trained]
-    on_front = [_traits(record) for record in front]
+    genomes = [_gene_values_of(record) for record in trained]
+    on_front = [_gene_values_of(record) for record in front]
     if len(trained) < 2:
         return Explanation(len(front), len(trained), ())
     matcher = Matcher(genomes, [record.params or 1 for record in trained], [record.macro_f1 for record in trained])
     effects = []
     for option in options_among(genomes):
-        held = [option.held_by(traits) for traits in genomes]
+        has_option = [option.matches(genes) for genes in genomes]
         effects.append(
             OptionEffect(
                 option,
-                on_front=sum(option.held_by(traits) is True for traits in on_front),
-                trials=sum(has is True for has in held),
-                difference=matcher.difference(option.gene, held),
+                on_front=sum(option.matches(genes) is True for genes in on_front),
+                trials=sum(value is True for value in has_option),
+                difference=matcher.difference(option.gene, has_option),
             )
         )
     return Explanation(len(front), len(trained), tuple(effects))
 
 
-def _traits(record: TrialRecord) -> Traits:
+def _gene_values_of(record: TrialRecord) -> GeneValues:
     assert record.genome is not None, "a trial with a result has a genome"
     return gene_values(record.genome)

@@ -1,4 +1,4 @@
-"""How far a study is and how fast it goes."""
+"""Study status: progress and throughput."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _WINDOW = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Status:
-    """A study's state.
+    """Status of a study.
 
     Attributes:
-        done: Slots of the budget that are used up.
-        has_baseline: Whether there is one to be trained beside the budget's trials.
-        baseline_done: Whether the baseline's slot is used up, which it is from the beginning where there is none.
-        baseline_failure: Why it gave no result, if so.
-        states: The budget's trials by optuna's state; PAUSED are those that run for optuna while no worker has them.
-        stopped: How many trials were stopped because they fell behind.
-        epochs_saved: Which they were not trained for.
-        workers: Who holds a lease now.
-        trials_per_hour: Over the last hour in which trials ended; None before the first.
-        seconds_left: Until the budget is spent at that pace; None when nobody works.
+        done: Number of done slots of the budget.
+        has_baseline: True if a baseline is trained in addition to the budget's trials.
+        baseline_done: True if the baseline's slot is done, or the study has no baseline.
+        baseline_failure: Reason of its failure; None without one.
+        states: Number of the budget's trials by Optuna's state; PAUSED are running trials without a worker.
+        stopped: Number of trials that early stopping ended.
+        epochs_saved: Epochs for which those trials were not trained.
+        workers: Owners of the current leases.
+        trials_per_hour: Throughput over the last hour in which trials ended; None before the first.
+        seconds_left: Time until the budget is used up at that rate; None without workers.
     """
 
     study: str
@@ -49,55 +49,55 @@ class Status:
 
 
 def study_status(study: SearchStudy, slots: Slots) -> Status:
-    """Read a study's state."""
+    """Compute the status of a study."""
     owners = slots.owners()
     summary = summarize_front(study)
-    counts, baseline_done, is_beside = slots.remaining(), slots.baseline_done(), not study.spec.counts_baseline
-    to_go = counts.open + counts.leased - (is_beside and not baseline_done)
+    counts, baseline_done, has_own_slot = slots.counts(), slots.baseline_done(), not study.spec.counts_baseline
+    num_left = counts.open + counts.leased - (has_own_slot and not baseline_done)
     records = study.records()
-    trials = [record for record in records if not (is_beside and record.is_baseline)]
-    pace = trials_per_hour(trials)
-    # Who took over that a twin was stopped would not have been trained in any case.
-    stops = [record.stopped_at or 0 for record in records if record.stopped_early]
+    trials = [record for record in records if not (has_own_slot and record.is_baseline)]
+    rate = trials_per_hour(trials)
+    # Without duplicates, which would not have been trained in any case.
+    stopped_epochs = [record.stopped_at or 0 for record in records if record.stopped_early]
     return Status(
         study=study.name,
-        data=study.facts.name,
+        data=study.dataset_summary.name,
         budget=study.spec.budget.trials,
-        done=counts.done - (is_beside and baseline_done),
-        has_baseline=study.spec.baseline.enabled and is_beside,
+        done=counts.done - (has_own_slot and baseline_done),
+        has_baseline=study.spec.baseline.enabled and has_own_slot,
         baseline_done=baseline_done,
         baseline_failure=summary.baseline_failure,
-        states=_states(trials, {owner.trial_id for owner in owners}),
-        stopped=len(stops),
-        epochs_saved=sum(study.spec.budget.epochs - epoch for epoch in stops),
-        workers=tuple(f"{owner.name} ({_task(owner.slot, is_beside)})" for owner in owners),
-        trials_per_hour=pace,
-        seconds_left=0.0 if to_go == 0 else 3600 * to_go / pace if pace and owners else None,
+        states=_count_states(trials, {owner.trial_id for owner in owners}),
+        stopped=len(stopped_epochs),
+        epochs_saved=sum(study.spec.budget.epochs - epoch for epoch in stopped_epochs),
+        workers=tuple(f"{owner.name} ({_task(owner.slot, has_own_slot)})" for owner in owners),
+        trials_per_hour=rate,
+        seconds_left=0.0 if num_left == 0 else 3600 * num_left / rate if rate and owners else None,
         best_macro_f1=summary.best.macro_f1 if summary.best else None,
     )
 
 
-def _states(records: Sequence[TrialRecord], held: set[int | None]) -> dict[str, int]:
-    """How many trials are in each state; `held` are the identifiers of those that a worker has."""
+def _count_states(records: Sequence[TrialRecord], leased_trial_ids: set[int | None]) -> dict[str, int]:
+    """Count the trials by state; running trials without a lease count as PAUSED."""
     return dict(
         Counter(
-            "PAUSED" if record.state == "RUNNING" and record.trial_id not in held else record.state
+            "PAUSED" if record.state == "RUNNING" and record.trial_id not in leased_trial_ids else record.state
             for record in records
         )
     )
 
 
 def trials_per_hour(records: Sequence[TrialRecord]) -> float | None:
-    """Trials ended per hour, over the last hour of the study's working time; None before the first has ended."""
-    spans: list[tuple[datetime, datetime]] = [
+    """Return completed and pruned trials per hour in the last hour of working time; None before the first."""
+    intervals: list[tuple[datetime, datetime]] = [
         (record.started, record.ended)
         for record in records
         if record.started and record.ended and record.state in ("COMPLETE", "PRUNED")
     ]
-    if not spans:
+    if not intervals:
         return None
-    last = max(ended for _, ended in spans)
-    recent = [(started, ended) for started, ended in spans if last - ended <= _WINDOW]
+    last = max(ended for _, ended in intervals)
+    recent = [(started, ended) for started, ended in intervals if last - ended <= _WINDOW]
     first = max(min(started for started, _ in recent), last - _WINDOW)
     hours = (last - first).total_seconds() / 3600
     return len(recent) / hours if hours > 0 else None

@@ -1,4 +1,4 @@
-"""A sampler that proposes what promises the largest gain of hypervolume a second of training."""
+"""Optuna sampler that maximises the predicted hypervolume gain per second of training, with a forest surrogate."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 
-# Measured on tables of trainings: twice or half the rate, no children, and three times the drafts were not better.
-_NUM_DRAFTS = 40
-_SHARE_OF_CHILDREN = 0.7
+# Measured on tables of trainings: twice or half the rate, no children, and three times the candidates were not better.
+_NUM_CANDIDATES = 40
+_CHILD_SHARE = 0.7
 _MUTATION_RATE = 0.2
-_FAULTS_OF_THE_GENOME = ("diverged", "out_of_memory", "timed_out")
+_GENOME_FAILURES = ("diverged", "out_of_memory", "timed_out")
 
 
 class ForestSampler(BaseSampler):
-    """Weighs children of the front, and random genomes, by what `nas.search.sampling.forest_surrogate` says of them.
+    """Sampler that selects among children of the front and random genomes by a `SurrogatePrediction`.
 
-    It learns from all trials that were trained, stopped ones included, and proposes none that a trial of the study has.
+    The surrogate is fitted to all trained trials, stopped ones included. Genomes of earlier trials are not proposed.
 
     Args:
-        space: Where genomes are drawn from.
-        startup_trials: Random ones before.
-        max_params: Genomes that are foreseen to have more are not proposed, if any other is.
-        seed: Of its choices; None for others each time.
+        space: Search space of the genomes.
+        startup_trials: Number of random trials before the surrogate is used.
+        max_params: Parameter limit; genomes predicted above it are proposed only if all candidates are.
+        seed: Random seed; None for a random one.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class ForestSampler(BaseSampler):
     ) -> None:
         self._space = space
         self._startup_trials = startup_trials
-        self._most = math.inf if max_params is None else math.log10(max_params)
+        self._max_log10_params = math.inf if max_params is None else math.log10(max_params)
         self._random = random.Random(seed)
         self._uniform = RandomSampler(seed=seed)
-        self._lessons: dict[int, Observation | None] = {}
+        self._observations: dict[int, Observation | None] = {}
         self._proposal: tuple[int, Mapping[str, Any]] = (-1, {})
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """None: a proposal is chosen whole when its first parameter is asked for."""
+        """Empty search space: `sample_independent` selects a whole genome with its first parameter."""
         return {}
 
     def sample_relative(
@@ -65,58 +65,58 @@ class ForestSampler(BaseSampler):
     ) -> Any:
         if self._proposal[0] != trial.number:
             self._proposal = (trial.number, self._propose(study.get_trials(deepcopy=False)))
-        chosen = self._proposal[1]
-        if param_name in chosen:
-            return chosen[param_name]
-        # A trial that was given some of its parameters may have other genes than the proposal.
+        proposed = self._proposal[1]
+        if param_name in proposed:
+            return proposed[param_name]
+        # A trial with enqueued parameters may have other genes than the proposal.
         return self._uniform.sample_independent(study, trial, param_name, param_distribution)
 
     def _propose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Any]:
-        """The parameters of a genome; none while there is too little to learn from."""
-        lessons = [lesson for trial in trials if (lesson := self._lesson(trial)) is not None]
-        front = pareto_front([lesson for lesson in lessons if lesson.final_f1 is not None], _objectives)
-        if len(lessons) < max(2, self._startup_trials) or not front:
+        """Return the parameters of the best candidate; empty with too few observations."""
+        observations = [observation for trial in trials if (observation := self._observation(trial)) is not None]
+        front = pareto_front([one for one in observations if one.final_f1 is not None], _objectives)
+        if len(observations) < max(2, self._startup_trials) or not front:
             return {}
-        drafts = self._drafts(front, [trial.params for trial in trials])
-        foresight = SurrogatePrediction.of(drafts, lessons, self._random.randrange(2**31))
-        worth = foresight.gains([_objectives(lesson) for lesson in front]) / 10**foresight.log10_seconds
-        # Below every gain, which may be 0, and the smaller the better.
-        worth = np.where(foresight.log10_params > self._most, -foresight.log10_params, worth)
-        return drafts[int(np.argmax(worth))]
+        candidates = self._candidates(front, [trial.params for trial in trials])
+        prediction = SurrogatePrediction.fit_predict(candidates, observations, self._random.randrange(2**31))
+        gains = prediction.hypervolume_gains([_objectives(member) for member in front]) / 10**prediction.log10_seconds
+        # Candidates over the limit rank below every gain, which may be 0, the smallest first.
+        gains = np.where(prediction.log10_params > self._max_log10_params, -prediction.log10_params, gains)
+        return candidates[int(np.argmax(gains))]
 
-    def _drafts(self, front: Sequence[Observation], seen: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        known = {_identity(parameters) for parameters in seen}
-        drafts: list[Mapping[str, Any]] = []
-        for _ in range(_NUM_DRAFTS):
-            is_child = self._random.random() < _SHARE_OF_CHILDREN
+    def _candidates(self, front: Sequence[Observation], used: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        used_identities = {_identity(parameters) for parameters in used}
+        candidates: list[Mapping[str, Any]] = []
+        for _ in range(_NUM_CANDIDATES):
+            is_child = self._random.random() < _CHILD_SHARE
             parent = self._random.choice(front).parameters if is_child else {}
-            draft = _Mutation(parent, self._random)
-            self._space.sample(draft)
-            drafts.append(draft.chosen)
-        return [draft for draft in drafts if _identity(draft) not in known] or drafts
+            suggester = _MutationSuggester(parent, self._random)
+            self._space.sample(suggester)
+            candidates.append(suggester.parameters)
+        return [candidate for candidate in candidates if _identity(candidate) not in used_identities] or candidates
 
-    def _lesson(self, trial: FrozenTrial) -> Observation | None:
-        """What a trial teaches, which never changes once it has ended; None for nothing."""
+    def _observation(self, trial: FrozenTrial) -> Observation | None:
+        """Cached observation of a trial, which is constant once the trial has ended; None if there is none."""
         if not trial.state.is_finished():
             return None
-        if trial.number not in self._lessons:
-            self._lessons[trial.number] = observation_of(trial)
-        return self._lessons[trial.number]
+        if trial.number not in self._observations:
+            self._observations[trial.number] = observation_of(trial)
+        return self._observations[trial.number]
 
 
 def observation_of(trial: FrozenTrial) -> Observation | None:
-    """What a trial that has ended teaches.
+    """Convert a finished trial to an observation for the surrogate.
 
-    None for the baseline, which has no parameters, for another's twin, and for what the genome is not to blame for.
+    None for the baseline, which has no parameters, for duplicates, and for failures that the genome did not cause.
     """
     attributes = trial.user_attrs
     if not trial.params or "params" not in attributes or "reused_from" in attributes:
         return None
     curve = tuple(point["macro_f1"] for point in json.loads(attributes.get("curve", "[]")))
     if trial.state == TrialState.FAIL:
-        if attributes.get("reason") not in _FAULTS_OF_THE_GENOME:
+        if attributes.get("reason") not in _GENOME_FAILURES:
             return None
-        # Else the same would be proposed again and again, since nothing was known of it.
+        # Without this observation similar genomes would be proposed again and again.
         curve = (0.0,)
     return Observation(
         parameters=trial.params,
@@ -128,33 +128,33 @@ def observation_of(trial: FrozenTrial) -> Observation | None:
     )
 
 
-class _Mutation:
-    """Answers as a parent would, but for some genes, which are drawn anew; keeps its answers by name."""
+class _MutationSuggester:
+    """Suggester that mutates a parent: it keeps the parent's parameters and draws some of them again."""
 
     def __init__(self, parent: Mapping[str, Any], generator: random.Random) -> None:
         self._parent, self._generator = parent, generator
-        self._anew = RandomSuggester(generator.randrange(2**31))
-        self.chosen: dict[str, Any] = {}
+        self._uniform = RandomSuggester(generator.randrange(2**31))
+        self.parameters: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._choose(name, self._anew.suggest_categorical(name, choices))
+        return self._choose(name, self._uniform.suggest_categorical(name, choices))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self._choose(name, self._anew.suggest_int(name, low, high, step=step, log=log)))
+        return int(self._choose(name, self._uniform.suggest_int(name, low, high, step=step, log=log)))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return float(self._choose(name, self._anew.suggest_float(name, low, high, step=step, log=log)))
+        return float(self._choose(name, self._uniform.suggest_float(name, low, high, step=step, log=log)))
 
-    def _choose(self, name: str, anew: Any) -> Any:
+    def _choose(self, name: str, new_value: Any) -> Any:
         inherits = name in self._parent and self._generator.random() >= _MUTATION_RATE
-        self.chosen[name] = self._parent[name] if inherits else anew
-        return self.chosen[name]
+        self.parameters[name] = self._parent[name] if inherits else new_value
+        return self.parameters[name]
 
 
-def _objectives(lesson: Observation) -> Objectives:
-    return Objectives(lesson.final_f1 or 0.0, lesson.log10_params)
+def _objectives(observation: Observation) -> Objectives:
+    return Objectives(observation.final_f1 or 0.0, observation.log10_params)
 
 
 def _identity(parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

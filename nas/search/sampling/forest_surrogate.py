@@ -1,13 +1,13 @@
-"""What a genome that was not trained yet would reach and cost, foreseen from every trial so far. Pure.
+"""Forest surrogate: predict macro-F1, size and training time of untrained genomes from the trials so far.
 
-Forests of randomised trees map parameters to macro-F1, size and time. They take genes that only some genomes have, need
-no scale, and how far their trees differ says how much is unknown. A trial that was stopped is learned from as well: its
-curve is drawn out to the end.
+Forests of randomised trees map parameters to macro-F1, size and time. They support genes that only some genomes have,
+need no scaling, and the spread of their trees measures the uncertainty. Stopped trials are observations as well, with
+their curves extrapolated to the last epoch.
 
 Source: Hutter et al., "Sequential Model-based Optimization for General Algorithm Configuration", 2011; Geurts et al.,
 "Extremely randomized trees", 2006.
 
-Dimensions: T trees, L lessons, D drafts, S steps of the front.
+Dimensions: T trees, C candidates, S steps of the front.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Parameters = Mapping[str, Any]
 
 _NUM_TREES = 20
 _LEAST_F1 = 1e-3
-"""A curve that begins at 0 would rise without bounds."""
+"""Lower bound of a score in extrapolation: a curve from 0 would rise without bounds."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one trial teaches.
+    """Data of one trial to which the surrogate is fitted.
 
     Attributes:
-        log10_params: Of its network.
-        curve: Macro-F1 after each epoch; empty if it was not trained, and then only its size is learned.
-        final_f1: What it was told with; None if it was stopped.
-        seconds: Of the training, as far as it went; None if they say nothing of others.
-        group: Trials of one group have curves that may be compared.
+        log10_params: log10 of the number of parameters.
+        curve: Macro-F1 after each epoch; empty without training, when only the size is used.
+        final_f1: Objective value; None for a stopped trial.
+        seconds: Duration of the training up to its end; None if not comparable with others.
+        group: Group of comparable learning curves, see `comparable_group`.
     """
 
     parameters: Parameters
@@ -54,12 +54,12 @@ class Observation:
 
 @dataclass(frozen=True)
 class SurrogatePrediction:
-    """What is foreseen of each draft.
+    """Surrogate predictions for each candidate.
 
     Attributes:
-        macro_f1: By each tree, [T, D].
-        log10_params: On the mean of the trees, [D].
-        log10_seconds: Of an epoch, likewise, [D].
+        macro_f1: Prediction of each tree, [T, C].
+        log10_params: Mean over the trees, [C].
+        log10_seconds: Duration of an epoch, mean over the trees, [C].
     """
 
     macro_f1: Floats
@@ -67,74 +67,76 @@ class SurrogatePrediction:
     log10_seconds: Floats
 
     @classmethod
-    def of(cls, drafts: Sequence[Parameters], lessons: Sequence[Observation], seed: int) -> SurrogatePrediction:
-        """Learn from the lessons, of which one at least was trained and timed, and look at the drafts."""
-        encoded = _encode([*(lesson.parameters for lesson in lessons), *drafts])
-        known, asked = encoded[: len(lessons)], encoded[len(lessons) :]
-        trained = [row for row, lesson in enumerate(lessons) if lesson.curve]
-        timed = [(row, lesson.seconds / len(lesson.curve)) for row, lesson in enumerate(lessons) if lesson.seconds]
+    def fit_predict(
+        cls, candidates: Sequence[Parameters], observations: Sequence[Observation], seed: int
+    ) -> SurrogatePrediction:
+        """Fit forests to the observations, at least one of them trained and timed, and predict the candidates."""
+        encoded = _encode([*(one.parameters for one in observations), *candidates])
+        observed, unobserved = encoded[: len(observations)], encoded[len(observations) :]
+        trained = [row for row, one in enumerate(observations) if one.curve]
+        timed = [(row, one.seconds / len(one.curve)) for row, one in enumerate(observations) if one.seconds]
         log10_seconds = [math.log10(seconds) for _, seconds in timed]
         return cls(
-            macro_f1=_trees(known[trained], final_scores([lessons[row] for row in trained]), asked, seed),
-            log10_params=_trees(known, [lesson.log10_params for lesson in lessons], asked, seed).mean(0),
-            log10_seconds=_trees(known[[row for row, _ in timed]], log10_seconds, asked, seed).mean(0),
+            macro_f1=_predict(
+                observed[trained], final_scores([observations[row] for row in trained]), unobserved, seed
+            ),
+            log10_params=_predict(observed, [one.log10_params for one in observations], unobserved, seed).mean(0),
+            log10_seconds=_predict(observed[[row for row, _ in timed]], log10_seconds, unobserved, seed).mean(0),
         )
 
-    def gains(self, front: Sequence[Objectives]) -> Floats:
-        """Hypervolume that each draft would add to a front, the mean over the trees, [D].
+    def hypervolume_gains(self, front: Sequence[Objectives]) -> Floats:
+        """Hypervolume that each candidate would add to a front, mean over the trees, [C].
 
-        The reference point is macro-F1 0 and twice the largest network of the front and the drafts.
+        The reference point is macro-F1 0 and twice the largest network of the front and the candidates.
         """
         steps = pareto_front(front, lambda point: point)
         sizes = [point.log10_params for point in steps]
         corner = max([*sizes, float(self.log10_params.max())]) + math.log10(2)
         edges = np.array([-math.inf, *sizes, corner])
         floors_S = np.array([0.0, *(point.macro_f1 for point in steps)])
-        widths_DS = (edges[1:] - np.maximum(edges[:-1], self.log10_params[:, None])).clip(0.0)
-        heights_TDS = (self.macro_f1[..., None] - floors_S).clip(0.0)
-        gains: Floats = (heights_TDS * widths_DS).sum(-1).mean(0)
+        widths_CS = (edges[1:] - np.maximum(edges[:-1], self.log10_params[:, None])).clip(0.0)
+        heights_TCS = (self.macro_f1[..., None] - floors_S).clip(0.0)
+        gains: Floats = (heights_TCS * widths_CS).sum(-1).mean(0)
         return gains
 
 
-def final_scores(lessons: Sequence[Observation]) -> list[float]:
-    """Macro-F1 in the end, of trials that were trained; a stopped curve rises as the median of those that went on."""
-    complete = [lesson for lesson in lessons if lesson.final_f1 is not None]
+def final_scores(observations: Sequence[Observation]) -> list[float]:
+    """Final macro-F1 of trained trials; stopped curves are extrapolated by the median rise of complete ones."""
+    complete = [one for one in observations if one.final_f1 is not None]
     rises: dict[tuple[str, int], float] = {}
 
     def rise(group: str, epoch: int) -> float:
         if (group, epoch) not in rises:
-            longer = [lesson for lesson in complete if len(lesson.curve) >= epoch]
-            alike = [lesson for lesson in longer if lesson.group == group] or longer
-            factors = [(lesson.final_f1 or 0.0) / max(lesson.curve[epoch - 1], _LEAST_F1) for lesson in alike]
+            longer = [one for one in complete if len(one.curve) >= epoch]
+            comparable = [one for one in longer if one.group == group] or longer
+            factors = [(one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in comparable]
             rises[group, epoch] = statistics.median(factors) if factors else 1.0
         return rises[group, epoch]
 
     return [
-        min(1.0, lesson.curve[-1] * rise(lesson.group, len(lesson.curve)))
-        if lesson.final_f1 is None
-        else lesson.final_f1
-        for lesson in lessons
+        min(1.0, one.curve[-1] * rise(one.group, len(one.curve))) if one.final_f1 is None else one.final_f1
+        for one in observations
     ]
 
 
-def _encode(every: Sequence[Parameters]) -> Floats:
-    """Parameters as numbers, a column each; text is numbered, and -1 stands where a genome lacks a gene."""
+def _encode(genomes: Sequence[Parameters]) -> Floats:
+    """Encode parameters as numbers, one column each: text by codes, and -1 where a genome lacks a gene."""
     columns: dict[str, int] = {}
     codes: dict[tuple[str, str], float] = {}
-    for parameters in every:
+    for parameters in genomes:
         for name, value in parameters.items():
             columns.setdefault(name, len(columns))
             if isinstance(value, str):
                 codes.setdefault((name, value), float(len(codes)))
-    encoded = np.full((len(every), len(columns)), -1.0)
-    for row, parameters in enumerate(every):
+    encoded = np.full((len(genomes), len(columns)), -1.0)
+    for row, parameters in enumerate(genomes):
         for name, value in parameters.items():
             encoded[row, columns[name]] = codes[name, value] if isinstance(value, str) else float(value)
     return encoded
 
 
-def _trees(known: Floats, values: Sequence[float], asked: Floats, seed: int) -> Floats:
-    """What each tree says of each draft, [T, D]."""
+def _predict(observed: Floats, values: Sequence[float], unobserved: Floats, seed: int) -> Floats:
+    """Fit a forest and return the predictions of each tree for each candidate, [T, C]."""
     forest = ExtraTreesRegressor(n_estimators=_NUM_TREES, max_features=0.5, random_state=seed)
-    forest.fit(known, values)
-    return np.array([tree.predict(asked) for tree in forest.estimators_])
+    forest.fit(observed, values)
+    return np.array([tree.predict(unobserved) for tree in forest.estimators_])

@@ -13,22 +13,22 @@ from nas.study.grid_spec import GridSpec
 
 
 class SlotGridSampler(GridSampler):
-    """Optuna's, which gives a trial the values of the point that is noted with it.
+    """Optuna's grid sampler with the grid point from the trial's attributes.
 
-    By itself it may propose a point twice where several ask at once, so that the grid takes more trials than it has
-    points; and it ends the loop that it believes to be in once the last one is told.
+    Optuna's own assignment may propose a point twice to concurrent workers, so that the grid takes more trials than it
+    has points. It also stops the study's loop after the last point.
     """
 
     def __init__(self, grid: GridSpec) -> None:
         super().__init__(dimension_values(grid), seed=0)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """The budget ends a study."""
+        """Do nothing: the budget ends the study, not the sampler."""
 
 
-def choose(trial: Trial, grid: GridSpec) -> dict[str, str | int]:
-    """The values of a trial's point, which become its parameters."""
-    chosen: dict[str, str | int] = {}
+def suggest_point(trial: Trial, grid: GridSpec) -> dict[str, str | int]:
+    """Suggest the values of a trial's grid point as its parameters."""
+    point: dict[str, str | int] = {}
     for name, values in dimension_values(grid).items():
-        chosen[name] = trial.suggest_categorical(name, values)  # type: ignore[assignment]
-    return chosen
+        point[name] = trial.suggest_categorical(name, values)  # type: ignore[assignment]
+    return point

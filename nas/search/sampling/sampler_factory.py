@@ -1,4 +1,4 @@
-"""Samplers by the names that a study file uses."""
+"""Sampler factory: samplers by their name in a study file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nas.study.study_spec import StudySpec
 
 
 def make_sampler(spec: StudySpec) -> BaseSampler:
-    """A sampler of its own for each worker; unseeded, since workers with one seed repeat each other's proposals."""
+    """Create the sampler of a worker; unseeded, since workers with equal seeds make equal proposals."""
     startup_trials = spec.sampler.startup_trials
     match spec.sampler.name:
         case "forest":
-            # Here, since scikit-learn takes as long to start as the rest of a command.
+            # Imported here, since importing scikit-learn takes as long as the rest of a command.
             from nas.search.sampling.forest_sampler import ForestSampler
 
             return ForestSampler(spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params)

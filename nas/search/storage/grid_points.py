@@ -13,15 +13,15 @@ _POINT, _SPACE = "grid_id", "search_space"
 
 
 def point_attributes(grid: GridSpec, index: int) -> dict[str, Any]:
-    """What is noted of a trial for the sampler: which of the grid's points it is, from 0."""
+    """System attributes that assign a grid point to a trial; points are counted from 0."""
     return {_POINT: index, _SPACE: dimension_values(grid)}
 
 
 def dimension_values(grid: GridSpec) -> dict[str, list[str | int]]:
-    """Of each dimension, as optuna stores them."""
+    """Return the values of each dimension as lists, as Optuna stores them."""
     return {name: list(values) for name, values in grid.parameters.items()}
 
 
-def chosen_point(trial: FrozenTrial) -> Mapping[str, str | int]:
-    """The values of a stored trial's point; empty where it is of no grid, or has none yet."""
+def grid_point_of(trial: FrozenTrial) -> Mapping[str, str | int]:
+    """Return the values of a stored trial's grid point; empty outside a grid, or before they are sampled."""
     return trial.params if _POINT in trial.system_attrs else {}

@@ -1,4 +1,4 @@
-"""Optuna's storage with plain rows in place of mapped objects: as optuna's own, but sparing of time and memory."""
+"""Optuna's relational storage on plain rows instead of ORM objects, for less time and memory."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _Trial = models.TrialModel
 
 
 class LeanStorage(RDBStorage):
-    """Reads many trials at once without an object for each of their genes, and writes many attributes at once.
+    """Optuna storage with bulk reads without ORM objects and bulk writes of attributes.
 
-    Of 10,000 trials optuna's own reading makes half a million mapped objects and a distribution for each gene of each
-    trial. Here all trials share the distributions, which nobody changes.
+    For 10,000 trials Optuna's own reading makes half a million mapped objects and a distribution for each gene of each
+    trial. Here all trials share the distributions, which are never modified.
 
     Args:
-        engine: Whose connections to use; None for an engine of its own.
-        create_tables: Make optuna's tables where they are missing.
+        engine: Engine whose connections are used; None for an engine of its own.
+        create_tables: Create Optuna's tables if they are missing.
     """
 
     def __init__(self, url: str, *, engine: Engine | None = None, create_tables: bool = False) -> None:
         options = engine_options(url)
         if engine is not None:
-            # Optuna makes an engine in any case and checks the tables with it; it need not hold connections for that.
+            # Optuna always makes an engine to check the tables; a NullPool keeps no connections open for that.
             options = {key: options[key] for key in ("hide_parameters", "connect_args")} | {"poolclass": NullPool}
         super().__init__(url, engine_kwargs=options, skip_table_creation=not create_tables)
         self._distributions: dict[str, BaseDistribution] = {}
@@ -47,7 +47,7 @@ class LeanStorage(RDBStorage):
             self.scoped_session = scoped_session(sessionmaker(bind=engine))
 
     def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
-        """Set attributes of a trial, all of them or none, in one transaction.
+        """Set attributes of a trial atomically, in one transaction.
 
         Raises:
             KeyError: There is no such trial.
@@ -61,13 +61,13 @@ class LeanStorage(RDBStorage):
             index_elements=["trial_id", "key"], set_={"value_json": statement.excluded.value_json}
         )
         with self.engine.begin() as connection:
-            # Locked, so that it does not end in between.
+            # The lock prevents the trial from ending in between.
             state = _state_of(connection, trial_id, select(_Trial.state).with_for_update(read=True))
             self.check_trial_is_updatable(trial_id, state)
             connection.execute(replaced)
 
     def state_of(self, trial_id: int) -> TrialState:
-        """The state alone, without what the trial holds.
+        """Return the state of a trial without reading its other data.
 
         Raises:
             KeyError: There is no such trial.
@@ -82,25 +82,25 @@ class LeanStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        wanted: ColumnElement[bool] = _Trial.trial_id > trial_id_greater_than
+        condition: ColumnElement[bool] = _Trial.trial_id > trial_id_greater_than
         included = [trial_id for trial_id in included_trial_ids if trial_id <= trial_id_greater_than]
         if included:
-            wanted = or_(wanted, _Trial.trial_id.in_(included))
-        wanted = wanted & (_Trial.study_id == study_id)
+            condition = or_(condition, _Trial.trial_id.in_(included))
+        condition = condition & (_Trial.study_id == study_id)
         if states is not None:
-            wanted = wanted & _Trial.state.in_([state for state in TrialState if state in states])
+            condition = condition & _Trial.state.in_([state for state in TrialState if state in states])
         with self.engine.connect() as connection:
-            # The states first, and the rest after them: what a trial holds is all there once it has ended.
-            rows = connection.execute(_trials(wanted)).all()
+            # States are read first: the data of a trial that has ended is complete.
+            rows = connection.execute(_select_trials(condition)).all()
             if not rows:
                 _require_study(connection, study_id)
                 return []
-            of = _Parts(connection, select(_Trial.trial_id).where(wanted))
-        return [self._frozen(row, of) for row in rows]
+            details = _TrialDetails(connection, select(_Trial.trial_id).where(condition))
+        return [self._frozen_trial(row, details) for row in rows]
 
-    def _frozen(self, row: Row[Any], of: _Parts) -> FrozenTrial:
+    def _frozen_trial(self, row: Row[Any], details: _TrialDetails) -> FrozenTrial:
         params, distributions = {}, {}
-        for name, value, stored in of.params[row.trial_id]:
+        for name, value, stored in details.params[row.trial_id]:
             distribution = self._distribution(stored)
             params[name] = distribution.to_external_repr(value)
             distributions[name] = distribution
@@ -108,14 +108,14 @@ class LeanStorage(RDBStorage):
             number=row.number,
             state=row.state,
             value=None,
-            values=of.values.get(row.trial_id),
-            datetime_start=_local(row.datetime_start),
-            datetime_complete=_local(row.datetime_complete),
+            values=details.values.get(row.trial_id),
+            datetime_start=_local_time(row.datetime_start),
+            datetime_complete=_local_time(row.datetime_complete),
             params=params,
             distributions=distributions,
-            user_attrs=of.user_attrs[row.trial_id],
-            system_attrs=of.system_attrs[row.trial_id],
-            intermediate_values=of.intermediate_values[row.trial_id],
+            user_attrs=details.user_attrs[row.trial_id],
+            system_attrs=details.system_attrs[row.trial_id],
+            intermediate_values=details.intermediate_values[row.trial_id],
             trial_id=row.trial_id,
         )
 
@@ -125,8 +125,8 @@ class LeanStorage(RDBStorage):
         return self._distributions[stored]
 
 
-class _Parts:
-    """What trials hold, by their identifiers."""
+class _TrialDetails:
+    """Parameters, values and attributes of trials, by trial identifier."""
 
     def __init__(self, connection: Connection, trial_ids: Select[Any]) -> None:
         self._connection = connection
@@ -165,7 +165,7 @@ def _state_of(connection: Connection, trial_id: int, states: Select[Any]) -> Tri
     return state
 
 
-def _trials(wanted: ColumnElement[bool]) -> Select[Any]:
+def _select_trials(condition: ColumnElement[bool]) -> Select[Any]:
     return (
         select(
             _Trial.trial_id,
@@ -174,17 +174,17 @@ def _trials(wanted: ColumnElement[bool]) -> Select[Any]:
             _Trial._datetime_start_utc.label("datetime_start"),
             _Trial._datetime_complete_utc.label("datetime_complete"),
         )
-        .where(wanted)
+        .where(condition)
         .order_by(_Trial.trial_id)
     )
 
 
 def _require_study(connection: Connection, study_id: int) -> None:
-    """No trials are an answer only for a study that is there."""
+    """Raise KeyError if the study does not exist, to tell it from a study without trials."""
     if connection.scalar(select(models.StudyModel.study_id).where(models.StudyModel.study_id == study_id)) is None:
         raise KeyError(models.NOT_FOUND_MSG)
 
 
-def _local(stored: datetime | None) -> datetime | None:
-    """Optuna stores naive UTC and shows naive local time."""
+def _local_time(stored: datetime | None) -> datetime | None:
+    """Convert Optuna's stored naive UTC to the naive local time of its trials."""
     return None if stored is None else stored.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)

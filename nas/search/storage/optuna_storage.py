@@ -1,4 +1,4 @@
-"""The database and the weights as optuna sees them."""
+"""Optuna storage of studies: the database and the artifact store."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_
 from optuna.trial import Trial
 from sqlalchemy import Engine, func, inspect, select
 
-from nas.database import create_engine, masked
+from nas.database import create_engine, masked_url
 from nas.errors import DatabaseError, SettingsError, StudyError
 from nas.search.storage.lean_storage import LeanStorage
-from nas.search.storage.outage_retry import explained
+from nas.search.storage.outage_retry import translate_errors
 from nas.search.storage.windowed_storage import WindowedStorage
 
-# Any number that nothing else in the database locks; spells "nas_stud".
+# Key of an advisory lock, unique in the database; the bytes of "nas_stud".
 _CREATION_LOCK = int.from_bytes(b"nas_stud", "big")
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Optuna's storage in PostgreSQL, and the folder of weights."""
+    """Optuna's storage in PostgreSQL, with the folder of its artifact store."""
 
     rdb: LeanStorage
-    weights: Path
+    artifact_folder: Path
     owns_engine: bool = True
 
     @classmethod
     def connect(
         cls,
         url: str,
-        weights: Path,
+        artifact_folder: Path,
         *,
         create_tables: bool = False,
         window: int | None = None,
         engine: Engine | None = None,
     ) -> Storage:
-        """Connect to a database that was checked to be reachable.
+        """Connect to a reachable database.
 
         Args:
-            weights: The folder for weights; made when the first are kept.
-            create_tables: Make optuna's tables where they are missing; processes that do so at once take turns.
-            window: For proposing and telling trials of a long study; see `nas.search.storage.windowed_storage`. None for all trials.
-            engine: Whose connections to share; it stays its owner's to dispose of. None for an engine of its own.
+            artifact_folder: Folder of weights and predictions; created with the first file.
+            create_tables: Create Optuna's tables if they are missing, one process at a time.
+            window: Number of newest trials to read in a long study, see `nas.search.storage.windowed_storage`; None for
+                all trials.
+            engine: Engine to share, which its owner disposes of; None for an engine of its own.
 
         Raises:
-            StudyError: The tables are missing and are not to be made.
-            DatabaseError: The database refuses, or its tables are of another version of optuna.
+            StudyError: The tables are missing and `create_tables` is False.
+            DatabaseError: The connection is refused, or the tables are of another version of Optuna.
         """
-        with explained(url):
+        with translate_errors(url):
             if not create_tables:
                 _require_tables(url, engine)
-            with _one_creator(url) if create_tables else contextlib.nullcontext():
+            with _creation_lock(url) if create_tables else contextlib.nullcontext():
                 try:
                     rdb = (
                         LeanStorage(url, engine=engine, create_tables=create_tables)
@@ -64,62 +65,67 @@ class Storage:
                         else WindowedStorage(url, window, engine=engine, create_tables=create_tables)
                     )
                 except RuntimeError as error:
-                    raise DatabaseError(f"the database {masked(url)}: {error}") from error
-        return cls(rdb, weights, owns_engine=engine is None)
+                    raise DatabaseError(f"the database {masked_url(url)}: {error}") from error
+        return cls(rdb, artifact_folder, owns_engine=engine is None)
 
     @property
     def artifacts(self) -> FileSystemArtifactStore:
-        """The folder of weights as optuna sees it."""
-        return FileSystemArtifactStore(self.weights)
+        """Optuna's artifact store in the folder."""
+        return FileSystemArtifactStore(self.artifact_folder)
 
-    def keep_file(self, path: Path, owner: Trial | Study) -> str:
-        """Copy a file of a trial or study to the folder of weights; returns its identifier there.
+    def store_file(self, path: Path, owner: Trial | Study) -> str:
+        """Copy a file of a trial or study to the artifact store; return its artifact identifier.
 
         Raises:
-            SettingsError: The folder cannot be written to.
+            SettingsError: The folder is not writable.
         """
         try:
-            self.weights.mkdir(parents=True, exist_ok=True)
+            self.artifact_folder.mkdir(parents=True, exist_ok=True)
             return upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=owner)
         except OSError as error:
             raise SettingsError(
-                f"weights cannot be kept in {self.weights} ({error.strerror or error}); set NAS_ARTIFACTS"
+                f"weights cannot be kept in {self.artifact_folder} ({error.strerror or error}); set NAS_ARTIFACTS"
             ) from error
 
-    def download(self, artifact: str, path: Path, what: str) -> None:
-        """Fetch a file from the folder of weights.
+    def download(self, artifact: str, path: Path, description: str) -> None:
+        """Copy a file from the artifact store to a path.
+
+        Args:
+            description: Plural noun for the error message, such as "the weights of trial 3".
 
         Raises:
-            StudyError: It is not there.
+            StudyError: The file is not in the artifact store.
         """
         try:
             download_artifact(artifact_store=self.artifacts, artifact_id=artifact, file_path=str(path))
         except optuna.artifacts.exceptions.ArtifactNotFound as error:
-            raise StudyError(f"{what} are not in the artifact store of this machine; set NAS_ARTIFACTS") from error
+            raise StudyError(
+                f"{description} are not in the artifact store of this machine; set NAS_ARTIFACTS"
+            ) from error
 
-    def explained(self) -> contextlib.AbstractContextManager[None]:
-        """Turn what the database raises into one line."""
-        return explained(self.rdb.url)
+    def translate_errors(self) -> contextlib.AbstractContextManager[None]:
+        """Context manager that translates database errors into `DatabaseError`."""
+        return translate_errors(self.rdb.url)
 
-    def one_creator(self) -> contextlib.AbstractContextManager[None]:
-        """One process at a time makes tables or a study: neither survives a race in optuna."""
-        return _one_creator(self.rdb.url)
+    def creation_lock(self) -> contextlib.AbstractContextManager[None]:
+        """Context manager that serialises the creation of tables and studies, neither of which is safe in Optuna."""
+        return _creation_lock(self.rdb.url)
 
     def close(self) -> None:
-        """Close the connections to the database, unless they are shared."""
+        """Close the database connections, unless the engine is shared."""
         self.rdb.remove_session()
         if self.owns_engine:
             self.rdb.engine.dispose()
 
     def study_names(self) -> list[str]:
-        """Names of this program's studies, oldest first."""
-        with self.explained():
+        """Return the names of this program's studies, oldest first."""
+        with self.translate_errors():
             summaries = optuna.get_all_study_summaries(self.rdb, include_best_trial=False)
         return [summary.study_name for summary in summaries if "spec" in summary.user_attrs]
 
 
 @contextlib.contextmanager
-def _one_creator(url: str) -> Iterator[None]:
+def _creation_lock(url: str) -> Iterator[None]:
     engine = create_engine(url, pool_size=1, max_overflow=0)
     try:
         with engine.begin() as connection:

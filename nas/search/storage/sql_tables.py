@@ -1,4 +1,4 @@
-"""The program's own tables beside optuna's, which are created together."""
+"""SQL tables of slots, reports and rung scores, beside Optuna's own, and their creation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sqlalchemy import (
     text,
 )
 
-from nas.search.storage.outage_retry import DEFAULT_PATIENCE_SECONDS, retry_through_outage
+from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage
 
 _metadata = MetaData()
-# Any number that nothing else in the database locks; spells "nas_slot".
+# Key of an advisory lock, unique in the database; the bytes of "nas_slot".
 _CREATION_LOCK = int.from_bytes(b"nas_slot", "big")
 
 slots = Table(
@@ -62,18 +62,18 @@ rungs = Table(
 )
 
 
-def create_missing_tables(engine: Engine, *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> None:
-    """Make the tables that are not there.
+def create_missing_tables(engine: Engine, *, max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS) -> None:
+    """Create the missing tables.
 
     Raises:
-        DatabaseError: The database stayed away, or this user may not create tables.
+        DatabaseError: The outage lasted too long, or the database user may not create tables.
     """
 
     def create() -> None:
         with engine.begin() as connection:
-            # Two sessions that both see no table would both create it, also with IF NOT EXISTS, and one would fail.
+            # Without the lock two concurrent creations can fail, with IF NOT EXISTS too.
             connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
             _metadata.create_all(connection)
 
     url = engine.url.render_as_string(hide_password=False)
-    retry_through_outage(create, url=url, patience_seconds=patience_seconds)
+    retry_through_outage(create, url=url, max_outage_seconds=max_outage_seconds)

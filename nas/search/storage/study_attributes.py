@@ -1,4 +1,4 @@
-"""What optuna keeps of a study beside its trials: its objectives, its specification, and its data in numbers."""
+"""Attributes of a stored study: objectives, specification and dataset summary."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _METRIC_NAMES = {"macro_f1": "macro_f1", "params": "log10_params"}
 
 
 def directions_of(spec: StudySpec) -> list[StudyDirection]:
-    """Of a study's objectives."""
+    """Return the optimisation directions of a study's objectives."""
     return [_DIRECTIONS[objective] for objective in spec.objectives]
 
 
-def specify(study: optuna.Study, spec: StudySpec, facts: DatasetSummary) -> None:
-    """Write down what a new study is."""
-    # Names for the dashboard.
+def store_specification(study: optuna.Study, spec: StudySpec, dataset_summary: DatasetSummary) -> None:
+    """Store the specification, dataset summary and objective names of a new study."""
+    # For the dashboard.
     study.set_metric_names([_METRIC_NAMES[objective] for objective in spec.objectives])
-    study.set_user_attr("facts", json.dumps(asdict(facts)))
-    study.set_user_attr("spec", text_of(spec))
+    study.set_user_attr("facts", json.dumps(asdict(dataset_summary)))
+    study.set_user_attr("spec", spec_json(spec))
 
 
-def text_of(spec: StudySpec) -> str:
-    """In lines, for the dashboard's page would else be as wide as the whole specification."""
+def spec_json(spec: StudySpec) -> str:
+    """Serialise a specification on several lines, which limits the width of the dashboard's page."""
     return spec.model_dump_json(indent=1)

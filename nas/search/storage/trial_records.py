@@ -1,4 +1,4 @@
-"""A trial as the rest of the program sees it, read from and written to optuna's user attributes."""
+"""Trial records: conversion between Optuna's trials with their user attributes and `TrialRecord`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nas.results.metrics import METRIC_NAMES, ClassScores
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Stopped
 from nas.search.pareto_front import Objectives
-from nas.search.storage.grid_points import chosen_point
+from nas.search.storage.grid_points import grid_point_of
 from nas.space.genome import Genome
 from nas.study.grid_spec import Parameters
 
 STOPPED = "stopped"
-"""The reason of a trial that fell behind."""
+"""Reason of trials ended by early stopping."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class TrialRecord:
     """One trial of a study.
 
     Attributes:
-        state: Optuna's: RUNNING, COMPLETE, PRUNED, FAIL or WAITING.
-        reason: Why it has no result, for PRUNED and FAIL.
-        metrics: Averages by name; empty without a result.
-        figures: What else its training measured, by name.
-        weights: Identifier of its weights in the artifact store; only trials on the front when they ended have one.
-        predictions: Likewise of what it says of the test images, if it is a run of finals.
-        run: Its place among the runs of finals.
-        stopped_at: After how many epochs it was stopped, if it fell behind.
-        reused_from: The trial of the same genome whose result this one took over.
-        trained_params: As in `Cost`.
-        point: The values of its dimensions, of a grid's trial.
+        state: Optuna's state: RUNNING, COMPLETE, PRUNED, FAIL or WAITING.
+        reason: Reason for PRUNED and FAIL.
+        metrics: Averaged scores by name; empty without a result.
+        figures: Other measurements of the training, by name.
+        weights: Artifact identifier of the weights; None for most trials off the front, see `TrialTeller.completed`.
+        predictions: Artifact identifier of the predictions on the test images, for a final run.
+        run: Index among the runs of a finals study.
+        stopped_at: Number of epochs at which early stopping ended it.
+        reused_from: Number of the trial of the same genome whose result this duplicate copied.
+        trained_params: See `Cost`.
+        point: Values of the grid dimensions; empty outside a grid.
     """
 
     number: int
@@ -74,15 +74,15 @@ class TrialRecord:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether it fell behind and was stopped itself, and did not take this over from a twin."""
+        """True if early stopping ended this trial itself; False for a duplicate of a stopped one."""
         return self.stopped_at is not None and self.reused_from is None
 
     @property
     def macro_f1(self) -> float:
-        """Of a trial that has a result.
+        """Macro-F1 of a trial with a result.
 
         Raises:
-            ValueError: It has none.
+            ValueError: The trial has no result.
         """
         if self.objectives is None:
             raise ValueError(f"trial {self.number} has no result")
@@ -90,18 +90,18 @@ class TrialRecord:
 
 
 def objectives_of(completed: Completed, cost: Cost) -> Objectives:
-    """The values that the study is told."""
+    """Return the objective values of a completed training."""
     return Objectives(completed.scores.f1_macro, math.log10(cost.params))
 
 
 def stored_objectives(trial: FrozenTrial) -> Objectives:
-    """Of a trial that completed; where optuna was told macro-F1 alone, the size is that which was noted before."""
+    """Return the objectives of a complete trial; in a single-objective study the size is from its attributes."""
     macro_f1, *sizes = trial.values
     return Objectives(macro_f1, sizes[0] if sizes else math.log10(trial.user_attrs["params"]))
 
 
 def read_record(trial: FrozenTrial) -> TrialRecord:
-    """What a stored trial holds."""
+    """Read a record from a stored trial."""
     attributes: dict[str, Any] = trial.user_attrs
     genome = attributes.get("genome")
     complete = trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values or ())
@@ -130,12 +130,12 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         started=trial.datetime_start,
         ended=trial.datetime_complete,
         trained_params=attributes.get("trained_params"),
-        point=chosen_point(trial),
+        point=grid_point_of(trial),
     )
 
 
 def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
-    """What the trial is, to be noted before it is trained."""
+    """Attributes with a trial's genome and cost, stored before its training."""
     return {
         "genome": genome.canonical_json,
         "genome_key": genome.key,
@@ -147,29 +147,29 @@ def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
 
 
 def result_attributes(completed: Completed) -> dict[str, Any]:
-    """The result, to be noted before the trial is told, for a finished trial takes no attributes."""
+    """Attributes with a result, stored before the trial ends, since a finished trial accepts none."""
     scores = completed.scores
     return {
-        **_result(scores.summary, completed.figures, scores.per_class, completed.curve, completed.device),
+        **_score_attributes(scores.summary, completed.figures, scores.per_class, completed.curve, completed.device),
         "train_seconds": completed.seconds,
     }
 
 
 def stopped_attributes(stopped: Stopped) -> dict[str, Any]:
-    """How far a trial came, and why no further."""
+    """Attributes of a trial that early stopping ended: reason, epoch and learning curve."""
     return {
-        **_why_stopped(stopped.behind.sentence, stopped.epoch),
+        **_stop_attributes(stopped.reason.sentence, stopped.epoch),
         **curve_attributes(stopped.curve),
         "train_seconds": stopped.seconds,
         "device": stopped.device,
     }
 
 
-def copied_attributes(source: TrialRecord) -> dict[str, Any]:
-    """What became of a trial of the same genome, for the trial that takes it over."""
+def duplicate_attributes(source: TrialRecord) -> dict[str, Any]:
+    """Attributes of a duplicate, copied from the trial of the same genome."""
     return {
-        **_result(source.metrics, source.figures, source.per_class, source.curve, source.device),
-        **({} if source.stopped_at is None else _why_stopped(source.detail, source.stopped_at)),
+        **_score_attributes(source.metrics, source.figures, source.per_class, source.curve, source.device),
+        **({} if source.stopped_at is None else _stop_attributes(source.detail, source.stopped_at)),
         "weights": source.weights,
         "predictions": source.predictions,
         "reused_from": source.number if source.reused_from is None else source.reused_from,
@@ -177,15 +177,15 @@ def copied_attributes(source: TrialRecord) -> dict[str, Any]:
 
 
 def curve_attributes(curve: Sequence[EpochRecord]) -> dict[str, Any]:
-    """A learning curve as far as it goes."""
+    """Attribute with the learning curve so far."""
     return {"curve": json.dumps([asdict(point) for point in curve])}
 
 
-def _why_stopped(sentence: str | None, epoch: int) -> dict[str, Any]:
+def _stop_attributes(sentence: str | None, epoch: int) -> dict[str, Any]:
     return {"reason": STOPPED, "detail": sentence, "stopped_at": epoch}
 
 
-def _result(
+def _score_attributes(
     metrics: dict[str, float],
     figures: dict[str, float],
     per_class: tuple[ClassScores, ...],

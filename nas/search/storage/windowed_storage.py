@@ -1,4 +1,4 @@
-"""A view of a long study for those who propose and tell trials: what a sampler learns from, not all of it."""
+"""Windowed view of a long study for workers: the trials that a sampler learns from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.search.storage.lean_storage import LeanStorage
 
 WINDOW_TRIALS = 500
 
-_ANCHORS = text(
+_OLDER_TRIALS = text(
     """
     SELECT trial.trial_id, trial.state, f1.value, size.value,
         EXISTS (SELECT 1 FROM trial_user_attributes a WHERE a.trial_id = trial.trial_id AND a.key = 'baseline')
@@ -31,14 +31,14 @@ _FIRST_OF_NEWEST = text(
 
 
 class WindowedStorage(LeanStorage):
-    """Optuna's storage, of which a first reading gives the newest trials, those on the front, and those not ended.
+    """Optuna storage whose first read returns the newest trials, the front, the baseline and unfinished trials.
 
     Reading all of 10,000 trials takes a new worker two seconds and 400 MB, and a proposal from all of them seconds
-    more. A sampler models the best against the rest, and the front, which is the best, is always shown. What comes
-    after the first reading is all seen, so who works on for long reads anew from time to time.
+    more. A sampler models the best against the rest, and the front, which is the best, is always included. Trials
+    after the first read accumulate without bound, so a long-running worker opens the study again from time to time.
 
     Args:
-        window: How many of the newest trials.
+        window: Number of newest trials.
     """
 
     def __init__(self, url: str, window: int, *, engine: Engine | None = None, create_tables: bool = False) -> None:
@@ -48,10 +48,10 @@ class WindowedStorage(LeanStorage):
 
     @contextmanager
     def read_once(self) -> Iterator[None]:
-        """Within, the trials are read no more than once.
+        """Context manager in which the trials are read at most once.
 
-        With its constant liar TPE reads all running trials anew for each gene of a proposal: at 64 workers and 29
-        genes, 1,856 trials for one.
+        With its constant liar TPE reads all running trials again for each gene of a proposal: at 64 workers and 29
+        genes, 1,856 trials for one proposal.
         """
         self._reads_left = 1
         try:
@@ -66,7 +66,7 @@ class WindowedStorage(LeanStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """As optuna's cache asks for them: first without a bound, and then for those after the last it knows."""
+        """Read trials for Optuna's cache: its first call has no lower bound, later ones start after its last trial."""
         if self._reads_left is not None:
             if self._reads_left == 0:
                 return []
@@ -75,15 +75,15 @@ class WindowedStorage(LeanStorage):
             with self.engine.connect() as connection:
                 newest = {"study": study_id, "count": self.window}
                 first = connection.scalar(_FIRST_OF_NEWEST, newest)
-                older = connection.execute(_ANCHORS, {"study": study_id, "first": first or 0}).all()
+                older = connection.execute(_OLDER_TRIALS, {"study": study_id, "first": first or 0}).all()
             trial_id_greater_than = (first or 0) - 1
-            included_trial_ids = included_trial_ids | _anchors(older)
+            included_trial_ids = included_trial_ids | _always_read(older)
         return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
 
 
-def _anchors(rows: Any) -> set[int]:
-    """Of the trials before the newest: the front, the baseline, and all that have not ended."""
-    # Of one objective the front is the best.
+def _always_read(rows: Any) -> set[int]:
+    """Return identifiers of the older trials to include: the front, the baseline and unfinished ones."""
+    # With a single objective the front is the best trial.
     complete = [(row[0], Objectives(row[2], row[3] or 0.0)) for row in rows if row[1] == "COMPLETE" and not row[4]]
     front = {trial_id for trial_id, _ in pareto_front(complete, lambda pair: pair[1])}
     return front | {row[0] for row in rows if row[1] in ("RUNNING", "WAITING") or row[4]}

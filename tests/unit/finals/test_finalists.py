@@ -25,11 +25,11 @@ from nas.study.grid_spec import GridSpec
 from tests.unit.search.examples import baseline, record, vgg
 
 
-def numbers(*records: TrialRecord, **wanted: Any) -> list[int]:
+def numbers(*records: TrialRecord, **options: Any) -> list[int]:
     by_number = {one.number: one for one in records}
     study: Any = SimpleNamespace(name="s", record=by_number.__getitem__)
-    study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
-    return [one.number for one in choose_finalists(study, summarize_records("s", records), **wanted).values()]
+    study.record_with_result = lambda number, purpose: SearchStudy.record_with_result(study, number, purpose)
+    return [one.number for one in choose_finalists(study, summarize_records("s", records), **options).values()]
 
 
 # Sizes 3, 4, 5 and 6 decades; the second is far above the line from the first to the last, the third a little.
@@ -37,9 +37,9 @@ FRONT = [record(1, 0.1, 10**3), record(2, 0.7, 10**4), record(3, 0.8, 10**5), re
 
 
 def test_the_knee_is_farthest_from_the_line_through_the_ends() -> None:
-    found = knee(FRONT)
-    assert found is not None
-    assert found.number == 2
+    member = knee(FRONT)
+    assert member is not None
+    assert member.number == 2
 
 
 @pytest.mark.parametrize("front", [FRONT[:2], [record(1, 0.1, 10**3), record(2, 0.2, 10**4), record(3, 0.9, 10**5)]])
@@ -92,23 +92,23 @@ def test_more_seeds_are_those_there_were_and_others() -> None:
 
 
 def grid(losses: dict[str, list[float]]) -> tuple[Any, SettingResults]:
-    """A study and its settings, each with a trial for each of its scores."""
-    options = {"loss": {name: {} for name in losses}}
-    spec = SimpleNamespace(grid=GridSpec(seeds=(0, 1), options=options))
+    """Study of a grid and its settings, with one trial for each score."""
+    dimensions = {"loss": {name: {} for name in losses}}
+    spec = SimpleNamespace(grid=GridSpec(seeds=(0, 1), options=dimensions))
     points = [(name, seed, score) for name, scores in losses.items() for seed, score in enumerate(scores)]
     records = [
         record(number, score, point={"loss": name, "seed": seed}) for number, (name, seed, score) in enumerate(points)
     ]
     study: Any = SimpleNamespace(name="g", spec=spec, record=records.__getitem__)
-    study.result = lambda number, purpose: SearchStudy.result(study, number, purpose)
-    found = gather_settings(spec, records)  # type: ignore[arg-type]
-    assert found is not None
-    return study, found
+    study.record_with_result = lambda number, purpose: SearchStudy.record_with_result(study, number, purpose)
+    results = gather_settings(spec, records)  # type: ignore[arg-type]
+    assert results is not None
+    return study, results
 
 
-def settings(losses: dict[str, list[float]], **wanted: Any) -> dict[str, int]:
-    """The number of what stands for each setting that is chosen."""
-    return {name: one.number for name, one in choose_settings(*grid(losses), **wanted).items()}
+def settings(losses: dict[str, list[float]], **options: Any) -> dict[str, int]:
+    """Trial number of the representative of each chosen setting."""
+    return {name: one.number for name, one in choose_settings(*grid(losses), **options).items()}
 
 
 LOSSES = {"lost": [], "plain": [0.4, 0.5], "focal": [0.5, 0.8], "ldam": [0.7, 0.7]}

@@ -19,13 +19,13 @@ LABELS = np.arange(600) % 2
 
 
 def right(share: float, seed: int) -> Predictions:
-    """Right for so many of the images, drawn from a seed."""
+    """Predictions that are correct for a share of the images, drawn from a seed."""
     is_right = np.random.default_rng(seed).random(len(LABELS)) < share
     return Predictions(np.eye(2, dtype=np.float32)[np.where(is_right, LABELS, 1 - LABELS)], LABELS)
 
 
 def finals(ours: float, theirs: float, seeds: int = 3, missing: int = 0) -> FinalResults:
-    """Of one finalist of 50,000 parameters, which is right so often, and the baseline; the last runs may be missing."""
+    """Finals of a finalist of 50,000 parameters and the baseline by their accuracies; last runs may be missing."""
     runs = planned_runs({BASELINE: baseline(0.8), "trial 2": record(2, 0.8)}, num_seeds=seeds, first_seed=1)
     records: list[TrialRecord] = []
     predictions = {}
@@ -40,7 +40,7 @@ def finals(ours: float, theirs: float, seeds: int = 3, missing: int = 0) -> Fina
     return collect_finals("s", "s-finals", ("a", "b"), 600, runs, records, predictions)
 
 
-def standing(difference: Difference) -> FinalistResult:
+def result_with(difference: Difference) -> FinalistResult:
     return replace(finals(0.8, 0.8).finalists[0], difference=difference)
 
 
@@ -72,20 +72,20 @@ def test_who_is_worse_does_not_win() -> None:
     ],
 )
 def test_rulings(difference: Difference, ruling: str) -> None:
-    assert standing(difference).ruling == ruling
-    assert standing(difference).holds == ruling.startswith(("better", "no"))
+    assert result_with(difference).ruling == ruling
+    assert result_with(difference).is_non_inferior == ruling.startswith(("better", "no"))
 
 
 def test_runs_that_are_missing_are_counted_and_without_a_baseline_nothing_is_compared() -> None:
     assert finals(0.9, 0.9, missing=3).num_missing == 3
     results = finals(0.9, 0.9, seeds=1)
-    alone = replace(results, standings=tuple(replace(one, difference=None) for one in results.finalists))
+    alone = replace(results, finalist_results=tuple(replace(one, difference=None) for one in results.finalists))
     assert "the baseline has no result" in alone.verdict
-    assert replace(results, standings=()).verdict == "No finalist has a result on the test images yet."
+    assert replace(results, finalist_results=()).verdict == "No finalist has a result on the test images yet."
 
 
 def grid_finals(**shares: float) -> FinalResults:
-    """Of settings that are right so often."""
+    """Finals of grid settings by their accuracies."""
     runs = planned_runs({name: record(n, 0.8) for n, name in enumerate(shares)}, num_seeds=3, first_seed=1)
     predictions = {index: right(shares[run.finalist], index) for index, run in enumerate(runs)}
     records = [
@@ -96,11 +96,11 @@ def grid_finals(**shares: float) -> FinalResults:
 
 def test_the_settings_of_a_grid_are_compared_with_its_first_in_its_order() -> None:
     results = grid_finals(plain=0.7, focal=0.95, ldam=0.8)
-    assert [one.name for one in results.standings] == ["plain", "focal", "ldam"]
-    assert [one.difference is not None for one in results.standings] == [False, True, True]
+    assert [one.name for one in results.finalist_results] == ["plain", "focal", "ldam"]
+    assert [one.difference is not None for one in results.finalist_results] == [False, True, True]
     assert results.winner is not None
     assert results.winner.name == "focal"
-    plain = results.standings[0]
+    plain = results.finalist_results[0]
     assert results.verdict.startswith(
         f"Of 3 settings focal has the highest macro-F1 on the test images: {results.winner.macro_f1} (accuracy "
     )
@@ -109,14 +109,14 @@ def test_the_settings_of_a_grid_are_compared_with_its_first_in_its_order() -> No
 
 def test_a_setting_alone_is_not_the_best_of_many() -> None:
     alone = grid_finals(plain=0.9)
-    assert alone.verdict.startswith(f"Macro-F1 on the test images: {alone.standings[0].macro_f1} (accuracy ")
+    assert alone.verdict.startswith(f"Macro-F1 on the test images: {alone.finalist_results[0].macro_f1} (accuracy ")
 
 
 def test_a_run_that_was_added_since_is_left_to_the_next_look() -> None:
     runs = planned_runs({"plain": record(0, 0.8)}, num_seeds=1, first_seed=1)
     records = [record(0, 0.8, run=0), record(1, 0.8, run=1)]
     found = collect_finals("g", "g-finals", ("a", "b"), 600, runs, records, {0: right(0.8, 0), 1: right(0.8, 1)})
-    assert [len(one.records) for one in found.standings] == [1]
+    assert [len(one.records) for one in found.finalist_results] == [1]
 
 
 def test_the_first_setting_may_be_the_best() -> None:

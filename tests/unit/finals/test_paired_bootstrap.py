@@ -11,16 +11,16 @@ from nas.results.test_predictions import Predictions
 K = 4
 
 
-def said(labels: np.ndarray, accuracy: float, generator: np.random.Generator) -> Predictions:
-    """A network that is right with a probability, and else says anything."""
+def predictions(labels: np.ndarray, accuracy: float, generator: np.random.Generator) -> Predictions:
+    """Predictions that are correct with a probability, else random."""
     right = generator.random(len(labels)) < accuracy
     classes = np.where(right, labels, generator.integers(K, size=len(labels)))
     return Predictions(np.eye(K, dtype=np.float32)[classes], labels)
 
 
 def network(labels: np.ndarray, accuracy: float, seeds: int, generator: np.random.Generator) -> list[Predictions]:
-    """Of seeds that differ by 0.02, which no image explains."""
-    return [said(labels, accuracy + 0.02 * generator.standard_normal(), generator) for _ in range(seeds)]
+    """Predictions of several seeds whose accuracies vary by 0.02, independent of the images."""
+    return [predictions(labels, accuracy + 0.02 * generator.standard_normal(), generator) for _ in range(seeds)]
 
 
 def test_a_spread_is_students() -> None:
@@ -39,7 +39,7 @@ def test_a_single_seed_has_no_spread_and_no_interval_leaves_0_to_1() -> None:
 def test_the_bootstrap_over_images_is_that_of_scikit_learns_f1() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(K, size=300)
-    ours, theirs = said(labels, 0.8, generator), said(labels, 0.7, generator)
+    ours, theirs = predictions(labels, 0.8, generator), predictions(labels, 0.7, generator)
     found = compare([ours], [theirs], margin=0.01)
     draws = [generator.integers(300, size=300) for _ in range(400)]
     expected = [
@@ -64,7 +64,7 @@ def test_a_class_that_is_absent_counts_as_in_scikit_learn() -> None:
 def test_a_network_equals_itself() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(K, size=100)
-    same = [said(labels, 0.8, generator)]
+    same = [predictions(labels, 0.8, generator)]
     found = compare(same, same, margin=0.01)
     assert (found.mean, found.low, found.high, found.p_equal) == (0.0, 0.0, 0.0, 1.0)
     assert found.p_worse < 0.001
@@ -84,7 +84,7 @@ def test_a_better_network_is_found_better_and_a_worse_one_worse() -> None:
 
 @pytest.mark.parametrize("seeds", [2, 5])
 def test_equal_networks_are_seldom_found_to_differ_though_their_seeds_do(seeds: int) -> None:
-    """Of 100 pairs that differ by seeds alone 5 should be found to; a bootstrap over images alone finds dozens."""
+    """About 5 of 100 pairs that differ by seeds alone are false positives; a bootstrap over images has dozens."""
     generator = np.random.default_rng(1)
     found = []
     for _ in range(100):
@@ -96,6 +96,6 @@ def test_equal_networks_are_seldom_found_to_differ_though_their_seeds_do(seeds: 
 
 def test_predictions_of_other_images_are_not_compared() -> None:
     generator = np.random.default_rng(0)
-    ours, theirs = (said(generator.integers(K, size=50), 0.8, generator) for _ in range(2))
+    ours, theirs = (predictions(generator.integers(K, size=50), 0.8, generator) for _ in range(2))
     with pytest.raises(ValueError, match="different images"):
         compare([ours], [theirs], margin=0.01)

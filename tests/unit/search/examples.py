@@ -1,4 +1,4 @@
-"""Trials as a study would hold them, without a database."""
+"""Example trial records without a database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOCAL = Recipe(loss=Loss(name="focal", gamma=1.5))
 
 
 def completed(macro_f1: float = 0.5) -> Completed:
-    """Two classes, two epochs."""
+    """Completed training with two classes and two epochs."""
     scores = Scores(
         0.61, 0.62, 0.63, macro_f1, 0.65, 0.66, 0.67,
         (ClassScores("a", 0.1, 0.2, 0.3, 40), ClassScores("[b]", 0.0, 0.0, 0.0, 0)), ("[b]",),
@@ -31,7 +31,7 @@ def completed(macro_f1: float = 0.5) -> Completed:
 
 
 def record(number: int, macro_f1: float | None = None, params: int = 1000, **changes: Any) -> TrialRecord:
-    """A completed trial with these values, or a failed one without a macro-F1."""
+    """Completed trial with these values, or a failed one without a macro-F1."""
     result = completed(macro_f1 or 0.0)
     values: dict[str, Any] = {
         "number": number, "trial_id": 100 + number, "state": "FAIL" if macro_f1 is None else "COMPLETE",
@@ -50,14 +50,14 @@ def record(number: int, macro_f1: float | None = None, params: int = 1000, **cha
 
 
 def stopped(number: int, *scores: float, **changes: Any) -> TrialRecord:
-    """A trial that fell behind after epochs with these scores."""
+    """Trial that early stopping ended, with the scores of its epochs."""
     curve = tuple(EpochRecord(n, 1.0, 1.0, f1, f1, 1234.0, 1.5 * n) for n, f1 in enumerate(scores, 1))
-    told = {"state": "PRUNED", "reason": "stopped", "detail": "why", "stopped_at": len(curve), "per_class": ()}
-    return record(number, **{**told, "curve": curve, **changes})
+    stop_values = {"state": "PRUNED", "reason": "stopped", "detail": "why", "stopped_at": len(curve), "per_class": ()}
+    return record(number, **{**stop_values, "curve": curve, **changes})
 
 
 def baseline(macro_f1: float, params: int = 11_000_000) -> TrialRecord:
-    """A trained ResNet-18."""
+    """Record of a trained ResNet-18."""
     return record(0, macro_f1, params, is_baseline=True, genome=RESNET18)
 
 
@@ -67,7 +67,7 @@ def vgg(recipe: Recipe, width: int = 8, dropout: float = 0.0) -> Genome:
 
 
 def focal_trials() -> list[TrialRecord]:
-    """Focal is better by 0.1 in four pairs, of different dropout."""
+    """Four pairs of trials of different dropout, in which focal loss is better by 0.1."""
     return [
         record(
             10 * number + focal,

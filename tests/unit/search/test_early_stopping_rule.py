@@ -1,4 +1,4 @@
-"""When a trial falls behind: numbers by hand, and curves that are generated."""
+"""Early-stopping rule: hand-computed cases, and generated learning curves."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def _at(macro_f1: float, log10_params: float = 5.0) -> Objectives:
         (_at(0.1), [_at(0.9), _at(0.05)], True),  # A third of three is one, and it is second.
         (_at(0.1), [_at(0.9), _at(0.05), _at(0.04)], False),  # Of four two go on.
         (_at(0.1), [_at(0.9), _at(0.8), _at(0.04)], True),
-        (_at(0.1), [_at(0.9, 5.1), _at(0.9, 6.0), _at(0.8, 7.0)], False),  # Larger ones have no say.
+        (_at(0.1), [_at(0.9, 5.1), _at(0.9, 6.0), _at(0.8, 7.0)], False),  # Larger ones are ignored.
         (_at(0.1), [_at(0.9, 4.0), _at(0.8, 3.0)], True),
         (_at(0.45), [_at(0.9), _at(0.8), _at(0.7)], False),  # Half of the best is not far behind.
         (_at(0.44), [_at(0.9), _at(0.8), _at(0.7)], True),
         (_at(0.44), [_at(0.9, 5.1), _at(0.8), _at(0.7)], False),  # The best of those no larger.
-        (_at(0.5), [_at(0.5), _at(0.5), _at(0.5)], False),  # Equals dominate nobody,
-        (_at(0.5), [_at(0.5, 4.0)] * 3, False),  # and who is dominated by size alone is among the best.
+        (_at(0.5), [_at(0.5), _at(0.5), _at(0.5)], False),  # Equals do not dominate,
+        (_at(0.5), [_at(0.5, 4.0)] * 3, False),  # and a trial dominated by size alone is among the best.
     ],
 )
 def test_who_falls_behind(own: Objectives, peers: list[Objectives], is_behind: bool) -> None:
@@ -112,9 +112,9 @@ def test_what_never_holds_a_trial_up(
 
 @st.composite
 def searches(draw: st.DrawFn) -> tuple[list[tuple[float, float]], list[list[float]]]:
-    """Trials as (final macro-F1, size), and their curves, whose order is that of the ends at every epoch.
+    """Trials as (final macro-F1, size), and their curves, in the order of the final scores at every epoch.
 
-    Each epoch has a growing map of its own from final to present scores: some trials may be level early on.
+    Each epoch has an increasing map of its own from final to current scores; some trials may be equal early on.
     """
     num_trials, epochs = draw(st.integers(1, 24)), draw(st.integers(1, 30))
     scores, sizes = st.integers(0, 40).map(lambda n: n / 40), st.integers(30, 50).map(lambda n: n / 10)
@@ -131,10 +131,10 @@ def searches(draw: st.DrawFn) -> tuple[list[tuple[float, float]], list[list[floa
 def test_with_a_true_order_of_ranks_nobody_of_the_final_front_is_ever_stopped(
     search: tuple[list[tuple[float, float]], list[list[float]]], reduction: int, grace: int, order: random.Random
 ) -> None:
-    """Whatever the order in which trials reach their rungs, and however many train at once."""
+    """Independent of the order in which trials reach their rungs and of the number trained at once."""
     trials, curves = search
     rungs = rung_epochs(len(curves[0]), grace, reduction)
-    standings: dict[int, dict[int, Objectives]] = {epoch: {} for epoch in rungs}
+    rung_scores: dict[int, dict[int, Objectives]] = {epoch: {} for epoch in rungs}
     stopped: set[int] = set()
     arrivals = [(number, list(rungs)) for number in range(len(trials))]
     while arrivals:
@@ -144,12 +144,12 @@ def test_with_a_true_order_of_ranks_nobody_of_the_final_front_is_ever_stopped(
             continue
         epoch = ahead.pop(0)
         own = Objectives(curves[number][epoch - 1], trials[number][1])
-        peers = list(standings[epoch].values())
-        standings[epoch][number] = own
+        peers = list(rung_scores[epoch].values())
+        rung_scores[epoch][number] = own
         if should_stop(own, peers, reduction):
             stopped.add(number)
     ends = [Objectives(final, size) for final, size in trials]
-    # Of equal trials each is as good as on the front.
+    # Trials equal to a member of the front count as members.
     on_front = {ends.index(point) for point in pareto_front(ends, lambda point: point)}
     equal_to_front = {number for number, end in enumerate(ends) if ends.index(end) in on_front}
     assert not stopped & equal_to_front

@@ -1,4 +1,4 @@
-"""Fronts against dominance written out, hypervolumes against a grid of cells and numbers by hand."""
+"""Fronts against a direct dominance test, hypervolumes against counted cells and hand-computed areas."""
 
 from __future__ import annotations
 

@@ -12,18 +12,18 @@ from nas.space.recipe import Loss, Recipe
 from tests.unit.search.examples import FOCAL, baseline, focal_trials, record, vgg
 
 
-def test_traits_are_the_genes_by_name() -> None:
-    traits = gene_values(vgg(FOCAL))
-    assert traits["architecture.family"] == "vgg"
-    assert (traits["architecture.num_stages"], traits["architecture.depth"], traits["architecture.width"]) == (2, 3, 16)
-    assert traits["architecture.head_layers"] == 0
-    assert (traits["recipe.loss"], traits["recipe.loss.gamma"]) == ("focal", 1.5)
-    assert "recipe.loss.label_smoothing" not in traits
+def test_gene_values_have_dotted_names() -> None:
+    genes = gene_values(vgg(FOCAL))
+    assert genes["architecture.family"] == "vgg"
+    assert (genes["architecture.num_stages"], genes["architecture.depth"], genes["architecture.width"]) == (2, 3, 16)
+    assert genes["architecture.head_layers"] == 0
+    assert (genes["recipe.loss"], genes["recipe.loss.gamma"]) == ("focal", 1.5)
+    assert "recipe.loss.label_smoothing" not in genes
     densenet = DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4)
     assert "architecture.width" not in gene_values(Genome(architecture=densenet))
 
 
-def test_traits_of_a_pair_network_are_its_branchs_and_its_own() -> None:
+def test_gene_values_of_a_pair_network_are_its_branchs_and_its_own() -> None:
     branch = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16))
     plain, siamese = (
         gene_values(
@@ -53,7 +53,7 @@ def test_options_are_values_or_the_sides_of_the_median() -> None:
     mostly_none = [{"n": value} for value in (0.0, 0.0, 0.0, 0.2, 0.4)]
     assert [str(option) for option in options_among(mostly_none)] == ["below 0.2", "at least 0.2"]
     option = Option("n", 3, "at least")
-    assert [option.held_by(traits) for traits in ({"n": 3}, {"n": 2}, {})] == [True, False, None]
+    assert [option.matches(genes) for genes in ({"n": 3}, {"n": 2}, {})] == [True, False, None]
 
 
 def test_what_mattered_comes_first_with_its_pairs() -> None:
@@ -65,7 +65,7 @@ def test_what_mattered_comes_first_with_its_pairs() -> None:
     assert first.difference is not None
     assert first.difference.mean == pytest.approx(0.1)
     assert first.difference.pairs == 4
-    # Of the two losses only one is shown, but a trial without focal has an option too.
+    # Only one of the two losses is listed, but a trial without focal has an option too.
     assert [effect.option.gene for effect in explanation.by_importance].count("recipe.loss") == 1
     assert str(explanation.of(vgg(Recipe()))["recipe.loss"].option) == "cross_entropy"
     entry = next(entry for entry in explanation.as_json() if entry["option"] == "focal")

@@ -16,12 +16,12 @@ NOON = datetime(2024, 1, 1, 12)
 
 
 def _trial(number: int, start: float, end: float | None, **changes: Any) -> TrialRecord:
-    """A completed trial that ran between these minutes after noon."""
+    """Completed trial with start and end in minutes after noon."""
     ended = None if end is None else NOON + timedelta(minutes=end)
     return record(number, 0.5, started=NOON + timedelta(minutes=start), ended=ended, **changes)
 
 
-def test_before_anything_ended_there_is_no_pace() -> None:
+def test_before_anything_ended_there_is_no_rate() -> None:
     assert trials_per_hour([]) is None
     assert trials_per_hour([_trial(1, 0, None, state="RUNNING")]) is None
     assert trials_per_hour([_trial(1, 5, 5)]) is None
@@ -54,8 +54,10 @@ def _status(
     spec = SimpleNamespace(
         budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec(), counts_baseline=counts_baseline
     )
-    study: Any = SimpleNamespace(name="s", spec=spec, facts=SimpleNamespace(name="digits"), records=lambda: records)
-    slots: Any = SimpleNamespace(owners=lambda: owners, remaining=lambda: counts, baseline_done=lambda: baseline_done)
+    study: Any = SimpleNamespace(
+        name="s", spec=spec, dataset_summary=SimpleNamespace(name="digits"), records=lambda: records
+    )
+    slots: Any = SimpleNamespace(owners=lambda: owners, counts=lambda: counts, baseline_done=lambda: baseline_done)
     return study_status(study, slots)
 
 

@@ -29,7 +29,7 @@ def params_of(genome: Genome) -> int:
 
 
 def macro_f1(genome: Genome) -> float:
-    """A formula: VGGs are better, and so are large stems and a learning rate of 0.003."""
+    """Synthetic score: higher for VGGs, for large stems and for a learning rate of 0.003."""
     assert isinstance(genome.architecture, ConvolutionalArchitecture)
     rate = math.exp(-(math.log(genome.recipe.learning_rate / 3e-3) ** 2))
     return (0.4 + 0.02 * genome.architecture.stem_width) * rate * (1.0 if genome.architecture.family == "vgg" else 0.6)
@@ -42,7 +42,7 @@ def searched(
     stops: Callable[[float], bool] = lambda score: False,
     max_params: float = math.inf,
 ) -> optuna.Study:
-    """A study whose trials are told as a worker would, after two epochs, or one where they stop, or none."""
+    """Study with trials recorded as by a worker: after two epochs, one if stopped, or none over the limit."""
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     for _ in range(num_trials):
         trial = study.ask()
@@ -91,13 +91,13 @@ def test_it_proposes_nothing_twice_while_there_is_something_new() -> None:
 
 
 def test_it_learns_what_is_over_the_budget_though_nothing_of_it_was_trained() -> None:
-    most = 25_000
+    limit = 25_000
 
     def over(seed: int, max_params: int | None) -> int:
         sampler = ForestSampler(TINY, startup_trials=8, max_params=max_params, seed=seed)
-        return sum(trial.user_attrs["params"] > most for trial in searched(sampler, 20, max_params=most).trials[8:])
+        return sum(trial.user_attrs["params"] > limit for trial in searched(sampler, 20, max_params=limit).trials[8:])
 
-    assert sum(over(seed, most) for seed in range(3)) < 0.5 * sum(over(seed, None) for seed in range(3))
+    assert sum(over(seed, limit) for seed in range(3)) < 0.5 * sum(over(seed, None) for seed in range(3))
 
 
 def test_a_trial_that_was_given_its_family_gets_genes_of_it() -> None:
@@ -107,30 +107,32 @@ def test_a_trial_that_was_given_its_family_gets_genes_of_it() -> None:
         assert TINY.sample(study.ask()).architecture.family == family
 
 
-def test_what_a_trial_teaches() -> None:
+def test_the_observation_of_a_stopped_trial() -> None:
     study = searched(forest(0), 2, stops=lambda score: score < 2.0)
     stopped = study.trials[0]
-    lesson = observation_of(stopped)
-    assert lesson is not None
-    assert lesson.final_f1 is None
-    assert lesson.curve == (json.loads(stopped.user_attrs["curve"])[0]["macro_f1"],)
-    assert 10**lesson.log10_params == pytest.approx(stopped.user_attrs["params"])
+    observation = observation_of(stopped)
+    assert observation is not None
+    assert observation.final_f1 is None
+    assert observation.curve == (json.loads(stopped.user_attrs["curve"])[0]["macro_f1"],)
+    assert 10**observation.log10_params == pytest.approx(stopped.user_attrs["params"])
 
 
 @pytest.mark.parametrize("attributes", [{"baseline": True, "params": 11_000_000}, {"params": 9, "reused_from": 3}])
-def test_the_baseline_and_twins_teach_nothing(attributes: dict[str, object]) -> None:
+def test_the_baseline_and_duplicates_are_no_observations(attributes: dict[str, object]) -> None:
     assert observation_of(create_trial(values=[0.5, 4.0], user_attrs=attributes)) is None
 
 
 @pytest.mark.parametrize(
     ("reason", "curve"), [("diverged", (0.0,)), ("out_of_memory", (0.0,)), ("timed_out", (0.0,)), ("crashed", None)]
 )
-def test_a_failure_teaches_if_the_genome_is_to_blame(reason: str, curve: tuple[float, ...] | None) -> None:
+def test_a_failure_is_an_observation_if_the_genome_caused_it(reason: str, curve: tuple[float, ...] | None) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     trial = study.ask()
     genome = TINY.sample(trial)
     for name, value in {"genome": genome.canonical_json, "params": 1_000, "reason": reason}.items():
         trial.set_user_attr(name, value)
     study.tell(trial, state=TrialState.FAIL)
-    lesson = observation_of(study.trials[0])
-    assert (lesson and (lesson.curve, lesson.final_f1, lesson.seconds)) == (curve and (curve, None, None))
+    observation = observation_of(study.trials[0])
+    assert (observation and (observation.curve, observation.final_f1, observation.seconds)) == (
+        curve and (curve, None, None)
+    )

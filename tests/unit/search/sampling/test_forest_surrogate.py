@@ -11,70 +11,72 @@ from nas.search.sampling.forest_surrogate import Observation, SurrogatePredictio
 GENES = {"family": "vgg", "width": 8}
 
 
-def lesson(*curve: float, final_f1: float | None = None, group: str = "joint", **parameters: object) -> Observation:
+def observation(
+    *curve: float, final_f1: float | None = None, group: str = "joint", **parameters: object
+) -> Observation:
     size = 3.0 + 0.1 * float(str(parameters.get("width", 8)))
     return Observation({**GENES, **parameters}, size, curve, final_f1, 2.0 * len(curve), group)
 
 
 def test_a_result_stands_and_a_stopped_curve_rises_as_the_others_did() -> None:
-    lessons = [
-        lesson(0.1, 0.3, final_f1=0.4),
-        lesson(0.2, 0.5, final_f1=0.4),
-        lesson(0.1, 0.2, final_f1=0.3),
-        lesson(0.05),
-        lesson(0.15, 0.2),
+    observations = [
+        observation(0.1, 0.3, final_f1=0.4),
+        observation(0.2, 0.5, final_f1=0.4),
+        observation(0.1, 0.2, final_f1=0.3),
+        observation(0.05),
+        observation(0.15, 0.2),
     ]
     # From the first epoch the three rose 4, 2 and 3 times; from the second 4/3, 4/5 and 3/2 times.
-    assert final_scores(lessons) == pytest.approx([0.4, 0.4, 0.3, 0.15, 0.2 * 4 / 3])
+    assert final_scores(observations) == pytest.approx([0.4, 0.4, 0.3, 0.15, 0.2 * 4 / 3])
 
 
 def test_a_curve_is_drawn_out_like_those_of_its_group_where_there_are_any() -> None:
-    lessons = [
-        lesson(0.1, final_f1=0.2),
-        lesson(0.1, final_f1=0.8, group="retrained"),
-        lesson(0.1, group="retrained"),
-        lesson(0.1, group="svm"),
+    observations = [
+        observation(0.1, final_f1=0.2),
+        observation(0.1, final_f1=0.8, group="retrained"),
+        observation(0.1, group="retrained"),
+        observation(0.1, group="svm"),
     ]
-    assert final_scores(lessons)[2:] == pytest.approx([0.8, 0.5])
+    assert final_scores(observations)[2:] == pytest.approx([0.8, 0.5])
 
 
-def test_no_score_is_foreseen_above_1_and_none_rises_where_nothing_went_on() -> None:
-    assert final_scores([lesson(0.1, final_f1=0.9), lesson(0.8)]) == [0.9, 1.0]
-    assert final_scores([lesson(0.3)]) == [0.3]
+def test_no_score_is_predicted_above_1_and_none_rises_without_complete_trials() -> None:
+    assert final_scores([observation(0.1, final_f1=0.9), observation(0.8)]) == [0.9, 1.0]
+    assert final_scores([observation(0.3)]) == [0.3]
 
 
 points = st.builds(Objectives, st.floats(0.0, 1.0), st.floats(3.0, 6.0))
 
 
 @given(st.lists(points, min_size=1, max_size=6), points)
-def test_a_gain_is_the_difference_of_two_hypervolumes(front: list[Objectives], draft: Objectives) -> None:
-    foresight = SurrogatePrediction(
-        macro_f1=np.array([[draft.macro_f1]]),
-        log10_params=np.array([draft.log10_params]),
+def test_a_gain_is_the_difference_of_two_hypervolumes(front: list[Objectives], candidate: Objectives) -> None:
+    prediction = SurrogatePrediction(
+        macro_f1=np.array([[candidate.macro_f1]]),
+        log10_params=np.array([candidate.log10_params]),
         log10_seconds=np.zeros(1),
     )
     steps = pareto_front(front, lambda point: point)
-    corner = Objectives(0.0, max(point.log10_params for point in [*steps, draft]) + np.log10(2))
-    gain = hypervolume([*front, draft], corner) - hypervolume(front, corner)
-    assert foresight.gains(front)[0] == pytest.approx(gain, abs=1e-9)
+    corner = Objectives(0.0, max(point.log10_params for point in [*steps, candidate]) + np.log10(2))
+    gain = hypervolume([*front, candidate], corner) - hypervolume(front, corner)
+    assert prediction.hypervolume_gains(front)[0] == pytest.approx(gain, abs=1e-9)
 
 
 def test_a_gain_is_the_mean_over_the_trees() -> None:
     front = [Objectives(0.5, 4.0)]
     sizes = np.array([4.0])
-    both = SurrogatePrediction(np.array([[0.4], [0.8]]), sizes, np.zeros(1)).gains(front)
-    apart = [SurrogatePrediction(np.array([[f1]]), sizes, np.zeros(1)).gains(front)[0] for f1 in (0.4, 0.8)]
+    both = SurrogatePrediction(np.array([[0.4], [0.8]]), sizes, np.zeros(1)).hypervolume_gains(front)
+    apart = [SurrogatePrediction(np.array([[f1]]), sizes, np.zeros(1)).hypervolume_gains(front)[0] for f1 in (0.4, 0.8)]
     assert apart[0] == 0.0 < apart[1]
     assert both[0] == pytest.approx(sum(apart) / 2)
 
 
-def test_what_was_seen_is_foreseen_and_untrained_networks_teach_their_size() -> None:
-    lessons = [lesson(0.1, final_f1=0.1 * width, width=width) for width in range(2, 9)]
+def test_observations_are_predicted_and_untrained_networks_count_with_their_size() -> None:
+    observations = [observation(0.1, final_f1=0.1 * width, width=width) for width in range(2, 9)]
     over_budget = Observation({"family": "densenet", "growth_rate": 8}, 7.0, (), None, None, "joint")
-    drafts = [{**GENES, "width": 3}, {**GENES, "width": 7}, over_budget.parameters]
-    foresight = SurrogatePrediction.of(drafts, [*lessons, over_budget], seed=0)
-    assert foresight.macro_f1.shape == (20, 3)
-    assert foresight.macro_f1.mean(0)[:2] == pytest.approx([0.3, 0.7])
-    assert foresight.log10_params == pytest.approx([3.3, 3.7, 7.0])
-    # Each took two seconds an epoch.
-    assert foresight.log10_seconds == pytest.approx(np.log10([2.0, 2.0, 2.0]))
+    candidates = [{**GENES, "width": 3}, {**GENES, "width": 7}, over_budget.parameters]
+    prediction = SurrogatePrediction.fit_predict(candidates, [*observations, over_budget], seed=0)
+    assert prediction.macro_f1.shape == (20, 3)
+    assert prediction.macro_f1.mean(0)[:2] == pytest.approx([0.3, 0.7])
+    assert prediction.log10_params == pytest.approx([3.3, 3.7, 7.0])
+    # Each observation has two seconds an epoch.
+    assert prediction.log10_seconds == pytest.approx(np.log10([2.0, 2.0, 2.0]))

@@ -11,7 +11,7 @@ AWAY = OperationalError("SELECT 1", {}, Exception("server closed; password hunte
 
 
 class Flaky:
-    """Fails as often as told, then answers."""
+    """Callable that raises a given number of times, then returns."""
 
     def __init__(self, failures: int, error: Exception = AWAY) -> None:
         self.failures = failures
@@ -30,14 +30,14 @@ def test_a_call_is_repeated_until_it_answers_with_growing_pauses() -> None:
     call = Flaky(failures=12)
     assert retry_through_outage(call, url=URL, sleep=pauses.append) == "answer"
     assert call.calls == 13
-    for turn, pause in enumerate(pauses):
-        ceiling = min(0.1 * 2**turn, 10.0)
+    for attempt, pause in enumerate(pauses):
+        ceiling = min(0.1 * 2**attempt, 10.0)
         assert ceiling / 2 <= pause <= ceiling
 
 
 def test_a_lasting_outage_is_one_line_without_the_password() -> None:
     with pytest.raises(DatabaseError, match="has been away for 0 s") as caught:
-        retry_through_outage(Flaky(failures=10**9), url=URL, patience_seconds=0.05)
+        retry_through_outage(Flaky(failures=10**9), url=URL, max_outage_seconds=0.05)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is AWAY
 

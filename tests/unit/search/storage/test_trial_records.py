@@ -12,8 +12,8 @@ from nas.results.outcome import Stopped, StopReason
 from nas.search.pareto_front import Objectives
 from nas.search.storage.trial_records import (
     TrialRecord,
-    copied_attributes,
     curve_attributes,
+    duplicate_attributes,
     genome_attributes,
     objectives_of,
     read_record,
@@ -28,7 +28,7 @@ def study() -> optuna.Study:
     return optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0))
 
 
-def _note(trial: Trial, attributes: dict[str, Any]) -> None:
+def _set_attributes(trial: Trial, attributes: dict[str, Any]) -> None:
     for key, value in attributes.items():
         trial.set_user_attr(key, value)
 
@@ -40,11 +40,11 @@ def _read(study: optuna.Study, trial: Trial) -> TrialRecord:
 def test_a_result_is_read_as_it_was_written(study: optuna.Study) -> None:
     study.ask()
     trial, result = study.ask(), completed()
-    _note(trial, genome_attributes(VGG, Cost(1000, 2000)))
+    _set_attributes(trial, genome_attributes(VGG, Cost(1000, 2000)))
     running = _read(study, trial)
     assert (running.state, running.genome, running.params, running.flops) == ("RUNNING", VGG, 1000, 2000)
     assert (running.objectives, running.metrics, running.curve, running.ended) == (None, {}, (), None)
-    _note(trial, result_attributes(result))
+    _set_attributes(trial, result_attributes(result))
     objectives = objectives_of(result, Cost(1000, 2000))
     assert objectives == Objectives(0.5, pytest.approx(3.0))
     study.tell(trial, (objectives.macro_f1, objectives.log10_params))
@@ -87,20 +87,20 @@ def test_a_trial_without_a_result_has_no_macro_f1_and_no_family(study: optuna.St
         _ = read.macro_f1
 
 
-def test_a_stopped_trial_and_its_twin_say_why_and_keep_the_curve(study: optuna.Study) -> None:
+def test_a_stopped_trial_and_its_duplicate_have_the_reason_and_the_curve(study: optuna.Study) -> None:
     outcome = Stopped(StopReason(1, 0.31, 7, 0.5), completed(0.31).curve, 2.5, "cpu")
-    trial, twin = study.ask(), study.ask()
-    _note(trial, curve_attributes(outcome.curve[:1]))
+    trial, duplicate = study.ask(), study.ask()
+    _set_attributes(trial, curve_attributes(outcome.curve[:1]))
     assert _read(study, trial).curve == outcome.curve[:1], "while it runs"
-    _note(trial, stopped_attributes(outcome))
+    _set_attributes(trial, stopped_attributes(outcome))
     study.tell(trial, state=TrialState.PRUNED)
     read = _read(study, trial)
     assert (read.state, read.reason, read.stopped_at, read.objectives) == ("PRUNED", "stopped", 2, None)
     assert read.detail == "macro-F1 0.3100 at epoch 1, where trial 7, which is no larger, had 0.5000"
     assert (read.curve, read.train_seconds, read.device) == (outcome.curve, 2.5, "cpu")
-    _note(twin, copied_attributes(read))
-    study.tell(twin, state=TrialState.PRUNED)
-    copy = _read(study, twin)
+    _set_attributes(duplicate, duplicate_attributes(read))
+    study.tell(duplicate, state=TrialState.PRUNED)
+    copy = _read(study, duplicate)
     assert (copy.reason, copy.stopped_at, copy.detail, copy.curve) == ("stopped", 2, read.detail, read.curve)
     assert (copy.reused_from, copy.train_seconds, copy.weights) == (0, None, None)
 
@@ -111,7 +111,7 @@ def test_a_copied_result_names_the_trial_that_was_trained(
 ) -> None:
     source = record(7, 0.4, weights="artifact", reused_from=reused_from)
     trial = study.ask()
-    _note(trial, copied_attributes(source))
+    _set_attributes(trial, duplicate_attributes(source))
     study.tell(trial, (0.4, 3.0))
     read = _read(study, trial)
     assert (read.metrics, read.per_class, read.curve) == (source.metrics, source.per_class, source.curve)
