@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first five minutes: search on real handwritten digits, export the best network, use it.
+# Five-minute demonstration: search on real handwritten digits, export the best network and classify images.
 set -euo pipefail
 cd "$(dirname "$0")"
 export NAS_HOME=${NAS_HOME:-.nas}
@@ -14,7 +14,7 @@ nas export digits -o "$model"
 echo
 mkdir -p "$images"
 python - "$images" <<'PYTHON'
-"""Write a few digits as image files, as a user would have them."""
+"""Write a few digits as image files."""
 import sys
 from pathlib import Path
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes the passwords of docker-compose.yml, in secrets/ beside it. What is there already is kept.
+# Creates the passwords for docker-compose.yml in secrets/. Existing files are kept.
 #   workers/make-secrets.sh [FOLDER]
 set -euo pipefail
 folder=${1:-$(dirname "$0")/../secrets}
 umask 077
 mkdir -p "$folder"
 cd "$folder"
-# Closed to other users of this machine by the folder. The files themselves are readable, for the containers see only
-# them, as users with numbers of their own.
+# The folder's mode excludes other users of this machine. The files are readable by all, since the containers mount
+# them individually and run under other user IDs.
 chmod 700 .
 
 write() {
