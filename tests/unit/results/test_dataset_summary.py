@@ -17,7 +17,7 @@ def test_json_round_trip() -> None:
     assert hash(back) == hash(DATASET_SUMMARY)
 
 
-def test_facts_from_before_there_were_pairs_are_read_and_are_of_the_same_data() -> None:
+def test_summaries_from_before_there_were_pairs_are_read_and_are_of_the_same_data() -> None:
     older = {key: value for key, value in asdict(DATASET_SUMMARY).items() if key != "part_classes"}
     back = DatasetSummary.from_json(json.dumps(older))
     assert back == DATASET_SUMMARY

@@ -9,7 +9,7 @@ from nas.space.augmentation_policy import OPERATIONS, canonical_policy, flips, m
 
 @st.composite
 def policies(draw: st.DrawFn) -> str:
-    """Operations in any order, with their magnitude or its default."""
+    """Policies with operations in any order, each with an explicit or default magnitude."""
     names = draw(st.permutations(sorted(draw(st.sets(st.sampled_from(sorted(OPERATIONS)), min_size=1)))))
     parts = []
     for name in [name for name in names if name != "cutmix" or "mixup" not in names]:

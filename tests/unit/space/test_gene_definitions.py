@@ -31,7 +31,7 @@ def test_a_family_has_the_genes_of_its_class(family: str) -> None:
 def test_a_recipe_has_the_genes_of_its_classes() -> None:
     parameters = [set(choice.model_fields) - {"name"} for choice in CHOICES.values()]
     assert set(RECIPE_GENES) == set(Recipe.model_fields).union(*parameters)
-    # One gene a parameter: two choices that shared a name would share its value.
+    # Parameter names are unique: two choices with the same parameter name would share one gene.
     assert len(RECIPE_GENES) == len(Recipe.model_fields) + sum(map(len, parameters))
 
 

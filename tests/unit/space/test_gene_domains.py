@@ -53,11 +53,11 @@ def test_a_value_a_list_and_a_table() -> None:
         (WIDTH, {"low": 16, "high": 8, "log": 1, "step": 0}, ["low 16 is above", "log must be", "step must be"]),
     ],
 )
-def test_every_fault_is_told(gene: Any, value: Any, faults: list[str]) -> None:
-    found = parse_domain(gene, value)
-    assert isinstance(found, list)
-    assert len(found) == len(faults)
-    assert all(expected in fault for expected, fault in zip(faults, found, strict=True))
+def test_every_fault_is_reported(gene: Any, value: Any, faults: list[str]) -> None:
+    reported = parse_domain(gene, value)
+    assert isinstance(reported, list)
+    assert len(reported) == len(faults)
+    assert all(expected in fault for expected, fault in zip(faults, reported, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,16 @@ def test_sizes_of_real_ranges() -> None:
     assert Range(0.0, 0.3, 0.1, False, False).size == 4  # 0.3 / 0.1 is 2.9999999999999996
 
 
-class _Refusing:
-    """Fails whatever it is asked."""
+class _FailingSuggester:
+    """Suggester that fails on every call."""
 
     def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} was asked for")
+        raise AssertionError(f"{name} was called")
 
 
 @pytest.mark.parametrize("domain", [Choices((7,)), Range(7, 7, None, False, True), Range(7, 7, None, True, False)])
-def test_what_is_fixed_is_not_asked_for(domain: Choices | Range) -> None:
-    suggester: Suggester = _Refusing()
+def test_a_fixed_gene_is_not_sampled(domain: Choices | Range) -> None:
+    suggester: Suggester = _FailingSuggester()
     assert domain.suggest("x", suggester) == 7
 
 

@@ -100,7 +100,7 @@ def test_every_gene_is_in_the_key(genome: Architecture, others: dict[str, Any]) 
         *(Genome(architecture=architecture) for architecture in architectures),
         *(Genome(architecture=genome, recipe=recipe) for recipe in recipes),
     ]
-    # Only a pair's genome may have an auxiliary loss.
+    # Only the genome of a pair network may have an auxiliary loss.
     assert OTHER_RECIPE.keys() == Recipe.model_fields.keys() - {"auxiliary_weight"}
     assert len({variant.key for variant in variants}) == len(variants) == len(others) + len(OTHER_RECIPE) + 1
 

@@ -68,7 +68,7 @@ def test_size_counts_what_can_be_drawn() -> None:
     genomes = list(every_genome(space))
     assert space.size().discrete == len({genome.key for genome in genomes}) == len(genomes)
     assert space.size().continuous == frozenset()
-    # By hand: architectures of VGG, DenseNet and MobileNet, times recipes.
+    # Computed by hand: architectures of VGG, DenseNet and MobileNet, times recipes.
     architectures = 2**2 * (1 + 2**2) + (2**2 + 2**3) * 2 * 3 + (2**2 + 2**3) * 1 * 2
     recipes = (2 * 3 + 2 * 1) + (2 * 3 + 2 * 1)  # Cross entropy: batch sizes; focal: gammas, one batch size.
     assert len(genomes) == architectures * recipes
@@ -85,7 +85,7 @@ def test_size_names_what_is_continuous(table: dict[str, Any], name: str) -> None
 
 
 @pytest.mark.parametrize(("gene", "domain"), [("loss", ["focal", "cross_entropy"]), ("loss", "cross_entropy")])
-def test_a_gene_without_effect_is_neither_asked_for_nor_counted(gene: str, domain: Any) -> None:
+def test_a_gene_without_effect_is_neither_sampled_nor_counted(gene: str, domain: Any) -> None:
     space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": {gene: domain, "beta": [0.9, 0.99]}})
     assert space.size().discrete == (len(domain) if isinstance(domain, list) else 1)
     suggester = ScriptedSuggester()
@@ -199,11 +199,11 @@ def test_every_fault_of_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
         ({"architecture": {"family": "vgg", "kernel_size": True}}, ["architecture.kernel_size: input should be"]),
     ],
 )
-def test_what_is_missing_is_told_once(tables: dict[str, Any], faults: list[str]) -> None:
+def test_what_is_missing_is_reported_once(tables: dict[str, Any], faults: list[str]) -> None:
     with pytest.raises(SpecificationError) as caught:
         SearchSpace.parse(tables)
     assert len(caught.value.faults) == len(faults)
-    assert all(found.startswith(fault) for found, fault in zip(caught.value.faults, faults, strict=True))
+    assert all(reported.startswith(fault) for reported, fault in zip(caught.value.faults, faults, strict=True))
 
 
 def test_scripted_answers_cover_a_product() -> None:
@@ -227,7 +227,7 @@ def _recipe_faults(recipe: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "said"),
+    ("recipe", "parts"),
     [
         (
             {"imbalance": ["none", "smote"], "augmentation": ["shift 1", "mixup 0.2"]},
@@ -246,9 +246,9 @@ def _recipe_faults(recipe: dict[str, Any]) -> list[str]:
         ({"balanced_sampling": {"beta": 0.99}}, ["recipe.balanced_sampling.beta", "twice"]),
     ],
 )
-def test_options_that_exclude_each_other_are_refused(recipe: dict[str, Any], said: list[str]) -> None:
+def test_options_that_exclude_each_other_are_refused(recipe: dict[str, Any], parts: list[str]) -> None:
     (fault,) = _recipe_faults(recipe)
-    assert all(part in fault for part in said), fault
+    assert all(part in fault for part in parts), fault
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_what_is_not_always_drawn_is_noted_with_its_reason() -> None:
     ]
     (note,) = notes({"imbalance": ["reweighting", "balanced_sampling"], "beta": [0.9, 0.99], "batch_size": 32})
     assert note.startswith("recipe.beta: not drawn with imbalance balanced_sampling (rare classes are drawn more often")
-    # That only focal has a gamma surprises nobody.
+    # No note is expected, since gamma is a parameter of focal only.
     assert notes({"loss": ["focal", "cross_entropy"], "gamma": [1.0, 2.0]}) == []
 
 
@@ -348,7 +348,7 @@ def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
 
 
 def test_a_space_without_pair_genes_draws_what_it_drew_before_there_were_any() -> None:
-    """The keys are those that the program before gave."""
+    """The expected keys were computed with the version before pair genes."""
     assert SMALL_CNN.pair_genes == ()
     suggester = ScriptedSuggester()
     genome = SMALL_CNN.sample(suggester)

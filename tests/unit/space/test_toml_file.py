@@ -53,6 +53,6 @@ def test_faults_name_key_reason_and_value() -> None:
 def test_a_fault_of_a_whole_table_has_no_trailing_key() -> None:
     with pytest.raises(ValidationError) as caught:
         DataSpec.model_validate({"source": "npz"})
-    said = "path: missing; say which npz in the file or with --data PATH"
-    assert validation_faults(caught.value) == [said]
-    assert validation_faults(caught.value, "data") == [f"data: {said}"]
+    fault = "path: missing; say which npz in the file or with --data PATH"
+    assert validation_faults(caught.value) == [fault]
+    assert validation_faults(caught.value, "data") == [f"data: {fault}"]

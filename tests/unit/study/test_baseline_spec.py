@@ -45,7 +45,7 @@ def test_a_resnet50_begins_with_imagenet_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ({"frozen": True}, "frozen: only with pretrained = true"),
         ({"head_widths": [8]}, "head_widths: only with pretrained = true"),
@@ -56,8 +56,8 @@ def test_a_resnet50_begins_with_imagenet_weights() -> None:
         ({"pretrained": True, "recipe": 3}, "recipe"),
     ],
 )
-def test_what_does_not_go_together_is_refused(table: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_what_does_not_go_together_is_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         BaselineSpec.model_validate(table)
 
 

@@ -108,8 +108,8 @@ def test_the_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
 )
 def test_one_fault_one_line(tmp_path: Path, old: str, new: str, fault: str) -> None:
     assert old in STUDY
-    (found,) = _faults(_write(tmp_path, STUDY.replace(old, new, 1)))
-    assert found.startswith(fault)
+    (reported,) = _faults(_write(tmp_path, STUDY.replace(old, new, 1)))
+    assert reported.startswith(fault)
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
@@ -271,5 +271,5 @@ def test_pairs_are_searched_with_and_without_genes_of_their_own(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_pairs_and_what_is_for_them_come_together(tmp_path: Path, study: str, space: str, fault: str) -> None:
-    (found,) = _faults(_write(tmp_path, study, space))
-    assert found.startswith(fault)
+    (reported,) = _faults(_write(tmp_path, study, space))
+    assert reported.startswith(fault)
