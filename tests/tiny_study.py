@@ -95,7 +95,7 @@ class ScriptedTrainer:
         request: Train,
         on_report: Callable[[Report], None],
         lease_lost: Callable[[], bool],
-        stop: Callable[[], Stop | None],
+        early_stop: Callable[[], Stop | None],
     ) -> Completed | Failed | Paused | Stopped:
         self.trained.append(request.genome)
         self.requests.append(request)
@@ -103,7 +103,7 @@ class ScriptedTrainer:
         if isinstance(outcome, Completed):
             for record in outcome.curve:
                 on_report(record)
-                stop_request = stop()
+                stop_request = early_stop()
                 if stop_request is not None:
                     return Stopped(stop_request.reason, outcome.curve[: record.epoch], record.seconds, outcome.device)
             request.weights.write_bytes(request.genome.canonical_json.encode())

@@ -154,9 +154,9 @@ def _stop_if_last(data: Path, users: BufferedRandom, pid: int) -> None:
         _logger.warning("%s", error)
 
 
-def _try_lock(users: BufferedRandom) -> bool:
+def _try_lock(file: BufferedRandom) -> bool:
     try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
