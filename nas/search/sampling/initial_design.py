@@ -1,4 +1,4 @@
-"""Initial design of a study: the narrowest and shallowest network of each family, with a median recipe.
+"""Initial design of a study: the narrowest and shallowest network of each family, with a mid-range recipe.
 
 These genomes train fast, cover the small end of the front, and are first observations for early stopping and the
 sampler; random genomes would be mostly large. They depend on the search space alone.

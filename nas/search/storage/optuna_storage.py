@@ -108,7 +108,7 @@ class Storage:
         return translate_errors(self.rdb.url)
 
     def creation_lock(self) -> contextlib.AbstractContextManager[None]:
-        """Context manager that serialises the creation of tables and studies, neither of which is safe in Optuna."""
+        """Context manager that serialises creating tables and studies, neither of which Optuna can do concurrently."""
         return _creation_lock(self.rdb.url)
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ def retry_through_outage(
     """Call a function, with exponential backoff while the database is unreachable.
 
     Args:
-        call: Must be idempotent: when the connection breaks after a commit but before its reply, it is called again.
+        call: Must be safe to repeat: it is called again when the connection breaks after a commit but before its reply.
         url: Database URL for the error message, which hides its secrets.
         max_outage_seconds: Length of an outage after which it is raised.
         sleep: Called with seconds.

@@ -7,7 +7,7 @@
 Each claim raises the slot's `attempt`, the fencing token. A late update of a worker that was slow, disconnected or
 presumed lost names an earlier attempt and has no effect.
 
-Every operation is one idempotent statement that commits by itself: a lost connection leaves it either done or not.
+Every operation is one repeatable statement that commits by itself: a lost connection leaves it either done or not.
 """
 
 from __future__ import annotations

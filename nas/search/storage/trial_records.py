@@ -26,7 +26,7 @@ STOPPED = "stopped"
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of a study.
+    """Record of one trial of a study.
 
     Attributes:
         state: Optuna's state: RUNNING, COMPLETE, PRUNED, FAIL or WAITING.

@@ -81,7 +81,7 @@ def _at(macro_f1: float, log10_params: float = 5.0) -> Objectives:
         (_at(0.1), [], False),
         (_at(0.1), [_at(0.9)], False),  # A third of two is none: no decision yet.
         (_at(0.1), [_at(0.9), _at(0.05)], True),  # A third of three is one, and it is second.
-        (_at(0.1), [_at(0.9), _at(0.05), _at(0.04)], False),  # Of four two go on.
+        (_at(0.1), [_at(0.9), _at(0.05), _at(0.04)], False),  # Of four trials two continue.
         (_at(0.1), [_at(0.9), _at(0.8), _at(0.04)], True),
         (_at(0.1), [_at(0.9, 5.1), _at(0.9, 6.0), _at(0.8, 7.0)], False),  # Larger ones are ignored.
         (_at(0.1), [_at(0.9, 4.0), _at(0.8, 3.0)], True),
