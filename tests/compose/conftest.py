@@ -1,4 +1,4 @@
-"""The stack that the tests of this folder share; it goes when they end, however they end."""
+"""Docker Compose stack of the test session; always removed at the end."""
 
 from __future__ import annotations
 

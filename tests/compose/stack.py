@@ -1,4 +1,4 @@
-"""docker-compose.yml under a project name, a port and secrets of its own, on a study of minutes."""
+"""Stack of docker-compose.yml with its own project name, port and secrets, and a study of a few minutes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ growth_rate = [4, 8]
 learning_rate = { low = 1e-3, high = 1e-2, log = true }
 batch_size = 4
 """
-# The study's folder takes the place of studies/; a lost worker is missed sooner than by default.
+# The study's folder replaces studies/. Leases are shorter than by default, so that a lost worker is detected sooner.
 _MOUNTS = """
 x-test: &test
   volumes: ["FOLDER:/srv/nas/studies:ro"]
@@ -55,7 +55,7 @@ services:
 
 @dataclass
 class Stack:
-    """The services, driven by the commands that a user would type."""
+    """Services of the stack, controlled by docker compose commands."""
 
     folder: Path
     project: str = field(default_factory=lambda: f"nas-test-{uuid.uuid4().hex[:8]}")
@@ -68,18 +68,18 @@ class Stack:
         (studies / "small.toml").write_text(_STUDY_FILE, encoding="utf-8")
         (studies / "space.toml").write_text(_SPACE_FILE, encoding="utf-8")
         (self.folder / "mounts.yml").write_text(_MOUNTS.replace("FOLDER", str(studies)), encoding="utf-8")
-        # Readable inside containers, whose users are nobody here.
+        # Readable inside the containers, whose user IDs do not exist on this machine.
         for path in (self.folder, studies):
             path.chmod(0o755)
         subprocess.run([ROOT / "workers/make-secrets.sh", self.folder / "secrets"], check=True, capture_output=True)
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Every secret's text, by the name of its file."""
+        """Contents of the secret files, by file name."""
         return {file.name: file.read_text(encoding="utf-8").strip() for file in (self.folder / "secrets").iterdir()}
 
     def compose(self, *arguments: str, timeout: float = 600) -> str:
-        """Run docker compose to its end, which must be a good one; returns its standard output."""
+        """Run docker compose, require exit code 0 and return its standard output."""
         files = ("docker-compose.yml", "docker-compose.cpu.yml", str(self.folder / "mounts.yml"))
         return run(
             [*_compose_command(), "--project-name", self.project, *(f"--file={name}" for name in files), *arguments],
@@ -93,7 +93,7 @@ class Stack:
         )
 
     def containers(self, service: str | None = None, *, running: bool = False) -> list[str]:
-        """Identifiers of the containers of a service, or of all."""
+        """Return the container IDs of a service, or of all services."""
         labels = [f"com.docker.compose.project={self.project}", "com.docker.compose.oneoff=False"]
         if service is not None:
             labels.append(f"com.docker.compose.service={service}")
@@ -101,12 +101,12 @@ class Stack:
         return run([*command, *(f"--filter=label={label}" for label in labels)]).split()
 
     def inspect(self, service: str | None = None) -> list[dict[str, Any]]:
-        """What Docker knows of the containers."""
-        found: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *self.containers(service)]))
-        return found
+        """Return the output of `docker inspect` for the containers."""
+        containers: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *self.containers(service)]))
+        return containers
 
     def query(self, statement: str) -> list[list[str]]:
-        """Rows of a query by the database's superuser."""
+        """Run a query as the database superuser and return its rows."""
         container = self.containers("postgres", running=True)[0]
         script = (
             'PGPASSWORD="$(cat /run/secrets/postgres_password)" exec psql -h 127.0.0.1 -U postgres nas --csv -tc "$1"'
@@ -114,25 +114,25 @@ class Stack:
         rows = run(["docker", "exec", container, "sh", "-c", script, "sh", statement])
         return [line.split(",") for line in rows.splitlines() if line]
 
-    def number(self, statement: str) -> int:
-        """The one number that a query gives."""
+    def query_number(self, statement: str) -> int:
+        """Run a query and return its single number."""
         return int(self.query(statement)[0][0])
 
-    def owners(self) -> set[str]:
-        """Containers, by the twelve characters that are their host names, that hold a slot now."""
-        held = "SELECT DISTINCT split_part(owner, ':', 1) FROM nas_slots WHERE state = 'open' AND until > now()"
-        return {row[0] for row in self.query(held)}
+    def lease_owners(self) -> set[str]:
+        """Return the host names (twelve characters of the ID) of the containers that hold a lease."""
+        statement = "SELECT DISTINCT split_part(owner, ':', 1) FROM nas_slots WHERE state = 'open' AND until > now()"
+        return {row[0] for row in self.query(statement)}
 
-    def done(self) -> int:
-        """Slots that are closed for good."""
-        return self.number("SELECT count(*) FROM nas_slots WHERE state = 'done'")
+    def count_done_slots(self) -> int:
+        """Return the number of finished slots."""
+        return self.query_number("SELECT count(*) FROM nas_slots WHERE state = 'done'")
 
     def events(self, container: str) -> list[dict[str, Any]]:
-        """What a worker has written on standard output."""
+        """Return the JSON events in a worker's log."""
         return [json.loads(line) for line in run(["docker", "logs", container]).splitlines()]
 
     def front(self) -> dict[str, Any]:
-        """`nas front --json`, in a container of its own."""
+        """Return the output of `nas front --json`, run in a new container."""
         result: dict[str, Any] = json.loads(
             self.compose("run", "--rm", "--no-deps", "-T", "worker", "front", STUDY, "--json")
         )
@@ -140,22 +140,22 @@ class Stack:
 
 
 def run(command: Sequence[str | Path], *, timeout: float = 600, variables: dict[str, str] | None = None) -> str:
-    """Run a program in the project's folder to its end, which must be a good one; returns its standard output."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("NAS_", "COMPOSE_"))}
+    """Run a program in the project's folder, require exit code 0 and return its standard output."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("NAS_", "COMPOSE_"))}
     result = subprocess.run(
-        command, cwd=ROOT, env={**ours, **(variables or {})}, timeout=timeout, capture_output=True, text=True
+        command, cwd=ROOT, env={**inherited, **(variables or {})}, timeout=timeout, capture_output=True, text=True
     )
     assert result.returncode == 0, f"{command}: exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 480) -> float:
-    """Ask twice a second until it holds; returns the seconds that took."""
-    began = time.monotonic()
+def wait_until(condition: Callable[[], bool], description: str, seconds: float = 480) -> float:
+    """Poll a condition every half second until it holds; return the seconds taken."""
+    start = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"after {seconds:.0f} s still not: {what}"
+        assert time.monotonic() - start < seconds, f"after {seconds:.0f} s still not: {description}"
         time.sleep(0.5)
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
 def _compose_command() -> list[str]:

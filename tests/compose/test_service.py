@@ -1,6 +1,6 @@
-"""The service as its user runs it: workers come, go and die, and every trial of the budget is done once.
+"""Docker Compose service: workers are added, stopped and killed, and every trial of the budget runs exactly once.
 
-The tests are one story and run in their order.
+The tests depend on each other and run in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONFINED = ("roles", "study", "worker", "dashboard", "proxy")
 
 def test_the_study_is_created_and_its_baseline_trained(stack: Stack):
     assert [container["State"]["ExitCode"] for container in stack.inspect("study")] == [0]
-    assert stack.number("SELECT count(*) FROM nas_slots") == TRIALS + 1
+    assert stack.query_number("SELECT count(*) FROM nas_slots") == TRIALS + 1
     front = stack.front()
     assert front["study"] == STUDY
     assert front["baseline"]["params"] > 11_000_000
@@ -30,7 +30,7 @@ def test_the_study_is_created_and_its_baseline_trained(stack: Stack):
 
 
 def test_a_killed_container_s_trial_goes_on_elsewhere(stack: Stack):
-    wait_until(lambda: len(stack.owners()) == 3, "three workers with a trial")
+    wait_until(lambda: len(stack.lease_owners()) == 3, "three workers with a trial")
     victim = stack.containers("worker", running=True)[0]
     last: list[dict[str, Any]] = []
 
@@ -63,14 +63,14 @@ def test_a_worker_that_crashes_is_started_again(stack: Stack):
 def test_workers_are_scaled(stack: Stack, count: int):
     stack.compose("up", "--detach", "--scale", f"worker={count}")
     running = len(stack.containers("worker", running=True))
-    done = stack.done()
+    done = stack.count_done_slots()
     print(f"\n{running} workers, {done} of {TRIALS + 1} slots done")
-    # With the budget spent, workers end.
+    # Workers exit once the budget is spent.
     assert running == count or done == TRIALS + 1
 
 
 def test_a_stop_gives_every_trial_back_and_an_up_goes_on(stack: Stack):
-    # One that crashed has the lease of its earlier life still, under the same name.
+    # A restarted container may still hold the lease from before its crash, under the same name.
     stopping = {
         container["Config"]["Hostname"]
         for container in stack.inspect("worker")
@@ -79,23 +79,25 @@ def test_a_stop_gives_every_trial_back_and_an_up_goes_on(stack: Stack):
     stack.compose("stop", "worker")
     codes = {one["Config"]["Hostname"]: one["State"]["ExitCode"] for one in stack.inspect("worker")}
     assert {codes[name] for name in stopping} <= {0, 130}
-    assert stopping & stack.owners() == set()
-    before = stack.done()
+    assert stopping & stack.lease_owners() == set()
+    before = stack.count_done_slots()
     stack.compose("stop")
     assert stack.containers(running=True) == []
     stack.compose("up", "--detach", "--scale", "worker=3")
-    assert stack.done() >= before
+    assert stack.count_done_slots() >= before
     wait_until(lambda: stack.containers("worker", running=True) == [], "the budget spent", 1200)
-    print(f"\n{before} slots done before the stop, {stack.done()} at the end")
+    print(f"\n{before} slots done before the stop, {stack.count_done_slots()} at the end")
 
 
 def test_every_slot_was_done_once_and_nothing_runs(stack: Stack):
     reasons = dict(stack.query("SELECT reason, count(*) FROM nas_slots GROUP BY reason"))
     print(f"\nslots: {reasons}")
-    assert stack.done() == stack.number("SELECT count(DISTINCT trial_id) FROM nas_slots") == TRIALS + 1
-    assert stack.number("SELECT count(*) FROM trials WHERE state = 'RUNNING'") == 0
-    completed = stack.number("SELECT count(*) FROM trials WHERE state = 'COMPLETE'")
-    # A trial that was completed outside its slot would have been done twice.
+    assert (
+        stack.count_done_slots() == stack.query_number("SELECT count(DISTINCT trial_id) FROM nas_slots") == TRIALS + 1
+    )
+    assert stack.query_number("SELECT count(*) FROM trials WHERE state = 'RUNNING'") == 0
+    completed = stack.query_number("SELECT count(*) FROM trials WHERE state = 'COMPLETE'")
+    # More completed trials than slots would mean that a trial ran twice.
     assert completed == sum(int(reasons.get(reason, 0)) for reason in ("completed", "reused"))
     front = stack.front()["front"]
     assert front
@@ -148,10 +150,10 @@ def test_no_password_is_in_an_environment_a_command_or_a_log(stack: Stack):
     passwords = {name: text for name, text in stack.secrets.items() if name.endswith("_password")}
     assert len(set(passwords.values())) == 4
     for container in stack.inspect():
-        seen = json.dumps(container)
+        configuration = json.dumps(container)
         logs = run(["sh", "-c", f"docker logs {container['Id']} 2>&1"])
         for name, password in passwords.items():
-            assert password not in seen, f"{name} in docker inspect {container['Name']}"
+            assert password not in configuration, f"{name} in docker inspect {container['Name']}"
             assert password not in logs, f"{name} in docker logs {container['Name']}"
 
 
@@ -178,8 +180,10 @@ def test_the_dashboard_s_role_reads_and_cannot_write(stack: Stack):
     assert run(["docker", "exec", container, "python", "-c", READER]).split("\n") == [str(TRIALS + 1), ""]
 
 
-def ask(stack: Stack, method: str, *, password: str | None = None, host: str | None = None, path: str = "/") -> int:
-    """The status that the proxy answers with."""
+def request_status(
+    stack: Stack, method: str, *, password: str | None = None, host: str | None = None, path: str = "/"
+) -> int:
+    """Send a request to the proxy and return its status code."""
     connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
     headers = {"Host": host} if host else {}
     if password is not None:
@@ -194,15 +198,15 @@ def ask(stack: Stack, method: str, *, password: str | None = None, host: str | N
 def test_the_proxy_lets_in_who_has_the_password_and_only_to_read(stack: Stack):
     password = stack.secrets["dashboard_password"]
     deadline = time.monotonic() + 60
-    while ask(stack, "GET", password=password) in (502, 504) and time.monotonic() < deadline:
+    while request_status(stack, "GET", password=password) in (502, 504) and time.monotonic() < deadline:
         time.sleep(1)
-    assert ask(stack, "GET", password=password, path="/dashboard/") == 200
-    assert ask(stack, "GET", password=password, path="/api/studies") == 200
-    assert ask(stack, "HEAD", password=password, path="/dashboard/") == 200
+    assert request_status(stack, "GET", password=password, path="/dashboard/") == 200
+    assert request_status(stack, "GET", password=password, path="/api/studies") == 200
+    assert request_status(stack, "HEAD", password=password, path="/dashboard/") == 200
     for method in ("GET", "HEAD", "POST", "DELETE"):
-        assert ask(stack, method) == 401
-        assert ask(stack, method, password="wrong") == 401
+        assert request_status(stack, method) == 401
+        assert request_status(stack, method, password="wrong") == 401
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        assert ask(stack, method, password=password, path="/api/studies") == 403
+        assert request_status(stack, method, password=password, path="/api/studies") == 403
     for host in ("evil.example", "dashboard:8080", "127.0.0.1.evil.example"):
-        assert ask(stack, "GET", password=password, host=host) in (403, 421)
+        assert request_status(stack, "GET", password=password, host=host) in (403, 421)

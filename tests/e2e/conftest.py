@@ -1,4 +1,4 @@
-"""Real commands in processes of their own, on an embedded database of their own."""
+"""Command-line runs in separate processes, with a separate embedded database."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ epochs = 1
 
 @dataclass
 class Terminal:
-    """A folder with study files, and the command line run in it."""
+    """Command line, run in a folder with study files."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Terminal:
         )  # fmt: skip
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, which must have this exit code."""
+        """Run a command to its end and check its exit code."""
         with self.start(*arguments) as process:
             try:
                 output, errors = process.communicate(timeout=120)
@@ -79,7 +79,7 @@ class Terminal:
         return json.loads(self.run(*arguments, "--json").stdout)
 
     def error(self, *arguments: str, code: int = 1) -> str:
-        """What a command that fails says; it must say nothing else."""
+        """Run a command that must fail; return its standard error. Standard output must be empty."""
         result = self.run(*arguments, code=code)
         assert result.stdout == ""
         if code == 1:
@@ -93,7 +93,7 @@ class Terminal:
 
 @pytest.fixture(scope="session")
 def terminal() -> Iterator[Terminal]:
-    """One folder and one server for the session: it starts once, and every command is spared the wait."""
+    """Folder and database server of the test session; the server starts once for all commands."""
     made = Terminal(Path(tempfile.mkdtemp(prefix="nas-e2e-")))
     made.write("space.toml", SPACE)
     made.write("study.toml", STUDY)
@@ -108,6 +108,6 @@ def terminal() -> Iterator[Terminal]:
 
 @pytest.fixture(scope="session")
 def searched(terminal: Terminal) -> dict[str, Any]:
-    """The JSON of a search that is done; its study is called tiny."""
+    """JSON output of the finished search `tiny`."""
     result: dict[str, Any] = terminal.json("search", "study.toml")
     return result

@@ -1,4 +1,4 @@
-"""Input that cannot be used: a clear line, the documented exit code, no traceback, and nothing lost."""
+"""Faulty input: a clear error message, the documented exit code, no traceback and no lost data."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Command = Callable[..., str]
 
 @pytest.fixture
 def closed_connections() -> Iterator[None]:
-    """Closes what a command leaves to the end of its process, which is not the end of this one."""
+    """Close the database connections that a command leaves to the end of its process."""
     connections: list[Any] = []
 
-    def note(connection: Any, record: Any) -> None:
+    def record_connection(connection: Any, record: Any) -> None:
         connections.append(connection)
 
-    event.listen(Pool, "connect", note)
+    event.listen(Pool, "connect", record_connection)
     yield
-    event.remove(Pool, "connect", note)
+    event.remove(Pool, "connect", record_connection)
     for connection in connections:
         connection.close()
 
@@ -39,7 +39,7 @@ def closed_connections() -> Iterator[None]:
 def fails(
     terminal: Terminal, closed_connections: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Runs a command in this process, which saves its start; returns what it says on standard error."""
+    """Run a failing command in this process, which is faster; return its standard error."""
     monkeypatch.chdir(terminal.folder)
     for name in ("NAS_STORAGE", "NAS_STORAGE_FILE", "NAS_ARTIFACTS", "NAS_DATA"):
         monkeypatch.delenv(name, raising=False)
@@ -48,20 +48,20 @@ def fails(
 
     def run(*arguments: str, code: int = 1) -> str:
         monkeypatch.setattr("sys.argv", ["nas", *arguments])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             cli.main()
-        said = capsys.readouterr()
-        assert ended.value.code == code, said
-        assert "Traceback" not in said.err
-        assert said.err.startswith("error: ") or code == 2
-        assert said.out == ""
-        return said.err
+        captured = capsys.readouterr()
+        assert exit_info.value.code == code, captured
+        assert "Traceback" not in captured.err
+        assert captured.err.startswith("error: ") or code == 2
+        assert captured.out == ""
+        return captured.err
 
     return run
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "fragments"),
     [
         ("epochs = 1", "epochs = 1\nepoch = 2", ["budget.epoch: unknown key"]),
         ("epochs = 1", 'epochs = "one"', ["budget.epochs", "'one'"]),
@@ -77,16 +77,16 @@ def fails(
         ("[data]", "[data", ["not valid TOML"]),
     ],
 )
-def test_a_faulty_study_file(terminal: Terminal, fails: Command, old: str, new: str, said: list[str]) -> None:
+def test_a_faulty_study_file(terminal: Terminal, fails: Command, old: str, new: str, fragments: list[str]) -> None:
     assert old in STUDY
     message = fails("check", terminal.write("bad.toml", STUDY.replace(old, new)))
     assert "bad.toml" in message
-    for part in said:
+    for part in fragments:
         assert part in message
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "fragments"),
     [
         ('"densenet"', '"capsnet"', ["architecture.family", "'capsnet'"]),
         ("stem_width = 8", 'stem_width = "wide"', ["architecture.stem_width", "'wide'"]),
@@ -105,11 +105,11 @@ def test_a_faulty_study_file(terminal: Terminal, fails: Command, old: str, new: 
         ),
     ],
 )
-def test_a_faulty_search_space(terminal: Terminal, fails: Command, old: str, new: str, said: list[str]) -> None:
+def test_a_faulty_search_space(terminal: Terminal, fails: Command, old: str, new: str, fragments: list[str]) -> None:
     assert old in SPACE
     terminal.write("bad-space.toml", SPACE.replace(old, new))
     message = fails("search", terminal.write("bad.toml", STUDY.replace("space.toml", "bad-space.toml")))
-    for part in ("bad-space.toml", *said):
+    for part in ("bad-space.toml", *fragments):
         assert part in message
 
 
@@ -131,11 +131,11 @@ def _folder(root: Path, classes: dict[str, int]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"),
+    ("classes", "message"),
     [({"cat": 5}, "one class only (cat)"), ({"cat": 5, "dog": 0}, "classes without an image: dog")],
 )
-def test_a_folder_with_faults(fails: Command, tmp_path: Path, classes: dict[str, int], said: str) -> None:
-    assert said in fails("search", "study.toml", "--name", "folder", "--data", str(_folder(tmp_path / "d", classes)))
+def test_a_folder_with_faults(fails: Command, tmp_path: Path, classes: dict[str, int], message: str) -> None:
+    assert message in fails("search", "study.toml", "--name", "folder", "--data", str(_folder(tmp_path / "d", classes)))
 
 
 def test_a_corrupt_image_is_named(fails: Command, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ LABELS = np.arange(20) % 2
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"x_train": IMAGES}, "no array y_train"),
         (
@@ -164,9 +164,9 @@ LABELS = np.arange(20) % 2
         ),
     ],
 )
-def test_an_npz_file_with_faults(fails: Command, tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+def test_an_npz_file_with_faults(fails: Command, tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     np.savez(tmp_path / "d.npz", **arrays)
-    assert said in fails("check", "study.toml", "--data", str(tmp_path / "d.npz"))
+    assert message in fails("check", "study.toml", "--data", str(tmp_path / "d.npz"))
 
 
 def test_unknown_names(searched: dict[str, Any], fails: Command) -> None:
@@ -228,8 +228,8 @@ def test_an_unreachable_database_never_shows_its_password(fails: Command, monkey
 
 
 def test_an_unreachable_database_with_debug_never_shows_its_password(terminal: Terminal) -> None:
-    away = Terminal(terminal.folder, {"NAS_STORAGE": "postgresql://user:secret@127.0.0.1:1/db"})
-    with away.start("--debug", "studies") as process:
+    unreachable = Terminal(terminal.folder, {"NAS_STORAGE": "postgresql://user:secret@127.0.0.1:1/db"})
+    with unreachable.start("--debug", "studies") as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "DatabaseError" in errors

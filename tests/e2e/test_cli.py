@@ -81,7 +81,7 @@ def test_the_front_is_explained(terminal: Terminal, searched: dict[str, Any]) ->
 
 @pytest.fixture(scope="module")
 def exported(terminal: Terminal, searched: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of an export in every format: n.pt, n.pt2, n.onnx and n.int8.onnx."""
+    """JSON output of an export in every format: n.pt, n.pt2, n.onnx and n.int8.onnx."""
     smallest_front = searched["front"][0]["number"]
     result: dict[str, Any] = terminal.json(
         "export", "tiny", "--trial", str(smallest_front), "-o", "n.pt", "--format", "all", "--int8"
@@ -135,9 +135,9 @@ def test_predict(terminal: Terminal, exported: dict[str, Any]) -> None:
             assert one["class"] == one["top"][0]["class"]
             assert sum(entry["probability"] for entry in one["top"]) == pytest.approx(1.0, abs=1e-4)
             tolerance = 0.1 if answer is answers[-1] else 1e-4
-            said = {entry["class"]: entry["probability"] for entry in first["top"]}
+            expected = {entry["class"]: entry["probability"] for entry in first["top"]}
             for entry in one["top"]:
-                assert entry["probability"] == pytest.approx(said[entry["class"]], abs=tolerance)
+                assert entry["probability"] == pytest.approx(expected[entry["class"]], abs=tolerance)
     lines = terminal.run("predict", "n.onnx", "images", "--csv", "--top", "2").stdout.splitlines()
     assert lines[0] == "image,rank,class,probability"
     assert [line.split(",")[:2] for line in lines[1:]] == [[name, rank] for name in names for rank in ("1", "2")]
@@ -196,7 +196,7 @@ def test_an_interrupted_search_goes_on_and_spends_its_budget_exactly(terminal: T
     terminal.run(*search)
     after = terminal.json("status", "interrupted")
     assert (after["done"], after["baseline_done"]) == (8, True)
-    # The paused trials were taken up again: nothing failed, and nothing was lost.
+    # The paused trials were resumed: none failed and none is missing.
     assert after["states"].keys() <= {"COMPLETE", "PRUNED"}
     assert sum(after["states"].values()) == 8
 
@@ -213,11 +213,11 @@ def test_help_and_front_start_without_torch(terminal: Terminal, searched: dict[s
         "import atexit, sys\n"
         "atexit.register(lambda: print('LOADED', *{n.partition('.')[0] for n in sys.modules}, file=sys.stderr))\n"
     )
-    watched = Terminal(
+    instrumented = Terminal(
         terminal.folder, {"PYTHONPATH": os.pathsep.join([str(tmp_path), terminal.environment["PYTHONPATH"]])}
     )
     for arguments in (("--help",), ("front", "tiny"), ("status", "tiny")):
-        loaded = watched.run(*arguments).stderr.rpartition("LOADED ")[2].split()
+        loaded = instrumented.run(*arguments).stderr.rpartition("LOADED ")[2].split()
         assert "nas" in loaded
         assert not {"torch", "torchvision", "sklearn", "scipy"} & set(loaded)
 

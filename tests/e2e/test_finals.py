@@ -1,4 +1,4 @@
-"""Finals as a user runs them, and that nothing else reads the test images."""
+"""Finals from the command line; no other command reads the test images."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ batch_size = 32
 
 
 @pytest.fixture(scope="module")
-def twice(terminal: Terminal) -> Terminal:
-    """Two files of the same images, but for the test images, which are noise with labels at random in the second."""
+def two_studies(terminal: Terminal) -> Terminal:
+    """Folder with two studies that differ only in their test images: the second has noise and random labels."""
     images, labels = load_digits(return_X_y=True)
     pixels = (images.reshape(-1, 8, 8) * 15).astype(np.uint8)
     generator = np.random.default_rng(0)
@@ -90,27 +90,29 @@ def twice(terminal: Terminal) -> Terminal:
 
 
 @pytest.fixture(scope="module")
-def searched(twice: Terminal) -> dict[str, dict[str, Any]]:
-    """What a search of each file finds; there are two genomes, and both are tried."""
-    return {name: twice.json("search", f"{name}.toml", "--name", name, "--workers", "1") for name in ("good", "noise")}
+def searched(two_studies: Terminal) -> dict[str, dict[str, Any]]:
+    """JSON output of a search in each study, which trains both genomes of the space."""
+    return {
+        name: two_studies.json("search", f"{name}.toml", "--name", name, "--workers", "1") for name in ("good", "noise")
+    }
 
 
 def test_a_search_is_the_same_whatever_the_test_images_are(
-    twice: Terminal, searched: dict[str, dict[str, Any]]
+    two_studies: Terminal, searched: dict[str, dict[str, Any]]
 ) -> None:
-    def results(found: dict[str, Any]) -> list[tuple[str, float, int]]:
-        return [(one["family"], one["macro_f1"], one["params"]) for one in [found["baseline"], *found["front"]]]
+    def scores_and_sizes(result: dict[str, Any]) -> list[tuple[str, float, int]]:
+        return [(one["family"], one["macro_f1"], one["params"]) for one in [result["baseline"], *result["front"]]]
 
-    assert results(searched["good"]) == results(searched["noise"])
-    shown = [twice.json("show", name, str(searched[name]["front"][-1]["number"])) for name in searched]
+    assert scores_and_sizes(searched["good"]) == scores_and_sizes(searched["noise"])
+    shown = [two_studies.json("show", name, str(searched[name]["front"][-1]["number"])) for name in searched]
     assert shown[0]["per_class"] == shown[1]["per_class"]
     for name in searched:
-        twice.run("export", name, "-o", f"{name}.pt")
+        two_studies.run("export", name, "-o", f"{name}.pt")
 
 
 @pytest.fixture(scope="module")
-def final(twice: Terminal, searched: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: twice.json("finals", name, "--seeds", "2", "--workers", "1") for name in searched}
+def final(two_studies: Terminal, searched: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: two_studies.json("finals", name, "--seeds", "2", "--workers", "1") for name in searched}
 
 
 def test_finals_are_not(final: dict[str, dict[str, Any]]) -> None:
@@ -120,60 +122,62 @@ def test_finals_are_not(final: dict[str, dict[str, Any]]) -> None:
 
 
 def test_finals_name_every_figure(final: dict[str, dict[str, Any]]) -> None:
-    standings = final["good"]["standings"]
-    assert standings[0]["finalist"] == "baseline"
-    for one in standings:
+    results = final["good"]["standings"]
+    assert results[0]["finalist"] == "baseline"
+    for one in results:
         assert one["seeds"] == 2
         assert {"f1_macro", "f1_micro", "precision_macro", "recall_macro", "accuracy"} <= set(one["metrics"])
         assert one["metrics"]["f1_macro"]["low"] <= one["metrics"]["f1_macro"]["mean"]
         assert list(one["class_f1"]) == [str(digit) for digit in range(10)]
-    assert {"mean", "low", "high", "p_equal", "p_worse"} <= set(standings[1]["difference"])
+    assert {"mean", "low", "high", "p_equal", "p_worse"} <= set(results[1]["difference"])
     assert "macro-F1 with" in final["good"]["verdict"]
 
 
-def test_a_second_call_adds_seeds(twice: Terminal, final: dict[str, dict[str, Any]]) -> None:
-    more = twice.json("finals", "good", "--seeds", "3", "--workers", "1")
+def test_a_second_call_adds_seeds(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
+    more = two_studies.json("finals", "good", "--seeds", "3", "--workers", "1")
     assert [one["seeds"] for one in more["standings"]] == [3] * len(more["standings"])
     for before, after in zip(final["good"]["standings"], more["standings"], strict=True):
         assert after["runs"][:2] == before["runs"]
 
 
-def test_a_repeated_training_has_the_same_weights_to_the_bit(twice: Terminal, final: dict[str, dict[str, Any]]) -> None:
-    found = twice.json("finals", "good", "--check")
-    assert found["largest_weight_difference"] == 0.0
-    assert found["repeated_f1"] == found["macro_f1"]
-    assert found["share_alike"] == 1.0
-    assert "weights identical to the bit" in twice.run("finals", "good", "--check").stdout
+def test_a_repeated_training_has_the_same_weights_to_the_bit(
+    two_studies: Terminal, final: dict[str, dict[str, Any]]
+) -> None:
+    result = two_studies.json("finals", "good", "--check")
+    assert result["largest_weight_difference"] == 0.0
+    assert result["repeated_f1"] == result["macro_f1"]
+    assert result["share_alike"] == 1.0
+    assert "weights identical to the bit" in two_studies.run("finals", "good", "--check").stdout
 
 
-def test_a_network_of_the_finals_can_be_shipped(twice: Terminal, final: dict[str, dict[str, Any]]) -> None:
+def test_a_network_of_the_finals_can_be_shipped(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
     run = final["good"]["standings"][1]["runs"][0]
-    exported = twice.json("export", "good-finals", "--trial", str(run), "-o", "final.pt")
+    exported = two_studies.json("export", "good-finals", "--trial", str(run), "-o", "final.pt")
     assert exported["trial"] == run
-    assert (twice.folder / "final.pt").is_file()
+    assert (two_studies.folder / "final.pt").is_file()
 
 
-def test_finals_that_cannot_be(twice: Terminal, final: dict[str, dict[str, Any]]) -> None:
+def test_finals_that_cannot_be(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
     for command in ("finals", "front", "report"):
-        assert "'good-finals' are the finals of 'good'; their results: nas finals good" in twice.error(
+        assert "'good-finals' are the finals of 'good'; their results: nas finals good" in two_studies.error(
             command, "good-finals"
         )
-    assert "best or smallest" in twice.error("export", "good-finals", "-o", "final.pt")
-    assert "study 'good' has no trial 99" in twice.error("finals", "good", "--trial", "99")
-    assert "no study 'nowhere'" in twice.error("finals", "nowhere", "--check")
+    assert "best or smallest" in two_studies.error("export", "good-finals", "-o", "final.pt")
+    assert "study 'good' has no trial 99" in two_studies.error("finals", "good", "--trial", "99")
+    assert "no study 'nowhere'" in two_studies.error("finals", "nowhere", "--check")
 
 
-def test_the_settings_of_a_grid_are_scored_on_the_test_images(twice: Terminal) -> None:
-    twice.write("losses.toml", GRID)
-    twice.run("create", "losses.toml")
-    assert "no setting of 'losses' has a result" in twice.error("finals", "losses")
-    twice.run("search", "losses.toml", "--workers", "1")
-    found = twice.json("finals", "losses", "--seeds", "2", "--workers", "1")
-    assert [one["finalist"] for one in found["standings"]] == ["cross entropy", "focal", "no learning"]
-    assert (found["reference"], found["num_test"], found["runs_missing"]) == ("cross entropy", 297, 0)
-    scores = {one["finalist"]: one["metrics"]["f1_macro"]["mean"] for one in found["standings"]}
+def test_the_settings_of_a_grid_are_scored_on_the_test_images(two_studies: Terminal) -> None:
+    two_studies.write("losses.toml", GRID)
+    two_studies.run("create", "losses.toml")
+    assert "no setting of 'losses' has a result" in two_studies.error("finals", "losses")
+    two_studies.run("search", "losses.toml", "--workers", "1")
+    result = two_studies.json("finals", "losses", "--seeds", "2", "--workers", "1")
+    assert [one["finalist"] for one in result["standings"]] == ["cross entropy", "focal", "no learning"]
+    assert (result["reference"], result["num_test"], result["runs_missing"]) == ("cross entropy", 297, 0)
+    scores = {one["finalist"]: one["metrics"]["f1_macro"]["mean"] for one in result["standings"]}
     assert scores["no learning"] < min(scores["focal"], scores["cross entropy"]) - 0.1
-    assert found["standings"][2]["ruling"].startswith("worse")
-    shown = twice.run("report", "losses", "--format", "md").stdout
+    assert result["standings"][2]["ruling"].startswith("worse")
+    shown = two_studies.run("report", "losses", "--format", "md").stdout
     assert "vs cross entropy" in shown
-    assert found["verdict"] in shown
+    assert result["verdict"] in shown

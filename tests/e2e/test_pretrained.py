@@ -1,4 +1,4 @@
-"""A baseline that begins with ImageNet weights; those here are drawn at random, of the same shapes."""
+"""A baseline with pretrained weights; these tests use random weights of the same shapes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.e2e.conftest import STUDY, Terminal
-from tests.unit.imagenet import torchvisions_resnet18
+from tests.unit.imagenet import torchvision_resnet18
 
 FROZEN = """
 [baseline]
@@ -20,11 +20,11 @@ head_widths = [16]
 
 @pytest.fixture(scope="module")
 def searched(terminal: Terminal) -> dict[str, Any]:
-    torch.save(torchvisions_resnet18().state_dict(), terminal.folder / "weights.pth")
+    torch.save(torchvision_resnet18().state_dict(), terminal.folder / "weights.pth")
     text = STUDY.replace('"tiny"', '"frozen"').replace("= 100", "= 40").replace("= 60", "= 20").replace("= 5", "= 1")
     terminal.write("frozen.toml", text + FROZEN)
-    found: dict[str, Any] = terminal.json("search", "frozen.toml", "--weights", "weights.pth")
-    return found
+    result: dict[str, Any] = terminal.json("search", "frozen.toml", "--weights", "weights.pth")
+    return result
 
 
 def test_a_frozen_network_is_the_baseline(searched: dict[str, Any]) -> None:
@@ -41,13 +41,13 @@ def test_the_study_keeps_its_weights(terminal: Terminal, searched: dict[str, Any
 
 
 def test_finals_and_files_of_it(terminal: Terminal, searched: dict[str, Any]) -> None:
-    found = terminal.json("finals", "frozen", "--seeds", "1")
-    assert found["standings"][0]["family"] == "pretrained_resnet18"
-    assert 0.0 <= found["standings"][0]["metrics"]["f1_macro"]["mean"] <= 1.0
+    result = terminal.json("finals", "frozen", "--seeds", "1")
+    assert result["standings"][0]["family"] == "pretrained_resnet18"
+    assert 0.0 <= result["standings"][0]["metrics"]["f1_macro"]["mean"] <= 1.0
     terminal.run("export", "frozen", "--trial", str(searched["baseline"]["number"]), "-o", "frozen.pt")
 
 
 def test_without_weights_one_line_says_where_they_were_sought(terminal: Terminal, searched: dict[str, Any]) -> None:
-    said = terminal.error("search", "frozen.toml", "--name", "other", "--weights", "nowhere.pth")
-    assert "nowhere.pth: no such file" in said
+    message = terminal.error("search", "frozen.toml", "--name", "other", "--weights", "nowhere.pth")
+    assert "nowhere.pth: no such file" in message
     assert "has no use for --weights" in terminal.error("search", "study.toml", "--weights", "weights.pth")

@@ -1,4 +1,4 @@
-"""`nas report` as it is typed."""
+"""`nas report` from the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_markdown_goes_to_the_terminal_with_a_row_a_trial(terminal: Terminal, se
     text = terminal.run("report", "tiny", "--format", "md").stdout
     assert searched["verdict"] in text
     trials = text.split("## Trials\n\n")[1].split("\n\n")[0].splitlines()[2:]
-    assert len(trials) == sum(terminal.json("status", "tiny")["states"].values()) + 1  # The baseline's.
+    assert len(trials) == sum(terminal.json("status", "tiny")["states"].values()) + 1  # One row for the baseline.
     terminal.run("report", "tiny", "--format", "md", "-o", "page.md")
     assert (terminal.folder / "page.md").read_text(encoding="utf-8") in text
 
