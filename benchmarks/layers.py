@@ -1,8 +1,8 @@
-"""The layers around the convolutions, and depthwise convolutions, against PyTorch's own, in bfloat16 on one thread.
+"""Speed of normalisation, activation, dropout, noise and depthwise layers compared with PyTorch's, in bfloat16.
 
     python benchmarks/layers.py
 
-Forward and backward of 128 images, channels-last; each pair in turn, medians.
+Forward and backward pass of 128 images, channels-last, on one thread. The two layers of a pair alternate; medians.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ IMAGES, ROUNDS = 128, 9
 
 
 class PlainNoise(nn.Module):
-    """Noise as PyTorch draws it."""
+    """Gaussian noise from `torch.randn_like`."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs + 0.05 * torch.randn_like(inputs)
 
 
 def pairs(channels: int) -> dict[str, tuple[nn.Module, nn.Module]]:
-    """This project's layer and PyTorch's."""
+    """Pairs of layers by name: of nas, and of PyTorch."""
 
     def depthwise(kind: type[nn.Conv2d], side: int, stride: int) -> nn.Module:
         return kind(channels, channels, side, stride, side // 2, groups=channels, bias=False)
 
     rows: dict[str, tuple[nn.Module, nn.Module]] = {}
-    for name, ours, theirs in (
+    for name, nas_layer, torch_layer in (
         ("batch norm", None, None), ("batch norm, ReLU", nn.ReLU(), nn.ReLU()),
         ("batch norm, leaky ReLU", LeakyReLU(), nn.LeakyReLU()), ("batch norm, SiLU", SiLU(), nn.SiLU()),
         ("batch norm, GELU", GELU(), nn.GELU()),
     ):  # fmt: skip
-        layers = ((BatchNorm(channels), ours), (nn.BatchNorm2d(channels), theirs))
+        layers = ((BatchNorm(channels), nas_layer), (nn.BatchNorm2d(channels), torch_layer))
         rows[name] = tuple(ConvNormAct(nn.Identity(), *layer) for layer in layers)
     rows |= {
         "SiLU": (SiLU(), nn.SiLU()),
@@ -60,7 +60,7 @@ def pairs(channels: int) -> dict[str, tuple[nn.Module, nn.Module]]:
 
 
 def seconds(layer: nn.Module, inputs: Tensor) -> float:
-    """Of one forward and backward pass."""
+    """Seconds of one forward and backward pass."""
     inputs.grad = None
     started = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16):
@@ -70,24 +70,24 @@ def seconds(layer: nn.Module, inputs: Tensor) -> float:
 
 
 def measure(run: Callable[[], float], other: Callable[[], float]) -> tuple[float, float]:
-    """Median milliseconds of both, taken in turn."""
+    """Median milliseconds of two functions, measured alternately."""
     run(), other()
     times = [(run(), other()) for _ in range(ROUNDS)]
-    ours, theirs = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
-    return ours, theirs
+    first, second = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+    return first, second
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all layers and print a table."""
     torch.set_num_threads(1)
     retain_freed_memory()
-    table = Table("layer", "shape", "here, ms", "PyTorch, ms", "times faster")
+    table = Table("layer", "shape", "nas, ms", "PyTorch, ms", "times faster")
     for channels, side in ((48, 28), (96, 14)):
         inputs = torch.randn(IMAGES, channels, side, side).bfloat16().contiguous(memory_format=torch.channels_last)
         inputs.requires_grad_()
         assert inputs.is_contiguous(memory_format=torch.channels_last)
-        for name, (ours, theirs) in pairs(channels).items():
-            fast, slow = measure(lambda: seconds(ours, inputs), lambda: seconds(theirs, inputs))  # noqa: B023
+        for name, (nas_layer, torch_layer) in pairs(channels).items():
+            fast, slow = measure(lambda: seconds(nas_layer, inputs), lambda: seconds(torch_layer, inputs))  # noqa: B023
             table.add_row(name, f"{channels}×{side}×{side}", f"{fast:.1f}", f"{slow:.1f}", f"{slow / fast:.1f}")
     Console(width=100).print(table)
 

@@ -1,8 +1,8 @@
-"""The training program that this project's is compared with: PyTorch as its tutorials write it, without a fault.
+"""Plain PyTorch training loop in the style of PyTorch's tutorials, as the reference of `throughput.py`.
 
-A data set of PIL images, torchvision's transforms, a DataLoader with workers, float32, NCHW, the optimiser's defaults,
-and the running loss read at each step. Nothing in it is slower than it has to be for such a program: threads, workers
-and pinned memory are what suits the machine best.
+A data set of PIL images, torchvision transforms, a DataLoader with workers, float32, NCHW, default options of the
+optimiser, and the running loss read at each step. It is as fast as such a program can be: threads, workers and pinned
+memory are set to the best values for the machine.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from nas.data.labelled_images import Split
-from nas.training.training_task import Task
+from nas.training.training_task import TrainingTask
 
 
 @dataclass(frozen=True)
-class Timed:
-    """What an epoch took.
+class EpochTimes:
+    """Times and results of one epoch.
 
     Attributes:
-        train_seconds: Over the training images.
-        evaluation_seconds: Over the validation images.
+        train_seconds: Time of training.
+        evaluation_seconds: Time of evaluation on the validation images.
         loss: Mean training loss.
-        accuracy: Of the validation images.
+        accuracy: Validation accuracy.
     """
 
     train_seconds: float
@@ -38,7 +38,7 @@ class Timed:
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
-    """Images as a folder of files would give them once they are decoded, and a transform."""
+    """Data set of decoded PIL images with a transform."""
 
     def __init__(self, split: Split, transform: transforms.Compose) -> None:
         images = split.images.permute(0, 2, 3, 1).numpy()
@@ -54,15 +54,22 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 
 
 class NaiveLoop:
-    """A network in training.
+    """Training loop of one network.
 
     Args:
-        shift: The augmentation: each image moved by up to so many pixels along both axes.
-        workers: Of each DataLoader; 0 loads in the training process.
+        shift: Augmentation: maximum shift of each image in pixels, along both axes.
+        workers: Worker processes per DataLoader; 0 loads in the training process.
     """
 
     def __init__(
-        self, network: nn.Module, task: Task, *, batch_size: int, shift: int, device: str = "cpu", workers: int = 0
+        self,
+        network: nn.Module,
+        task: TrainingTask,
+        *,
+        batch_size: int,
+        shift: int,
+        device: str = "cpu",
+        workers: int = 0,
     ) -> None:
         size = task.train.images.shape[2:]
         normalize = [
@@ -85,13 +92,13 @@ class NaiveLoop:
         self.criterion = nn.CrossEntropyLoss()
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2)
 
-    def epoch(self) -> Timed:
+    def epoch(self) -> EpochTimes:
         """Train and evaluate once."""
         started = time.perf_counter()
         loss = self.train()
         trained = time.perf_counter()
         accuracy = self.evaluate()
-        return Timed(trained - started, time.perf_counter() - trained, loss, accuracy)
+        return EpochTimes(trained - started, time.perf_counter() - trained, loss, accuracy)
 
     def train(self) -> float:
         self.network.train()

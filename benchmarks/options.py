@@ -1,11 +1,11 @@
-"""What each option of a recipe does, on data where it must matter: long-tailed EMNIST, factor 100, three seeds.
+"""Ablation of the recipe options on long-tailed EMNIST (imbalance factor 100, three seeds).
 
     python benchmarks/options.py data/emnist-byclass-116k.npz --out options.jsonl
     python benchmarks/options.py --table options.jsonl
 
-The training part is cut to class sizes that fall from 400 to 4; validation keeps the frequencies of the source. One
-small residual network, each option changed alone, the same seeds for all. "Rarest third" is the mean recall of the
-third of the classes with the fewest training images.
+The training split is reduced to class sizes from 400 down to 4; the validation split keeps the class frequencies of the
+source. One small residual network; each option is changed alone, with the same seeds. "Rarest third" is the mean recall
+of the third of the classes with the fewest training images.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from nas.networks.build_network import build_network
 from nas.space.architecture import ResNetArchitecture
 from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
-from nas.training.execution.device_and_precision import Compute
+from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
-from nas.training.training_task import Plan, Task
+from nas.training.training_task import TrainingPlan, TrainingTask
 
 ARCHITECTURE: dict[str, Any] = {"stem_width": 16, "depths": (1, 1, 1), "widths": (16, 32, 64)}
 """About 75,000 parameters at 62 classes."""
@@ -67,11 +67,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Measure, or show what was measured."""
+    """Run the ablation, or print the table of an earlier run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, help="an npz file of EMNIST ByClass")
-    parser.add_argument("--out", type=Path, default=Path("options.jsonl"), help="a line is added for each training")
-    parser.add_argument("--table", type=Path, help="show the table of such a file and train nothing")
+    parser.add_argument(
+        "--out", type=Path, default=Path("options.jsonl"), help="a .jsonl file; one line is appended per training"
+    )
+    parser.add_argument("--table", type=Path, help="print the table of such a file without training")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
@@ -85,23 +87,23 @@ def main() -> None:
     print(f"{len(task.train):,} training images, {len(task.validation):,} for validation")
     for seed in arguments.seeds:
         for name in arguments.options:
-            result = measure(task, OPTIONS[name], Plan(arguments.epochs, seed))
+            result = measure(task, OPTIONS[name], TrainingPlan(arguments.epochs, seed))
             print(f"{seed} {name}: {result}", flush=True)
             with arguments.out.open("a") as file:
                 file.write(json.dumps({"option": name, "seed": seed, **result}) + "\n")
 
 
-def load_task(path: Path, largest: int) -> Task:
-    """Long-tailed splits of a file."""
+def load_task(path: Path, largest: int) -> TrainingTask:
+    """Long-tailed splits of an npz file."""
     spec = DataSpec(
         source="npz", path=str(path), images_per_class=largest, long_tail=100.0, max_validation_images=6_000
     )
     data = load_data(spec, Path(tempfile.gettempdir()))
-    return Task(data.train, data.validation, data.classes, Normalization.of(data.train.images))
+    return TrainingTask(data.train, data.validation, data.classes, Normalization.of(data.train.images))
 
 
-def measure(task: Task, option: dict[str, Any], plan: Plan) -> dict[str, float]:
-    """Train once with an option; macro-F1, macro-recall of all classes and of the rarest third, and what else was."""
+def measure(task: TrainingTask, option: dict[str, Any], plan: TrainingPlan) -> dict[str, float]:
+    """Train once with an option and return its scores, including macro-recall of all classes and the rarest third."""
     torch.manual_seed(plan.seed)
     architecture = ResNetArchitecture(**{**ARCHITECTURE, **option.get("architecture", {})})
     channels = task.train.images.shape[1]
@@ -109,25 +111,25 @@ def measure(task: Task, option: dict[str, Any], plan: Plan) -> dict[str, float]:
     recipe = Recipe.model_validate({key: value for key, value in option.items() if key != "architecture"})
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit(
+        training_result = fit(
             network, recipe, task, plan,
-            compute=Compute.choose("cpu", "auto"), cache=Path(folder), on_epoch=lambda record: None,
+            compute=ComputeDevice.choose("cpu", "auto"), cache=Path(folder), on_epoch=lambda record: None,
         )  # fmt: skip
     rarest = task.counts_K.argsort()[: len(task.classes) // 3].tolist()
-    scores = fitted.scores
+    scores = training_result.scores
     return {
         "f1_macro": scores.f1_macro,
         "recall_macro": scores.recall_macro,
         "recall_rarest": statistics.mean(scores.per_class[k].recall for k in rarest),
         "accuracy": scores.accuracy,
         "seconds": time.perf_counter() - started,
-        "epochs": float(len(fitted.curve)),
-        **fitted.figures,
+        "epochs": float(len(training_result.curve)),
+        **training_result.figures,
     }
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Mean and standard deviation over seeds of each option, in Markdown; marks what beats the spread."""
+    """Markdown table of mean and standard deviation over seeds per option; differences beyond the spread are marked."""
 
     def over_seeds(name: str, figure: str) -> list[float]:
         return [result[figure] for result in results if result["option"] == name and figure in result]
@@ -140,7 +142,7 @@ def table(results: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(result["option"] for result in results):
         rarest = over_seeds(name, "recall_rarest")
         gain = statistics.mean(rarest) - statistics.mean(plain)
-        # Beyond the spread: the worst seed of the one above the best seed of the other.
+        # Beyond the spread: the worst seed of one option is above the best seed of the other.
         mark = " **above**" if min(rarest) > max(plain) else " below" if max(rarest) < min(plain) else ""
         figures = (_spread(over_seeds(name, figure)) for figure in ("recall_macro", "f1_macro", "accuracy"))
         defect = statistics.mean(over_seeds(name, "orthogonality_defect"))

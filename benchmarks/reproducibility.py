@@ -102,6 +102,7 @@ def differences(before: dict[str, Any], after: dict[str, Any], path: str = "") -
 
 
 def main() -> int:
+    """Record or compare; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("record").add_argument("file", type=Path)

@@ -1,17 +1,17 @@
-"""What early stopping saves and loses, on curves that are generated, so that all trials' ends are known.
+"""Savings and losses of early stopping on generated learning curves, where all final scores are known.
 
     python benchmarks/rungs_noise.py
 
-A trial has a size, a final macro-F1 that grows with the size and spreads around it, or is far below where the recipe is
-poor, and a curve that rises to it. Two
-things make a rung's order of ranks another one than the last epoch's: noise on each epoch's score, as a validation set
-of some thousand images has, and learning speeds that differ, so that curves cross. Eight workers train the trials of a
-search at once; each trial takes a time per epoch of its own. Printed is a Markdown table: of how many members of the
-front that training everything would have given were lost, how much of its hypervolume was left, and how many epochs
-were saved. Everything is drawn from seeds, so the table is the same each time.
+A trial has a size, a final macro-F1 and a learning curve that rises to it. The final macro-F1 grows with the size, with
+random spread, and is far lower for a poor recipe. Two effects make the ranking at a rung differ from the final ranking:
+noise in each epoch's score, as with a validation set of some thousand images, and different learning speeds, so that
+curves cross. Eight workers train the trials of a search at once; every trial has its own time per epoch.
 
-For comparison the same searches are stopped by macro-F1 alone, whatever the size (successive halving with one
-objective), and by a lower reduction.
+The output is a Markdown table: number of members lost from the front of full training, share of its hypervolume left,
+and share of epochs saved. Everything is drawn from seeds, so the table is reproducible.
+
+For comparison the same searches are stopped by macro-F1 alone, independent of size (successive halving with one
+objective), and with a lower reduction factor.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 
 WORKERS = 8
 POOR = 0.3
-"""Share of the trials whose recipe does not suit them; of the tables of real trainings a quarter and a half."""
+"""Share of the trials with a poor recipe; in the tables of real trainings it is a quarter and a half."""
 Rule = Callable[[Objectives, Sequence[Objectives], int], bool]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as it would go if nobody stopped it: the macro-F1 after each epoch, and how long an epoch takes."""
+    """Trial without early stopping: size, macro-F1 after each epoch, and seconds per epoch."""
 
     log10_params: float
     curve: tuple[float, ...]
@@ -46,96 +46,96 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Damage:
-    """What stopping did to one search: shares, but for the size of the front."""
+class StoppingResult:
+    """Effect of early stopping on one search: size of the front, members lost, and two shares."""
 
     front: int
     lost: int
-    hypervolume_left: float
+    hypervolume_kept: float
     epochs_saved: float
 
 
-def draw_trial(dice: random.Random, epochs: int, noise: float, speeds: float) -> Trial:
-    """One trial.
+def draw_trial(rng: random.Random, epochs: int, noise: float, speeds: float) -> Trial:
+    """Draw one trial.
 
     Args:
         noise: Standard deviation of each epoch's score.
         speeds: Standard deviation of the logarithm of the learning speed.
     """
-    size = dice.uniform(4.0, 6.0)
+    size = rng.uniform(4.0, 6.0)
     reachable = 0.95 - 0.4 * math.exp(-1.2 * (size - 4.0))
-    final = reachable * (1.0 - abs(dice.gauss(0.0, 0.12)))
-    if dice.random() < POOR:
-        final *= dice.uniform(0.05, 0.6)
-    speed = 5.0 * math.exp(speeds * dice.gauss(0.0, 1.0))
+    final = reachable * (1.0 - abs(rng.gauss(0.0, 0.12)))
+    if rng.random() < POOR:
+        final *= rng.uniform(0.05, 0.6)
+    speed = 5.0 * math.exp(speeds * rng.gauss(0.0, 1.0))
     rise = [(1 - math.exp(-speed * epoch / epochs)) / (1 - math.exp(-speed)) for epoch in range(1, epochs + 1)]
-    curve = tuple(min(1.0, max(0.0, final * share + noise * dice.gauss(0.0, 1.0))) for share in rise)
-    return Trial(size, curve, math.exp(0.5 * dice.gauss(0.0, 1.0)))
+    curve = tuple(min(1.0, max(0.0, final * share + noise * rng.gauss(0.0, 1.0))) for share in rise)
+    return Trial(size, curve, math.exp(0.5 * rng.gauss(0.0, 1.0)))
 
 
 def by_macro_f1_alone(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
-    """Successive halving with one objective: behind if not in the best 1/η of all, whatever their size."""
+    """Successive halving with one objective: stop unless in the best 1/η of all trials, independent of size."""
     rank = 1 + sum(peer.macro_f1 > own.macro_f1 for peer in peers)
     return 1 + len(peers) >= reduction and rank > -(-(1 + len(peers)) // reduction)
 
 
 def not_among_the_best(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
-    """As the service does, but also who is not far behind."""
+    """Stop unless in the best 1/η of the trials that are not larger, even if not far behind (unlike nas)."""
     return by_macro_f1_alone(own, [peer for peer in peers if peer.log10_params <= own.log10_params], reduction)
 
 
-def search(trials: Sequence[Trial], reduction: int, rule: Rule) -> Damage:
-    """Train the trials in their order, eight at once, as the service does."""
+def search(trials: Sequence[Trial], reduction: int, rule: Rule) -> StoppingResult:
+    """Train the trials in order, eight at once, as nas does."""
     epochs = len(trials[0].curve)
     rungs = rung_epochs(epochs, default_grace(epochs, reduction), reduction)
-    standings: dict[int, list[Objectives]] = {epoch: [] for epoch in rungs}
+    rung_scores: dict[int, list[Objectives]] = {epoch: [] for epoch in rungs}
     stopped: dict[int, int] = {}
     waiting = list(range(len(trials)))[::-1]
-    # When a worker comes to its trial's next rung: time, trial, place of the rung.
-    arrivals: list[tuple[float, int, int]] = []
+    # Events of reaching the next rung: time, trial, index of the rung.
+    events: list[tuple[float, int, int]] = []
 
-    def begin(now: float) -> None:
+    def start_next(now: float) -> None:
         if waiting:
             number = waiting.pop()
-            heapq.heappush(arrivals, (now + rungs[0] * trials[number].epoch_seconds, number, 0))
+            heapq.heappush(events, (now + rungs[0] * trials[number].epoch_seconds, number, 0))
 
     for _ in range(WORKERS):
-        begin(0.0)
-    while arrivals:
-        now, number, place = heapq.heappop(arrivals)
-        if place == len(rungs):
-            begin(now)
+        start_next(0.0)
+    while events:
+        now, number, rung = heapq.heappop(events)
+        if rung == len(rungs):
+            start_next(now)
             continue
-        epoch = rungs[place]
-        own, peers = trials[number].at(epoch), list(standings[epoch])
-        standings[epoch].append(own)
+        epoch = rungs[rung]
+        own, peers = trials[number].at(epoch), list(rung_scores[epoch])
+        rung_scores[epoch].append(own)
         if rule(own, peers, reduction):
             stopped[number] = epoch
-            begin(now)
+            start_next(now)
         else:
-            following = rungs[place + 1] if place + 1 < len(rungs) else epochs
-            heapq.heappush(arrivals, (now + (following - epoch) * trials[number].epoch_seconds, number, place + 1))
+            following = rungs[rung + 1] if rung + 1 < len(rungs) else epochs
+            heapq.heappush(events, (now + (following - epoch) * trials[number].epoch_seconds, number, rung + 1))
     ends = [trial.at(epochs) for trial in trials]
     front = pareto_front(range(len(trials)), lambda number: ends[number])
-    left = [end for number, end in enumerate(ends) if number not in stopped]
-    return Damage(
+    remaining = [end for number, end in enumerate(ends) if number not in stopped]
+    return StoppingResult(
         front=len(front),
         lost=sum(number in stopped for number in front),
-        hypervolume_left=hypervolume(left) / hypervolume(ends),
+        hypervolume_kept=hypervolume(remaining) / hypervolume(ends),
         epochs_saved=sum(epochs - epoch for epoch in stopped.values()) / (epochs * len(trials)),
     )
 
 
 def measure(arguments: argparse.Namespace, noise: float, speeds: float, reduction: int, rule: Rule) -> list[str]:
-    """The columns of a row: means over the seeds, which give the same trials to every rule."""
-    found = []
+    """Columns of a row: means over the seeds, which give every rule the same trials."""
+    results = []
     for seed in range(arguments.seeds):
-        dice = random.Random(seed)
-        trials = [draw_trial(dice, arguments.epochs, noise, speeds) for _ in range(arguments.trials)]
-        found.append(search(trials, reduction, rule))
-    lost, members = sum(one.lost for one in found), sum(one.front for one in found)
-    volume = [one.hypervolume_left for one in found]
-    saved = [one.epochs_saved for one in found]
+        rng = random.Random(seed)
+        trials = [draw_trial(rng, arguments.epochs, noise, speeds) for _ in range(arguments.trials)]
+        results.append(search(trials, reduction, rule))
+    lost, members = sum(one.lost for one in results), sum(one.front for one in results)
+    volume = [one.hypervolume_kept for one in results]
+    saved = [one.epochs_saved for one in results]
     return [
         f"{lost:,} of {members:,} ({lost / members:.1%})",
         f"{statistics.mean(volume):.2%} (worst {min(volume):.1%})",
@@ -144,16 +144,16 @@ def measure(arguments: argparse.Namespace, noise: float, speeds: float, reductio
 
 
 def main() -> None:
-    """Print the table."""
+    """Run all searches and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200, help="searches a row")
+    parser.add_argument("--seeds", type=int, default=200, help="searches per row")
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--epochs", type=int, default=30)
     arguments = parser.parse_args()
     rules: list[tuple[str, int, Rule]] = [
         ("as the service does, η = 3", 3, should_stop),
         ("as the service does, η = 2", 2, should_stop),
-        ("who is not among the best 1/η, η = 3", 3, not_among_the_best),
+        ("not among the best 1/η, η = 3", 3, not_among_the_best),
         ("by macro-F1 alone, η = 3", 3, by_macro_f1_alone),
     ]
     print("| stopped | noise | speeds | members of the front lost | hypervolume left | epochs saved |")

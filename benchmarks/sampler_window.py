@@ -1,12 +1,12 @@
-"""What it costs a search that its sampler sees a window of the trials and not all of them.
+"""Effect on the search of a sampler that uses a window of the trials instead of all trials.
 
     python benchmarks/sampler_window.py
     python benchmarks/sampler_window.py --trials 3000 --windows 500 1000 --seeds 10
 
-TPE proposes genomes of a space with four families and genes of their own; a formula takes the place of training, so
-the hypervolume of the front can be had for many seeds. The window is chosen as `nas.search.storage.windowed_storage` chooses it: the
-newest trials and the front; who has come to see twice the window reads anew. In memory, one worker. Prints the
-hypervolume over seeds, mean and standard deviation, and its difference from all trials, paired by seed.
+TPE proposes genomes of a space with four families that have genes of their own. A formula replaces training, so many
+seeds are feasible. The window is that of `nas.search.storage.windowed_storage`: the newest trials and the front, reset
+once it has grown to twice its size. One worker, in memory. The output is the hypervolume over seeds, mean and standard
+deviation, and its difference from using all trials, paired by seed.
 """
 
 from __future__ import annotations
@@ -53,32 +53,32 @@ BEST_LEARNING_RATE = {"sgd": 3e-2, "adamw": 2e-3}
 
 
 class Window(InMemoryStorage):
-    """Shows a sampler what a windowed worker sees; `None` shows all."""
+    """Storage in memory that returns a window of the trials to the sampler; `None` returns all."""
 
     def __init__(self, window: int | None) -> None:
         super().__init__()
         self._window = window
-        self._shown: set[int] = set()
-        self._first = 0
+        self._front: set[int] = set()
+        self._first_number = 0
 
     def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
         trials = super().get_all_trials(study_id, deepcopy, states)
         if self._window is None:
             return trials
-        return [trial for trial in trials if trial.number >= self._first or trial.number in self._shown]
+        return [trial for trial in trials if trial.number >= self._first_number or trial.number in self._front]
 
-    def read_anew_if_long(self, study_id: int) -> None:
-        """As `SearchStudy.ask` does before each proposal."""
+    def reset_if_long(self, study_id: int) -> None:
+        """Reset the window once it has grown to twice its size, as `SearchStudy.ask` does before each proposal."""
         if self._window is None or len(self.get_all_trials(study_id, deepcopy=False)) <= 2 * self._window:
             return
         trials = super().get_all_trials(study_id, deepcopy=False)
-        self._first = len(trials) - self._window
-        older = [trial for trial in trials[: self._first] if trial.state == TrialState.COMPLETE]
-        self._shown = {trial.number for trial in pareto_front(older, lambda trial: Objectives(*trial.values))}
+        self._first_number = len(trials) - self._window
+        older = [trial for trial in trials[: self._first_number] if trial.state == TrialState.COMPLETE]
+        self._front = {trial.number for trial in pareto_front(older, lambda trial: Objectives(*trial.values))}
 
 
 def objectives(genome: Genome) -> Objectives:
-    """Stands for training: more parameters help ever less, and each family has settings that suit it."""
+    """Objectives by a formula with diminishing returns of parameters and an optimum of settings per family."""
     architecture: Any = genome.architecture
     optimizer: Any = genome.recipe.optimizer
     widths = getattr(architecture, "widths", None) or tuple(
@@ -106,7 +106,7 @@ def _learning_rate(genome: Genome) -> float:
 
 
 def search(window: int | None, seed: int, num_trials: int) -> tuple[list[float], float]:
-    """Hypervolume after a third, two thirds and all of the trials, and the seconds of the last hundred proposals."""
+    """Run a search: hypervolume after each third of the trials, and CPU seconds of the last hundred proposals."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = Window(window)
     sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
@@ -115,7 +115,7 @@ def search(window: int | None, seed: int, num_trials: int) -> tuple[list[float],
     volumes: list[float] = []
     late_seconds = 0.0
     for number in range(num_trials):
-        storage.read_anew_if_long(study._study_id)
+        storage.reset_if_long(study._study_id)
         started = time.process_time()
         trial = study.ask()
         genome = SPACE.sample(trial)
@@ -129,7 +129,7 @@ def search(window: int | None, seed: int, num_trials: int) -> tuple[list[float],
 
 
 def main() -> None:
-    """Search with each window and seed, and print the table."""
+    """Run the searches of all windows and seeds and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1_500)
     parser.add_argument("--windows", type=int, nargs="+", default=[500])
@@ -146,16 +146,18 @@ def main() -> None:
             volumes, seconds = results[job]
             print(f"window {job[0]} seed {job[1]}: {[round(v, 5) for v in volumes]}, {10 * seconds:.0f} ms", flush=True)
     for window in windows:
-        show(window, lambda seed, window=window: results[window, seed], lambda seed: results[None, seed], arguments)
+        print_window(
+            window, lambda seed, window=window: results[window, seed], lambda seed: results[None, seed], arguments
+        )
 
 
-def show(
+def print_window(
     window: int | None,
     of: Callable[[int], tuple[list[float], float]],
     of_all: Callable[[int], tuple[list[float], float]],
     arguments: argparse.Namespace,
 ) -> None:
-    """One line a window."""
+    """Print the line of one window."""
     seeds = range(arguments.seeds)
     volumes = [of(seed)[0][-1] for seed in seeds]
     line = f"{'all trials' if window is None else f'newest {window}':>12}: hypervolume after {arguments.trials:,}: "
@@ -164,7 +166,7 @@ def show(
         differences = [of(seed)[0][-1] - of_all(seed)[0][-1] for seed in seeds]
         mean, error = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
         line += f", {mean:+.4f} ± {error:.4f} (standard error) against all"
-    print(f"{line}, {10 * statistics.mean(of(seed)[1] for seed in seeds):.0f} ms of processor a late proposal")
+    print(f"{line}, {10 * statistics.mean(of(seed)[1] for seed in seeds):.0f} ms of CPU time per late proposal")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long SMOTE's exact neighbours take, and how much memory, at the size of the whole of EMNIST ByClass.
+"""Time and memory of SMOTE's exact nearest neighbours at the size of the complete EMNIST ByClass.
 
     python benchmarks/smote_neighbors.py data/emnist-byclass-116k.npz
 
-The file's images are shifted and given noise until there are 697,932 in the file's class frequencies. Then: the table
-of five neighbours within each class; how many of the true neighbours are in it, by distances in float64 for a sample;
-Borderline-SMOTE's search over all classes at 50,000 images, and scikit-learn's search for the same, which is what
-imbalanced-learn runs. Linux, for it reads the peak of memory from there. Run it with nothing else on the machine.
+The file's images are replicated with shifts and noise to 697,932 images in the file's class frequencies. Measured are
+the table of five neighbours within each class, its recall of the true neighbours (float64 distances, for a sample),
+Borderline-SMOTE's search over all classes at 50,000 images, and the same search in scikit-learn, which imbalanced-learn
+uses. Linux only, because the peak memory comes from `/proc`. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEIGHBORS, DANGER_NEIGHBORS = 5, 10
 
 
 def main() -> None:
-    """Measure and print, one line a figure."""
+    """Measure and print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="an npz file of EMNIST ByClass")
     parser.add_argument("--threads", type=int, default=2)
@@ -45,49 +45,56 @@ def main() -> None:
     split = enlarge(pixels.reshape(len(pixels), -1), labels, arguments.images)
     print(f"{len(split):,} images, {len(torch.bincount(split.labels))} classes, {arguments.threads} threads")
     table, seconds, megabytes = measure(lambda: compute_smote_table(split, NEIGHBORS, None))
-    print(f"{NEIGHBORS} neighbours in each class: {seconds:.1f} s, {megabytes:,.0f} MB beside the images", flush=True)
+    print(
+        f"{NEIGHBORS} neighbours in each class: {seconds:.1f} s, {megabytes:,.0f} MB in addition to the images",
+        flush=True,
+    )
     print(f"true neighbours found: {recall(split, table.neighbors):.4f}")
     part = enlarge(pixels.reshape(len(pixels), -1), labels, NUM_BORDERLINE)
-    images_ND, everyone = part.images.flatten(1), torch.arange(len(part))
-    _, seconds, megabytes = measure(lambda: nearest(images_ND, everyone, everyone, DANGER_NEIGHBORS, lambda _: None))
+    images_ND, all_indices = part.images.flatten(1), torch.arange(len(part))
+    _, seconds, megabytes = measure(
+        lambda: nearest(images_ND, all_indices, all_indices, DANGER_NEIGHBORS, lambda _: None)
+    )
     print(f"among all classes at {len(part):,} images: {seconds:.1f} s, {megabytes:,.0f} MB", flush=True)
-    theirs = NearestNeighbors(n_neighbors=DANGER_NEIGHBORS + 1).fit(images_ND.numpy())
-    _, opponent_seconds, megabytes = measure(lambda: theirs.kneighbors(images_ND.numpy(), return_distance=False))
-    print(f"scikit-learn: {opponent_seconds:.1f} s, {megabytes:,.0f} MB: {opponent_seconds / seconds:.1f} times ours")
+    sklearn_neighbors = NearestNeighbors(n_neighbors=DANGER_NEIGHBORS + 1).fit(images_ND.numpy())
+    _, sklearn_seconds, megabytes = measure(
+        lambda: sklearn_neighbors.kneighbors(images_ND.numpy(), return_distance=False)
+    )
+    print(f"scikit-learn: {sklearn_seconds:.1f} s, {megabytes:,.0f} MB: {sklearn_seconds / seconds:.1f} times as long")
 
 
 def enlarge(pixels_ND: np.ndarray, labels_N: np.ndarray, num_images: int) -> Split:
-    """Images in the frequencies of the given ones, each one of them shifted by up to two pixels and given noise."""
+    """Replicate images in their class frequencies, with shifts of up to two pixels and noise."""
     generator = np.random.default_rng(0)
     chosen = generator.permutation(np.resize(generator.permutation(len(labels_N)), num_images))
     images = np.empty((num_images, 28, 28), np.uint8)
     for first in range(0, num_images, 10_000):
         block = pixels_ND[chosen[first : first + 10_000]].reshape(-1, 28, 28).astype(np.int16)
         for down, right in generator.integers(-2, 3, (8, 2)):
-            moved = generator.random(len(block)) < 1 / 8
-            block[moved] = np.roll(block[moved], (down, right), (1, 2))
+            is_shifted = generator.random(len(block)) < 1 / 8
+            block[is_shifted] = np.roll(block[is_shifted], (down, right), (1, 2))
         block += generator.integers(-8, 9, block.shape, dtype=np.int16)
         images[first : first + 10_000] = block.clip(0, 255)
     return Split(torch.from_numpy(images)[:, None], torch.from_numpy(labels_N[chosen]))
 
 
-def measure(work: Callable[[], T]) -> tuple[T, float, float]:
-    """What some work gives, its seconds, and by how many megabytes it raised the peak of resident memory."""
-    Path("/proc/self/clear_refs").write_text("5")  # The peak starts again from what is held now.
+def measure(function: Callable[[], T]) -> tuple[T, float, float]:
+    """Run a function; return its result, seconds, and the increase of peak resident memory in megabytes."""
+    Path("/proc/self/clear_refs").write_text("5")  # Reset the peak to the current resident memory.
     before = _memory("VmRSS")
     started = time.perf_counter()
-    result = work()
+    result = function()
     return result, time.perf_counter() - started, (_memory("VmHWM") - before) / 1000
 
 
 def _memory(field: str) -> float:
-    """In kB, of 1,024 bytes as the kernel means it."""
+    """Memory figure in kB of 1,000 bytes; the kernel reports units of 1,024 bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1.024 * next(float(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def recall(split: Split, neighbors_Nk: Tensor, sample: int = 100) -> float:
-    """The share of a sample's neighbours that are no further than the true k-th one; ties count as found."""
+    """Share of a sample's neighbours that are not further than the true k-th neighbour; ties count as found."""
     pixels_ND = split.images.flatten(1)
     found = 0
     for label in torch.bincount(split.labels).topk(3).indices.tolist():

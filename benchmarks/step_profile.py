@@ -1,4 +1,4 @@
-"""Where a training step's time goes on one CPU thread, by kind of operation, for a few genomes of each family.
+"""Profile of a training step on one CPU thread, by kind of operation, for a few genomes of each family.
 
 python benchmarks/step_profile.py
 """
@@ -11,16 +11,16 @@ from collections import Counter
 import torch
 from rich.console import Console
 from rich.table import Table
-from subjects import cost_of, drawn, random_task
+from subjects import cost_of, random_task, sample_architectures
 from torch.profiler import ProfilerActivity, profile
 
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.space.architecture import Architecture
 from nas.space.recipe import Recipe
-from nas.training.execution.device_and_precision import Compute
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan
 from nas.worker.trainer.memory_allocator import retain_freed_memory
 
 BATCH, STEPS = 128, 6
@@ -35,18 +35,23 @@ KINDS = {
 
 
 def shares(architecture: Architecture) -> Counter[str]:
-    """Milliseconds of a step by kind."""
+    """Milliseconds of a step by kind of operation."""
     torch.manual_seed(0)
     task = random_task(STEPS * BATCH, BATCH)
     network = build_network(architecture, 1, len(task.classes))
     recipe = Recipe(batch_size=BATCH, augmentation="shift 1")
-    training = Training(
-        network, recipe, task, Plan(epochs=2, seed=0), EachOnce(len(task.train), 0), Compute.choose("cpu", "auto")
+    training = TrainingLoop(
+        network,
+        recipe,
+        task,
+        TrainingPlan(epochs=2, seed=0),
+        ShuffleSampler(len(task.train), 0),
+        ComputeDevice.choose("cpu", "auto"),
     )
     profiler = profile(activities=[ProfilerActivity.CPU])
 
     def after_first_epoch(_record: object) -> None:
-        # What is compiled and allocated once is not counted; the second epoch is, with one batch of evaluation.
+        # The first epoch compiles and allocates; the second one is profiled, with one batch of evaluation.
         if training.epochs_done == 1:
             profiler.start()
         else:
@@ -61,12 +66,12 @@ def shares(architecture: Architecture) -> Counter[str]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Profile all networks and print a table."""
     logging.disable()
     torch.set_num_threads(1)
     retain_freed_memory()
-    table = Table("family", "parameters", "ms a step", *KINDS, "the rest")
-    for architecture in drawn(2):
+    table = Table("family", "parameters", "ms per step", *KINDS, "the rest")
+    for architecture in sample_architectures(2):
         times = shares(architecture)
         total = sum(times.values())
         table.add_row(

@@ -1,14 +1,14 @@
-"""What the service itself costs a trial: claim, ask, report and tell against PostgreSQL, by finished trials.
+"""Overhead of the service per trial: claim, ask, report and tell against PostgreSQL, by number of finished trials.
 
     python benchmarks/storage_load.py
     python benchmarks/storage_load.py --workers 64 --processes 64 --finished 10000
 
-Simulated workers run real supervision (slots, asks, twins, tells, with the study of EMNIST's 62 classes and the
-default search space) around trials that only sleep, first one worker and then all. Finished trials are made by copying
-real rows, with curves of 20 epochs and scores of 62 classes. Without NAS_STORAGE it runs on an embedded server in a
-folder of its own. The first ask is that of a process that has just joined; the clock starts when all have. Connections
-are the workers', looked at five times a second. Run it with nothing else on the machine: one worker shows what a call
-costs, and workers beyond the machine's cores show the queue.
+Simulated workers run real supervision (slots, asks, duplicate checks, tells, with the study of EMNIST's 62 classes and
+the default search space) around trials that only sleep: first one worker, then all. Finished trials are copies of real
+rows, with curves of 20 epochs and scores of 62 classes. Without NAS_STORAGE an embedded server in a temporary folder is
+used. The first ask is measured right after a process has joined; the measurement starts when all have joined.
+Connections are those of the workers, counted five times a second. Run it on an otherwise idle machine: one worker
+measures the cost of a call, and more workers than cores measure the queue.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ from nas.study.study_file import load_study
 
 REPOSITORY = Path(__file__).parents[1]
 CLASSES = tuple(str(number) for number in range(62))
-FACTS = DatasetSummary("emnist", CLASSES, 1, 28, 28, (100,) * 62, (10,) * 62, 100, (0.2,), (0.3,))
+DATASET_SUMMARY = DatasetSummary("emnist", CLASSES, 1, 28, 28, (100,) * 62, (10,) * 62, 100, (0.2,), (0.3,))
 NUM_ORIGINALS = 100
 TRIAL_SECONDS = 1.0
 LONG_TRIAL_SECONDS = 30.0
-STEPS = ("claim", "ask", "report", "twin", "tell")
+STEPS = ("claim", "ask", "report", "duplicate", "tell")
 APPLICATION = "nas-load"
 
 
 @dataclass
 class Timings:
-    """Milliseconds by step."""
+    """Measured milliseconds by step."""
 
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -73,8 +73,8 @@ class Timings:
 
 
 @dataclass
-class Measured:
-    """What one crew showed: milliseconds by step, connections at each look, and its largest process."""
+class LoadResult:
+    """Result of one load: milliseconds by step, connection counts, and peak megabytes of the largest process."""
 
     workers: int
     processes: int
@@ -88,34 +88,36 @@ def main() -> None:
     """Measure and print a table for each number of finished trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--processes", type=int, default=8, help="over which the workers are spread, as threads")
+    parser.add_argument("--processes", type=int, default=8, help="number of processes; the workers are their threads")
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 1_000, 10_000])
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    crews = [(1, 1)] + ([(arguments.workers, min(arguments.processes, arguments.workers))] * (arguments.workers > 1))
+    loads = [(1, 1)] + ([(arguments.workers, min(arguments.processes, arguments.workers))] * (arguments.workers > 1))
     with tempfile.TemporaryDirectory(prefix="nas-load-") as folder:
         url = os.environ.get("NAS_STORAGE") or database.start(Path(folder) / "home")
         for finished in arguments.finished:
             study, storage, engine = make_study(url, Path(folder), finished)
-            show(finished, [run(url, Path(folder), study.name, engine, *crew, arguments.seconds) for crew in crews])
+            print_table(
+                finished, [run(url, Path(folder), study.name, engine, *load, arguments.seconds) for load in loads]
+            )
             storage.close()
             engine.dispose()
         if "NAS_STORAGE" not in os.environ:
             database.stop(Path(folder) / "home")
-            if os.geteuid() == 0:  # whose data is not in the home
+            if os.geteuid() == 0:  # Run by root, the server keeps its data outside of the home folder.
                 shutil.rmtree(database.data_directory(Path(folder) / "home").parent, ignore_errors=True)
 
 
 def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Storage, Engine]:
-    """A study with so many finished trials."""
+    """Create a study with a number of finished trials."""
     name = f"load-{os.getpid()}-{finished}"
     engine = database.create_engine(url)
     create_missing_tables(engine)
     storage = Storage.connect(url, folder, create_tables=True)
     spec = load_study(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
     budget = spec.budget.model_copy(update={"trials": finished + 100_000})
-    study = SearchStudy.create(storage, spec.model_copy(update={"budget": budget}), FACTS)
+    study = SearchStudy.create(storage, spec.model_copy(update={"budget": budget}), DATASET_SUMMARY)
     slots = Slots(engine, name)
     slots.open_slots(finished + 20_000)
     lease = slots.claim("baseline", 1.0)
@@ -125,15 +127,17 @@ def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Stor
     return study, storage, engine
 
 
-def run(url: str, folder: Path, name: str, engine: Engine, workers: int, processes: int, seconds: float) -> Measured:
-    """Put workers on a study."""
+def run(url: str, folder: Path, name: str, engine: Engine, workers: int, processes: int, seconds: float) -> LoadResult:
+    """Run workers on a study and collect their timings."""
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[tuple[Timings, float]] = context.Queue()
     ready = context.Barrier(processes + 1)
-    mine = make_url(url).update_query_dict({"application_name": APPLICATION}).render_as_string(hide_password=False)
+    worker_url = (
+        make_url(url).update_query_dict({"application_name": APPLICATION}).render_as_string(hide_password=False)
+    )
     shares = [workers // processes + (index < workers % processes) for index in range(processes)]
     started = [
-        context.Process(target=work, args=(mine, folder, name, share, seconds, ready, queue)) for share in shares
+        context.Process(target=work, args=(worker_url, folder, name, share, seconds, ready, queue)) for share in shares
     ]
     for process in started:
         process.start()
@@ -153,11 +157,11 @@ def run(url: str, folder: Path, name: str, engine: Engine, workers: int, process
     for timings, _ in results:
         for step, samples in timings.samples.items():
             merged[step] += samples
-    return Measured(workers, processes, merged, connections, max(peak for _, peak in results), load)
+    return LoadResult(workers, processes, merged, connections, max(peak for _, peak in results), load)
 
 
 def fill(study: SearchStudy, slots: Slots, engine: Engine, finished: int) -> None:
-    """Finished trials: some told one by one, the others copies of their rows."""
+    """Add finished trials: the first ones run one by one, the others are copies of their rows."""
     if finished == 0:
         return
     for number in range(NUM_ORIGINALS):
@@ -176,7 +180,7 @@ def fill(study: SearchStudy, slots: Slots, engine: Engine, finished: int) -> Non
         connection.execute(text("ANALYZE"))
 
 
-# The copies' scores fall off, or all of them would lie on the front.
+# The scores of the copies decrease; equal scores would all lie on the front.
 _COPY = """
 CREATE TEMP TABLE copied ON COMMIT DROP AS
     SELECT trial_id AS old, number, copy, state, datetime_start, datetime_complete,
@@ -207,33 +211,33 @@ def work(
     ready: Barrier,
     queue: multiprocessing.Queue[tuple[Timings, float]],
 ) -> None:
-    """One process of workers, put together as `nas worker` does."""
+    """Run one process of workers, assembled as in `nas worker`."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     timings, all_joined, begin = Timings(), threading.Barrier(threads + 1), threading.Event()
     application = Application(Settings(storage=url, artifacts=folder))
-    application.engine.connect().close()  # made before the threads are
+    application.engine.connect().close()  # Created before the threads.
 
-    def one_worker(place: int) -> None:
+    def one_worker(index: int) -> None:
         with timings.of("join"):
             study, slots = application.open_study(name, window=WINDOW_TRIALS), application.slots(name)
-        number, is_first = 1000 * place, True
+        number, is_first = 1000 * index, True
         all_joined.wait()
         begin.wait()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with timings.of("claim"):
-                lease = slots.claim(f"{os.getpid()}-{place}", 60.0)
+                lease = slots.claim(f"{os.getpid()}-{index}", 60.0)
             assert lease is not None
             one_trial(study, slots, lease, timings, number, is_first=is_first)
             number, is_first = number + 1, False
 
-    crew = [threading.Thread(target=one_worker, args=(place,)) for place in range(threads)]
-    for thread in crew:
+    supervisors = [threading.Thread(target=one_worker, args=(index,)) for index in range(threads)]
+    for thread in supervisors:
         thread.start()
     all_joined.wait()
     ready.wait(timeout=600)
     begin.set()
-    for thread in crew:
+    for thread in supervisors:
         thread.join()
     application.close()
     queue.put((timings, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
@@ -249,16 +253,16 @@ def one_trial(
     sleep: bool = True,
     is_first: bool = False,
 ) -> None:
-    """A trial as a supervisor sees it through, its training a sleep."""
+    """Run one trial like a supervisor, with a sleep in place of training."""
     with timings.of("first ask" if is_first else "ask"):
         trial = study.ask()
         slots.attach(lease, trial.trial_id, trial.genome.key)
     cost = Cost(20_000 + 1_000 * (hash(trial.genome.key) % 900), 1_000_000)
     with timings.of("report"):
-        study.note_genome(trial, cost)
+        study.record_genome(trial, cost)
         slots.renew(lease, 60.0)
-    with timings.of("twin"):
-        slots.twin(trial.genome.key)
+    with timings.of("duplicate"):
+        slots.find_duplicate(trial.genome.key)
     if sleep:
         time.sleep(TRIAL_SECONDS)
     with timings.of("tell"):
@@ -269,11 +273,11 @@ def one_trial(
         slots.finish(lease, "completed")
 
 
-FILES = TrialFiles(Path(__file__))  # What is uploaded does not matter here.
+FILES = TrialFiles(Path(__file__))  # The content of the uploaded files is irrelevant here.
 
 
 def completed(macro_f1: float) -> Completed:
-    """A result as large as a real one."""
+    """Result of the size of a real one."""
     per_class = tuple(ClassScores(name, macro_f1, macro_f1, macro_f1, 60) for name in CLASSES)
     scores = Scores(0.8, macro_f1, macro_f1, macro_f1, 0.8, 0.8, 0.8, per_class, ())
     curve = tuple(
@@ -282,19 +286,26 @@ def completed(macro_f1: float) -> Completed:
     return Completed(scores, curve, 200.0, "cpu, bfloat16", {"kept_epoch": 20.0, "orthogonality_defect": 104.0})
 
 
-def show(finished: int, crews: list[Measured]) -> None:
-    """Print the steps' milliseconds by crew, and their sum as a share of a trial of 30 s."""
+def print_table(finished: int, results: list[LoadResult]) -> None:
+    """Print the milliseconds of the steps by load, and their sum as a share of a trial of 30 s."""
     print(f"\n{finished:,} finished trials; milliseconds, median and p95")
-    print(f"{'':>12}" + "".join(f"{f'{crew.workers} in {crew.processes} processes':>34}" for crew in crews))
+    print(f"{'':>12}" + "".join(f"{f'{result.workers} in {result.processes} processes':>34}" for result in results))
     for step in ("join", "first ask", *STEPS):
-        print(f"{step:>12}" + "".join(f"{_spread(crew.samples[step]):>34}" for crew in crews))
-    owns = [sum(statistics.median(crew.samples[step]) for step in STEPS if crew.samples[step]) for crew in crews]
-    shares = [f"{own:.0f}, {own / (10 * LONG_TRIAL_SECONDS):.2f} % of {LONG_TRIAL_SECONDS:.0f} s" for own in owns]
+        print(f"{step:>12}" + "".join(f"{_spread(result.samples[step]):>34}" for result in results))
+    overheads = [
+        sum(statistics.median(result.samples[step]) for step in STEPS if result.samples[step]) for result in results
+    ]
+    shares = [
+        f"{overhead:.0f}, {overhead / (10 * LONG_TRIAL_SECONDS):.2f} % of {LONG_TRIAL_SECONDS:.0f} s"
+        for overhead in overheads
+    ]
     print(f"{'in all':>12}" + "".join(f"{share:>34}" for share in shares))
-    held = [f"{statistics.median(crew.connections):.0f}, at most {max(crew.connections)}" for crew in crews]
-    print(f"{'connections':>12}" + "".join(f"{count:>34}" for count in held))
-    print(f"{'MB a process':>12}" + "".join(f"{f'at most {crew.megabytes:.0f}':>34}" for crew in crews))
-    print(f"{'load':>12}" + "".join(f"{crew.load:>34.1f}" for crew in crews), flush=True)
+    connections = [
+        f"{statistics.median(result.connections):.0f}, at most {max(result.connections)}" for result in results
+    ]
+    print(f"{'connections':>12}" + "".join(f"{count:>34}" for count in connections))
+    print(f"{'MB a process':>12}" + "".join(f"{f'at most {result.megabytes:.0f}':>34}" for result in results))
+    print(f"{'load':>12}" + "".join(f"{result.load:>34.1f}" for result in results), flush=True)
 
 
 def _spread(samples: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""What the benchmarks of training train, and on what."""
+"""Networks and data of the training benchmarks."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from nas.space.architecture import Architecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.search_space import SearchSpace
 from nas.study.data_spec import DataSpec
-from nas.training.training_task import Task
+from nas.training.training_task import TrainingTask
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
 
 
-def load_task(path: Path | None, num_train: int, num_validation: int) -> Task:
-    """Images of a file, or random pixels of EMNIST's shape."""
+def load_task(path: Path | None, num_train: int, num_validation: int) -> TrainingTask:
+    """Load images of a file, or create random images of EMNIST's shape."""
     if path is None:
         return random_task(num_train, num_validation)
     spec = DataSpec(source="npz", path=str(path), max_train_images=num_train, max_validation_images=num_validation)
     data = load_data(spec, Path(tempfile.gettempdir()))
-    return Task(data.train, data.validation, data.classes, Normalization.of(data.train.images))
+    return TrainingTask(data.train, data.validation, data.classes, Normalization.of(data.train.images))
 
 
-def random_task(num_train: int, num_validation: int) -> Task:
-    """Random pixels, 28×28, in 62 classes."""
+def random_task(num_train: int, num_validation: int) -> TrainingTask:
+    """Task of random images, 28×28 pixels, in 62 classes."""
     generator = torch.Generator().manual_seed(0)
     shape = (num_train + num_validation, 1, 28, 28)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     labels = torch.randint(0, 62, shape[:1], generator=generator)
     train, validation = (Split(images[part], labels[part]) for part in (slice(num_train), slice(num_train, None)))
-    return Task(train, validation, tuple(str(label) for label in range(62)), Normalization.of(train.images))
+    return TrainingTask(train, validation, tuple(str(label) for label in range(62)), Normalization.of(train.images))
 
 
-def drawn(per_family: int, most_params: int = 1_000_000) -> list[Architecture]:
-    """The first networks of each family that random draws from the space give."""
+def sample_architectures(per_family: int, most_params: int = 1_000_000) -> list[Architecture]:
+    """First networks of each family among random samples of the search space."""
     space = SearchSpace.load(SPACE)
-    found: dict[str, list[Architecture]] = {family: [] for family in space.families}
+    by_family: dict[str, list[Architecture]] = {family: [] for family in space.families}
     seed = 0
-    while any(len(architectures) < per_family for architectures in found.values()):
+    while any(len(architectures) < per_family for architectures in by_family.values()):
         architecture = space.sample(RandomSuggester(seed)).architecture
         seed += 1
-        of_family = found[architecture.family]
-        if len(of_family) < per_family and cost_of(architecture).params <= most_params:
-            of_family.append(architecture)
-    return [architecture for architectures in found.values() for architecture in architectures]
+        family_architectures = by_family[architecture.family]
+        if len(family_architectures) < per_family and cost_of(architecture).params <= most_params:
+            family_architectures.append(architecture)
+    return [architecture for architectures in by_family.values() for architecture in architectures]
 
 
 def cost_of(architecture: Architecture) -> Cost:
-    """At EMNIST's size."""
+    """Cost of an architecture at EMNIST's image size."""
     return measure_cost(architecture, 1, 62, 28, 28)

@@ -1,14 +1,14 @@
-"""Trials per hour on a CPU: this project's training against a plain PyTorch program, over genomes of small_cnn.
+"""Trials per hour on a CPU: training in nas compared with a plain PyTorch program, over genomes of small_cnn.
 
     python benchmarks/throughput.py data/emnist-byclass-116k.npz
 
-Networks are drawn from the search space, a few of each family, and ResNet-18 stands beside them. For each, in turn and
-in several rounds: the plain program (`naive_loop.py`) on all cores, this project's training as one trial a core, and as
-one trial alone on all cores. All train the same network on the same real images with the same batch size and
-augmentation. A trial is the study emnist-byclass's: 12,000 training and 4,000 validation images an epoch, 5 epochs.
+Networks are sampled from the search space, a few of each family, plus ResNet-18. Each is measured in several rounds
+that alternate between the plain program (`naive_loop.py`) on all cores, nas with one trial per core, and nas with a
+single trial on all cores. All train the same network on the same real images with the same batch size and augmentation.
+A trial is one of the study emnist-byclass: 12,000 training and 4,000 validation images per epoch, 5 epochs.
 
-Nothing else should run meanwhile. The ratio of the mix is that of the hours for all of its networks, so slow networks
-count as much as they do in a study.
+Run it on an otherwise idle machine. The ratio of the mix is that of the total hours of its networks, so slow networks
+have the same weight as in a study.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ import torch
 from naive_loop import NaiveLoop
 from rich.console import Console
 from rich.table import Table
-from subjects import cost_of, drawn, load_task
+from subjects import cost_of, load_task, sample_architectures
 
-from nas.data.sampling.class_balanced_sampling import EachOnce
+from nas.data.sampling.class_balanced_sampling import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.results.learning_curve import EpochRecord
 from nas.space.architecture import Architecture, ReferenceArchitecture
 from nas.space.recipe import Recipe
-from nas.training.execution.device_and_precision import Compute
-from nas.training.training_loop import Training
-from nas.training.training_task import Plan, Task
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_loop import TrainingLoop
+from nas.training.training_task import TrainingPlan, TrainingTask
 from nas.worker.trainer.memory_allocator import retain_freed_memory
 
 BATCH, SHIFT = 128, 1
@@ -48,8 +48,8 @@ FEWEST_BATCHES, MOST_BATCHES = 6, 24
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a process is to do: train one epoch of a network and evaluate it."""
+class Request:
+    """Request to a benchmark process: train a network for one epoch and evaluate it."""
 
     architecture: Architecture
     num_batches: int
@@ -63,22 +63,22 @@ class Speed:
     evaluation: float
 
     def trial_hours(self) -> float:
-        """What a trial takes at this speed."""
+        """Hours of a trial at this speed."""
         return TRIAL_EPOCHS * (TRIAL_IMAGES / self.train + TRIAL_VALIDATION / self.evaluation) / 3600
 
 
-class Process:
-    """A program in a process of its own."""
+class BenchmarkProcess:
+    """Client of a benchmark process."""
 
     def __init__(self, data: Path | None, threads: int, naive_workers: int | None) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        # Not a daemon: a DataLoader's workers are its children.
-        self._process = context.Process(target=serve, args=(theirs, data, threads, naive_workers))
+        self._connection, remote = context.Pipe()
+        # Not a daemon, because the workers of a DataLoader are its child processes.
+        self._process = context.Process(target=serve, args=(remote, data, threads, naive_workers))
         self._process.start()
 
-    def begin(self, order: Order) -> None:
-        self._connection.send(order)
+    def send(self, request: Request) -> None:
+        self._connection.send(request)
 
     def speed(self) -> Speed:
         result: Speed = self._connection.recv()
@@ -90,33 +90,40 @@ class Process:
 
 
 def serve(connection: Connection, data: Path | None, threads: int, naive_workers: int | None) -> None:
-    """Measure whatever is ordered; `naive_workers` of the plain program, or None for this project's."""
+    """Serve requests: of the plain program with `naive_workers` DataLoader workers, or of nas if None."""
     torch.set_num_threads(threads)
     if naive_workers is None:
         retain_freed_memory()
-    whole = load_task(data, MOST_BATCHES * BATCH, VALIDATION_IMAGES)
-    last: tuple[Order, NaiveLoop] | None = None
-    while (order := connection.recv()) is not None:
+    full = load_task(data, MOST_BATCHES * BATCH, VALIDATION_IMAGES)
+    last: tuple[Request, NaiveLoop] | None = None
+    while (request := connection.recv()) is not None:
         torch.manual_seed(0)
-        num_images = order.num_batches * BATCH
-        task = Task(whole.train.select(torch.arange(num_images)), whole.validation, whole.classes, whole.normalization)
+        num_images = request.num_batches * BATCH
+        task = TrainingTask(
+            full.train.select(torch.arange(num_images)), full.validation, full.classes, full.normalization
+        )
         if naive_workers is None:
-            connection.send(train_here(order.architecture, task))
+            connection.send(train_with_nas(request.architecture, task))
             continue
-        if last is None or last[0] != order:
-            network = build_network(order.architecture, 1, len(task.classes))
-            last = order, NaiveLoop(network, task, batch_size=BATCH, shift=SHIFT, workers=naive_workers)
+        if last is None or last[0] != request:
+            network = build_network(request.architecture, 1, len(task.classes))
+            last = request, NaiveLoop(network, task, batch_size=BATCH, shift=SHIFT, workers=naive_workers)
         timed = last[1].epoch()
         connection.send(Speed(num_images / timed.train_seconds, VALIDATION_IMAGES / timed.evaluation_seconds))
 
 
-def train_here(architecture: Architecture, task: Task) -> Speed:
-    """An epoch as a worker's trainer process takes it."""
+def train_with_nas(architecture: Architecture, task: TrainingTask) -> Speed:
+    """Speed of one epoch in nas, as in a worker's trainer process."""
     network = build_network(architecture, 1, len(task.classes))
     recipe = Recipe(batch_size=BATCH, augmentation=f"shift {SHIFT}")
     records: list[EpochRecord] = []
-    training = Training(
-        network, recipe, task, Plan(epochs=1, seed=0), EachOnce(len(task.train), 0), Compute.choose("cpu", "auto")
+    training = TrainingLoop(
+        network,
+        recipe,
+        task,
+        TrainingPlan(epochs=1, seed=0),
+        ShuffleSampler(len(task.train), 0),
+        ComputeDevice.choose("cpu", "auto"),
     )
     training.run(records.append)
     (record,) = records
@@ -125,7 +132,7 @@ def train_here(architecture: Architecture, task: Task) -> Speed:
 
 
 def bfloat16_peak() -> float:
-    """FLOP/s of one thread in a large matrix product."""
+    """Peak FLOP/s of one thread in bfloat16, from a large matrix product."""
     torch.set_num_threads(1)
     left, right = (torch.randn(1024, 1024).bfloat16() for _ in range(2))
     times = []
@@ -137,18 +144,24 @@ def bfloat16_peak() -> float:
 
 
 def measure(
-    architecture: Architecture, naive: Process, cores: list[Process], alone: Process, rounds: int
+    architecture: Architecture,
+    naive: BenchmarkProcess,
+    cores: list[BenchmarkProcess],
+    alone: BenchmarkProcess,
+    rounds: int,
 ) -> Iterator[tuple[Speed, Speed, Speed]]:
-    """Each round: the plain program, the trials side by side added up, and one alone."""
-    for _ in range(2):  # Of the first epoch much is the start of the DataLoader's workers.
-        naive.begin(Order(architecture, FEWEST_BATCHES))
+    """Yield the speeds of each round: plain program, sum of one trial per core, and a single trial on all cores."""
+    for _ in range(2):  # The first epoch is dominated by the start of the DataLoader's workers.
+        naive.send(Request(architecture, FEWEST_BATCHES))
         speed = naive.speed().train
-    order = Order(architecture, max(FEWEST_BATCHES, min(MOST_BATCHES, round(SECONDS_A_MEASUREMENT * speed / BATCH))))
+    request = Request(
+        architecture, max(FEWEST_BATCHES, min(MOST_BATCHES, round(SECONDS_A_MEASUREMENT * speed / BATCH)))
+    )
     for place in range(rounds + 1):
         speeds = []
         for group in ([naive], cores, [alone]):
             for process in group:
-                process.begin(order)
+                process.send(request)
             one = [process.speed() for process in group]
             speeds.append(Speed(sum(speed.train for speed in one), sum(speed.evaluation for speed in one)))
         if place > 0:  # The first round compiles and fills caches.
@@ -156,35 +169,37 @@ def measure(
 
 
 def fastest_workers(data: Path | None, cores: int, architecture: Architecture) -> int:
-    """How many DataLoader workers suit the plain program here."""
+    """Number of DataLoader workers with the highest speed of the plain program."""
     speeds = {}
     for workers in (0, 1, 2):
-        process = Process(data, cores, workers)
+        process = BenchmarkProcess(data, cores, workers)
         for _ in range(2):
-            process.begin(Order(architecture, 8))
+            process.send(Request(architecture, 8))
             speeds[workers] = process.speed().train
         process.close()
     return max(speeds, key=lambda workers: speeds[workers])
 
 
 def main() -> None:
-    """Measure, print, and write what was measured."""
+    """Measure all networks, print the results and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", type=Path, help="an npz file, as of EMNIST ByClass; random pixels without")
+    parser.add_argument(
+        "data", nargs="?", type=Path, help="an npz file, e.g. of EMNIST ByClass; default: random images"
+    )
     parser.add_argument("--per-family", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write each round here")
+    parser.add_argument("--json", type=Path, help="output file of all rounds")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    architectures: list[Architecture] = [*drawn(arguments.per_family), ReferenceArchitecture()]
+    architectures: list[Architecture] = [*sample_architectures(arguments.per_family), ReferenceArchitecture()]
     peak = bfloat16_peak()
     workers = fastest_workers(arguments.data, cores, architectures[0])
     print(
-        f"{cores} cores; plain program with {workers} DataLoader workers; {peak / 1e9:.0f} GFLOP/s a core in bfloat16"
+        f"{cores} cores; plain program with {workers} DataLoader workers; {peak / 1e9:.0f} GFLOP/s per core in bfloat16"
     )
-    naive = Process(arguments.data, cores, workers)
-    side_by_side = [Process(arguments.data, 1, None) for _ in range(cores)]
-    alone = Process(arguments.data, cores, None)
+    naive = BenchmarkProcess(arguments.data, cores, workers)
+    side_by_side = [BenchmarkProcess(arguments.data, 1, None) for _ in range(cores)]
+    alone = BenchmarkProcess(arguments.data, cores, None)
     results = []
     for architecture in architectures:
         rounds = list(measure(architecture, naive, side_by_side, alone, arguments.rounds))
@@ -205,14 +220,14 @@ Results = list[tuple[Architecture, list[tuple[Speed, Speed, Speed]]]]
 
 
 def report(results: Results, peak: float) -> None:
-    """A row for each network, and the ratios of families and of the mix."""
+    """Print a row per network, and the ratios of families and of the mix."""
     table = Table(
-        "family", "parameters", "plain", "a trial a core", "alone", "times", "alone", "evaluation", "of the peak"
+        "family", "parameters", "plain", "a trial per core", "alone", "times", "alone", "evaluation", "of the peak"
     )
     for architecture, rounds in results:
         cost = cost_of(architecture)
         plain, cored, alone = (median([one[place] for one in rounds]) for place in range(3))
-        # Forward and backward are three passes; a multiply-add is two operations.
+        # Forward and backward pass cost three forward passes; a multiply-add is two operations.
         share = cored.train * 6 * cost.flops / peak
         table.add_row(
             architecture.family, f"{cost.params:,}",
@@ -235,7 +250,7 @@ def report(results: Results, peak: float) -> None:
 
 
 def ratio(results: Results, place: int) -> tuple[float, float, float]:
-    """Of trials per hour in one round: a trial a core, one alone; and of the seconds spent in evaluation."""
+    """Ratios of one round: trials per hour with one trial per core and with a single trial, and evaluation time."""
     rounds = [rounds[place] for _, rounds in results]
     hours = [sum(one[program].trial_hours() for one in rounds) for program in range(3)]
     evaluation = [sum(1 / one[program].evaluation for one in rounds) for program in range(2)]
@@ -243,12 +258,12 @@ def ratio(results: Results, place: int) -> tuple[float, float, float]:
 
 
 def median(speeds: list[Speed]) -> Speed:
-    """Of the rounds."""
+    """Median speed over rounds."""
     return Speed(statistics.median(s.train for s in speeds), statistics.median(s.evaluation for s in speeds))
 
 
 def spread(values: list[float]) -> str:
-    """Median and range over rounds."""
+    """Text with median and range over rounds."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 

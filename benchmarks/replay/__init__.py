@@ -1,1 +1,1 @@
-"""Searches replayed on a table of trainings."""
+"""Replay of searches on a table of trainings."""

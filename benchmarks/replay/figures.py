@@ -1,4 +1,4 @@
-"""What searches are compared by: hypervolume over time, and the time that it takes to a hypervolume."""
+"""Metrics of replayed searches: hypervolume over time, and time to a given hypervolume."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.search.pareto_front import Objectives, hypervolume
-from replay.simulation import Found
+from replay.simulation import SearchResult
 
 
-def hypervolume_steps(found: Sequence[Found], reference: Objectives) -> list[tuple[float, float]]:
-    """Each time at which the hypervolume rose, and what it was then."""
+def hypervolume_steps(results: Sequence[SearchResult], reference: Objectives) -> list[tuple[float, float]]:
+    """Times at which the hypervolume rose, with its new values."""
     steps: list[tuple[float, float]] = []
     points: list[Objectives] = []
     best = 0.0
-    for one in found:
-        area = hypervolume([*points, one.objectives], reference)
+    for result in results:
+        area = hypervolume([*points, result.objectives], reference)
         if area > best:
-            points.append(one.objectives)
+            points.append(result.objectives)
             best = area
-            steps.append((one.at, best))
+            steps.append((result.at, best))
     return steps
 
 
 def at(steps: Sequence[tuple[float, float]], seconds: float) -> float:
-    """The hypervolume after so many seconds."""
+    """Hypervolume after a number of seconds."""
     return max((area for when, area in steps if when <= seconds), default=0.0)
 
 
 def time_to(steps: Sequence[tuple[float, float]], area: float) -> float:
-    """Seconds until the hypervolume was at least so large; infinite where it never was."""
+    """Seconds until the hypervolume reached a value; infinite if it never did."""
     return next((when for when, reached in steps if reached >= area), math.inf)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles over seeds; infinite ones count as the largest."""
+    """Median and quartiles over seeds; infinite values are the largest."""
 
     low: float
     median: float

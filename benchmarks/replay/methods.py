@@ -1,4 +1,4 @@
-"""The searches that are compared."""
+"""Search methods of the comparison."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PLAIN = [
     Method("nsga2", lambda seed, table: NSGAIISampler(seed=seed)),
     Method("tpe", lambda seed, table: TPESampler(seed=seed)),
 ]
-"""As a user would write them: every trial in full."""
+"""Plain use of Optuna's samplers, with every trial trained in full."""
 
 
 def _forest(seed: int, table: Table) -> BaseSampler:
-    """As `nas.search.sampling.sampler_factory` makes it, with a seed."""
+    """Forest sampler as created by `nas.search.sampling.sampler_factory`, with a seed."""
     return ForestSampler(table.space, startup_trials=SamplerSpec().startup_trials, seed=seed)
 
 
 SERVICE = Method(
-    "service", _forest, first=lambda table: initial_parameters(table.space), reuses=True, stops=True
+    "service", _forest, initial=lambda table: initial_parameters(table.space), reuses=True, stops=True
 )  # fmt: skip
-"""As a study does by default."""
+"""Default settings of a study."""
 
-WITHOUT = [
+ABLATIONS = [
     replace(SERVICE, name="every trial in full", stops=False),
-    replace(SERVICE, name="families, then random", first=lambda table: [{"family": f} for f in table.space.families]),
+    replace(SERVICE, name="families, then random", initial=lambda table: [{"family": f} for f in table.space.families]),
     replace(
         SERVICE,
         name="tpe for the forest",
@@ -40,4 +40,4 @@ WITHOUT = [
     ),
     replace(SERVICE, name="random for the forest", sampler=lambda seed, table: RandomSampler(seed=seed)),
 ]
-"""The service with one thing taken from it."""
+"""Ablations: the service without one of its parts."""

@@ -1,4 +1,4 @@
-"""A search in simulated time: what its workers would have known when, had they trained what the table has."""
+"""Simulation of a search in simulated time, with the trainings of a table."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from replay.table import Table, Training
 
 DIRECTIONS = ("maximize", "minimize")
 MOST_TRIALS = 1_000
-"""A search that finds nothing new would ask for ever, since results that are known take no time."""
+"""Limit for a search that proposes only known genomes, which take no simulated time."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to search.
+    """Search method.
 
     Attributes:
-        sampler: Of a seed.
-        first: Parameters of the first trials; the rest of each is drawn.
-        reuses: Whether a genome that was trained, or stopped, before takes no time.
-        stops: Whether trials are stopped early, as a study of the table would do it.
+        sampler: Creates the sampler from a seed.
+        initial: Parameters of the first trials; missing parameters are sampled.
+        reuses: True if a genome that was trained or stopped before takes no time.
+        stops: True if trials are stopped early, by the rule of the table's study.
     """
 
     name: str
     sampler: Callable[[int, Table], BaseSampler]
-    first: Callable[[Table], Sequence[Mapping[str, Any]]] = lambda table: ()
+    initial: Callable[[Table], Sequence[Mapping[str, Any]]] = lambda table: ()
     reuses: bool = False
     stops: bool = False
 
 
 @dataclass(frozen=True)
-class Found:
-    """A result and when it was had, in seconds since the search began."""
+class SearchResult:
+    """Result of a trial and its time, in seconds since the search began."""
 
     at: float
     objectives: Objectives
@@ -50,26 +50,26 @@ class Found:
 
 @dataclass
 class Search:
-    """One search under way, by one method on one table."""
+    """Simulated search by one method on one table."""
 
     method: Method
     table: Table
     seed: int
-    found: list[Found] = field(default_factory=list)
+    results: list[SearchResult] = field(default_factory=list)
     num_trials: int = 0
     num_trained: int = 0
     num_stopped: int = 0
 
     def __post_init__(self) -> None:
         self._study = optuna.create_study(directions=DIRECTIONS, sampler=self.method.sampler(self.seed, self.table))
-        for parameters in self.method.first(self.table):
+        for parameters in self.method.initial(self.table):
             self._study.enqueue_trial(dict(parameters))
         self._rungs = study_rungs(self.table.spec) if self.method.stops else ()
-        self._standings: dict[tuple[int, str], list[Objectives]] = {}
-        self._results: dict[str, Objectives | None] = {}
+        self._rung_scores: dict[tuple[int, str], list[Objectives]] = {}
+        self._known: dict[str, Objectives | None] = {}
 
     def run(self, seconds: float, workers: int = 1) -> None:
-        """Search for so long."""
+        """Search for a number of simulated seconds."""
         order = itertools.count()
         events: list[tuple[float, int, optuna.Trial | None, Training | None, int]] = []
         for _ in range(workers):
@@ -79,58 +79,58 @@ class Search:
             if now > seconds or self.num_trials >= MOST_TRIALS:
                 return
             if trial is None or training is None:
-                trial, training = self._begin(now)
+                trial, training = self._ask(now)
                 if trial is None or training is None:
                     heapq.heappush(events, (now, next(order), None, None, 0))
                     continue
                 began, rung = now, 0
             else:
-                began = now - self._spent(training, rung)
-                rung = self._after(trial, training, rung, now)
+                began = now - self._seconds_until(training, rung)
+                rung = self._process_rung(trial, training, rung, now)
                 if rung < 0:
                     heapq.heappush(events, (now, next(order), None, None, 0))
                     continue
-            then = began + self._spent(training, rung + 1)
+            then = began + self._seconds_until(training, rung + 1)
             heapq.heappush(events, (then, next(order), trial, training, rung + 1))
 
-    def _begin(self, now: float) -> tuple[optuna.Trial | None, Training | None]:
-        """Ask; what is known already is told at once, and then there is nothing to train."""
+    def _ask(self, now: float) -> tuple[optuna.Trial | None, Training | None]:
+        """Ask for a trial; a known result is told at once, and None is returned."""
         trial = self._study.ask()
         training = self.table.training_of(self.table.space.sample(trial))
         self.num_trials += 1
-        if self.method.reuses and training.key in self._results:
-            self._tell(trial, self._results[training.key])
+        if self.method.reuses and training.key in self._known:
+            self._tell(trial, self._known[training.key])
             return None, None
         self.num_trained += 1
         return trial, training
 
-    def _spent(self, training: Training, rung: int) -> float:
-        """Seconds up to a rung, counted from 1; up to the end after the last."""
+    def _seconds_until(self, training: Training, rung: int) -> float:
+        """Training seconds up to a rung, counted from 1; after the last rung up to the end."""
         if rung == 0:
             return 0.0
         return training.seconds[self._rungs[rung - 1] - 1] if rung <= len(self._rungs) else training.total_seconds
 
-    def _after(self, trial: optuna.Trial, training: Training, rung: int, now: float) -> int:
-        """What becomes of a trial at a rung, or in its end: the rung that it goes on from, or -1 where it ends."""
+    def _process_rung(self, trial: optuna.Trial, training: Training, rung: int, now: float) -> int:
+        """Process a trial at a rung or at its end; return the rung from which it continues, or -1 if it ends."""
         if rung > len(self._rungs):
-            self.found.append(Found(now, training.objectives))
-            _note(trial, training, len(training.macro_f1))
-            self._end(trial, training, training.objectives)
+            self.results.append(SearchResult(now, training.objectives))
+            _set_attributes(trial, training, len(training.macro_f1))
+            self._finish(trial, training, training.objectives)
             return -1
         epoch = self._rungs[rung - 1]
-        own = training.standing(epoch)
-        peers = self._standings.setdefault((epoch, training.group), [])
+        own = training.rung_score(epoch)
+        peers = self._rung_scores.setdefault((epoch, training.group), [])
         behind = should_stop(own, peers, self.table.spec.early_stopping.reduction)
         peers.append(own)
         if not behind:
             return rung
         self.num_stopped += 1
-        _note(trial, training, epoch)
-        self._end(trial, training, None)
+        _set_attributes(trial, training, epoch)
+        self._finish(trial, training, None)
         return -1
 
-    def _end(self, trial: optuna.Trial, training: Training, result: Objectives | None) -> None:
-        self._results[training.key] = result
+    def _finish(self, trial: optuna.Trial, training: Training, result: Objectives | None) -> None:
+        self._known[training.key] = result
         self._tell(trial, result)
 
     def _tell(self, trial: optuna.Trial, result: Objectives | None) -> None:
@@ -140,8 +140,8 @@ class Search:
             self._study.tell(trial, values=(result.macro_f1, result.log10_params))
 
 
-def _note(trial: optuna.Trial, training: Training, epochs: int) -> None:
-    """What a sampler may learn from, as a study keeps it."""
+def _set_attributes(trial: optuna.Trial, training: Training, epochs: int) -> None:
+    """Store the user attributes that a study gives its samplers."""
     attributes = {
         "genome": training.genome,
         "params": training.params,

@@ -1,4 +1,4 @@
-"""A table of trainings: every genome of a space with its curve, as `make_table.py` wrote it."""
+"""Table of trainings: every genome of a space with its learning curve, written by `make_table.py`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nas.study.study_spec import StudySpec
 
 @dataclass(frozen=True)
 class Training:
-    """One genome, trained in full.
+    """Full training of one genome.
 
     Attributes:
-        genome: Its canonical JSON.
-        macro_f1: After each epoch.
-        seconds: Since the training began, after each epoch.
-        total_seconds: With what comes after the last epoch.
+        genome: Canonical JSON of the genome.
+        macro_f1: Macro-F1 after each epoch.
+        seconds: Seconds since the training began, after each epoch.
+        total_seconds: Seconds including the work after the last epoch.
     """
 
     key: str
@@ -38,19 +38,19 @@ class Training:
     final_f1: float
     total_seconds: float
 
-    def standing(self, epoch: int) -> Objectives:
-        """Its objectives as seen after an epoch, counted from 1."""
+    def rung_score(self, epoch: int) -> Objectives:
+        """Objectives after an epoch, counted from 1."""
         return Objectives(self.macro_f1[epoch - 1], math.log10(self.params))
 
     @property
     def objectives(self) -> Objectives:
-        """What it is in the end."""
+        """Final objectives."""
         return Objectives(self.final_f1, math.log10(self.params))
 
 
 @dataclass(frozen=True)
 class Table:
-    """All trainings of a space, by the key of their genome."""
+    """All trainings of a search space, by genome key."""
 
     spec: StudySpec
     space: SearchSpace
@@ -58,7 +58,7 @@ class Table:
 
     @classmethod
     def load(cls, path: Path) -> Table:
-        """Read a .jsonl or .jsonl.xz file; the study of the same name beside it has the space.
+        """Read a .jsonl or .jsonl.xz file and the study file of the same name beside it.
 
         Raises:
             ValueError: A genome diverged, or is missing.
@@ -74,17 +74,17 @@ class Table:
         return table
 
     def training_of(self, genome: Genome) -> Training:
-        """Of a genome that was drawn from the space."""
+        """Return the training of a genome."""
         return self.trainings[genome.key]
 
     @property
     def mean_seconds(self) -> float:
-        """Of a training in full."""
+        """Mean seconds of a full training."""
         return sum(training.total_seconds for training in self.trainings.values()) / len(self.trainings)
 
     @property
     def worst_corner(self) -> Objectives:
-        """Macro-F1 0 and the size of the largest network: a reference point that hides no difference."""
+        """Reference point of the hypervolume: macro-F1 0 and the size of the largest network of the table."""
         return Objectives(0.0, max(training.objectives.log10_params for training in self.trainings.values()))
 
 

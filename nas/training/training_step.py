@@ -80,10 +80,10 @@ class TrainingStep:
         if self.average is not None:
             self.average.write_weight()
         if not self._compute.cuda_graphs:
-            return self._eager_step(draws)
+            return self._run_step(draws)
         # The last batch of an epoch may be smaller than the others, so there is one graph per batch size.
         if len(draws) not in self._captured_steps:
-            self._captured_steps[len(draws)] = CapturedStep(self._eager_step, self.generator, self._compute.stream)
+            self._captured_steps[len(draws)] = CapturedStep(self._run_step, self.generator, self._compute.stream)
         return self._captured_steps[len(draws)](draws)
 
     def release_graphs(self) -> None:
@@ -94,7 +94,7 @@ class TrainingStep:
             self.optimizer.zero_grad(set_to_none=True)
             self._captured_steps.clear()
 
-    def _eager_step(self, draws: Draws) -> Tensor:
+    def _run_step(self, draws: Draws) -> Tensor:
         batch = gather(self._train, draws)
         augmented = self._augmentation(batch.images, batch.labels, batch.parts)
         self.optimizer.zero_grad(set_to_none=True)

@@ -97,9 +97,7 @@ def _shares(sampler: Sampler, task: TrainingTask) -> list[float]:
     ("option", "power"),
     [("none", 1.0), ("reweighting", 1.0), ("square_root_sampling", 0.5), ("balanced_sampling", 0.0), ("smote", 0.0)],
 )
-def test_each_treatment_draws_classes_as_defined(
-    task: TrainingTask, tmp_path: Path, option: str, power: float
-) -> None:
+def test_each_treatment_draws_classes_as_defined(task: TrainingTask, tmp_path: Path, option: str, power: float) -> None:
     sampler = make_sampler(Imbalance(name=option), task, TrainingPlan(1, 0), cache=tmp_path)
     weights = task.counts_K.double() ** power
     assert _shares(sampler, task) == pytest.approx((weights / weights.sum()).tolist(), abs=0.02)
