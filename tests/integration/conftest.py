@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL a test session (with pytest-xdist, one for each of its workers), a new database a test."""
+"""Embedded PostgreSQL: one server per session (per pytest-xdist worker), one database per test."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def new_home() -> Iterator[Callable[[], Path]]:
-    """Makes folders for embedded servers; stops what still runs in them and removes them at the end."""
+    """Factory of folders for embedded servers; at the end their servers are stopped and the folders removed."""
     homes: list[Path] = []
 
     def make() -> Path:
-        # Not pytest's tmp_path: it is kept after the session, and a server's data is 40 MB.
+        # Not pytest's tmp_path, which is kept after the session: a server's data is 40 MB.
         homes.append(Path(tempfile.mkdtemp(prefix="nas-test-")) / "home")
         return homes[-1]
 
@@ -41,7 +41,7 @@ def new_home() -> Iterator[Callable[[], Path]]:
 
 
 def _stop_at_once(home: Path) -> None:
-    """An orderly shutdown would write to disk what is deleted next."""
+    """Stop a server without flushing to disk, since its data is deleted next."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         postmaster = int((database.data_directory(home) / "postmaster.pid").read_text().splitlines()[0])
         if database.is_running(home):
@@ -50,11 +50,11 @@ def _stop_at_once(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def server_home(new_home: Callable[[], Path]) -> Path:
-    """The home of the session's server, which is running; whoever stops it starts it again."""
+    """Home of the session's running server; a test that stops the server starts it again."""
     home = new_home()
     engine = database.create_engine(database.start(home)).execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        # Each database made and dropped would otherwise wait for the disk; no test pulls the plug.
+        # Otherwise each new and dropped database would wait for the disk; no test simulates a power failure.
         connection.execute(text("ALTER SYSTEM SET fsync = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
     engine.dispose()
@@ -63,7 +63,7 @@ def server_home(new_home: Callable[[], Path]) -> Path:
 
 @pytest.fixture
 def database_url(server_home: Path) -> Iterator[str]:
-    """A database of the test's own."""
+    """URL of a new database for the test."""
     admin = database.start(server_home)
     name = f"test_{next(_numbers)}"
     engine = database.create_engine(admin).execution_options(isolation_level="AUTOCOMMIT")
@@ -84,7 +84,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def connect(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
-    """Connects to the test's database with its tables made; what it opened is closed."""
+    """Factory of storages on the test's database with its tables; they are closed at the end."""
     storages: list[Storage] = []
 
     def make() -> Storage:

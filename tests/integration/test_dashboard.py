@@ -25,14 +25,14 @@ from nas.report.dashboard.optuna_dashboard import write_report
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.sql_tables import create_missing_tables
-from tests.tiny_study import FACTS, tiny_spec
+from tests.tiny_study import DATASET_SUMMARY, tiny_spec
 
 COMMAND = [sys.executable, "-m", "nas", "dashboard"]
 
 
 @pytest.fixture
 def reader_url(database_url: str, engine: Engine) -> Iterator[str]:
-    """The test's database for a role that may read the tables there are and will be."""
+    """URL of the test's database for a role that may read present and future tables."""
     role = make_url(database_url).database + "_reader"  # type: ignore[operator]
     with engine.begin() as connection:
         connection.execute(text(f"CREATE ROLE {role} LOGIN"))
@@ -45,7 +45,7 @@ def reader_url(database_url: str, engine: Engine) -> Iterator[str]:
 
 @contextmanager
 def served(url: str, folder: Path, *options: str) -> Iterator[str]:
-    """The dashboard's address while it runs."""
+    """Run the dashboard; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -90,7 +90,7 @@ def answer(address: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def contents(engine: Engine) -> dict[str, list[str]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     with engine.connect() as connection:
         return {
             table: sorted(str(tuple(row)) for row in connection.execute(text(f'SELECT * FROM "{table}"')))
@@ -102,7 +102,7 @@ def test_a_role_that_only_reads_is_enough_and_nothing_is_written(
     reader_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
     create_missing_tables(engine)
-    study = SearchStudy.create(connect(), tiny_spec(), FACTS)
+    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
     write_report(study, study.records())
     before = contents(engine)
     reader = database.create_engine(reader_url)
@@ -125,7 +125,7 @@ def test_read_only_refuses_changes_that_the_role_would_allow(
     database_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
     create_missing_tables(engine)
-    study = SearchStudy.create(connect(), tiny_spec(), FACTS)
+    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
     before = contents(engine)
     with served(database_url, tmp_path, "--read-only") as address:
         assert answer(f"{address}/api/studies/{study.study_id}", "DELETE")[0] == 403
@@ -136,7 +136,7 @@ def test_read_only_refuses_changes_that_the_role_would_allow(
 def test_without_the_option_the_dashboard_writes_the_reports_itself(
     database_url: str, connect: Callable[[], Storage], tmp_path: Path
 ) -> None:
-    study = SearchStudy.create(connect(), tiny_spec(), FACTS)
+    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
     with served(database_url, tmp_path) as address:
         deadline = time.monotonic() + 30
         while not json.loads(answer(f"{address}/api/studies/{study.study_id}")[1])["plotly_graph_objects"]:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from nas import database
 from nas.errors import DatabaseError
 
-# Starts or joins the server, says so, and leaves in order once it is told to.
+# Starts or joins the server, prints a line, and exits normally after a line on standard input.
 USER = "import sys; from pathlib import Path; from nas import database; {0}; print('up', flush=True); input()"
 JOIN = "database.start(Path(sys.argv[1]))"
 KEEP = "database.start(Path(sys.argv[1]), keep_running=True)"
@@ -30,7 +30,7 @@ KEEP = "database.start(Path(sys.argv[1]), keep_running=True)"
 
 @contextmanager
 def user(home: Path, action: str = JOIN, *, new_group: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """Another process that uses the server while the block runs."""
+    """Run another process that uses the server."""
     process = subprocess.Popen(
         [sys.executable, "-c", USER.format(action), str(home)],
         stdin=subprocess.PIPE,
@@ -63,7 +63,7 @@ def server_pid(home: Path) -> int:
 
 
 def kill_server(home: Path) -> None:
-    """As the kernel does when memory is short; the server's own children then end by themselves."""
+    """Kill the server as the kernel does when memory is short; its own child processes then end by themselves."""
     server = psutil.Process(server_pid(home))
     children = server.children()
     server.kill()
@@ -112,9 +112,9 @@ def test_processes_that_start_at_once_share_one_server(home: Path) -> None:
         for _ in range(3)
     ]
     for process in processes:
-        _, complaint = process.communicate("\n", timeout=30)
-        assert process.returncode == 0, complaint
-        assert complaint == ""
+        _, errors = process.communicate("\n", timeout=30)
+        assert process.returncode == 0, errors
+        assert errors == ""
     assert not database.is_running(home)
 
 
@@ -150,7 +150,7 @@ def test_keep_running_outlives_every_process_until_stop(home: Path) -> None:
     assert database.stop(home)
     with user(home):
         pass
-    assert not database.is_running(home), "stop also ends the wish to keep it running"
+    assert not database.is_running(home), "stop also ends keep_running"
 
 
 def test_a_killed_server_is_started_again_with_its_data(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which database is used, and what is said when it cannot be."""
+"""Choice of the database, and errors of an unreachable one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_reachable_database_passes(database_url: str) -> None:
 
 def test_an_unreachable_database_is_one_line_without_the_password() -> None:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # bound but not listening: nobody answers there
+        bound.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         port = bound.getsockname()[1]
         url = f"postgresql+psycopg://u:hunter2@127.0.0.1:{port}/d"
         with pytest.raises(DatabaseError, match=r"u:\*\*\*@127\.0\.0\.1.*efused") as caught:

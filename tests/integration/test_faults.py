@@ -1,4 +1,4 @@
-"""Faults injected into real workers on a real database. Each prints its figures; the long forms are marked."""
+"""Fault injection into real workers on a real database. Each test prints its figures; long forms are marked."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ import pytest
 import torch
 
 from nas.training.checkpoints.weights_file import load_weights
-from tests.integration.fleet import LEASE_SECONDS, Fleet, Worker, until
+from tests.integration.fleet import LEASE_SECONDS, Fleet, Worker, wait_until
 
 long_form = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
 def home(new_home: Callable[[], Path]) -> Path:
-    """A server that these tests may stop as they like."""
+    """Home of a database server that these tests may stop."""
     return new_home()
 
 
 @pytest.fixture
 def fleet(home: Path, tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(tmp_path, home, f"s{os.getpid()}-{tmp_path.name[-40:]}".replace("[", "-").replace("]", ""))
-    yield made
-    made.disband()
+    fleet = Fleet(tmp_path, home, f"s{os.getpid()}-{tmp_path.name[-40:]}".replace("[", "-").replace("]", ""))
+    yield fleet
+    fleet.close()
 
 
 def all_complete_once(fleet: Fleet, trials: int) -> None:
-    """Every slot has one trial of its own, which completed, and nothing else did, or still runs."""
+    """Assert that every slot has one completed trial of its own, and that no other trial completed or still runs."""
     rows, records = fleet.rows(), [record for record in fleet.study().records() if not record.is_baseline]
     complete = {record.trial_id for record in records if record.state == "COMPLETE"}
     assert [(row.state, row.reason in ("completed", "reused")) for row in rows] == [("done", True)] * trials
     assert {row.trial_id for row in rows} == complete
     assert len(complete) == trials
     others = Counter((record.state, record.detail) for record in records if record.state != "COMPLETE")
-    # A worker that is killed between asking for a trial and naming it leaves one that no slot counts.
+    # A worker killed between asking for a trial and attaching it to its slot causes a trial without a slot.
     assert others.keys() <= {("FAIL", "its worker was lost"), ("WAITING", None)}
     assert not (fleet.folder / "artifacts" / "checkpoints" / fleet.name).is_dir() or not list(
         (fleet.folder / "artifacts" / "checkpoints" / fleet.name).iterdir()
@@ -48,37 +48,37 @@ def all_complete_once(fleet: Fleet, trials: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "kills_each", "trials", "epochs"),
+    ("num_workers", "kills_each", "trials", "epochs"),
     [(2, 2, 6, 100), pytest.param(4, 20, 50, 500, marks=[long_form, pytest.mark.timeout(1800)])],
 )
-def test_a_storm_of_kills_and_two_restarts_of_the_database(
-    fleet: Fleet, workers: int, kills_each: int, trials: int, epochs: int
+def test_many_kills_and_two_restarts_of_the_database(
+    fleet: Fleet, num_workers: int, kills_each: int, trials: int, epochs: int
 ) -> None:
     fleet.create(trials=trials, epochs=epochs)
-    crew = [fleet.hire() for _ in range(workers)]
-    dice, kills, failed_starts = random.Random(0), [0] * workers, 0
-    num_kills = workers * kills_each
+    workers = [fleet.start_worker() for _ in range(num_workers)]
+    generator, kills, failed_starts = random.Random(0), [0] * num_workers, 0
+    num_kills = num_workers * kills_each
     restarts = {num_kills // 3: signal.SIGINT, 2 * num_kills // 3: signal.SIGQUIT}
     while sum(kills) < num_kills and fleet.slots.seconds_until_claimable() is not None:
-        time.sleep(dice.uniform(0.5, 6.0))
-        unlucky = dice.choice([one for one in range(workers) if kills[one] < kills_each])
-        crew[unlucky].kill()
-        kills[unlucky] += 1
+        time.sleep(generator.uniform(0.5, 6.0))
+        chosen = generator.choice([one for one in range(num_workers) if kills[one] < kills_each])
+        workers[chosen].kill()
+        kills[chosen] += 1
         if sum(kills) in restarts:
-            fleet.halt_database(restarts.pop(sum(kills)))
+            fleet.stop_database(restarts.pop(sum(kills)))
             time.sleep(1.0)
             fleet.start_database()
-        failed_starts += _replace_the_dead(fleet, crew)
+        failed_starts += _replace_ended_workers(fleet, workers)
     deadline = time.monotonic() + 900
     while fleet.slots.seconds_until_claimable() is not None:
         assert time.monotonic() < deadline
-        failed_starts += _replace_the_dead(fleet, crew)
+        failed_starts += _replace_ended_workers(fleet, workers)
         time.sleep(0.2)
-    for worker in crew:
+    for worker in workers:
         assert worker.process.wait(60) == 0
-    resumed = sum(len(worker.events("trial_resumed")) for worker in fleet.hired)
+    resumed = sum(len(worker.events("trial_resumed")) for worker in fleet.workers)
     print(
-        f"\nstorm: {sum(kills)} kills of {workers} workers, {2 - len(restarts)} restarts of the database "
+        f"\nstorm: {sum(kills)} kills of {num_workers} workers, {2 - len(restarts)} restarts of the database "
         f"({failed_starts} workers started while it was away): {trials} of {trials} slots done once, "
         f"{resumed} trainings went on from a checkpoint, largest number of attempts at a slot "
         f"{max(row.attempt for row in fleet.rows())}"
@@ -88,45 +88,45 @@ def test_a_storm_of_kills_and_two_restarts_of_the_database(
     all_complete_once(fleet, trials)
 
 
-def _replace_the_dead(fleet: Fleet, crew: list[Worker]) -> int:
-    """As an orchestrator would; how many had ended because the database was away when they started."""
+def _replace_ended_workers(fleet: Fleet, workers: list[Worker]) -> int:
+    """Restart ended workers as an orchestrator does; return the number that failed to reach the database."""
     failed = 0
-    for place, worker in enumerate(crew):
-        if not worker.alive and worker.process.returncode != 0:
+    for index, worker in enumerate(workers):
+        if not worker.is_running and worker.process.returncode != 0:
             if worker.process.returncode != -signal.SIGKILL:
                 assert "the database" in worker.log.read_text(), worker.log.read_text()
                 failed += 1
-            crew[place] = fleet.hire()
+            workers[index] = fleet.start_worker()
     return failed
 
 
-def test_a_worker_stopped_for_three_leases_drops_its_result_and_lives(fleet: Fleet) -> None:
+def test_a_worker_stopped_for_three_leases_drops_its_result_and_goes_on(fleet: Fleet) -> None:
     fleet.create(trials=2, epochs=400)
-    sleeper = fleet.hire()
-    sleeper.wait_for("epoch_ended", 3)
-    os.kill(sleeper.process.pid, signal.SIGSTOP)
+    stopped_worker = fleet.start_worker()
+    stopped_worker.wait_for("epoch_ended", 3)
+    os.kill(stopped_worker.process.pid, signal.SIGSTOP)
     started = time.monotonic()
-    other = fleet.hire()
+    other = fleet.start_worker()
     other.wait_for("trial_resumed", seconds=60)
     time.sleep(max(0.0, 3 * LEASE_SECONDS - (time.monotonic() - started)))
-    os.kill(sleeper.process.pid, signal.SIGCONT)
-    until(lambda: bool(sleeper.events("notice")), 60, "the sleeper to notice")
-    assert [event["text"] for event in sleeper.events("notice")] == ["the lease was lost; its result is dropped"]
+    os.kill(stopped_worker.process.pid, signal.SIGCONT)
+    wait_until(lambda: bool(stopped_worker.events("notice")), 60, "the stopped worker to notice")
+    assert [event["text"] for event in stopped_worker.events("notice")] == ["the lease was lost; its result is dropped"]
     fleet.wait_until_spent(120)
-    assert [worker.process.returncode for worker in fleet.hired] == [0, 0]
+    assert [worker.process.returncode for worker in fleet.workers] == [0, 0]
     all_complete_once(fleet, 2)
-    print(f"\nstopped for {time.monotonic() - started:.0f} s (3 leases: {3 * LEASE_SECONDS:.0f} s): dropped, lives on")
+    print(f"\nstopped for {time.monotonic() - started:.0f} s (3 leases: {3 * LEASE_SECONDS:.0f} s): dropped, goes on")
 
 
-def test_a_killed_trainer_is_tried_again_from_its_checkpoint(fleet: Fleet) -> None:
+def test_a_training_is_retried_from_its_checkpoint_after_a_killed_trainer(fleet: Fleet) -> None:
     fleet.create(trials=1, epochs=400)
-    worker = fleet.hire()
+    worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 100)
-    time.sleep(1.5)  # A checkpoint a second.
-    worker.child().kill()
+    time.sleep(1.5)  # One checkpoint a second.
+    worker.trainer().kill()
     fleet.wait_until_spent(120)
     (notice,) = worker.events("notice")
-    assert notice["text"] == "crashed: the trainer process ended (signal 9); try 2 of 3"
+    assert notice["text"] == "crashed: the trainer process ended (signal 9); training 2 of 3"
     (resumed,) = worker.events("trial_resumed")
     assert resumed["epochs_done"] > 0
     (row,) = fleet.rows()
@@ -157,12 +157,12 @@ def test_a_trainer_that_holds_the_gil_for_three_leases_keeps_its_lease(fleet: Fl
     (hook / "sitecustomize.py").write_text(program)
     fleet.create(trials=1, epochs=200)
     fleet.environment["PYTHONPATH"] = str(hook)
-    worker = fleet.hire()
+    worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
     (fleet.folder / "hold").touch()
-    until(lambda: "holding" in worker.log.read_text(), 30, "the trainer to be held")
+    wait_until(lambda: "holding" in worker.log.read_text(), 30, "the trainer to be held")
     before = len(worker.events("epoch_ended"))
-    other = fleet.hire()
+    other = fleet.start_worker()
     time.sleep(seconds - 1)
     assert len(worker.events("epoch_ended")) <= before + 1
     assert not other.events("trial_started")
@@ -174,16 +174,16 @@ def test_a_trainer_that_holds_the_gil_for_three_leases_keeps_its_lease(fleet: Fl
 
 
 @long_form
-def test_a_trainer_that_hangs_is_killed_at_its_deadline_and_its_trial_tried_again(fleet: Fleet) -> None:
+def test_a_hanging_trainer_is_killed_at_its_limit_and_its_training_retried(fleet: Fleet) -> None:
     fleet.create(trials=1, epochs=400)
-    worker = fleet.hire()
+    worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
-    hanging = worker.child()
+    hanging = worker.trainer()
     os.kill(hanging.pid, signal.SIGSTOP)
     started = time.monotonic()
     worker.wait_for("notice", seconds=90)
     silence = time.monotonic() - started
-    assert worker.events("notice")[0]["text"] == "timed_out: no step in 60 s; try 2 of 3"
+    assert worker.events("notice")[0]["text"] == "timed_out: no step in 60 s; training 2 of 3"
     assert 58 < silence < 75
     fleet.wait_until_spent(120)
     all_complete_once(fleet, 1)
@@ -191,60 +191,60 @@ def test_a_trainer_that_hangs_is_killed_at_its_deadline_and_its_trial_tried_agai
 
 
 @pytest.mark.parametrize(
-    ("workers", "trials", "epochs", "seconds"),
+    ("num_workers", "trials", "epochs", "seconds"),
     [(2, 4, 200, 6.0), pytest.param(4, 12, 1500, 60.0, marks=[long_form, pytest.mark.timeout(600)])],
 )
 def test_a_database_that_is_down_costs_no_worker_and_no_trial(
-    fleet: Fleet, workers: int, trials: int, epochs: int, seconds: float
+    fleet: Fleet, num_workers: int, trials: int, epochs: int, seconds: float
 ) -> None:
     fleet.create(trials=trials, epochs=epochs)
-    crew = [fleet.hire() for _ in range(workers)]
-    for worker in crew:
+    workers = [fleet.start_worker() for _ in range(num_workers)]
+    for worker in workers:
         worker.wait_for("epoch_ended", 3)
-    fleet.halt_database(signal.SIGINT)
+    fleet.stop_database(signal.SIGINT)
     time.sleep(seconds)
-    assert all(worker.alive for worker in crew)
+    assert all(worker.is_running for worker in workers)
     fleet.start_database()
     fleet.wait_until_spent(300)
-    assert [worker.process.returncode for worker in crew] == [0] * workers
+    assert [worker.process.returncode for worker in workers] == [0] * num_workers
     all_complete_once(fleet, trials)
-    print(f"\ndatabase down for {seconds:.0f} s under {workers} workers: 0 workers lost, 0 of {trials} trials failed")
+    print(f"\ndatabase down for {seconds:.0f} s under {num_workers} workers: 0 lost, 0 of {trials} trials failed")
 
 
-@pytest.mark.parametrize("terms", [2, pytest.param(10, marks=[long_form, pytest.mark.timeout(900)])])
-def test_a_term_in_the_middle_of_an_epoch_loses_nothing(fleet: Fleet, terms: int) -> None:
-    """The last weights are those of an undisturbed run, to the bit."""
-    epochs = 60 * terms
+@pytest.mark.parametrize("num_signals", [2, pytest.param(10, marks=[long_form, pytest.mark.timeout(900)])])
+def test_a_term_in_the_middle_of_an_epoch_loses_nothing(fleet: Fleet, num_signals: int) -> None:
+    """The final weights are bitwise equal to those of an undisturbed run."""
+    epochs = 60 * num_signals
     fleet.create(trials=1, epochs=epochs, learning_rate="0.01")
-    leaving, lost = [], []
+    exit_seconds, lost_epochs = [], []
     last = 0
-    for _ in range(terms):
-        worker = fleet.hire()
+    for _ in range(num_signals):
+        worker = fleet.start_worker()
         if last:
-            lost.append(last - worker.wait_for("trial_resumed")["epochs_done"])
+            lost_epochs.append(last - worker.wait_for("trial_resumed")["epochs_done"])
         worker.wait_for("epoch_ended", 20)
         started = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(10) == 0
-        leaving.append(time.monotonic() - started)
+        exit_seconds.append(time.monotonic() - started)
         last = max(event["epoch"] for event in worker.events("epoch_ended"))
         assert last < epochs
         assert worker.events("trial_paused")[0]["epoch"] == last + 1
         assert [(row.owner, row.until) for row in fleet.rows()] == [(None, None)]
-    fleet.hire()
+    fleet.start_worker()
     fleet.wait_until_spent(120)
     undisturbed = Fleet(fleet.folder, fleet.home, f"{fleet.name}-u")
     try:
         undisturbed.create(trials=1, epochs=epochs, learning_rate="0.01")
-        undisturbed.hire()
+        undisturbed.start_worker()
         undisturbed.wait_until_spent(120)
-        mine, theirs = (_weights_of(one) for one in (fleet, undisturbed))
+        interrupted_weights, undisturbed_weights = (_weights_of(one) for one in (fleet, undisturbed))
     finally:
-        undisturbed.disband()
-    assert mine.keys() == theirs.keys()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
-    assert max(lost, default=0) <= 0
-    print(f"\n{terms} SIGTERMs: left within {max(leaving):.1f} s, no epoch lost, the same weights to the bit")
+        undisturbed.close()
+    assert interrupted_weights.keys() == undisturbed_weights.keys()
+    assert all(torch.equal(tensor, undisturbed_weights[name]) for name, tensor in interrupted_weights.items())
+    assert max(lost_epochs, default=0) <= 0
+    print(f"\n{num_signals} SIGTERMs: ended within {max(exit_seconds):.1f} s, no epoch lost, bitwise equal weights")
 
 
 def _weights_of(fleet: Fleet) -> dict[str, torch.Tensor]:
@@ -256,36 +256,36 @@ def _weights_of(fleet: Fleet) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("runs", "workers", "trials"),
+    ("runs", "num_workers", "trials"),
     [(1, 3, 8), pytest.param(5, 8, 50, marks=[long_form, pytest.mark.timeout(1800)])],
 )
-def test_the_budget_is_exact(fleet: Fleet, runs: int, workers: int, trials: int) -> None:
+def test_the_budget_is_exact(fleet: Fleet, runs: int, num_workers: int, trials: int) -> None:
     name, counts = fleet.name, []
     for run in range(runs):
         fleet.name = f"{name}-{run}"
         fleet.create(trials=trials, epochs=3)
-        for _ in range(workers):
-            fleet.hire()
+        for _ in range(num_workers):
+            fleet.start_worker()
         fleet.wait_until_spent(600)
         all_complete_once(fleet, trials)
         counts.append(sum(record.state == "COMPLETE" for record in fleet.study().records()))
-    print(f"\n{workers} workers, a budget of {trials}, {runs} runs: {counts} trials")
+    print(f"\n{num_workers} workers, a budget of {trials}, {runs} runs: {counts} trials")
     assert counts == [trials] * runs
 
 
-@pytest.mark.parametrize("workers", [3, pytest.param(16, marks=[long_form, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("num_workers", [3, pytest.param(16, marks=[long_form, pytest.mark.timeout(900)])])
 def test_workers_that_create_a_study_and_join_it_all_at_once(
-    new_home: Callable[[], Path], tmp_path: Path, workers: int
+    new_home: Callable[[], Path], tmp_path: Path, num_workers: int
 ) -> None:
-    """On a database that has no tables yet."""
+    """Creation on a database without tables."""
     fleet = Fleet(tmp_path, new_home(), "new")
     try:
-        fleet.write_study(trials=workers, epochs=2)
-        starts = [fleet.start("search", "new.toml", "--workers", "1") for _ in range(workers)]
+        fleet.write_study(trials=num_workers, epochs=2)
+        starts = [fleet.start_command("search", "new.toml", "--workers", "1") for _ in range(num_workers)]
         failures = [log.read_text() for process, log in starts if process.wait(600) != 0]
         assert failures == []
-        assert [row.state for row in fleet.rows()] == ["done"] * workers
-        assert sum(record.state == "COMPLETE" for record in fleet.study().records()) == workers + 1
+        assert [row.state for row in fleet.rows()] == ["done"] * num_workers
+        assert sum(record.state == "COMPLETE" for record in fleet.study().records()) == num_workers + 1
     finally:
-        fleet.disband()
-    print(f"\n{workers} workers at once on a new database: {len(failures)} failures")
+        fleet.close()
+    print(f"\n{num_workers} workers at once on a new database: {len(failures)} failures")

@@ -1,4 +1,4 @@
-"""Finals on a real database, with a trainer that follows a script."""
+"""Finals on a real database, with a scripted trainer."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from nas.worker.progress_events import Event
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from tests.tiny_study import FACTS, ScriptedTrainer, completed, is_baseline, tiny_spec
+from tests.tiny_study import DATASET_SUMMARY, ScriptedTrainer, completed, is_baseline, tiny_spec
 
 
-class Rig:
-    """A study that is searched, and its finals."""
+class Harness:
+    """Completed search with its finals."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
         create_missing_tables(engine)
         self.engine, self.connect, self.folder = engine, connect, folder
         self.events: list[Event] = []
         self.stop = threading.Event()
-        self.study = SearchStudy.create(connect(), tiny_spec(trials=3, epochs=2), FACTS)
+        self.study = SearchStudy.create(connect(), tiny_spec(trials=3, epochs=2), DATASET_SUMMARY)
         Slots(engine, "tiny").open_slots(3)
         self.run(ScriptedTrainer(), self.study)
 
@@ -53,137 +53,139 @@ class Rig:
 
     def run(self, trainer: ScriptedTrainer, study: SearchStudy) -> None:
         opened = SearchStudy.open(self.connect(), study.name)
-        post = SupervisorContext(
+        context = SupervisorContext(
             opened, Slots(self.engine, study.name), trainer, TrialCheckpoints(self.folder, study.name)
         )  # type: ignore[arg-type]
         control = RunControl(self.stop, threading.Event(), lease_seconds=30.0)
-        Supervisor(post, control, number=1, owner="owner", listener=self.events.append).run()
+        Supervisor(context, control, number=1, owner="owner", listener=self.events.append).run()
 
-    def expire(self) -> None:
+    def expire_leases(self) -> None:
         with self.engine.begin() as connection:
             connection.execute(text("UPDATE nas_slots SET until = now() - interval '1 s' WHERE until IS NOT NULL"))
 
 
 @pytest.fixture
-def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Rig:
-    return Rig(connect, engine, tmp_path)
+def finals_harness(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Harness:
+    return Harness(connect, engine, tmp_path)
 
 
-def _runs(companion: SearchStudy) -> tuple[FinalRun, ...]:
-    assert companion.spec.finals is not None
-    return companion.spec.finals.runs
+def _runs(finals_study: SearchStudy) -> tuple[FinalRun, ...]:
+    assert finals_study.spec.finals is not None
+    return finals_study.spec.finals.runs
 
 
-def asked(trainer: ScriptedTrainer) -> list[tuple[str, int]]:
+def requested(trainer: ScriptedTrainer) -> list[tuple[str, int]]:
     return [(request.genome.architecture.family, request.seed) for request in trainer.requests]
 
 
-def test_every_finalist_and_the_baseline_are_trained_from_every_seed(rig: Rig) -> None:
-    companion = rig.finals(rig.planned(num_seeds=2))
+def test_every_finalist_and_the_baseline_are_trained_from_every_seed(finals_harness: Harness) -> None:
+    finals_study = finals_harness.finals(finals_harness.planned(num_seeds=2))
     trainer = ScriptedTrainer()
-    rig.run(trainer, companion)
-    family = summarize_front(rig.study).front[0].family
-    assert asked(trainer) == [("resnet18", 1), (family, 1), ("resnet18", 2), (family, 2)]
+    finals_harness.run(trainer, finals_study)
+    family = summarize_front(finals_harness.study).front[0].family
+    assert requested(trainer) == [("resnet18", 1), (family, 1), ("resnet18", 2), (family, 2)]
     assert {request.epochs for request in trainer.requests} == {2}
-    assert companion.spec.budget.trials == 4
+    assert finals_study.spec.budget.trials == 4
     assert all(request.choices is not None and request.predictions is not None for request in trainer.requests)
-    records = companion.records()
+    records = finals_study.records()
     assert [record.run for record in records] == [0, 1, 2, 3]
     assert [record.is_baseline for record in records] == [True, False, True, False]
-    assert set(read_predictions(companion, records)) == {0, 1, 2, 3}
-    # A ResNet-18 has 45 MB, and of what is shipped the weights are wanted.
+    assert set(read_predictions(finals_study, records)) == {0, 1, 2, 3}
+    # ResNet-18's weights of 45 MB are not kept; those of the finalists can be exported.
     assert [record.weights is not None for record in records] == [False, True, False, True]
 
 
-def test_the_search_itself_asks_for_no_predictions(rig: Rig) -> None:
-    assert not any(record.predictions for record in rig.study.records())
-    assert read_predictions(rig.study, rig.study.records()) == {}
+def test_the_search_itself_stores_no_predictions(finals_harness: Harness) -> None:
+    assert not any(record.predictions for record in finals_harness.study.records())
+    assert read_predictions(finals_harness.study, finals_harness.study.records()) == {}
 
 
-def test_a_second_call_adds_seeds_and_trains_none_again(rig: Rig) -> None:
-    first = rig.planned(num_seeds=1)
-    rig.run(ScriptedTrainer(), rig.finals(first))
-    companion = rig.finals(more_seeds(first, num_seeds=3, first_seed=1))
+def test_a_second_call_adds_seeds_and_trains_none_again(finals_harness: Harness) -> None:
+    first = finals_harness.planned(num_seeds=1)
+    finals_harness.run(ScriptedTrainer(), finals_harness.finals(first))
+    finals_study = finals_harness.finals(more_seeds(first, num_seeds=3, first_seed=1))
     trainer = ScriptedTrainer()
-    rig.run(trainer, companion)
-    assert [seed for _, seed in asked(trainer)] == [2, 2, 3, 3]
-    assert len(companion.records()) == 6
+    finals_harness.run(trainer, finals_study)
+    assert [seed for _, seed in requested(trainer)] == [2, 2, 3, 3]
+    assert len(finals_study.records()) == 6
 
 
-def test_a_worker_meets_runs_that_were_added_while_it_was_at_others(rig: Rig) -> None:
-    first = rig.planned(num_seeds=1)
-    companion = rig.finals(first)
+def test_a_worker_trains_runs_that_were_added_meanwhile(finals_harness: Harness) -> None:
+    first = finals_harness.planned(num_seeds=1)
+    finals_study = finals_harness.finals(first)
 
     def add(genome: object) -> Completed:
-        rig.finals(more_seeds(first, num_seeds=2, first_seed=1))
+        finals_harness.finals(more_seeds(first, num_seeds=2, first_seed=1))
         return completed()
 
     trainer = ScriptedTrainer(add)
-    rig.run(trainer, companion)
-    assert [seed for _, seed in asked(trainer)] == [1, 1, 2, 2]
+    finals_harness.run(trainer, finals_study)
+    assert [seed for _, seed in requested(trainer)] == [1, 1, 2, 2]
 
 
-def test_a_run_whose_worker_was_lost_is_taken_up_with_its_seed(rig: Rig) -> None:
-    companion = rig.finals(rig.planned(num_seeds=2))
-    slots = Slots(rig.engine, companion.name)
+def test_a_run_whose_worker_was_lost_is_taken_up_with_its_seed(finals_harness: Harness) -> None:
+    finals_study = finals_harness.finals(finals_harness.planned(num_seeds=2))
+    slots = Slots(finals_harness.engine, finals_study.name)
     lease = slots.claim("lost", 30.0)
     assert lease is not None
-    begun = companion.begin(lease.slot)
-    slots.attach(lease, begun.trial_id, begun.key)
-    rig.expire()
+    started = finals_study.start_trial(lease.slot)
+    slots.attach(lease, started.trial_id, started.key)
+    finals_harness.expire_leases()
     trainer = ScriptedTrainer()
-    rig.run(trainer, companion)
-    assert len(companion.records()) == 4
-    assert asked(trainer)[0] == ("resnet18", 1)
-    assert {record.state for record in companion.records()} == {"COMPLETE"}
+    finals_harness.run(trainer, finals_study)
+    assert len(finals_study.records()) == 4
+    assert requested(trainer)[0] == ("resnet18", 1)
+    assert {record.state for record in finals_study.records()} == {"COMPLETE"}
 
 
-def test_a_run_that_failed_is_offered_again(rig: Rig) -> None:
-    companion = rig.finals(rig.planned(num_seeds=1))
-    rig.run(
-        ScriptedTrainer(lambda genome: completed() if is_baseline(genome) else Failed("diverged", "why")), companion
+def test_a_run_that_failed_is_offered_again(finals_harness: Harness) -> None:
+    finals_study = finals_harness.finals(finals_harness.planned(num_seeds=1))
+    finals_harness.run(
+        ScriptedTrainer(lambda genome: completed() if is_baseline(genome) else Failed("diverged", "why")), finals_study
     )
-    failed = [record for record in companion.records() if record.state == "FAIL"]
+    failed = [record for record in finals_study.records() if record.state == "FAIL"]
     assert [record.run for record in failed] == [1]
-    Slots(rig.engine, companion.name).reopen(1)
-    rig.run(ScriptedTrainer(), companion)
-    assert [record.run for record in companion.records() if record.objectives is not None] == [0, 1]
+    Slots(finals_harness.engine, finals_study.name).reopen(1)
+    finals_harness.run(ScriptedTrainer(), finals_study)
+    assert [record.run for record in finals_study.records() if record.objectives is not None] == [0, 1]
 
 
-def test_no_run_is_taken_for_another_ones_twin(rig: Rig) -> None:
-    """The same genome from another seed is another result; in a search it would be the same."""
+def test_no_run_is_a_duplicate_of_another_seed(finals_harness: Harness) -> None:
+    """Seeds distinguish results in finals; in a search, equal genomes are duplicates."""
     trainer = ScriptedTrainer()
-    rig.run(trainer, rig.finals(rig.planned(num_seeds=4)))
+    finals_harness.run(trainer, finals_harness.finals(finals_harness.planned(num_seeds=4)))
     assert len(trainer.requests) == 8
 
 
-def test_equal_networks_under_two_names_are_trained_once_and_compared(rig: Rig) -> None:
-    (run, *_) = rig.planned(num_seeds=1)
-    companion = rig.finals([run, run.model_copy(update={"finalist": "again", "is_baseline": False})])
+def test_equal_networks_under_two_names_are_trained_once_and_compared(finals_harness: Harness) -> None:
+    (run, *_) = finals_harness.planned(num_seeds=1)
+    finals_study = finals_harness.finals([run, run.model_copy(update={"finalist": "again", "is_baseline": False})])
     trainer = ScriptedTrainer()
-    rig.run(trainer, companion)
-    records = companion.records()
+    finals_harness.run(trainer, finals_study)
+    records = finals_study.records()
     assert len(trainer.requests) == 1
     assert [record.reused_from for record in records] == [None, 0]
-    said = read_predictions(companion, records)
-    assert said[1] is said[0]
-    # By itself, as where its training is repeated.
-    assert set(read_predictions(companion, records[1:])) == {1}
-    results = collect_finals("tiny", companion.name, ("a", "[b]"), 3, [*_runs(companion)], records, said)
-    assert results.standings[1].difference is not None
-    assert results.standings[1].difference.mean == 0.0
+    predictions = read_predictions(finals_study, records)
+    assert predictions[1] is predictions[0]
+    # Read alone, as when its training is repeated.
+    assert set(read_predictions(finals_study, records[1:])) == {1}
+    results = collect_finals("tiny", finals_study.name, ("a", "[b]"), 3, [*_runs(finals_study)], records, predictions)
+    assert results.finalist_results[1].difference is not None
+    assert results.finalist_results[1].difference.mean == 0.0
 
 
-def test_who_is_named_twice_is_planned_once(rig: Rig) -> None:
-    first = rig.planned(num_seeds=1)
-    rig.finals(first)
-    companion = rig.finals([*more_seeds(first, num_seeds=3, first_seed=1), *rig.planned(num_seeds=3)])
-    identities = [run.identity for run in _runs(companion)]
+def test_a_finalist_named_twice_is_planned_once(finals_harness: Harness) -> None:
+    first = finals_harness.planned(num_seeds=1)
+    finals_harness.finals(first)
+    finals_study = finals_harness.finals(
+        [*more_seeds(first, num_seeds=3, first_seed=1), *finals_harness.planned(num_seeds=3)]
+    )
+    identities = [run.identity for run in _runs(finals_study)]
     assert len(identities) == len(set(identities)) == 6
-    assert _runs(companion)[:2] == tuple(first)
+    assert _runs(finals_study)[:2] == tuple(first)
 
 
-def test_a_search_of_that_name_is_not_overwritten(rig: Rig) -> None:
-    SearchStudy.create(rig.connect(), tiny_spec(name="tiny-finals"), FACTS)
+def test_a_search_of_that_name_is_not_overwritten(finals_harness: Harness) -> None:
+    SearchStudy.create(finals_harness.connect(), tiny_spec(name="tiny-finals"), DATASET_SUMMARY)
     with pytest.raises(StudyError, match="'tiny-finals' is in the way of the finals of 'tiny'"):
-        find_finals(rig.study)
+        find_finals(finals_harness.study)

@@ -1,4 +1,4 @@
-"""Grids on a real database: each point is trained once, whoever asks, and resumed where its worker was lost."""
+"""Grids on a real database: each point is trained once by any worker, and resumed after its worker was lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.search.storage.optuna_storage import Storage
 from nas.study.grid_spec import Fold
 from nas.study.study_spec import StudySpec
 from nas.worker.trainer_messages import Paused
-from tests.integration.test_supervisor import Rig
+from tests.integration.test_supervisor import Harness
 from tests.tiny_study import ScriptedTrainer, completed
 
 GRID: dict[str, Any] = {
@@ -42,22 +42,22 @@ def _spec(grid: dict[str, Any] = GRID, trials: int = 8, **tables: Any) -> StudyS
 
 
 @pytest.fixture
-def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Rig]:
-    return lambda spec: Rig(connect, engine, spec, tmp_path)
+def new_harness(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Harness]:
+    return lambda spec: Harness(connect, engine, spec, tmp_path)
 
 
-def test_each_point_is_trained_once_with_its_seed_and_fold(rig: Callable[[StudySpec], Rig]) -> None:
-    made = rig(_spec())
+def test_each_point_is_trained_once_with_its_seed_and_fold(new_harness: Callable[[StudySpec], Harness]) -> None:
+    harness = new_harness(_spec())
     trainers = [ScriptedTrainer(), ScriptedTrainer()]
     for number, trainer in enumerate(trainers, 1):
-        made.supervisor(trainer, number=number).run()
+        harness.supervisor(trainer, number=number).run()
     requests = [request for trainer in trainers for request in trainer.requests]
     trained = {(request.genome.recipe.loss.name, request.seed, request.fold) for request in requests}
     assert len(requests) == len(trained) == 8
     assert trained == {
         (loss, seed, Fold(fold, 2)) for loss in ("cross_entropy", "focal") for seed in (4, 2) for fold in (0, 1)
     }
-    records = made.records()
+    records = harness.records()
     assert {(r.point["loss"], r.point["seed"], r.point["fold"]) for r in records} == {
         (loss, seed, fold) for loss in ("plain", "focal") for seed in (4, 2) for fold in (0, 1)
     }
@@ -66,21 +66,23 @@ def test_each_point_is_trained_once_with_its_seed_and_fold(rig: Callable[[StudyS
     assert {"loss": "focal", "seed": 4, "fold": 0} in kept
 
 
-def test_a_point_whose_worker_was_lost_is_taken_up_again(rig: Callable[[StudySpec], Rig]) -> None:
-    made = rig(_spec({"options": GRID["options"]}, 2))
+def test_a_point_whose_worker_was_lost_is_taken_up_again(new_harness: Callable[[StudySpec], Harness]) -> None:
+    harness = new_harness(_spec({"options": GRID["options"]}, 2))
     answers: list[Completed | Paused] = [Paused(None), completed(), completed()]
-    made.run(ScriptedTrainer(lambda genome: answers.pop(0)))
-    made.run(ScriptedTrainer(lambda genome: answers.pop(0)))
-    assert sorted(record.point["loss"] for record in made.records()) == ["focal", "plain"]
-    assert [record.state for record in made.records()] == ["COMPLETE"] * 2
+    harness.run(ScriptedTrainer(lambda genome: answers.pop(0)))
+    harness.run(ScriptedTrainer(lambda genome: answers.pop(0)))
+    assert sorted(record.point["loss"] for record in harness.records()) == ["focal", "plain"]
+    assert [record.state for record in harness.records()] == ["COMPLETE"] * 2
 
 
-def test_equal_settings_are_trained_once(rig: Callable[[StudySpec], Rig]) -> None:
-    made = rig(_spec({"options": {"loss": {"plain": {}, "the same": {"recipe": {"loss": "cross_entropy"}}}}}, 2))
+def test_equal_settings_are_trained_once(new_harness: Callable[[StudySpec], Harness]) -> None:
+    harness = new_harness(
+        _spec({"options": {"loss": {"plain": {}, "the same": {"recipe": {"loss": "cross_entropy"}}}}}, 2)
+    )
     trainer = ScriptedTrainer()
-    made.run(trainer)
+    harness.run(trainer)
     assert len(trainer.trained) == 1
-    assert [record.macro_f1 for record in made.records()] == [0.5, 0.5]
+    assert [record.macro_f1 for record in harness.records()] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -90,13 +92,13 @@ def test_equal_settings_are_trained_once(rig: Callable[[StudySpec], Rig]) -> Non
         (["macro_f1", "params"], [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]),
     ],
 )
-def test_optuna_is_told_one_objective_or_two(
-    rig: Callable[[StudySpec], Rig], objectives: list[str], expected: list[Any]
+def test_optuna_receives_one_objective_or_two(
+    new_harness: Callable[[StudySpec], Harness], objectives: list[str], expected: list[Any]
 ) -> None:
-    made = rig(_spec({"options": GRID["options"]}, 2, objectives=objectives))
-    made.run(ScriptedTrainer(lambda genome: completed(0.7)))
-    assert made.study.optuna_study.directions == expected
-    assert [len(trial.values) for trial in made.study.optuna_study.trials] == [len(expected)] * 2
-    for record in made.records():
+    harness = new_harness(_spec({"options": GRID["options"]}, 2, objectives=objectives))
+    harness.run(ScriptedTrainer(lambda genome: completed(0.7)))
+    assert harness.study.optuna_study.directions == expected
+    assert [len(trial.values) for trial in harness.study.optuna_study.trials] == [len(expected)] * 2
+    for record in harness.records():
         assert record.objectives is not None
         assert (record.macro_f1, record.objectives.log10_params) == (0.7, 3.0)

@@ -19,12 +19,12 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.lean_storage import LeanStorage
 from nas.search.storage.optuna_storage import Storage
 from nas.search.trial_tells import TrialFiles
-from tests.tiny_study import FACTS, completed, tiny_spec
+from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 
 
 @pytest.fixture
 def theirs(database_url: str, storage: Storage) -> Iterator[RDBStorage]:
-    """Optuna's own storage, as the reference."""
+    """Storage of Optuna itself, as the reference."""
     plain = RDBStorage(database_url)
     yield plain
     plain.remove_session()
@@ -38,7 +38,7 @@ def every_kind_of_trial(storage: Storage) -> optuna.Study:
     study.enqueue_trial({"family": "resnet"})
     for number in range(4):
         trial = study.ask()
-        # Out of the alphabet's order: parameters keep that of their drawing.
+        # Not in alphabetical order: parameters keep the order in which they were suggested.
         trial.suggest_float("z", 1e-4, 1.0, log=True)
         trial.suggest_categorical("a", ["x", 3, None, True, 0.5])
         trial.suggest_int("m", 8, 64, step=8)
@@ -58,7 +58,7 @@ def test_trials_are_read_as_optuna_reads_them(storage: Storage, theirs: RDBStora
     study_id = every_kind_of_trial(storage)._study_id
     ours, reference = storage.rdb.get_all_trials(study_id), theirs.get_all_trials(study_id)
     assert {trial.state for trial in reference} == set(TrialState)
-    # By their text, since NaN is not equal to itself.
+    # Compared as text, since NaN is not equal to itself.
     assert [repr(vars(trial)) for trial in ours] == [repr(vars(trial)) for trial in reference]
     assert [list(trial.params) for trial in ours] == [list(trial.params) for trial in reference]
 
@@ -86,7 +86,7 @@ def test_the_same_trials_are_chosen_as_optuna_chooses(
     assert [trial._trial_id for trial in ours] == [trial._trial_id for trial in reference]
 
 
-def test_a_study_that_is_not_there_is_said_so_and_an_empty_one_is_empty(storage: Storage, theirs: RDBStorage) -> None:
+def test_a_missing_study_is_an_error_and_an_empty_one_is_empty(storage: Storage, theirs: RDBStorage) -> None:
     empty = optuna.create_study(storage=storage.rdb, study_name="empty")
     assert storage.rdb.get_all_trials(empty._study_id) == []
     optuna.delete_study(study_name="empty", storage=storage.rdb)
@@ -116,14 +116,14 @@ def test_attributes_are_set_all_or_none(storage: Storage) -> None:
 def test_what_other_processes_finish_is_seen_whatever_the_order(connect: Callable[[], Storage], tmp_path: Path) -> None:
     weights = tmp_path / "w"
     weights.touch()
-    theirs, ours = SearchStudy.create(connect(), tiny_spec(), FACTS), SearchStudy.open(connect(), "tiny")
+    theirs, ours = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY), SearchStudy.open(connect(), "tiny")
     early, late = theirs.ask(), theirs.ask()
     theirs.tell.completed(late, completed(0.7), Cost(1_000, 1), TrialFiles(weights))
     states = {record.number: record.state for record in ours.records()}
     assert (states[early.number], states[late.number]) == ("RUNNING", "COMPLETE")
-    theirs.note_genome(early, Cost(500, 1))
+    theirs.record_genome(early, Cost(500, 1))
     assert ours.record(early.number).params == 500, "a running trial is read anew each time"
-    # Finished before trials that were begun later were even asked for, and read after them.
+    # It finishes after a trial that was started later, and is read after it.
     assert ours.ask().number > late.number
     theirs.tell.completed(early, completed(0.4), Cost(500, 1), TrialFiles(weights))
     read = ours.record(early.number)
@@ -132,7 +132,7 @@ def test_what_other_processes_finish_is_seen_whatever_the_order(connect: Callabl
 
 
 def test_threads_share_the_connections_of_one_engine(database_url: str, storage: Storage, tmp_path: Path) -> None:
-    SearchStudy.create(storage, tiny_spec(trials=40), FACTS)
+    SearchStudy.create(storage, tiny_spec(trials=40), DATASET_SUMMARY)
     weights = tmp_path / "w"
     weights.touch()
     engine = database.create_engine(database_url, pool_size=1, max_overflow=4)
@@ -143,7 +143,7 @@ def test_threads_share_the_connections_of_one_engine(database_url: str, storage:
         study = SearchStudy.open(Storage.connect(database_url, tmp_path, window=5, engine=engine), "tiny")
         for _ in range(3):
             trial = study.ask()
-            study.note_genome(trial, Cost(1_000, 1))
+            study.record_genome(trial, Cost(1_000, 1))
             study.tell.completed(trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
         study.storage.close()
 
@@ -167,7 +167,7 @@ def test_a_tell_takes_as_many_statements_after_many_trials_as_after_few(
 ) -> None:
     weights = tmp_path / "w"
     weights.touch()
-    whole = SearchStudy.create(connect(), tiny_spec(trials=400), FACTS)
+    whole = SearchStudy.create(connect(), tiny_spec(trials=400), DATASET_SUMMARY)
     windowed = Storage.connect(database_url, tmp_path, window=20)
     study = SearchStudy.open(windowed, "tiny")
     statements = statements_of(windowed.rdb.engine)
@@ -177,22 +177,22 @@ def test_a_tell_takes_as_many_statements_after_many_trials_as_after_few(
             whole.optuna_study.add_trial(create_trial(values=(0.1 + number / 1_000, 5.0), state=TrialState.COMPLETE))
         for open_trial in (study.ask(), study.ask()):
             statements.clear()
-            study.note_genome(open_trial, Cost(1_000, 1))
-            noted = len(statements)
+            study.record_genome(open_trial, Cost(1_000, 1))
+            num_record = len(statements)
             study.tell.completed(open_trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
-            told = len(statements) - noted
+            num_tell = len(statements) - num_record
             statements.clear()
             failing = study.ask()
             statements.clear()
             study.tell.failed(failing, Failed("diverged", "why"))
-            counts.append((noted, told, len(statements)))
+            counts.append((num_record, num_tell, len(statements)))
     first, *later = counts
     assert len(set(later)) == 1, counts
-    noted, told, failed = later[0]
-    assert noted == 2, "a lock and a row of attributes, however many there are"
-    # The first was on the front and kept its weights, which optuna notes for itself.
-    assert first[1] <= told + 4, counts
-    assert (told, failed) <= (30, 16), counts
+    num_record, num_tell, failed = later[0]
+    assert num_record == 2, "a lock and a row of attributes, however many there are"
+    # The first was on the front and kept its weights, an artifact that Optuna records in statements of its own.
+    assert first[1] <= num_tell + 4, counts
+    assert (num_tell, failed) <= (30, 16), counts
     windowed.close()
 
 

@@ -1,4 +1,4 @@
-"""Each reference study in its quick form, smaller still, on generated images of the right shape: its table's rows."""
+"""Result tables of the reference studies, reduced in size, on generated images of the right shape."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.trainer.trainer_server import Trainer
 from nas.worker.trainer_messages import FindWeights, Measure, OpenData, Report, Stop, Train
-from tests.unit.imagenet import torchvisions
+from tests.unit.imagenet import torchvision_network
 
 STUDIES = Path(__file__).parents[2] / "studies" / "reference"
-# Classes, pixels of a side, channels: fewer classes than there are, for each needs images of its own.
+# Number of classes, side in pixels, channels; fewer classes than in the data, since each needs its own images.
 SHAPES = {"emnist": (14, 28, 1), "mnist": (5, 28, 1), "cifar10": (3, 32, 3), "eurosat": (3, 32, 3)}
 IMAGES_OF_A_CLASS = 10
 SETTINGS = {
@@ -61,7 +61,7 @@ SEARCHES = ("digit_pairs_search", "emnist_search")
 
 
 class _Pipe:
-    """Nobody is at the other end."""
+    """Pipe without a receiver."""
 
     def send(self, message: object) -> None:
         pass
@@ -70,27 +70,27 @@ class _Pipe:
         return False
 
 
-class HereTrainer:
-    """Trains in this process, which spares a test the start of another one."""
+class InProcessTrainer:
+    """Replacement of the trainer client that trains in this process, to save the start of another one."""
 
     def __init__(self, spec: DataSpec, folder: Path) -> None:
         self._trainer = Trainer(cast(Any, _Pipe()), "cpu")
         self._opened = OpenData(spec, folder, "float32")
 
     def open_data(self) -> DatasetSummary:
-        return cast(DatasetSummary, self._trainer.answer(self._opened))
+        return cast(DatasetSummary, self._trainer.handle(self._opened))
 
     def measure(self, architecture: Architecture) -> Cost:
-        return cast(Cost, self._trainer.answer(Measure(architecture)))
+        return cast(Cost, self._trainer.handle(Measure(architecture)))
 
     def find_weights(self, network: str, file: Path) -> PretrainedWeights:
-        return cast(PretrainedWeights, self._trainer.answer(FindWeights(network, file)))
+        return cast(PretrainedWeights, self._trainer.handle(FindWeights(network, file)))
 
     def train(
-        self, request: Train, on_report: Callable[[Report], None], given_up: Callable[[], bool],
-        stop: Callable[[], Stop | None],
+        self, request: Train, on_report: Callable[[Report], None], lease_lost: Callable[[], bool],
+        early_stop: Callable[[], Stop | None],
     ) -> Any:  # fmt: skip
-        return self._trainer.answer(request)
+        return self._trainer.handle(request)
 
     def close(self) -> None:
         pass
@@ -98,7 +98,7 @@ class HereTrainer:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The file of a source's stand-in: noise around a mean that differs from class to class."""
+    """Factory of generated image files per source: noise around a different mean per class."""
     folder = tmp_path_factory.mktemp("images")
 
     def file(source: str) -> Path:
@@ -120,7 +120,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True)
 def small_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretrained networks take any size; 224 pixels a side would be most of the time."""
+    """Reduce the input side of pretrained networks; 224 pixels would dominate the run time."""
     monkeypatch.setattr(pretrained, "SIDE", 48)
 
 
@@ -132,8 +132,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _smaller_still(name: str, images: Callable[[str], Path]) -> StudySpec:
-    """Four trials, or its grid over at most two seeds or folds, of one epoch of a few images."""
+def _reduced_spec(name: str, images: Callable[[str], Path]) -> StudySpec:
+    """Return a study with four trials, or a grid over at most two seeds or folds, of one epoch on a few images."""
     file = STUDIES / f"{name}.toml"
     source = load_study(file, quick=True).data.source
     tables = load_study(file, {"source": "npz", "path": str(images(source))}, quick=True).model_dump(exclude_none=True)
@@ -161,18 +161,18 @@ def _run(
     spec: StudySpec, connect: Callable[[], Storage], engine: Engine, folder: Path
 ) -> tuple[list[TrialRecord], DatasetSummary]:
     create_missing_tables(engine)
-    trainer = HereTrainer(spec.data, folder)
-    facts = trainer.open_data()
+    trainer = InProcessTrainer(spec.data, folder)
+    dataset_summary = trainer.open_data()
     weights = None
     for network in spec.pretrained_networks:
-        torch.save(torchvisions(network).state_dict(), folder / "weights.pth")
+        torch.save(torchvision_network(network).state_dict(), folder / "weights.pth")
         weights = trainer.find_weights(network, folder / "weights.pth").path(folder)
-    study, slots = SearchStudy.create(connect(), spec, facts), Slots(engine, spec.name)
+    study, slots = SearchStudy.create(connect(), spec, dataset_summary), Slots(engine, spec.name)
     slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
-    post = SupervisorContext(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), weights)
+    context = SupervisorContext(study, slots, cast(Any, trainer), TrialCheckpoints(folder, spec.name), weights)
     control = RunControl(threading.Event(), threading.Event(), lease_seconds=300.0)
-    Supervisor(post, control, number=1, owner="test", listener=lambda event: None).run()
-    return study.records(), facts
+    Supervisor(context, control, number=1, owner="test", listener=lambda event: None).run()
+    return study.records(), dataset_summary
 
 
 def test_every_study_file_is_in_the_list() -> None:
@@ -184,27 +184,27 @@ def test_every_study_file_is_in_the_list() -> None:
 def test_the_table_has_a_row_for_each_setting(
     name: str, images: Callable[[str], Path], connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
-    spec = _smaller_still(name, images)
-    records, facts = _run(spec, connect, engine, tmp_path)
+    spec = _reduced_spec(name, images)
+    records, dataset_summary = _run(spec, connect, engine, tmp_path)
     failures = [f"{record.point}: {record.detail}" for record in records if record.objectives is None]
     assert not failures
     results = gather_settings(spec, records)
     assert results is not None
     assert spec.grid is not None
-    table, classes = settings_table(results), setting_class_table(results, facts.classes)
+    table, classes = settings_table(results), setting_class_table(results, dataset_summary.classes)
     assert table.columns[: len(spec.grid.options)] == tuple(spec.grid.options)
     assert {"accuracy (micro-F1)", "macro-precision", "macro-recall", "macro-F1", "error"} <= set(table.columns)
     assert len(table.rows) == SETTINGS[name]
     accuracies = [row[table.columns.index("accuracy (micro-F1)")] for row in table.rows]
     assert all(0.0 <= float(accuracy.split("\u00a0")[0]) <= 1.0 for accuracy in accuracies)
-    assert len(classes.rows) == (len(facts.classes) if len(facts.classes) > 12 else SETTINGS[name])
+    assert len(classes.rows) == (len(dataset_summary.classes) if len(dataset_summary.classes) > 12 else SETTINGS[name])
 
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_table_of_a_search_has_its_front_beside_the_baseline(
     name: str, images: Callable[[str], Path], connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
-    spec = _smaller_still(name, images)
+    spec = _reduced_spec(name, images)
     records, _ = _run(spec, connect, engine, tmp_path)
     ended = [record for record in records if record.state != "WAITING"]
     assert [record.detail for record in ended if record.objectives is None] == []

@@ -1,4 +1,4 @@
-"""Who rewrites a study's report, and when, on a real database."""
+"""Leases of report writers, on a real database."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from sqlalchemy import Engine, text
 
 from nas import database
-from nas.report.dashboard.background_refresh import Refresher
+from nas.report.dashboard.background_refresh import ReportRefresher
 from nas.results.network_cost import Cost
 from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.report_leases import ReportLease, ReportLeases
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.trial_tells import TrialFiles
-from tests.tiny_study import FACTS, completed, tiny_spec
+from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 
 LONG = 60.0
 SHORT = 0.15
@@ -39,7 +39,7 @@ def claimed(reports: ReportLeases, interval_seconds: float = LONG) -> ReportLeas
     return claim
 
 
-def test_of_many_threads_one_may_write_also_the_first_time(reports: ReportLeases) -> None:
+def test_one_of_many_threads_may_write_also_the_first_time(reports: ReportLeases) -> None:
     ready = threading.Barrier(12)
 
     def work(_: int) -> ReportLease | None:
@@ -52,7 +52,7 @@ def test_of_many_threads_one_may_write_also_the_first_time(reports: ReportLeases
         assert len([claim for claim in claims if claim is not None]) == 1 - _round
 
 
-def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: ReportLeases, engine: Engine) -> None:
+def test_a_claim_lasts_for_its_interval_by_the_databases_clock(reports: ReportLeases, engine: Engine) -> None:
     claim = claimed(reports, 30.0)
     with engine.connect() as connection:
         now = connection.scalar(text("SELECT clock_timestamp()"))
@@ -62,7 +62,7 @@ def test_a_claim_lasts_as_long_as_was_said_by_the_databases_clock(reports: Repor
     assert reports.claim("other", "a new state", 30.0) is not None
 
 
-def test_after_the_interval_another_may_write_also_if_the_last_one_died(reports: ReportLeases) -> None:
+def test_after_the_interval_another_may_write_also_after_a_lost_writer(reports: ReportLeases) -> None:
     claimed(reports, SHORT)
     assert reports.claim("flowers", "a new state", SHORT) is None
     time.sleep(2 * SHORT + 0.05)
@@ -91,11 +91,11 @@ def test_a_final_report_waits_for_a_writer_and_for_nothing_else(reports: ReportL
 
 
 def test_what_is_shown_is_known_once_it_is_whole(reports: ReportLeases) -> None:
-    assert reports.shown("flowers") is None
+    assert reports.reported_state("flowers") is None
     claim = claimed(reports)
-    assert reports.shown("flowers") is None
+    assert reports.reported_state("flowers") is None
     reports.finish(claim, "seven trials")
-    assert reports.shown("flowers") == "seven trials"
+    assert reports.reported_state("flowers") == "seven trials"
 
 
 def test_a_writer_that_was_overtaken_leaves_no_report_that_passes_for_whole(reports: ReportLeases) -> None:
@@ -104,11 +104,11 @@ def test_a_writer_that_was_overtaken_leaves_no_report_that_passes_for_whole(repo
     fast = claimed(reports, SHORT)
     reports.finish(fast, "eight trials")
     reports.finish(slow, "seven trials")
-    assert reports.shown("flowers") is None
+    assert reports.reported_state("flowers") is None
 
 
-class Shown:
-    """A study, and what the dashboard has of it."""
+class ReportedStudy:
+    """Study with its report in the dashboard."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
         create_missing_tables(engine)
@@ -116,16 +116,16 @@ class Shown:
         self._weights.write_bytes(b"w")
         self._connect = connect
         self.storage = connect()
-        self.study = SearchStudy.create(self.storage, tiny_spec(), FACTS)
-        self.complaints: list[str] = []
+        self.study = SearchStudy.create(self.storage, tiny_spec(), DATASET_SUMMARY)
+        self.failures: list[str] = []
 
-    def refresher(self, *names: str, interval_seconds: float = LONG) -> Refresher:
-        return Refresher(self._connect, names, complain=self.complaints.append, interval_seconds=interval_seconds)
+    def refresher(self, *names: str, interval_seconds: float = LONG) -> ReportRefresher:
+        return ReportRefresher(self._connect, names, on_failure=self.failures.append, interval_seconds=interval_seconds)
 
     def end_a_trial(self, macro_f1: float) -> None:
         opened = self.study.ask()
         cost = Cost(1_000 + opened.number, 2_000)
-        self.study.note_genome(opened, cost)
+        self.study.record_genome(opened, cost)
         assert self.study.tell.completed(opened, completed(macro_f1), cost, TrialFiles(self._weights)) is not None
 
     @property
@@ -134,7 +134,7 @@ class Shown:
 
     @property
     def version(self) -> object:
-        """How often the note was written."""
+        """Number of times that the note was written."""
         return self.attributes.get("dashboard:note_ver", 0)
 
     def wait_for_version(self, version: int) -> None:
@@ -145,77 +145,77 @@ class Shown:
 
 
 @pytest.fixture
-def shown(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Shown:
-    return Shown(connect, engine, tmp_path)
+def reported(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> ReportedStudy:
+    return ReportedStudy(connect, engine, tmp_path)
 
 
-def test_figures_and_note_show_the_trials_that_ended_last(shown: Shown) -> None:
-    with shown.refresher("tiny"):
-        shown.wait_for_version(1)
-        shown.end_a_trial(0.625)
-    figures = get_plotly_graph_objects(shown.attributes)
+def test_figures_and_note_show_the_trials_that_ended_last(reported: ReportedStudy) -> None:
+    with reported.refresher("tiny"):
+        reported.wait_for_version(1)
+        reported.end_a_trial(0.625)
+    figures = get_plotly_graph_objects(reported.attributes)
     assert set(figures) == {"nas-front", "nas-hypervolume", "nas-curves", "nas-options"}
     assert "0.625" in figures["nas-front"]
-    assert "0.6250" in str(shown.attributes["dashboard:note_str:0"])
-    assert shown.version == 2
-    assert not shown.complaints
+    assert "0.6250" in str(reported.attributes["dashboard:note_str:0"])
+    assert reported.version == 2
+    assert not reported.failures
 
 
-def test_nothing_is_written_when_no_trial_has_ended(shown: Shown) -> None:
-    shown.end_a_trial(0.5)
-    with shown.refresher("tiny"):
+def test_nothing_is_written_when_no_trial_has_ended(reported: ReportedStudy) -> None:
+    reported.end_a_trial(0.5)
+    with reported.refresher("tiny"):
         pass
-    before = shown.attributes
+    before = reported.attributes
     for names in (("tiny",), ()):
-        with shown.refresher(*names, interval_seconds=SHORT):
+        with reported.refresher(*names, interval_seconds=SHORT):
             time.sleep(3 * SHORT)
-    assert shown.attributes == before
+    assert reported.attributes == before
 
 
-def test_nothing_is_written_again_before_the_interval_is_over(shown: Shown) -> None:
-    with shown.refresher("tiny", interval_seconds=1.5):
-        shown.wait_for_version(1)
+def test_nothing_is_written_again_before_the_interval_is_over(reported: ReportedStudy) -> None:
+    with reported.refresher("tiny", interval_seconds=1.5):
+        reported.wait_for_version(1)
         began = time.monotonic()
-        shown.end_a_trial(0.5)
-        shown.wait_for_version(2)
+        reported.end_a_trial(0.5)
+        reported.wait_for_version(2)
         # The first was claimed a little before it was written.
         assert time.monotonic() - began > 0.7
 
 
-def test_of_many_that_end_at_once_one_writes(shown: Shown) -> None:
-    refreshers = [shown.refresher("tiny") for _ in range(6)]
+def test_one_of_many_that_end_at_once_writes(reported: ReportedStudy) -> None:
+    refreshers = [reported.refresher("tiny") for _ in range(6)]
     for refresher in refreshers:
         refresher.__enter__()
-    shown.wait_for_version(1)
-    shown.end_a_trial(0.5)
+    reported.wait_for_version(1)
+    reported.end_a_trial(0.5)
     with ThreadPoolExecutor(6) as pool:
-        # Left at once, as workers of a study whose budget is spent are.
+        # Exited at once, like the workers of a study whose budget is spent.
         list(pool.map(lambda refresher: refresher.__exit__(None, None, None), refreshers))
-    assert shown.version == 2
-    assert not shown.complaints
+    assert reported.version == 2
+    assert not reported.failures
 
 
-def test_a_study_that_is_deleted_meanwhile_disturbs_nothing(shown: Shown) -> None:
-    with shown.refresher(interval_seconds=SHORT):
-        shown.wait_for_version(1)
-        optuna.delete_study(study_name="tiny", storage=shown.storage.rdb)
+def test_a_study_that_is_deleted_meanwhile_disturbs_nothing(reported: ReportedStudy) -> None:
+    with reported.refresher(interval_seconds=SHORT):
+        reported.wait_for_version(1)
+        optuna.delete_study(study_name="tiny", storage=reported.storage.rdb)
         time.sleep(2 * SHORT)
-    assert not shown.complaints
+    assert not reported.failures
 
 
-def test_an_outage_is_ridden_out_and_leaving_it_takes_no_long_time(shown: Shown, server_home: Path) -> None:
-    shown.end_a_trial(0.5)
+def test_an_outage_is_ridden_out_and_leaving_it_takes_no_long_time(reported: ReportedStudy, server_home: Path) -> None:
+    reported.end_a_trial(0.5)
     database.stop(server_home)
     try:
         began = time.monotonic()
-        with shown.refresher("tiny", interval_seconds=SHORT):
+        with reported.refresher("tiny", interval_seconds=SHORT):
             time.sleep(0.5)
         assert time.monotonic() - began < 20
-        with shown.refresher("tiny", interval_seconds=SHORT):
+        with reported.refresher("tiny", interval_seconds=SHORT):
             time.sleep(0.3)
             database.start(server_home)
-            shown.storage.rdb.remove_session()
-            shown.wait_for_version(1)
+            reported.storage.rdb.remove_session()
+            reported.wait_for_version(1)
     finally:
         database.start(server_home)
-    assert not shown.complaints
+    assert not reported.failures

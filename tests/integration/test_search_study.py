@@ -15,13 +15,13 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.optuna_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.trial_tells import TrialFiles
-from tests.tiny_study import FACTS, completed, tiny_spec
+from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 
 
 def _create_at_once(url: str, artifacts: Path, ready: Barrier, results: multiprocessing.Queue[str]) -> None:
     ready.wait()
     try:
-        SearchStudy.create(Storage.connect(url, artifacts, create_tables=True), tiny_spec(), FACTS)
+        SearchStudy.create(Storage.connect(url, artifacts, create_tables=True), tiny_spec(), DATASET_SUMMARY)
         results.put("ok")
     except Exception as error:
         results.put(f"{type(error).__name__}: {error}")
@@ -52,23 +52,23 @@ def test_without_tables_a_study_is_not_sought(database_url: str, tmp_path: Path)
 
 
 def test_the_same_specification_opens_the_study(storage: Storage) -> None:
-    first = SearchStudy.create(storage, tiny_spec(), FACTS)
-    second = SearchStudy.create(storage, tiny_spec(), FACTS)
+    first = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
+    second = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
     assert second.spec == first.spec == tiny_spec()
-    assert second.facts == FACTS
+    assert second.dataset_summary == DATASET_SUMMARY
     assert storage.study_names() == ["tiny"]
     assert len(second.records()) == len(tiny_spec().space.families)
 
 
 def test_objectives_are_named_and_directed(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(), FACTS)
+    SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
     study = optuna.load_study(study_name="tiny", storage=storage.rdb)
     assert study.metric_names == ["macro_f1", "log10_params"]
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
 
 
 def test_another_specification_is_refused_with_every_difference(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(), FACTS)
+    SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
     other = tiny_spec(max_params=5_000)
     other = other.model_copy(
         update={
@@ -77,7 +77,7 @@ def test_another_specification_is_refused_with_every_difference(storage: Storage
         }
     )
     with pytest.raises(StudyError, match="'tiny' exists with another specification") as caught:
-        SearchStudy.create(storage, other, FACTS)
+        SearchStudy.create(storage, other, DATASET_SUMMARY)
     assert str(caught.value).splitlines()[1:] == [
         "  budget.max_params: None there, 5000 here",
         "  data.seed: 0 there, 3 here",
@@ -87,10 +87,10 @@ def test_another_specification_is_refused_with_every_difference(storage: Storage
 
 
 def test_more_trials_raise_the_stored_budget_and_fewer_keep_it(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(trials=4), FACTS)
-    assert SearchStudy.create(storage, tiny_spec(trials=9), FACTS).spec.budget.trials == 9
+    SearchStudy.create(storage, tiny_spec(trials=4), DATASET_SUMMARY)
+    assert SearchStudy.create(storage, tiny_spec(trials=9), DATASET_SUMMARY).spec.budget.trials == 9
     assert SearchStudy.open(storage, "tiny").spec.budget.trials == 9
-    assert SearchStudy.create(storage, tiny_spec(trials=2), FACTS).spec.budget.trials == 9
+    assert SearchStudy.create(storage, tiny_spec(trials=2), DATASET_SUMMARY).spec.budget.trials == 9
     assert SearchStudy.open(storage, "tiny").spec.budget.trials == 9
 
 
@@ -98,7 +98,7 @@ def test_an_unknown_study_lists_the_known_ones(storage: Storage) -> None:
     with pytest.raises(StudyError, match="no study 'x'; studies here: none yet"):
         SearchStudy.open(storage, "x")
     for name in ("cells", "flowers"):
-        SearchStudy.create(storage, tiny_spec(name=name), FACTS)
+        SearchStudy.create(storage, tiny_spec(name=name), DATASET_SUMMARY)
     with pytest.raises(StudyError, match="no study 'x'; studies here: cells, flowers"):
         SearchStudy.open(storage, "x")
 
@@ -108,7 +108,7 @@ def test_a_foreign_study_is_neither_opened_nor_listed_nor_taken_over(storage: St
     foreign.add_trial(optuna.trial.create_trial(value=1.0))
     for attempt in (
         lambda: SearchStudy.open(storage, "tiny"),
-        lambda: SearchStudy.create(storage, tiny_spec(), FACTS),
+        lambda: SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY),
     ):
         with pytest.raises(StudyError, match="'tiny' was not created by this version of nas; use another name"):
             attempt()
@@ -117,18 +117,18 @@ def test_a_foreign_study_is_neither_opened_nor_listed_nor_taken_over(storage: St
 
 
 @pytest.mark.parametrize("number", [-1, 4, 99])
-def test_an_unknown_trial_says_how_many_there_are(storage: Storage, number: int) -> None:
-    study = SearchStudy.create(storage, tiny_spec(), FACTS)
+def test_the_error_of_an_unknown_trial_has_the_number_of_trials(storage: Storage, number: int) -> None:
+    study = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
     with pytest.raises(StudyError, match=f"no trial {number}; it has 4, counted from 0"):
         study.record(number)
 
 
 def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) -> None:
-    study = SearchStudy.create(storage, tiny_spec(), FACTS)
+    study = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
     kept, orphan = study.ask(), study.ask()
-    assert study.unowned({kept.trial_id}) == {orphan.trial_id}
+    assert study.orphaned_trial_ids({kept.trial_id}) == {orphan.trial_id}
     study.tell.lost({orphan.trial_id})
-    study.tell.lost({orphan.trial_id})  # told already, by another process that looked at the same time
+    study.tell.lost({orphan.trial_id})  # already recorded, as by another process at the same time
     assert study.record(kept.number).state == "RUNNING"
     assert (study.record(orphan.number).state, study.record(orphan.number).reason) == ("FAIL", "crashed")
 
@@ -136,59 +136,59 @@ def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) ->
 def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
     connect: Callable[[], Storage], database_url: str, tmp_path: Path
 ) -> None:
-    whole = SearchStudy.create(connect(), tiny_spec(trials=40), FACTS)
+    whole = SearchStudy.create(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
     weights = tmp_path / "w"
     weights.touch()
-    baseline = whole.begin(BASELINE_SLOT)
+    baseline = whole.start_trial(BASELINE_SLOT)
     running = whole.ask()
-    told = []
+    finished = []
     for number in range(20):
         trial = whole.ask()
-        whole.note_genome(trial, Cost(1_000 * (number + 1), 1))
+        whole.record_genome(trial, Cost(1_000 * (number + 1), 1))
         # The first is best, and none of the others is smaller.
         whole.tell.completed(trial, completed(0.9 - 0.01 * number), Cost(1_000 * (number + 1), 1), TrialFiles(weights))
-        told.append(trial.number)
+        finished.append(trial.number)
     windowed = Storage.connect(database_url, tmp_path, window=5)
     study = SearchStudy.open(windowed, "tiny")
-    shown = [record.number for record in study.records() if record.state == "COMPLETE"]
-    assert shown == [told[0], *told[-5:]]
+    numbers = [record.number for record in study.records() if record.state == "COMPLETE"]
+    assert numbers == [finished[0], *finished[-5:]]
     assert {r.number for r in study.records() if r.state == "RUNNING"} == {baseline.number, running.number}
-    # It tells and proposes as the whole study does, and sees what others do from now on.
+    # It records and proposes as the complete study does, and reads the later trials of others.
     worse = study.ask()
-    study.note_genome(worse, Cost(2_000, 1))
+    study.record_genome(worse, Cost(2_000, 1))
     assert not study.tell.completed(worse, completed(0.8), Cost(2_000, 1), TrialFiles(weights))
     others = whole.ask()
     assert others.number in {record.number for record in study.records()}
     for _ in range(6):
         trial = study.ask()
-        study.note_genome(trial, Cost(50_000, 1))
+        study.record_genome(trial, Cost(50_000, 1))
         study.tell.completed(trial, completed(0.1), Cost(50_000, 1), TrialFiles(weights))
     study.ask()
-    # After twice a window it read anew.
+    # After twice the window it reloads the trials.
     assert len([r for r in study.records() if r.state == "COMPLETE"]) <= 12
-    assert told[0] in {record.number for record in study.records()}
+    assert finished[0] in {record.number for record in study.records()}
     windowed.close()
 
 
 def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
     connect: Callable[[], Storage], database_url: str, tmp_path: Path
 ) -> None:
-    SearchStudy.create(connect(), tiny_spec(trials=40), FACTS)
+    SearchStudy.create(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
     windowed = Storage.connect(database_url, tmp_path, window=10)
     study = SearchStudy.open(windowed, "tiny")
     weights = tmp_path / "w"
     weights.touch()
     statements: list[str] = []
     event.listen(windowed.rdb.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
-    counts, asked = [], []
+    counts, running = [], []
     for number in range(14):
         statements.clear()
         trial = study.ask()
         # Each gene is a statement or two of its own, and families have different ones.
         counts.append(len([s for s in statements if "trial_params" not in s]) - len(trial.trial.params))
-        asked.append(trial)
+        running.append(trial)
         if number % 2:
-            study.note_genome(trial, Cost(1_000, 1))
+            study.record_genome(trial, Cost(1_000, 1))
             study.tell.completed(trial, completed(0.5), Cost(1_000, 1), TrialFiles(weights))
     print("statements of an ask:", counts)
     assert max(counts[8:]) <= max(counts[:8]) + 2

@@ -38,7 +38,7 @@ def rows(engine: Engine) -> list[tuple[object, ...]]:
 
 
 class _Borrowed:
-    """An engine that hands out one connection, whose transaction is under way."""
+    """Engine of one connection with an open transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -59,7 +59,7 @@ def test_raising_the_budget_adds_slots_and_lowering_it_removes_none(slots: Slots
     assert slots.open_slots(1) == 0
     assert rows(engine) == before
     assert slots.open_slots(5) == 2
-    assert slots.remaining() == SlotCounts(open=5, leased=0, done=1)
+    assert slots.counts() == SlotCounts(open=5, leased=0, done=1)
     assert rows(engine)[:4] == before
 
 
@@ -78,7 +78,7 @@ def test_eight_threads_claim_each_of_fifty_slots_once(slots: Slots) -> None:
         leases = [lease for mine in pool.map(work, "abcdefgh") for lease in mine]
     assert sorted(lease.slot for lease in leases) == list(range(50))
     assert {lease.attempt for lease in leases} == {1}
-    assert slots.remaining() == SlotCounts(open=0, leased=50, done=0)
+    assert slots.counts() == SlotCounts(open=0, leased=50, done=0)
 
 
 def test_an_expired_lease_is_reclaimed_once_with_its_trial(slots: Slots) -> None:
@@ -86,7 +86,7 @@ def test_an_expired_lease_is_reclaimed_once_with_its_trial(slots: Slots) -> None
     first = claimed(slots, "early", SHORT)
     assert first == Lease("flowers", slot=0, attempt=1, owner="early", trial_id=None)
     assert slots.attach(first, 41, "g")
-    assert slots.claim("impatient", LONG) is None
+    assert slots.claim("other", LONG) is None
     expire()
     with ThreadPoolExecutor(4) as pool:
         claims = list(pool.map(lambda owner: slots.claim(owner, LONG), "wxyz"))
@@ -98,12 +98,12 @@ def test_a_late_owner_changes_nothing(slots: Slots, engine: Engine) -> None:
     slots.open_slots(0)
     late = claimed(slots, "a", SHORT)
     expire()
-    # The same name, as a worker that was restarted would have: the attempt alone must tell them apart.
+    # The same name, as of a restarted worker: the attempt alone distinguishes the leases.
     current = claimed(slots, "a")
     before = rows(engine)
     assert not slots.renew(late, LONG)
     assert not slots.attach(late, 7, "g")
-    assert not slots.note_crashes(late, 1)
+    assert not slots.record_crashes(late, 1)
     assert not slots.finish(late, "completed")
     assert not slots.release(late)
     assert rows(engine) == before
@@ -121,11 +121,11 @@ def test_renewing_prolongs_a_lease(slots: Slots) -> None:
     assert slots.claim("b", LONG) is None
 
 
-def test_an_expired_lease_nobody_took_can_be_renewed(slots: Slots) -> None:
+def test_an_expired_lease_without_a_new_owner_can_be_renewed(slots: Slots) -> None:
     slots.open_slots(0)
     lease = claimed(slots, lease_seconds=SHORT)
     expire()
-    assert slots.remaining() == SlotCounts(open=1, leased=0, done=0)
+    assert slots.counts() == SlotCounts(open=1, leased=0, done=0)
     assert slots.renew(lease, LONG)
     assert slots.claim("b", LONG) is None
 
@@ -141,7 +141,7 @@ def test_a_slot_locked_by_another_transaction_is_passed_over_not_waited_for(slot
     assert claimed(slots, "b").slot == 0
 
 
-def test_times_are_the_clocks_not_the_transactions(slots: Slots, engine: Engine) -> None:
+def test_times_are_of_the_clock_and_not_of_the_transaction(slots: Slots, engine: Engine) -> None:
     slots.open_slots(0)
     with engine.begin() as connection:
         connection.execute(text("SELECT now()"))
@@ -150,7 +150,7 @@ def test_times_are_the_clocks_not_the_transactions(slots: Slots, engine: Engine)
         inside = Slots(engine, "flowers")
         inside._engine = _Borrowed(connection)  # type: ignore[assignment]
         claimed(inside, "a", 0.3)
-        assert inside.remaining() == SlotCounts(open=0, leased=1, done=0)
+        assert inside.counts() == SlotCounts(open=0, leased=1, done=0)
         assert 0.1 < inside.owners()[0].seconds_left < 0.3
 
 
@@ -158,7 +158,7 @@ def test_a_released_slot_is_free_at_once_with_its_trial(slots: Slots) -> None:
     slots.open_slots(0)
     lease = claimed(slots)
     slots.attach(lease, 5, "g")
-    assert slots.note_crashes(lease, 2)
+    assert slots.record_crashes(lease, 2)
     assert slots.release(lease)
     assert not slots.renew(lease, LONG), "the lease ends with its release, before anyone else claims the slot"
     again = claimed(slots, "b")
@@ -195,9 +195,9 @@ def test_a_finished_slot_is_never_claimed_and_never_changes(slots: Slots, engine
     assert slots.seconds_until_claimable() is None
 
 
-def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
+def test_the_counts_and_owners_of_a_study(slots: Slots, engine: Engine) -> None:
     Slots(engine, "other").open_slots(9)
-    assert slots.remaining() == SlotCounts(open=0, leased=0, done=0)
+    assert slots.counts() == SlotCounts(open=0, leased=0, done=0)
     slots.open_slots(3)
     assert not slots.baseline_done()
     assert slots.seconds_until_claimable() == 0.0
@@ -206,7 +206,7 @@ def test_what_is_told_about_a_study(slots: Slots, engine: Engine) -> None:
         slots.attach(lease, trial_id, "g")
     slots.finish(done, "completed")
     expire()
-    assert slots.remaining() == SlotCounts(open=2, leased=1, done=1)
+    assert slots.counts() == SlotCounts(open=2, leased=1, done=1)
     assert slots.baseline_done()
     assert slots.owned_trial_ids() == {11, 12}
     (owner,) = slots.owners()
@@ -226,9 +226,10 @@ def test_a_missing_table_is_explained_at_once(engine: Engine) -> None:
 
 def test_processes_create_the_table_at_once(database_url: str) -> None:
     program = (
-        "import sys; from nas.database import create_engine; from nas.search.storage.sql_tables import make_tables\n"
+        "import sys; from nas.database import create_engine\n"
+        "from nas.search.storage.sql_tables import create_missing_tables\n"
         "engine = create_engine(sys.argv[1]); engine.connect().close(); print('ready', flush=True); input()\n"
-        "make_tables(engine)"
+        "create_missing_tables(engine)"
     )
     command = [sys.executable, "-c", program, database_url]
     processes = [
@@ -243,8 +244,8 @@ def test_processes_create_the_table_at_once(database_url: str) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
     for process in processes:
-        _, complaint = process.communicate(timeout=30)
-        assert process.returncode == 0, complaint
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0, errors
 
 
 def test_claims_ride_out_a_restart_of_the_database(slots: Slots, server_home: Path) -> None:
@@ -271,19 +272,19 @@ def test_claims_ride_out_a_restart_of_the_database(slots: Slots, server_home: Pa
         database.start(server_home)
         restarted.set()
         finished = sorted(slot for future in futures for slot in future.result(30))
-    # A claim whose answer the restart swallowed stays leased until it expires; every other slot is done once.
-    counts = slots.remaining()
+    # A claim whose reply was lost in the restart stays leased until it expires; every other slot is done once.
+    counts = slots.counts()
     assert len(finished) == len(set(finished)) == counts.done
     assert counts.done + counts.leased == 40
     assert counts.leased <= 4
 
 
 def test_a_lasting_outage_ends_in_one_line(slots: Slots, engine: Engine, server_home: Path) -> None:
-    impatient = Slots(engine, "flowers", patience_seconds=0.3)
+    short_outage_slots = Slots(engine, "flowers", max_outage_seconds=0.3)
     database.stop(server_home)
     try:
         with pytest.raises(DatabaseError, match="has been away for 0 s"):
-            impatient.claim("a", LONG)
+            short_outage_slots.claim("a", LONG)
     finally:
         database.start(server_home)
-    assert impatient.claim("a", LONG) is None
+    assert short_outage_slots.claim("a", LONG) is None

@@ -1,4 +1,4 @@
-"""Supervisors on a real database, with a trainer that follows a script."""
+"""Supervisors on a real database, with scripted trainers."""
 
 from __future__ import annotations
 
@@ -30,19 +30,27 @@ from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import Unmeasurable
+from nas.worker.supervisor.trainer_client import MeasurementFailed
 from nas.worker.trainer_messages import Paused
-from tests.tiny_study import BASELINE_PARAMS, FACTS, ONE_GENOME, ScriptedTrainer, completed, is_baseline, tiny_spec
+from tests.tiny_study import (
+    BASELINE_PARAMS,
+    DATASET_SUMMARY,
+    ONE_GENOME,
+    ScriptedTrainer,
+    completed,
+    is_baseline,
+    tiny_spec,
+)
 
 
-class Rig:
-    """A study with its slots, and supervisors for it."""
+class Harness:
+    """Study with its slots, and supervisors for it."""
 
     def __init__(self, connect: Callable[[], Storage], engine: Engine, spec: StudySpec, folder: Path) -> None:
         create_missing_tables(engine)
         self.engine = engine
         self.slots = Slots(engine, spec.name)
-        self.study = SearchStudy.create(connect(), spec, FACTS)
+        self.study = SearchStudy.create(connect(), spec, DATASET_SUMMARY)
         self.slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
         self.events: list[Event] = []
         self.stop = threading.Event()
@@ -63,41 +71,41 @@ class Rig:
         self.supervisor(trainer, baseline_only=baseline_only).run()
 
     def records(self) -> list[TrialRecord]:
-        """All but the baseline."""
+        """Records of all trials except the baseline."""
         return [record for record in self.study.records() if not record.is_baseline]
 
-    def baseline_done(self) -> None:
-        """Close the baseline's slot, for a test that is about the others."""
+    def finish_baseline_slot(self) -> None:
+        """Finish the baseline's slot, for a test of the other trials."""
         lease = self.slots.claim("test", 30.0)
         assert lease is not None
         assert lease.slot == BASELINE_SLOT
         self.slots.finish(lease, "completed")
 
-    def expire(self) -> None:
+    def expire_leases(self) -> None:
         with self.engine.begin() as connection:
             connection.execute(text("UPDATE nas_slots SET until = now() - interval '1 s' WHERE until IS NOT NULL"))
 
 
 @pytest.fixture
-def rig(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Rig]:
-    return lambda spec: Rig(connect, engine, spec, tmp_path)
+def new_harness(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) -> Callable[[StudySpec], Harness]:
+    return lambda spec: Harness(connect, engine, spec, tmp_path)
 
 
-MakeRig = Callable[[StudySpec], Rig]
+MakeHarness = Callable[[StudySpec], Harness]
 
 
-def test_each_family_is_tried_and_the_baseline_once(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=4))
-    made.run(ScriptedTrainer())
-    assert {record.family for record in made.records()} == {"vgg", "resnet", "densenet", "mobilenet"}
-    assert [record.family for record in made.study.records() if record.is_baseline] == ["resnet18"]
-    assert {record.state for record in made.study.records()} == {"COMPLETE"}
+def test_each_family_is_trained_and_the_baseline_once(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=4))
+    harness.run(ScriptedTrainer())
+    assert {record.family for record in harness.records()} == {"vgg", "resnet", "densenet", "mobilenet"}
+    assert [record.family for record in harness.study.records() if record.is_baseline] == ["resnet18"]
+    assert {record.state for record in harness.study.records()} == {"COMPLETE"}
 
 
-def test_optuna_holds_the_documented_values_and_attributes(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=1))
-    made.run(ScriptedTrainer(params=lambda architecture: 1_000))
-    study = optuna.load_study(study_name="tiny", storage=made.study.storage.rdb)
+def test_optuna_holds_the_documented_values_and_attributes(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=1))
+    harness.run(ScriptedTrainer(params=lambda architecture: 1_000))
+    study = optuna.load_study(study_name="tiny", storage=harness.study.storage.rdb)
     trial = next(t for t in study.trials if t.state.is_finished() and not t.user_attrs.get("baseline"))
     assert trial.values == pytest.approx([0.5, 3.0])
     expected = {
@@ -109,13 +117,13 @@ def test_optuna_holds_the_documented_values_and_attributes(rig: MakeRig) -> None
     assert trial.intermediate_values == {}
 
 
-def test_two_supervisors_spend_the_budget_exactly(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=9))
+def test_two_supervisors_spend_the_budget_exactly(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=9))
     trainers = [ScriptedTrainer(), ScriptedTrainer()]
     ready = threading.Barrier(2)
 
     def work(number: int) -> None:
-        supervisor = made.supervisor(trainers[number], number=number + 1)
+        supervisor = harness.supervisor(trainers[number], number=number + 1)
         ready.wait()
         supervisor.run()
 
@@ -124,276 +132,282 @@ def test_two_supervisors_spend_the_budget_exactly(rig: MakeRig) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    finished = [record for record in made.records() if record.state != "WAITING"]
+    finished = [record for record in harness.records() if record.state != "WAITING"]
     assert [record.state for record in finished] == ["COMPLETE"] * 9
-    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=10)
+    assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=10)
     assert all(trainer.trained for trainer in trainers)
 
 
-def test_a_genome_seen_before_is_not_trained_again(rig: MakeRig) -> None:
-    made = rig(tiny_spec(ONE_GENOME, trials=3))
+def test_a_duplicate_genome_is_not_trained_again(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=3))
     trainer = ScriptedTrainer()
-    made.run(trainer)
+    harness.run(trainer)
     assert len([genome for genome in trainer.trained if not is_baseline(genome)]) == 1
-    first, *others = sorted(made.records(), key=lambda record: record.number)
+    first, *others = sorted(harness.records(), key=lambda record: record.number)
     assert first.reused_from is None
     assert [record.reused_from for record in others] == [first.number] * 2
     for other in others:
         assert (other.objectives, other.metrics, other.curve) == (first.objectives, first.metrics, first.curve)
         assert other.weights == first.weights is not None
-    assert [event.twin for event in made.events if isinstance(event, TrialReused)] == [first.number] * 2
+    assert [event.reused_from for event in harness.events if isinstance(event, TrialReused)] == [first.number] * 2
 
 
-def test_a_genome_over_the_budget_is_never_trained(rig: MakeRig) -> None:
+def test_a_genome_over_the_budget_is_never_trained(new_harness: MakeHarness) -> None:
     def params(architecture: Architecture) -> int:
         return 50_000 if architecture.family == "vgg" else 1_000
 
-    made = rig(tiny_spec(trials=8, max_params=5_000))
+    harness = new_harness(tiny_spec(trials=8, max_params=5_000))
     trainer = ScriptedTrainer(params=params)
-    made.run(trainer)
+    harness.run(trainer)
     assert "vgg" not in {genome.architecture.family for genome in trainer.trained}
-    over = [record for record in made.records() if record.family == "vgg"]
+    over = [record for record in harness.records() if record.family == "vgg"]
     assert over
     for record in over:
         assert (record.state, record.reason) == ("PRUNED", "over_budget")
         assert record.detail == "50,000 parameters, 5,000 allowed"
         assert record.weights is None
-    study = optuna.load_study(study_name="tiny", storage=made.study.storage.rdb)
+    study = optuna.load_study(study_name="tiny", storage=harness.study.storage.rdb)
     assert study.trials[over[0].number].constraints == {"max_params": pytest.approx(1.0)}
-    assert not {record.number for record in over} & {r.number for r in summarize_front(made.study).front}
-    baseline = summarize_front(made.study).baseline
+    assert not {record.number for record in over} & {r.number for r in summarize_front(harness.study).front}
+    baseline = summarize_front(harness.study).baseline
     assert baseline is not None
     assert baseline.params == BASELINE_PARAMS
 
 
 @pytest.mark.parametrize(
-    ("reason", "detail"), [("diverged", "why"), ("out_of_memory", "why"), ("crashed", "why, in 3 tries")]
+    ("reason", "detail"), [("diverged", "why"), ("out_of_memory", "why"), ("crashed", "why, in 3 trainings")]
 )
-def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(rig: MakeRig, reason: Any, detail: str) -> None:
+def test_a_failed_trial_keeps_its_reason_and_stays_off_the_front(
+    new_harness: MakeHarness, reason: Any, detail: str
+) -> None:
     def train(genome: Genome) -> Completed | Failed:
         return Failed(reason, "why") if genome.architecture.family == "resnet" else completed()
 
-    made = rig(tiny_spec(trials=4))
-    made.run(ScriptedTrainer(train))
-    failed = [record for record in made.records() if record.family == "resnet"]
+    harness = new_harness(tiny_spec(trials=4))
+    harness.run(ScriptedTrainer(train))
+    failed = [record for record in harness.records() if record.family == "resnet"]
     assert [(r.state, r.reason, r.detail, r.objectives, r.weights) for r in failed] == [
         ("FAIL", reason, detail, None, None)
     ]
-    assert failed[0].number not in {record.number for record in summarize_front(made.study).front}
-    assert len([record for record in made.records() if record.state == "COMPLETE"]) == 3
+    assert failed[0].number not in {record.number for record in summarize_front(harness.study).front}
+    assert len([record for record in harness.records() if record.state == "COMPLETE"]) == 3
 
 
-def test_who_lost_the_lease_drops_the_result_and_the_new_owner_has_the_trial(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=1))
-    made.baseline_done()
-    thefts: list[Lease] = []
+def test_a_result_is_dropped_after_a_lost_lease_and_the_new_owner_has_the_trial(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=1))
+    harness.finish_baseline_slot()
+    new_leases: list[Lease] = []
 
     def train(genome: Genome) -> Completed | Failed:
-        made.expire()
-        lease = made.slots.claim("thief", 30.0)
+        harness.expire_leases()
+        lease = harness.slots.claim("thief", 30.0)
         assert lease is not None
-        thefts.append(lease)
-        made.stop.set()
+        new_leases.append(lease)
+        harness.stop.set()
         return completed()
 
-    made.run(ScriptedTrainer(train))
-    (lease,) = thefts
-    started = next(record for record in made.records() if record.state != "WAITING")
+    harness.run(ScriptedTrainer(train))
+    (lease,) = new_leases
+    started = next(record for record in harness.records() if record.state != "WAITING")
     assert lease.trial_id == started.trial_id
     assert (started.state, started.objectives, started.weights) == ("RUNNING", None, None)
-    assert [event.text for event in made.events if isinstance(event, Notice)] == [
+    assert [event.text for event in harness.events if isinstance(event, Notice)] == [
         "the lease was lost; its result is dropped"
     ]
-    assert not any(isinstance(event, TrialEnded) for event in made.events)
-    assert [owner.name for owner in made.slots.owners()] == ["thief"]
+    assert not any(isinstance(event, TrialEnded) for event in harness.events)
+    assert [owner.name for owner in harness.slots.owners()] == ["thief"]
 
 
-def test_an_expired_slot_is_taken_up_under_the_same_number_and_genome(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=1))
-    made.baseline_done()
-    lease = made.slots.claim("lost", 30.0)
+def test_an_expired_slot_is_taken_up_under_the_same_number_and_genome(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=1))
+    harness.finish_baseline_slot()
+    lease = harness.slots.claim("lost", 30.0)
     assert lease is not None
-    begun = made.study.ask()
-    assert made.slots.attach(lease, begun.trial_id, begun.genome.key)
-    made.expire()
+    started = harness.study.ask()
+    assert harness.slots.attach(lease, started.trial_id, started.genome.key)
+    harness.expire_leases()
     trainer = ScriptedTrainer()
-    made.run(trainer)
-    assert trainer.trained == [begun.genome]
-    record = made.study.record(begun.number)
-    assert (record.state, record.genome) == ("COMPLETE", begun.genome)
-    assert [r.number for r in made.records() if r.state != "WAITING"] == [begun.number]
+    harness.run(trainer)
+    assert trainer.trained == [started.genome]
+    record = harness.study.record(started.number)
+    assert (record.state, record.genome) == ("COMPLETE", started.genome)
+    assert [r.number for r in harness.records() if r.state != "WAITING"] == [started.number]
 
 
-def test_a_trial_told_before_its_slot_was_closed_is_not_run_again(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=1))
-    made.baseline_done()
-    lease = made.slots.claim("lost", 30.0)
+def test_a_trial_recorded_before_its_slot_was_finished_is_not_run_again(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=1))
+    harness.finish_baseline_slot()
+    lease = harness.slots.claim("lost", 30.0)
     assert lease is not None
-    trial = made.study.ask()
-    made.slots.attach(lease, trial.trial_id, trial.genome.key)
-    made.study.tell.failed(trial, Failed("diverged", "why"))
-    made.expire()
+    trial = harness.study.ask()
+    harness.slots.attach(lease, trial.trial_id, trial.genome.key)
+    harness.study.tell.failed(trial, Failed("diverged", "why"))
+    harness.expire_leases()
     trainer = ScriptedTrainer()
-    made.run(trainer)
+    harness.run(trainer)
     assert trainer.trained == []
-    assert [r.number for r in made.records() if r.state != "WAITING"] == [trial.number]
-    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=2)
+    assert [r.number for r in harness.records() if r.state != "WAITING"] == [trial.number]
+    assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=2)
 
 
-def test_a_paused_trial_is_taken_up_by_the_next_worker(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=4))
-    made.baseline_done()
+def test_a_paused_trial_is_taken_up_by_the_next_worker(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=4))
+    harness.finish_baseline_slot()
 
     def train(genome: Genome) -> Paused:
-        made.stop.set()
-        made.checkpoints.of(0).mkdir(parents=True)
+        harness.stop.set()
+        harness.checkpoints.folder_of(0).mkdir(parents=True)
         return Paused(3)
 
     first = ScriptedTrainer(train)
-    made.run(first)
-    (paused,) = [record for record in made.records() if record.state == "RUNNING"]
-    assert made.slots.remaining() == SlotCounts(open=4, leased=0, done=1)
-    assert [event.epoch for event in made.events if isinstance(event, TrialPaused)] == [3]
-    made.stop.clear()
+    harness.run(first)
+    (paused,) = [record for record in harness.records() if record.state == "RUNNING"]
+    assert harness.slots.counts() == SlotCounts(open=4, leased=0, done=1)
+    assert [event.epoch for event in harness.events if isinstance(event, TrialPaused)] == [3]
+    harness.stop.clear()
     second = ScriptedTrainer()
-    made.run(second)
-    assert first.trained[0] == second.trained[0] == made.study.record(paused.number).genome
-    assert [record.state for record in made.records()] == ["COMPLETE"] * 4
-    assert first.requests[0].checkpoints == second.requests[0].checkpoints == made.checkpoints.of(paused.number)
+    harness.run(second)
+    assert first.trained[0] == second.trained[0] == harness.study.record(paused.number).genome
+    assert [record.state for record in harness.records()] == ["COMPLETE"] * 4
+    assert (
+        first.requests[0].checkpoints == second.requests[0].checkpoints == harness.checkpoints.folder_of(paused.number)
+    )
     assert (first.requests[0].attempt, second.requests[0].attempt) == (1, 2)
-    assert not made.checkpoints.of(0).exists()
+    assert not harness.checkpoints.folder_of(0).exists()
 
 
 @pytest.mark.parametrize("reason", ["crashed", "timed_out"])
-def test_a_genome_that_always_crashes_is_tried_three_times_and_the_others_finish(rig: MakeRig, reason: Any) -> None:
-    made = rig(tiny_spec(trials=6))
+def test_a_genome_that_always_crashes_is_trained_three_times_and_the_others_finish(
+    new_harness: MakeHarness, reason: Any
+) -> None:
+    harness = new_harness(tiny_spec(trials=6))
 
     def train(genome: Genome) -> Completed | Failed:
         return Failed(reason, "why") if genome.architecture.family == "resnet" else completed()
 
     trainer = ScriptedTrainer(train)
-    made.run(trainer)
-    failed = [record for record in made.records() if record.state == "FAIL"]
+    harness.run(trainer)
+    failed = [record for record in harness.records() if record.state == "FAIL"]
     assert {(record.family, record.reason, record.detail) for record in failed} == {
-        ("resnet", reason, "why, in 3 tries")
+        ("resnet", reason, "why, in 3 trainings")
     }
     for record in failed:
         assert [genome.key for genome in trainer.trained].count(record.genome.key) == 3  # type: ignore[union-attr]
-    assert len(made.records()) == 6
+    assert len(harness.records()) == 6
     assert trainer.num_closed == 3 * len(failed) + 1, "a process that has failed trains nothing more"
 
 
-def test_tries_are_counted_over_all_workers_and_a_pause_is_none(rig: MakeRig) -> None:
-    made = rig(tiny_spec(ONE_GENOME, trials=1))
-    made.baseline_done()
+def test_crashes_are_counted_over_all_workers_and_a_pause_is_none(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=1))
+    harness.finish_baseline_slot()
     outcomes: Iterator[Failed | Paused] = iter([Failed("crashed", "one"), Paused(1), Paused(1), Failed("crashed", "2")])
 
     def train(genome: Genome) -> Failed | Paused:
         outcome = next(outcomes, None) or Failed("crashed", "last")
         if isinstance(outcome, Paused):
-            made.stop.set()
+            harness.stop.set()
         return outcome
 
     for _ in range(3):
-        made.stop.clear()
-        made.run(ScriptedTrainer(train))
-    (record,) = made.records()
-    assert (record.state, record.detail) == ("FAIL", "last, in 3 tries")
+        harness.stop.clear()
+        harness.run(ScriptedTrainer(train))
+    (record,) = harness.records()
+    assert (record.state, record.detail) == ("FAIL", "last, in 3 trainings")
 
 
-def test_out_of_memory_is_tried_once_more_in_parts_and_recorded(rig: MakeRig) -> None:
-    made = rig(tiny_spec(ONE_GENOME, trials=1))
-    made.baseline_done()
+def test_out_of_memory_is_retried_once_with_micro_batches_and_recorded(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=1))
+    harness.finish_baseline_slot()
     outcomes = iter([Failed("out_of_memory", "16 GiB"), completed()])
     trainer = ScriptedTrainer(lambda genome: next(outcomes))
-    made.run(trainer)
+    harness.run(trainer)
     assert [request.micro_batches for request in trainer.requests] == [1, 2]
-    assert [record.state for record in made.records()] == ["COMPLETE"]
-    assert trainer.num_closed == 2  # For the second try, and at the end.
+    assert [record.state for record in harness.records()] == ["COMPLETE"]
+    assert trainer.num_closed == 2  # Before the retry, and at the end.
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
-def test_a_score_that_is_no_number_is_a_failure(rig: MakeRig, score: float) -> None:
-    made = rig(tiny_spec(ONE_GENOME, trials=1))
-    made.baseline_done()
-    made.run(ScriptedTrainer(lambda genome: completed(score)))
-    (record,) = made.records()
+def test_a_score_that_is_no_number_is_a_failure(new_harness: MakeHarness, score: float) -> None:
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=1))
+    harness.finish_baseline_slot()
+    harness.run(ScriptedTrainer(lambda genome: completed(score)))
+    (record,) = harness.records()
     assert (record.state, record.reason, record.detail) == ("FAIL", "diverged", f"macro-F1 is {score}")
-    assert summarize_front(made.study).front == ()
+    assert summarize_front(harness.study).front == ()
 
 
-def test_the_baseline_can_be_trained_alone(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=2))
+def test_the_baseline_can_be_trained_alone(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=2))
     trainer = ScriptedTrainer()
-    made.run(trainer, baseline_only=True)
+    harness.run(trainer, baseline_only=True)
     assert [is_baseline(genome) for genome in trainer.trained] == [True]
-    assert made.slots.remaining() == SlotCounts(open=2, leased=0, done=1)
+    assert harness.slots.counts() == SlotCounts(open=2, leased=0, done=1)
 
 
-def test_a_trial_that_was_given_up_before_its_slot_named_it_is_replaced(rig: MakeRig) -> None:
-    """A worker may sleep between asking and naming, and wake after its trial was failed as a lost one."""
-    made = rig(tiny_spec(trials=1))
-    made.baseline_done()
+def test_a_trial_that_was_failed_before_it_was_attached_to_its_slot_is_replaced(new_harness: MakeHarness) -> None:
+    """A worker may be suspended between ask and attach, while its trial is failed as one of a lost worker."""
+    harness = new_harness(tiny_spec(trials=1))
+    harness.finish_baseline_slot()
 
-    class Sleepy(Slots):
-        woken = 0
+    class LateSlots(Slots):
+        num_calls = 0
 
         def attach(self, lease: Lease, trial_id: int, genome_key: str) -> bool:
-            self.woken += 1
-            if self.woken == 1:
-                made.study.tell.lost({trial_id})
+            self.num_calls += 1
+            if self.num_calls == 1:
+                harness.study.tell.lost({trial_id})
             return super().attach(lease, trial_id, genome_key)
 
-    made.slots = Sleepy(made.engine, "tiny")
-    made.run(ScriptedTrainer())
-    assert [r.state for r in sorted(made.records(), key=lambda r: r.number) if r.state != "WAITING"] == [
+    harness.slots = LateSlots(harness.engine, "tiny")
+    harness.run(ScriptedTrainer())
+    assert [r.state for r in sorted(harness.records(), key=lambda r: r.number) if r.state != "WAITING"] == [
         "FAIL", "COMPLETE",
     ]  # fmt: skip
 
 
-def test_of_equal_trials_the_one_on_the_front_has_weights(rig: MakeRig, tmp_path: Path) -> None:
-    """Equal results, of which the lower number ends last: the front shows it, so it must have been kept."""
-    made = rig(tiny_spec(trials=2))
-    made.baseline_done()
-    early, late = made.study.ask(), made.study.ask()
+def test_among_equal_trials_the_one_on_the_front_has_weights(new_harness: MakeHarness, tmp_path: Path) -> None:
+    """The front shows the lower number of equal results, which ends last here; its weights must be kept."""
+    harness = new_harness(tiny_spec(trials=2))
+    harness.finish_baseline_slot()
+    first, late = harness.study.ask(), harness.study.ask()
     trainer = ScriptedTrainer()
     weights = tmp_path / "w"
     weights.write_bytes(b"weights")
-    for trial in (late, early):
+    for trial in (late, first):
         cost = trainer.measure(trial.genome.architecture)
-        made.study.note_genome(trial, cost)
-        made.study.tell.completed(trial, completed(), cost, TrialFiles(weights))
-    (member,) = summarize_front(made.study).front
-    assert member.number == early.number
+        harness.study.record_genome(trial, cost)
+        harness.study.tell.completed(trial, completed(), cost, TrialFiles(weights))
+    (member,) = summarize_front(harness.study).front
+    assert member.number == first.number
     assert member.weights is not None
 
 
-def test_weights_are_kept_of_the_front_and_the_baseline_alone(rig: MakeRig, tmp_path: Path) -> None:
+def test_weights_are_kept_of_the_front_and_the_baseline_alone(new_harness: MakeHarness, tmp_path: Path) -> None:
     scores = iter([0.9, 0.5, 0.4, 0.3])
 
     def train(genome: Genome) -> Completed | Failed:
         return completed(0.99) if is_baseline(genome) else completed(next(scores))
 
-    made = rig(tiny_spec(trials=4))
-    made.run(ScriptedTrainer(train))
-    kept = {record.number for record in made.study.records() if record.weights}
-    summary = summarize_front(made.study)
+    harness = new_harness(tiny_spec(trials=4))
+    harness.run(ScriptedTrainer(train))
+    kept = {record.number for record in harness.study.records() if record.weights}
+    summary = summarize_front(harness.study)
     assert summary.baseline is not None
     assert len(summary.front) == 1
     assert kept == {summary.front[0].number, summary.baseline.number}
     for record in (*summary.front, summary.baseline):
-        made.study.download_weights(record, tmp_path / str(record.number))
+        harness.study.download_weights(record, tmp_path / str(record.number))
         assert record.genome is not None
         assert (tmp_path / str(record.number)).read_text() == record.genome.canonical_json
-    ended = [event for event in made.events if isinstance(event, TrialEnded)]
-    assert {event.place.number for event in ended if event.on_front} == {summary.front[0].number}
-    dropped = next(record for record in made.records() if not record.weights)
+    ended = [event for event in harness.events if isinstance(event, TrialEnded)]
+    assert {event.location.number for event in ended if event.on_front} == {summary.front[0].number}
+    dropped = next(record for record in harness.records() if not record.weights)
     with pytest.raises(StudyError, match="kept no weights"):
-        made.study.download_weights(dropped, tmp_path / "weights")
+        harness.study.download_weights(dropped, tmp_path / "weights")
 
 
 class FlakySlots(Slots):
-    """Fails the first renewals as an outage does, and counts those that went through."""
+    """Slots whose first renewals fail as in an outage; successful renewals are counted."""
 
     failures = 2
     renewed = 0
@@ -416,7 +430,7 @@ def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
         deadline = time.monotonic() + 10
         while slots.renewed < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not heartbeat.lost
+        assert not heartbeat.lease_lost
         assert slots.claim("other", 30.0) is None
     assert (slots.failures, slots.renewed >= 2) == (0, True)
 
@@ -431,89 +445,89 @@ def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
     assert slots.claim("other", 30.0) is not None
     with Heartbeat(slots, lease, 0.15) as heartbeat:
         deadline = time.monotonic() + 10
-        while not heartbeat.lost and time.monotonic() < deadline:
+        while not heartbeat.lease_lost and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert heartbeat.lost
+        assert heartbeat.lease_lost
 
 
-def test_a_genome_that_diverged_is_not_trained_again(rig: MakeRig) -> None:
-    made = rig(tiny_spec(ONE_GENOME, trials=3))
+def test_a_genome_that_diverged_is_not_trained_again(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=3))
     trainer = ScriptedTrainer(
         lambda genome: completed(0.9) if is_baseline(genome) else Failed("diverged", "the loss of step 32 is nan")
     )
-    made.run(trainer)
+    harness.run(trainer)
     assert len([genome for genome in trainer.trained if not is_baseline(genome)]) == 1
-    first, *others = sorted((r for r in made.records() if not r.is_baseline), key=lambda record: record.number)
+    first, *others = sorted((r for r in harness.records() if not r.is_baseline), key=lambda record: record.number)
     assert {record.state for record in (first, *others)} == {"FAIL"}
     assert {record.detail for record in others} == {f"as trial {first.number} of the same genome did"}
-    assert summarize_front(made.study).front == ()
+    assert summarize_front(harness.study).front == ()
 
 
-def test_a_result_told_twice_is_told_once(rig: MakeRig, tmp_path: Path) -> None:
-    """As after an outage that swallowed the first answer, or by a worker whose slot another has finished."""
-    made = rig(tiny_spec(trials=1))
-    trial, cost = made.study.ask(), ScriptedTrainer().measure
+def test_a_result_recorded_twice_counts_once(new_harness: MakeHarness, tmp_path: Path) -> None:
+    """Repetition after an outage in which the first reply was lost, or by the former owner of a finished slot."""
+    harness = new_harness(tiny_spec(trials=1))
+    trial, cost = harness.study.ask(), ScriptedTrainer().measure
     weights = tmp_path / "w"
     weights.write_bytes(b"weights")
-    made.study.note_genome(trial, cost(trial.genome.architecture))
-    assert made.study.tell.completed(trial, completed(0.8), cost(trial.genome.architecture), TrialFiles(weights))
-    before = made.study.record(trial.number)
-    assert not made.study.tell.completed(trial, completed(0.3), cost(trial.genome.architecture), TrialFiles(weights))
-    made.study.tell.failed(trial, Failed("crashed", "late"))
-    assert made.study.record(trial.number) == before
+    harness.study.record_genome(trial, cost(trial.genome.architecture))
+    assert harness.study.tell.completed(trial, completed(0.8), cost(trial.genome.architecture), TrialFiles(weights))
+    before = harness.study.record(trial.number)
+    assert not harness.study.tell.completed(trial, completed(0.3), cost(trial.genome.architecture), TrialFiles(weights))
+    harness.study.tell.failed(trial, Failed("crashed", "late"))
+    assert harness.study.record(trial.number) == before
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
 
 
-def test_a_network_that_cannot_be_measured_fails_and_the_others_finish(rig: MakeRig) -> None:
+def test_a_network_that_cannot_be_measured_fails_and_the_others_finish(new_harness: MakeHarness) -> None:
     def params(architecture: Architecture) -> int:
         if architecture.family == "resnet":
-            raise Unmeasurable("no memory")
+            raise MeasurementFailed("no memory")
         return 1_000
 
-    made = rig(tiny_spec(trials=4))
-    made.run(ScriptedTrainer(params=params))
-    failed = [record for record in made.records() if record.state != "COMPLETE"]
+    harness = new_harness(tiny_spec(trials=4))
+    harness.run(ScriptedTrainer(params=params))
+    failed = [record for record in harness.records() if record.state != "COMPLETE"]
     assert {(r.state, r.reason, r.detail) for r in failed} == {
         ("FAIL", "crashed", "before its training began: no memory")
     }
-    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=5)
-    assert len([event for event in made.events if isinstance(event, Notice) and event.is_end]) == len(failed)
+    assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=5)
+    assert len([event for event in harness.events if isinstance(event, Notice) and event.is_end]) == len(failed)
 
 
-def test_a_trial_that_its_former_owner_tells_at_the_last_moment_stops_nobody(rig: MakeRig, tmp_path: Path) -> None:
-    """Its tell rode out an outage in which its lease expired, and lands while the new owner measures."""
-    made = rig(tiny_spec(trials=1))
-    made.baseline_done()
-    lease = made.slots.claim("former", 30.0)
+def test_a_late_result_of_the_former_owner_stops_no_worker(new_harness: MakeHarness, tmp_path: Path) -> None:
+    """Its tell waited out an outage in which its lease expired, and succeeds while the new owner measures."""
+    harness = new_harness(tiny_spec(trials=1))
+    harness.finish_baseline_slot()
+    lease = harness.slots.claim("former", 30.0)
     assert lease is not None
-    begun = made.study.ask()
-    made.slots.attach(lease, begun.trial_id, begun.genome.key)
-    made.expire()
+    started = harness.study.ask()
+    harness.slots.attach(lease, started.trial_id, started.genome.key)
+    harness.expire_leases()
     weights = tmp_path / "w"
     weights.write_bytes(b"weights")
 
-    class Overtaken(ScriptedTrainer):
+    class OvertakenTrainer(ScriptedTrainer):
         def measure(self, architecture: Architecture) -> Cost:
             cost = super().measure(architecture)
-            made.study.tell.completed(begun, completed(0.8), cost, TrialFiles(weights))
+            harness.study.tell.completed(started, completed(0.8), cost, TrialFiles(weights))
             return cost
 
-    made.run(Overtaken(lambda genome: completed(0.3)))
-    record = made.study.record(begun.number)
+    harness.run(OvertakenTrainer(lambda genome: completed(0.3)))
+    record = harness.study.record(started.number)
     assert record.objectives is not None
     assert (record.state, record.objectives.macro_f1) == ("COMPLETE", 0.8)
-    assert made.slots.remaining() == SlotCounts(open=0, leased=0, done=2)
+    assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=2)
 
 
-def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
-    made = rig(tiny_spec(trials=1))
-    made.run(ScriptedTrainer(lambda genome: Failed("crashed", "no luck") if is_baseline(genome) else completed(0.9)))
-    summary = summarize_front(made.study)
-    assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck, in 3 tries")
-    assert "The baseline failed (crashed: no luck, in 3 tries)" in summary.verdict
-    made.slots.reopen(BASELINE_SLOT)
-    made.run(ScriptedTrainer())
-    summary = summarize_front(made.study)
+def test_a_failed_baseline_is_reported_and_trained_again(new_harness: MakeHarness) -> None:
+    harness = new_harness(tiny_spec(trials=1))
+    harness.run(ScriptedTrainer(lambda genome: Failed("crashed", "no luck") if is_baseline(genome) else completed(0.9)))
+    summary = summarize_front(harness.study)
+    assert (summary.baseline, summary.baseline_failure) == (None, "crashed: no luck, in 3 trainings")
+    assert "The baseline failed (crashed: no luck, in 3 trainings)" in summary.verdict
+    harness.slots.reopen(BASELINE_SLOT)
+    harness.run(ScriptedTrainer())
+    summary = summarize_front(harness.study)
     assert summary.baseline is not None
     assert summary.baseline_failure is None
 
@@ -521,7 +535,7 @@ def test_a_failed_baseline_is_said_and_tried_again(rig: MakeRig) -> None:
 def test_a_weights_folder_that_cannot_be_written_is_one_line(database_url: str, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     storage = Storage.connect(database_url, tmp_path / "file" / "w", create_tables=True)
-    made = Rig(lambda: storage, engine, tiny_spec(), tmp_path)
+    harness = Harness(lambda: storage, engine, tiny_spec(), tmp_path)
     with pytest.raises(SettingsError, match=r"weights cannot be kept in .*set NAS_ARTIFACTS"):
-        made.run(ScriptedTrainer())
+        harness.run(ScriptedTrainer())
     storage.close()

@@ -1,4 +1,4 @@
-"""What `nas predict` prints for a network that compares pairs."""
+"""Output of `nas predict` for a network that compares pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ["a.png", "b.png", "c.png", "d.png"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model and four images."""
+    """Folder with a model and four images."""
     folder = tmp_path_factory.mktemp("pairs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_module, "verify", lambda *arguments: VerificationResult(0.0, 1.0, 5, ()))
@@ -49,7 +49,7 @@ def predict(*arguments: str, lines: str = "", code: int = 0) -> str:
     return result.stdout
 
 
-def test_both_names_stand_before_the_answer() -> None:
+def test_both_image_names_precede_the_class() -> None:
     lines = [line for line in predict("images").splitlines() if ".png" in line or "image" in line]
     assert [[cell.strip() for cell in line.replace("┃", "│").split("│")[1:3]] for line in lines] == [
         ["first image", "second image"], ["images/a.png", "images/b.png"], ["images/c.png", "images/d.png"],
@@ -57,21 +57,21 @@ def test_both_names_stand_before_the_answer() -> None:
 
 
 def test_json_and_comma_separated_values() -> None:
-    found = json.loads(predict("images/a.png", "images/b.png", "--json", "--top", "2"))
-    (one,) = found["predictions"]
+    results = json.loads(predict("images/a.png", "images/b.png", "--json", "--top", "2"))
+    (one,) = results["predictions"]
     assert one["images"] == ["images/a.png", "images/b.png"]
     assert "image" not in one
     assert {entry["class"] for entry in one["top"]} == {"different", "same"}
-    said = predict("-", "--csv", lines="images/c.png\nimages/d.png\n").splitlines()
-    assert said[0] == "first_image,second_image,rank,class,probability"
-    (row,) = said[1:]
+    csv_lines = predict("-", "--csv", lines="images/c.png\nimages/d.png\n").splitlines()
+    assert csv_lines[0] == "first_image,second_image,rank,class,probability"
+    (row,) = csv_lines[1:]
     assert row.split(",")[:3] == ["images/c.png", "images/d.png", "1"]
 
 
 def test_a_pair_without_one_of_its_images() -> None:
-    found = json.loads(predict("images/a.png", "images/no.png", "images/c.png", "images/d.png", "--json", code=1))
-    assert [one["images"] for one in found["predictions"]] == [["images/c.png", "images/d.png"]]
-    assert found["unreadable"] == [{"image": "images/no.png", "reason": "no such file"}]
+    results = json.loads(predict("images/a.png", "images/no.png", "images/c.png", "images/d.png", "--json", code=1))
+    assert [one["images"] for one in results["predictions"]] == [["images/c.png", "images/d.png"]]
+    assert results["unreadable"] == [{"image": "images/no.png", "reason": "no such file"}]
 
 
 def test_one_image_too_many() -> None:

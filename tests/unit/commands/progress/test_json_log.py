@@ -26,9 +26,9 @@ from nas.worker.progress_events import (
 )
 from tests.unit.search.examples import completed
 
-PLACE = TrialLocation(2, 7, 5)
-SUBJECT = TrialDescription(False, "vgg", Cost(1500, 10))
-ABOUT = {"is_baseline": False, "family": "vgg", "params": 1500}
+LOCATION = TrialLocation(2, 7, 5)
+DESCRIPTION = TrialDescription(False, "vgg", Cost(1500, 10))
+DESCRIPTION_FIELDS = {"is_baseline": False, "family": "vgg", "params": 1500}
 
 
 def _logged(*events: Any) -> list[dict[str, Any]]:
@@ -42,37 +42,37 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("event", "name", "fields"),
     [
-        (TrialStarted(PLACE, SUBJECT), "trial_started", ABOUT),
-        (TrialResumed(PLACE, 3), "trial_resumed", {"epochs_done": 3}),
-        (TrialPaused(PLACE, 4), "trial_paused", {"epoch": 4}),
-        (TrialReused(PLACE, 1), "trial_reused", {"twin": 1}),
-        (Notice(PLACE, "crashed\nhere"), "notice", {"text": "crashed\nhere"}),
+        (TrialStarted(LOCATION, DESCRIPTION), "trial_started", DESCRIPTION_FIELDS),
+        (TrialResumed(LOCATION, 3), "trial_resumed", {"epochs_done": 3}),
+        (TrialPaused(LOCATION, 4), "trial_paused", {"epoch": 4}),
+        (TrialReused(LOCATION, 1), "trial_reused", {"twin": 1}),
+        (Notice(LOCATION, "crashed\nhere"), "notice", {"text": "crashed\nhere"}),
         (
-            EpochEnded(PLACE, 8, EpochRecord(2, 0.25, 0.5, 0.3, 0.4, 1234.56, 1.0)),
+            EpochEnded(LOCATION, 8, EpochRecord(2, 0.25, 0.5, 0.3, 0.4, 1234.56, 1.0)),
             "epoch_ended",
             {"epoch": 2, "epochs": 8, "macro_f1": 0.3, "train_loss": 0.25, "validation_loss": 0.5,
              "images_per_second": 1234.6},
         ),
         (
-            TrialEnded(PLACE, SUBJECT, completed(0.5), on_front=True),
+            TrialEnded(LOCATION, DESCRIPTION, completed(0.5), on_front=True),
             "trial_ended",
-            {**ABOUT, "outcome": "completed", "macro_f1": 0.5, "seconds": 3.5, "on_front": True},
+            {**DESCRIPTION_FIELDS, "outcome": "completed", "macro_f1": 0.5, "seconds": 3.5, "on_front": True},
         ),
         (
-            TrialEnded(PLACE, SUBJECT, Failed("diverged", "nan")),
+            TrialEnded(LOCATION, DESCRIPTION, Failed("diverged", "nan")),
             "trial_ended",
-            {**ABOUT, "outcome": "failed", "reason": "diverged", "detail": "nan", "on_front": False},
+            {**DESCRIPTION_FIELDS, "outcome": "failed", "reason": "diverged", "detail": "nan", "on_front": False},
         ),
         (
-            TrialEnded(PLACE, SUBJECT, Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
+            TrialEnded(LOCATION, DESCRIPTION, Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
             "trial_ended",
-            {**ABOUT, "outcome": "stopped", "epoch": 2, "rung": 1, "macro_f1": 0.3, "leader": 7,
+            {**DESCRIPTION_FIELDS, "outcome": "stopped", "epoch": 2, "rung": 1, "macro_f1": 0.3, "leader": 7,
              "leader_macro_f1": 0.5, "seconds": 3.25, "on_front": False},
         ),
         (
-            TrialEnded(PLACE, SUBJECT, Infeasible(1500, 1000)),
+            TrialEnded(LOCATION, DESCRIPTION, Infeasible(1500, 1000)),
             "trial_ended",
-            {**ABOUT, "outcome": "over_budget", "max_params": 1000, "on_front": False},
+            {**DESCRIPTION_FIELDS, "outcome": "over_budget", "max_params": 1000, "on_front": False},
         ),
     ],
 )  # fmt: skip
@@ -86,14 +86,14 @@ def test_an_event_is_one_object_on_one_line(event: Any, name: str, fields: dict[
     assert line == {"event": name, "study": "s", "slot": 7, "trial": 5, **fields}
 
 
-def test_preparations_are_thinned_but_their_end_is_told() -> None:
-    lines = _logged(*(Preparing(PLACE, "finding neighbours", done, 1000) for done in range(1, 1001)))
+def test_preparations_are_thinned_but_their_end_is_logged() -> None:
+    lines = _logged(*(Preparing(LOCATION, "finding neighbours", done, 1000) for done in range(1, 1001)))
     assert [line["done"] for line in lines] == [1, 1000]
 
 
-def test_what_is_no_trials_is_told_without_one() -> None:
+def test_an_event_of_the_process_has_no_trial() -> None:
     stream = io.StringIO()
-    JsonLog("s", stream).note("worker_started", trials_at_once=3)
+    JsonLog("s", stream).write_event("worker_started", trials_at_once=3)
     line = json.loads(stream.getvalue())
     assert (line["event"], line["trials_at_once"]) == ("worker_started", 3)
     assert "trial" not in line

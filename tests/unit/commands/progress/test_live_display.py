@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.commands.progress import live_display as live
+from nas.commands.progress import live_display
 from nas.commands.progress.live_display import FrontPoint, Progress
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
@@ -32,7 +32,7 @@ COST = Cost(1500, 10)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(live, "time", clock)
+    monkeypatch.setattr(live_display, "time", clock)
     return clock
 
 
@@ -47,22 +47,22 @@ def progress(clock: Clock, output: io.StringIO) -> Progress:
     return Progress(console, budget=9, done=2, front=[FrontPoint(1, "resnet", 0.4, 9000)])
 
 
-PLACE = TrialLocation(1, 2, 5)
+LOCATION = TrialLocation(1, 2, 5)
 
 
-def _started(place: TrialLocation = PLACE, family: str = "vgg") -> TrialStarted:
-    return TrialStarted(place, TrialDescription(False, family, COST))
+def _started(location: TrialLocation = LOCATION, family: str = "vgg") -> TrialStarted:
+    return TrialStarted(location, TrialDescription(False, family, COST))
 
 
 def _ended(
-    outcome: Outcome, place: TrialLocation = PLACE, *, family: str = "vgg", is_baseline: bool = False, cost: Cost = COST,
-    on_front: bool = False,
+    outcome: Outcome, location: TrialLocation = LOCATION, *, family: str = "vgg", is_baseline: bool = False,
+    cost: Cost = COST, on_front: bool = False,
 ) -> TrialEnded:  # fmt: skip
-    return TrialEnded(place, TrialDescription(is_baseline, family, cost), outcome, on_front)
+    return TrialEnded(location, TrialDescription(is_baseline, family, cost), outcome, on_front)
 
 
 def _epoch(number: int) -> EpochEnded:
-    return EpochEnded(PLACE, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
+    return EpochEnded(LOCATION, 8, EpochRecord(number, 0.25, 0.5, 0.3, 0.4, 1234.0, 1.0))
 
 
 def test_a_completed_trial_is_a_line_each_for_start_and_end(
@@ -79,7 +79,7 @@ def test_a_completed_trial_is_a_line_each_for_start_and_end(
 
 
 @pytest.mark.parametrize(("counts_baseline", "done"), [(False, 2), (True, 3)])
-def test_the_baseline_counts_where_it_is_of_the_budget(
+def test_the_baseline_counts_if_it_is_part_of_the_budget(
     clock: Clock, output: io.StringIO, counts_baseline: bool, done: int
 ) -> None:
     console = Console(file=output, width=60, force_terminal=False)
@@ -100,11 +100,11 @@ def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io
     ]
 
 
-def test_preparations_are_told_like_epochs(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+def test_preparations_are_printed_like_epochs(progress: Progress, output: io.StringIO, clock: Clock) -> None:
     progress(_started())
     for done in range(1, 9):
         clock.now += 4
-        progress(Preparing(PLACE, "finding neighbours", done, 8))
+        progress(Preparing(LOCATION, "finding neighbours", done, 8))
     lines = [line for line in output.getvalue().splitlines() if "neighbours" in line]
     assert lines == [f"  0:{seconds}  [2/9] trial 5 (vgg) finding neighbours: {share}"
                      for share, seconds in (("38%", 12), ("75%", 24))]  # fmt: skip
@@ -122,11 +122,11 @@ def test_preparations_are_told_like_epochs(progress: Progress, output: io.String
         ),
         (_ended(Failed("diverged", "loss is [nan]")), 3, "trial 5 (vgg) failed (diverged): loss is [nan]"),
         (_ended(Failed("crashed", "x"), is_baseline=True), 2, "baseline (vgg) failed (crashed): x"),
-        (Notice(PLACE, "the lease was lost", is_end=True), 2, "trial 5: the lease was lost"),
-        (TrialPaused(PLACE, 3), 2, "trial 5 paused in epoch 3 and given back"),
-        (TrialPaused(PLACE, None), 2, "trial 5 paused and given back"),
-        (TrialResumed(PLACE, 2), 2, "trial 5 goes on from a checkpoint, 2 epochs done"),
-        (TrialReused(PLACE, 4), 3, "trial 5 is trial 4 again: result reused"),
+        (Notice(LOCATION, "the lease was lost", is_end=True), 2, "trial 5: the lease was lost"),
+        (TrialPaused(LOCATION, 3), 2, "trial 5 paused in epoch 3 and given back"),
+        (TrialPaused(LOCATION, None), 2, "trial 5 paused and given back"),
+        (TrialResumed(LOCATION, 2), 2, "trial 5 goes on from a checkpoint, 2 epochs done"),
+        (TrialReused(LOCATION, 4), 3, "trial 5 is trial 4 again: result reused"),
     ],
 )
 def test_other_events(progress: Progress, output: io.StringIO, event: Any, done: int, text: str) -> None:
@@ -147,7 +147,7 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:
         progress(_ended(completed(0.3), TrialLocation(1, 1, 3), cost=Cost(20_000, 1)))
         progress(_started())
         progress(_epoch(3))
-        progress(Notice(PLACE, "crashed: signal 9; try 2 of 3"))
+        progress(Notice(LOCATION, "crashed: signal 9; training 2 of 3"))
         progress(_ended(completed(0.5), TrialLocation(3, 5, 4), family="mobilenet"))
         progress(_ended(completed(0.99), TrialLocation(3, 0, 0), is_baseline=True))
         plain = Console(file=(shown := io.StringIO()), width=100)

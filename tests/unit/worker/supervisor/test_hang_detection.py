@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas.worker.supervisor import hang_detection as patience
+from nas.worker.supervisor import hang_detection
 from nas.worker.supervisor.hang_detection import HangDetector
 from tests.clock import Clock
 
@@ -10,46 +10,46 @@ from tests.clock import Clock
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(hang_detection, "time", clock)
     return clock
 
 
-def _silent_for(seconds: int, waiting: HangDetector, clock: Clock) -> bool:
-    """Whether patience is over after so many seconds, looked at four times in each."""
-    over = False
+def _hangs_after(seconds: int, detector: HangDetector, clock: Clock) -> bool:
+    """Return the state after some seconds of silence, polled four times a second."""
+    is_hanging = False
     for _ in range(4 * seconds):
         clock.now += 0.25
-        over = waiting.is_over
-    return over
+        is_hanging = detector.is_hanging
+    return is_hanging
 
 
-def test_silence_is_over_after_the_shortest_patience(clock: Clock) -> None:
-    waiting = HangDetector(60.0)
-    assert not _silent_for(60, waiting, clock)
-    assert _silent_for(1, waiting, clock)
+def test_a_longer_silence_than_the_minimum_limit_is_a_hang(clock: Clock) -> None:
+    detector = HangDetector(60.0)
+    assert not _hangs_after(60, detector, clock)
+    assert _hangs_after(1, detector, clock)
 
 
-def test_a_word_begins_the_silence_anew(clock: Clock) -> None:
-    waiting = HangDetector(60.0)
-    assert not _silent_for(59, waiting, clock)
-    waiting.heard()
-    assert not _silent_for(59, waiting, clock)
+def test_a_message_restarts_the_timer(clock: Clock) -> None:
+    detector = HangDetector(60.0)
+    assert not _hangs_after(59, detector, clock)
+    detector.reset()
+    assert not _hangs_after(59, detector, clock)
 
 
-def test_a_grant_lasts_until_the_next_and_is_never_too_short(clock: Clock) -> None:
-    waiting = HangDetector(60.0)
-    waiting.heard(500.0)
-    assert not _silent_for(499, waiting, clock)
-    waiting.heard()
-    assert not _silent_for(499, waiting, clock)
-    waiting.heard(0.1)
-    assert not _silent_for(59, waiting, clock)
-    assert _silent_for(2, waiting, clock)
+def test_a_limit_lasts_until_the_next_and_is_never_too_short(clock: Clock) -> None:
+    detector = HangDetector(60.0)
+    detector.reset(500.0)
+    assert not _hangs_after(499, detector, clock)
+    detector.reset()
+    assert not _hangs_after(499, detector, clock)
+    detector.reset(0.1)
+    assert not _hangs_after(59, detector, clock)
+    assert _hangs_after(2, detector, clock)
 
 
 def test_time_asleep_is_no_silence(clock: Clock) -> None:
-    waiting = HangDetector(60.0)
+    detector = HangDetector(60.0)
     clock.now += 10_000.0
-    assert not waiting.is_over
-    assert not _silent_for(58, waiting, clock)
-    assert _silent_for(2, waiting, clock)
+    assert not detector.is_hanging
+    assert not _hangs_after(58, detector, clock)
+    assert _hangs_after(2, detector, clock)

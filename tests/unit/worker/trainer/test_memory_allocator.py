@@ -1,4 +1,4 @@
-"""Memory that is kept is not asked for again."""
+"""Reuse of freed memory by the allocator."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from nas.worker.trainer.search_space_preview import preview_space, smallest_geno
 from tests.enumeration import every_genome
 
 SMALL_CNN = SearchSpace.load(Path(__file__).parents[4] / "search_spaces" / "small_cnn.toml")
-FACTS = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+DATASET_SUMMARY = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
 
 
 def _params(genome: Genome, num_classes: int) -> int:
@@ -43,7 +43,7 @@ SHARED: dict[str, Any] = {
         ({"family": "resnet", **SHARED, "num_stages": 2}, 3),
         ({"family": "mobilenet", **SHARED, "num_stages": 2, "expansion": [2, 1], "kernel_size": [5, 3]}, 3),
         ({"family": "densenet", **SHARED, "width": 4, "growth_rate": [4, 2], "compression": [1.0, 0.5]}, 3),
-        # With many classes, what narrows the classifier's input is smaller: a hidden layer, a further transition.
+        # With many classes, a narrower input of the classifier is smaller: a hidden layer, a further transition.
         (
             {
                 "family": ["vgg", "densenet"],
@@ -61,13 +61,13 @@ SHARED: dict[str, Any] = {
 def test_no_genome_of_a_tiny_space_is_smaller(genes: dict[str, Any], num_classes: int) -> None:
     space = SearchSpace.parse({"architecture": genes})
     sizes = [_params(genome, num_classes) for genome in every_genome(space)]
-    found = smallest_genome(space, lambda genome: _params(genome, num_classes))
-    assert _params(found, num_classes) == min(sizes)
+    smallest = smallest_genome(space, lambda genome: _params(genome, num_classes))
+    assert _params(smallest, num_classes) == min(sizes)
     assert len(set(sizes)) > 2
 
 
 def test_the_preview_costs_what_its_genomes_cost() -> None:
-    preview = preview_space(SMALL_CNN, FACTS, 200_000, 6)
+    preview = preview_space(SMALL_CNN, DATASET_SUMMARY, 200_000, 6)
     assert len(preview.samples) == 6
     for sample in (preview.smallest, *preview.samples):
         assert sample.cost == measure_cost(sample.genome.architecture, 1, 10, 8, 8)
@@ -78,27 +78,27 @@ def test_the_preview_costs_what_its_genomes_cost() -> None:
 
 def test_without_a_budget_everything_is_within_it() -> None:
     space = SearchSpace.parse({"architecture": {"family": "vgg"}})
-    assert preview_space(space, FACTS, None, 1).share_within_budget == 1.0
-    assert preview_space(space, FACTS, 1, 1).share_within_budget == 0.0
-    assert preview_space(space, FACTS, 1, 0).samples == ()
+    assert preview_space(space, DATASET_SUMMARY, None, 1).share_within_budget == 1.0
+    assert preview_space(space, DATASET_SUMMARY, 1, 1).share_within_budget == 0.0
+    assert preview_space(space, DATASET_SUMMARY, 1, 0).samples == ()
 
 
 @pytest.mark.parametrize(
     ("genes", "weight", "family"),
     [
-        # Kernels of two channels in place of one cost less than two sets of features.
+        # Kernels of two channels instead of one cost less than two sets of features.
         ({"width": 64, "stem_width": 8}, 0.0, "vgg"),
         ({"width": 4, "stem_width": 64, "kernel_size": 7}, 0.0, "siamese vgg"),
         # Auxiliary classifiers do not count.
         ({"width": 64, "stem_width": 8}, 0.3, "vgg"),
     ],
 )
-def test_of_pairs_the_smallest_may_be_siamese_or_not(genes: dict[str, Any], weight: float, family: str) -> None:
-    facts = replace(FACTS, channels=2, classes=("no", "yes"), part_classes=FACTS.classes)
+def test_the_smallest_network_of_pairs_may_be_siamese_or_not(genes: dict[str, Any], weight: float, family: str) -> None:
+    dataset_summary = replace(DATASET_SUMMARY, channels=2, classes=("no", "yes"), part_classes=DATASET_SUMMARY.classes)
     architecture = {"family": "vgg", "siamese": [True, False], "comparison_width": [8, 0], **genes}
     space = SearchSpace.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
     params = [count_params(genome.architecture, 2, 2, num_part_classes=10) for genome in every_genome(space)]
-    smallest = preview_space(space, facts, None, 1).smallest
+    smallest = preview_space(space, dataset_summary, None, 1).smallest
     assert smallest.cost.params == min(params)
     assert params.count(min(params)) == 1
     assert smallest.genome.family == family

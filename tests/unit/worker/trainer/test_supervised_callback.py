@@ -9,28 +9,30 @@ import torch
 
 from nas.results.outcome import StopReason
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
-from nas.training.checkpoints.training_state import State
+from nas.training.checkpoints.training_state import TrainingState
 from nas.training.training_callback import TrainingPaused
-from nas.worker.trainer import supervised_callback as watcher
+from nas.worker.trainer import supervised_callback
 from nas.worker.trainer.supervised_callback import SupervisedCallback
 from nas.worker.trainer_messages import KeepAlive, Pause, Stop, TrainingNotice
 from tests.clock import Clock
 
 
-class _Rig:
+class _Harness:
+    """Callback with a manual clock and the supervisor's end of the pipe."""
+
     def __init__(self, folder: Path, clock: Clock, checkpoint_seconds: float) -> None:
         self.supervisor, trainer = multiprocessing.Pipe()
         self.clock = clock
-        self.folder = CheckpointFolder(folder / "c", "1", "g")
-        self.watcher = SupervisedCallback(trainer, self.folder, checkpoint_seconds)
+        self.checkpoints = CheckpointFolder(folder / "c", "1", "g")
+        self.callback = SupervisedCallback(trainer, self.checkpoints, checkpoint_seconds)
         self.steps = 0
 
     def step(self, seconds: float) -> None:
         self.clock.now += seconds
         self.steps += 1
-        self.watcher.after_step(self.steps, lambda: State({"t": torch.ones(2)}, {"step": self.steps}))
+        self.callback.after_step(self.steps, lambda: TrainingState({"t": torch.ones(2)}, {"step": self.steps}))
 
-    def heard(self) -> list[Any]:
+    def received(self) -> list[Any]:
         messages = []
         while self.supervisor.poll():
             messages.append(self.supervisor.recv())
@@ -40,55 +42,55 @@ class _Rig:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(watcher, "time", clock)
+    monkeypatch.setattr(supervised_callback, "time", clock)
     return clock
 
 
-def test_it_says_once_a_second_that_it_lives_and_grants_ten_median_steps(tmp_path: Path, clock: Clock) -> None:
-    rig = _Rig(tmp_path, clock, 1000.0)
+def test_keep_alives_are_sent_once_a_second_with_a_limit_of_ten_median_steps(tmp_path: Path, clock: Clock) -> None:
+    harness = _Harness(tmp_path, clock, 1000.0)
     for _ in range(25):
-        rig.step(0.1)
-    assert rig.heard() == [KeepAlive(pytest.approx(1.0))] * 2
-    rig.step(30.0)  # One slow step does not change the median.
-    assert rig.heard() == [KeepAlive(pytest.approx(1.0))]
-    rig.watcher.alive(3600.0)
-    assert rig.heard() == [KeepAlive(3600.0)]
+        harness.step(0.1)
+    assert harness.received() == [KeepAlive(pytest.approx(1.0))] * 2
+    harness.step(30.0)  # One slow step does not change the median.
+    assert harness.received() == [KeepAlive(pytest.approx(1.0))]
+    harness.callback.keep_alive(3600.0)
+    assert harness.received() == [KeepAlive(3600.0)]
     clock.now += 1.0
-    rig.watcher.alive()
-    assert rig.heard() == [KeepAlive(pytest.approx(1.0))]
+    harness.callback.keep_alive()
+    assert harness.received() == [KeepAlive(pytest.approx(1.0))]
 
 
-def test_a_checkpoint_is_kept_every_so_many_seconds(tmp_path: Path, clock: Clock) -> None:
-    rig = _Rig(tmp_path, clock, 60.0)
+def test_a_checkpoint_is_saved_at_every_interval(tmp_path: Path, clock: Clock) -> None:
+    harness = _Harness(tmp_path, clock, 60.0)
     kept = []
     for _ in range(70):
-        rig.step(2.0)
-        state, _ = rig.folder.latest()
+        harness.step(2.0)
+        state, _ = harness.checkpoints.latest()
         kept.append(None if state is None else state.values["step"])
     assert kept == [None] * 29 + [30] * 30 + [60] * 11
 
 
-def test_asked_to_pause_it_raises_after_the_step(tmp_path: Path, clock: Clock) -> None:
-    rig = _Rig(tmp_path, clock, 1000.0)
-    rig.step(1.0)
-    rig.supervisor.send(Pause(keep=False))
+def test_a_pause_request_raises_after_the_step(tmp_path: Path, clock: Clock) -> None:
+    harness = _Harness(tmp_path, clock, 1000.0)
+    harness.step(1.0)
+    harness.supervisor.send(Pause(save_checkpoint=False))
     with pytest.raises(TrainingPaused):
-        rig.step(1.0)
-    assert not rig.watcher.keeps
-    assert rig.watcher.stop is None
+        harness.step(1.0)
+    assert not harness.callback.save_on_pause
+    assert harness.callback.stop_request is None
 
 
-def test_ordered_to_stop_it_raises_after_the_step_and_has_the_order(tmp_path: Path, clock: Clock) -> None:
-    rig = _Rig(tmp_path, clock, 1000.0)
-    order = Stop(StopReason(4, 0.3, 7, 0.5))
-    rig.supervisor.send(order)
+def test_a_stop_request_raises_after_the_step_and_is_kept(tmp_path: Path, clock: Clock) -> None:
+    harness = _Harness(tmp_path, clock, 1000.0)
+    request = Stop(StopReason(4, 0.3, 7, 0.5))
+    harness.supervisor.send(request)
     with pytest.raises(TrainingPaused):
-        rig.step(1.0)
-    assert rig.watcher.stop == order
+        harness.step(1.0)
+    assert harness.callback.stop_request == request
 
 
-def test_a_checkpoint_that_cannot_be_kept_is_said_and_ends_nothing(tmp_path: Path, clock: Clock) -> None:
+def test_a_checkpoint_that_cannot_be_saved_is_reported_and_ends_nothing(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "c").touch()
-    rig = _Rig(tmp_path, clock, 1.0)
-    rig.step(1.0)
-    assert TrainingNotice("no checkpoint could be kept (File exists)") in rig.heard()
+    harness = _Harness(tmp_path, clock, 1.0)
+    harness.step(1.0)
+    assert TrainingNotice("no checkpoint could be kept (File exists)") in harness.received()

@@ -1,4 +1,4 @@
-"""The trainer, asked in this process, with a pipe that holds what the test puts into it."""
+"""Requests to the trainer in this process, with a pipe filled by the test."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ GENOME = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 1), widths
 
 
 class _Pipe:
-    """Takes every report, and holds an order once it is put there."""
+    """Pipe that discards reports and may hold a pending request."""
 
     def __init__(self) -> None:
-        self.order: Pause | None = None
+        self.pending: Pause | None = None
 
     def send(self, report: Any) -> None:
-        """Nobody listens."""
+        """Discard the report."""
 
     def poll(self) -> bool:
-        return self.order is not None
+        return self.pending is not None
 
     def recv(self) -> Any:
-        order, self.order = self.order, None
-        return order
+        pending, self.pending = self.pending, None
+        return pending
 
 
 def test_a_pause_while_the_test_images_are_scored_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = _Pipe()
     trainer = Trainer(cast(Any, pipe), "cpu")
     data = DataSpec(source="digits", max_train_images=100, max_validation_images=60)
-    trainer.answer(OpenData(data, tmp_path / "data", "float32", is_final=True))
+    trainer.handle(OpenData(data, tmp_path / "data", "float32", is_final=True))
     request = Train(
         GENOME, 1, 0, tmp_path / "weights.safetensors", tmp_path / "checkpoints",
         predictions=tmp_path / "predictions",
     )  # fmt: skip
     score = FinalsScorer.score
 
-    def paused(exam: FinalsScorer, *arguments: Any, **others: Any) -> Any:
-        pipe.order = Pause()
-        time.sleep(0.06)  # The pipe is looked into twenty times a second at most.
-        return score(exam, *arguments, **others)
+    def score_during_a_pause(scorer: FinalsScorer, *arguments: Any, **others: Any) -> Any:
+        pipe.pending = Pause()
+        time.sleep(0.06)  # The pipe is polled at most twenty times a second.
+        return score(scorer, *arguments, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FinalsScorer, "score", paused)
-        assert trainer.answer(request) == Paused(None)
+        patch.setattr(FinalsScorer, "score", score_during_a_pause)
+        assert trainer.handle(request) == Paused(None)
     assert not (tmp_path / "predictions").exists()
-    assert isinstance(trainer.answer(request), Completed)
+    assert isinstance(trainer.handle(request), Completed)
     assert (tmp_path / "predictions").exists()
 
 
-def test_a_network_that_the_images_are_too_small_for_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_network_that_the_images_are_too_small_for_fails_with_one_line(tmp_path: Path) -> None:
     trainer = Trainer(cast(Any, _Pipe()), "cpu")
-    trainer.answer(OpenData(DataSpec(source="digits"), tmp_path / "data", "float32"))
-    fits = trainer.answer(Measure(PlainArchitecture(widths=(8, 8), padded=True)))
+    trainer.handle(OpenData(DataSpec(source="digits"), tmp_path / "data", "float32"))
+    fits = trainer.handle(Measure(PlainArchitecture(widths=(8, 8), padded=True)))
     assert isinstance(fits, Cost)
-    assert trainer.answer(Measure(PlainArchitecture(widths=(8, 8, 8)))) == Failed(
+    assert trainer.handle(Measure(PlainArchitecture(widths=(8, 8, 8)))) == Failed(
         "crashed",
         "images of 8×8 pixels are too small for 3 blocks of an unpadded 3×3 convolution and a 2×2 pooling: "
         "block 2 would have nothing left of 3×3; take fewer widths, or padded = true",
@@ -81,10 +81,10 @@ def test_families_that_flatten_are_trained_on_images_of_their_size(
     architecture: PlainArchitecture | MlpArchitecture, tmp_path: Path
 ) -> None:
     trainer = Trainer(cast(Any, _Pipe()), "cpu")
-    trainer.answer(OpenData(DataSpec(source="digits", max_train_images=500), tmp_path / "data", "float32"))
+    trainer.handle(OpenData(DataSpec(source="digits", max_train_images=500), tmp_path / "data", "float32"))
     recipe, weights = Recipe(batch_size=32, learning_rate=0.01), tmp_path / "weights.safetensors"
     genome = Genome(architecture=architecture, recipe=recipe)
-    outcome = trainer.answer(Train(genome, 5, 0, weights, tmp_path / "checkpoints"))
+    outcome = trainer.handle(Train(genome, 5, 0, weights, tmp_path / "checkpoints"))
     assert isinstance(outcome, Completed)
     assert outcome.scores.f1_macro > 0.8
     assert ("orthogonality_defect" in outcome.figures) == (architecture.family == "plain")
