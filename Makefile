@@ -1,15 +1,16 @@
-# `make demo` and `make test` need nothing but Python 3.10 to 3.13 and this file.
+# `make demo` and `make test` require only make and Python 3.10 to 3.13.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-faults test-browser test-compose check clean
+.PHONY: help install demo bench docs test test-faults test-browser test-compose check clean
 
 help:
 	@echo "make demo    search on handwritten digits, export the best network and use it (under 5 minutes)"
 	@echo "make bench   speed of training and of searches as ratios, on a machine at rest (15 minutes on two cores)"
+	@echo "make docs    renew the command reference in docs/cli.md"
 	@echo "make test    the whole test suite"
 	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
 	@echo "make test-browser  the dashboard in Chromium, and behind nginx; both must be installed"
@@ -37,7 +38,10 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(RUN)/python -W ignore benchmarks/search_efficiency.py benchmarks/tables/emnist.jsonl.xz \
 		--methods service --share 0.34 --seeds 10
 
-# Two processes: each has a database of its own, and most tests wait for others' processes part of their time.
+docs: $(STAMP)
+	$(RUN)/python docs/generate_cli.py
+
+# Two processes, each with its own database: most tests spend part of their time waiting for subprocesses.
 test: $(STAMP)
 	$(RUN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
