@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from nas.networks.layers.convolution import ConvNormAct
 from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
-from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
+from nas.networks.layers.fused_cpu_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU
 from nas.networks.layers.gaussian_noise import GaussianNoise
-from nas.worker.trainer.memory_allocator import retain_freed_memory
+from nas.worker.trainer.glibc_malloc import retain_freed_memory
 
 IMAGES, ROUNDS = 128, 9
 

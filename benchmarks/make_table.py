@@ -33,8 +33,8 @@ from nas.study.data_spec import DataSpec
 from nas.study.study_file import load_study
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
-from nas.training.training_task import TrainingPlan, TrainingTask
 
 
 class GridSuggester:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from nas.data.labelled_images import Split
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 
 @dataclass(frozen=True)

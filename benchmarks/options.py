@@ -28,7 +28,7 @@ from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
-from nas.training.training_task import TrainingPlan, TrainingTask
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 
 ARCHITECTURE: dict[str, Any] = {"stem_width": 16, "depths": (1, 1, 1), "widths": (16, 32, 64)}
 """About 75,000 parameters at 62 classes."""

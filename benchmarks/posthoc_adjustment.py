@@ -25,7 +25,7 @@ from nas.training.evaluation import evaluate
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
 from nas.training.optimization.losses import log_frequencies
-from nas.training.training_task import TrainingPlan, TrainingTask
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 
 ARCHITECTURE = ResNetArchitecture(stem_width=16, depths=(1, 1, 1), widths=(16, 40, 72))
 

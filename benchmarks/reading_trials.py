@@ -24,7 +24,7 @@ from storage_load import make_study
 
 from nas import database
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 
 Measurement = tuple[int, float, float, float]
 VARIANTS = ("optuna's storage", "this storage", "this storage, and parsed")

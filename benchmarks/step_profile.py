@@ -14,14 +14,14 @@ from rich.table import Table
 from subjects import cost_of, random_task, sample_architectures
 from torch.profiler import ProfilerActivity, profile
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.space.architecture import Architecture
 from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_inputs import TrainingPlan
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan
-from nas.worker.trainer.memory_allocator import retain_freed_memory
+from nas.worker.trainer.glibc_malloc import retain_freed_memory
 
 BATCH, STEPS = 128, 6
 KINDS = {

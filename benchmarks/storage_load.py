@@ -42,7 +42,7 @@ from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.windowed_storage import WINDOW_TRIALS

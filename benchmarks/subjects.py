@@ -16,7 +16,7 @@ from nas.space.architecture import Architecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.search_space import SearchSpace
 from nas.study.data_spec import DataSpec
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
 

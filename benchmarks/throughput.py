@@ -30,15 +30,15 @@ from rich.console import Console
 from rich.table import Table
 from subjects import cost_of, load_task, sample_architectures
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.results.learning_curve import EpochRecord
 from nas.space.architecture import Architecture, ReferenceArchitecture
 from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan, TrainingTask
-from nas.worker.trainer.memory_allocator import retain_freed_memory
+from nas.worker.trainer.glibc_malloc import retain_freed_memory
 
 BATCH, SHIFT = 128, 1
 TRIAL_IMAGES, TRIAL_VALIDATION, TRIAL_EPOCHS = 12_000, 4_000, 5

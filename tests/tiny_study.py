@@ -12,7 +12,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
-from nas.results.test_predictions import Predictions
+from nas.results.predictions_on_test_images import Predictions
 from nas.space.architecture import Architecture, ReferenceArchitecture
 from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec

@@ -7,7 +7,7 @@ from dataclasses import replace
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from nas.search.sampling.forest_sampler import ForestSampler
-from nas.search.sampling.initial_design import initial_parameters
+from nas.search.sampling.initial_genomes import initial_parameters
 from nas.study.study_spec import SamplerSpec
 from replay.simulation import Method
 from replay.table import Table

@@ -20,11 +20,7 @@ from nas.commands.shared_options import (
     WeightsFile,
     load_spec,
 )
-from nas.report.terminal.study_tables import (
-    dataset_table,
-    grid_table,
-    preview_table,
-)
+from nas.report.terminal.data_and_space_tables import dataset_table, grid_table, preview_table
 from nas.results.dataset_summary import DatasetSummary
 from nas.study.study_spec import StudySpec
 from nas.worker.trainer_messages import Preview, SampledGenome

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.application import Application
-from nas.report.dashboard.optuna_dashboard import serve
+from nas.report.dashboard.dashboard_server import serve
 
 
 def dashboard(

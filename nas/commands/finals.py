@@ -13,13 +13,13 @@ from nas.commands.shared_options import Json, NameArgument, Timeout, Workers
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
 from nas.finals.finals_results import DEFAULT_MARGIN, FinalResults, collect_finals
+from nas.finals.finals_study import add_runs, find_finals, read_predictions
 from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, finalists_table
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.analysis.grid_results import SettingResults, gather_settings
-from nas.search.finals_study import add_runs, find_finals, read_predictions
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
-from nas.study.finals_spec import FinalRun
+from nas.study.final_runs import FinalRun
 
 
 def finals(
@@ -36,7 +36,7 @@ def finals(
         list[int] | None, typer.Option(metavar="N", help="A trial's number; may be given several times.")
     ] = None,
     margin: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Largest macro-F1 deficit with which a network counts as no worse.")
+        float, typer.Option(min=0.0, max=1.0, help="Non-inferiority margin: macro-F1 by which a network may be worse.")
     ] = DEFAULT_MARGIN,
     check: Annotated[
         bool, typer.Option("--check", help="Only repeat one training, and show its difference from the first.")

@@ -11,10 +11,8 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
+from nas.report.terminal.front_and_trial_tables import front_table
 from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, shared_sentence
-from nas.report.terminal.study_tables import (
-    front_table,
-)
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.option_effects import explain_options
 

@@ -14,6 +14,7 @@ from nas import __version__
 from nas.commands.check import check
 from nas.commands.composition.application import Application
 from nas.commands.composition.environment_settings import read_settings
+from nas.commands.create import create
 from nas.commands.dashboard import dashboard
 from nas.commands.database import database
 from nas.commands.export import export
@@ -21,9 +22,10 @@ from nas.commands.finals import finals
 from nas.commands.front import front
 from nas.commands.predict import predict
 from nas.commands.report import report
-from nas.commands.search import create, search, worker
+from nas.commands.search import search
 from nas.commands.show import show
 from nas.commands.status import status, studies
+from nas.commands.worker import worker
 from nas.errors import NasError
 
 app = typer.Typer(

@@ -14,12 +14,12 @@ from nas.commands.composition.application import Application
 from nas.commands.finals import read_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import NasError, StudyError
+from nas.finals.finals_study import find_finals
 from nas.report.markdown_report import as_markdown
 from nas.report.provenance import gather_provenance
 from nas.report.report_contents import ReportContents
 from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
-from nas.search.finals_study import find_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 from nas.worker.trainer_messages import PreparationProgress
@@ -110,7 +110,7 @@ def _as_html(contents: ReportContents) -> str:
 
 
 def _finalist(study: SearchStudy, summary: FrontSummary, trial: int | None) -> TrialRecord:
-    """Return the trial whose network is reported.
+    """Return the trial to report.
 
     Raises:
         StudyError: There is no such trial, it is the baseline, or none has a result yet.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas.commands.composition.run_trials import LogFormat
 from nas.errors import StudyError
 from nas.study.data_source_from_path import data_source_from_path
 from nas.study.study_file import load_study
@@ -88,3 +89,8 @@ def require_parent_folder(output: Path) -> None:
     """
     if not output.parent.is_dir():
         raise StudyError(f"{output}: the folder {output.parent} does not exist; create it first")
+
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="Progress as text, or as JSON with one object per line and event.")
+]

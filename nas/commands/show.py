@@ -14,12 +14,8 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
+from nas.report.terminal.front_and_trial_tables import class_table, curve_table, scored_images
 from nas.report.terminal.option_effect_tables import genome_table
-from nas.report.terminal.study_tables import (
-    class_table,
-    curve_table,
-    scored_images,
-)
 from nas.search.analysis.front_summary import record_json, summarize_records
 from nas.search.analysis.option_effects import explain_options
 from nas.search.storage.trial_records import TrialRecord

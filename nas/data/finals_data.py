@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nas.data.image_pairs import pair_data, pair_subsampled_validation
 from nas.data.labelled_images import ImageData, Progress, Split, concatenate
 from nas.data.load_dataset import load_source
-from nas.data.splits.image_pairs import pair_data, pair_subsampled_validation
 from nas.data.splits.stratified_split import long_tail_counts, split_images, subsample
 from nas.study.data_spec import DataSpec
 

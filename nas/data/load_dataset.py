@@ -7,12 +7,12 @@ from pathlib import Path
 from typing_extensions import assert_never
 
 from nas.data.decoding.image_decoding import Decoding
+from nas.data.downscaling import shrink_source
+from nas.data.image_pairs import pair_data
 from nas.data.labelled_images import ImageData, Progress, SourceImages
-from nas.data.sources.downscaling import shrink_source
 from nas.data.sources.image_folder import load_folder
 from nas.data.sources.npz_file import load_npz
 from nas.data.sources.standard_datasets import load_digits, load_emnist, load_eurosat, load_torchvision
-from nas.data.splits.image_pairs import pair_data
 from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError
 from nas.study.data_spec import DataSpec

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from nas.data.dataset_summary import dataset_differences
 from nas.data.labelled_images import Split
 from nas.data.load_dataset import load_data
+from nas.data.summarize_dataset import dataset_differences
 from nas.errors import DataError
 from nas.export.inference.exported_model import Pixels
 from nas.results.dataset_summary import DatasetSummary

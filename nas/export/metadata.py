@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import nas
-from nas.data.foreground_polarity import ForegroundPolarity
+from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import FORMAT
 from nas.results.dataset_summary import DatasetSummary
 from nas.training.checkpoints.weights_file import Weights

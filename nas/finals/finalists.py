@@ -10,7 +10,7 @@ from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.grid_results import SettingResult, SettingResults
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
-from nas.study.finals_spec import FinalRun, ValidationChoices
+from nas.study.final_runs import FinalRun, ValidationChoices
 
 BASELINE = "baseline"
 

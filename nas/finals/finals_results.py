@@ -11,11 +11,11 @@ from typing import Any
 
 from nas.finals.paired_bootstrap import Difference, compare
 from nas.results.metrics import METRIC_NAMES
+from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
-from nas.results.test_predictions import Predictions
 from nas.search.analysis.front_summary import network_name
 from nas.search.storage.trial_records import TrialRecord
-from nas.study.finals_spec import FinalRun
+from nas.study.final_runs import FinalRun
 
 DEFAULT_MARGIN = 0.01
 _ALPHA = 0.05

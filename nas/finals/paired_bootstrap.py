@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import CONFIDENCE
-from nas.results.test_predictions import Predictions
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

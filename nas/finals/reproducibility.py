@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from nas.results.test_predictions import Predictions
+from nas.results.predictions_on_test_images import Predictions
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from nas.data.dataset_summary import dataset_differences
 from nas.data.labelled_images import Progress, Split
 from nas.data.load_dataset import load_data
+from nas.data.summarize_dataset import dataset_differences
 from nas.errors import DataError
 from nas.export.pixel_classifier import PixelClassifier, rebuild
 from nas.model_analysis.forward_passes import ForwardPass, feature_maps, first_filters, forward_pass

@@ -16,17 +16,17 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.search.sampling.grid_sampler import suggest_point
-from nas.search.sampling.initial_design import initial_parameters
+from nas.search.sampling.initial_genomes import initial_parameters
 from nas.search.sampling.sampler_factory import make_sampler
-from nas.search.storage.grid_points import point_attributes
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
+from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.storage.study_attributes import directions_of, spec_json, store_specification
 from nas.search.storage.trial_records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
 from nas.search.trial_tells import RunningTrial, TrialTeller
-from nas.study.finals_spec import FinalRun, FinalsSpec
+from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.study_spec import StudySpec
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -16,7 +16,7 @@ from optuna.trial import Trial, TrialState
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.trial_records import (
     TrialRecord,
@@ -27,7 +27,7 @@ from nas.search.storage.trial_records import (
     stored_objectives,
 )
 from nas.space.genome import Genome
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 
 _unless_already_finished = contextlib.suppress(UpdateFinishedTrialError)

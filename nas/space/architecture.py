@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nas.errors import ArchitectureError
-from nas.space.frozen_model import FrozenModel
+from nas.space.immutable_model import FrozenModel
 
 SIAMESE = "siamese"
 

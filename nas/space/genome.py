@@ -18,7 +18,7 @@ from nas.space.architecture import (
     branch_of,
     family_name,
 )
-from nas.space.frozen_model import FrozenModel
+from nas.space.immutable_model import FrozenModel
 from nas.space.recipe import Recipe
 
 

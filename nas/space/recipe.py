@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from nas.space.augmentation_policy import canonical_policy, mixes_labels
-from nas.space.frozen_model import FrozenModel
+from nas.space.augmentation_policy_parser import canonical_policy, mixes_labels
+from nas.space.immutable_model import FrozenModel
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Beta = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -220,7 +220,7 @@ class Recipe(FrozenModel):
     """Training recipe of a network.
 
     Attributes:
-        augmentation: Policy of random changes of the training images, see `nas.space.augmentation_policy`.
+        augmentation: Policy of random changes of the training images, see `nas.space.augmentation_policy_parser`.
         weight_decay: Decoupled for AdamW; added to the gradient for SGD.
         learning_rate: Peak of the schedule.
         gradient_clip: Maximum Euclidean norm of a step's total gradient; larger gradients are scaled down. 0 disables.

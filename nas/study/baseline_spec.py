@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from nas.space.architecture import PretrainedArchitecture, ReferenceArchitecture, Width
-from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome, auxiliary_faults, frozen_conflicts
+from nas.space.immutable_model import FrozenModel
 from nas.space.recipe import Recipe
 
 FINE_TUNING_RATE = 3e-4

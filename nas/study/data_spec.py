@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from nas.space.frozen_model import FrozenModel, PositiveInt
+from nas.space.immutable_model import FrozenModel, PositiveInt
 from nas.study.pairs_spec import PairsSpec
 
 Source = Literal["digits", "emnist", "mnist", "fashion_mnist", "cifar10", "cifar100", "eurosat", "npz", "folder"]

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome
+from nas.space.immutable_model import FrozenModel
 from nas.space.toml_file import merge_tables, validation_faults
 
 SEED, FOLD = "seed", "fold"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nas.space.frozen_model import FrozenModel
+from nas.space.immutable_model import FrozenModel
 
 Relation = Literal["larger", "same"]
 NumPairs = Annotated[int, Field(ge=1)]

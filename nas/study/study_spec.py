@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from nas.space.architecture import PretrainedArchitecture
-from nas.space.augmentation_policy import flips
-from nas.space.frozen_model import FrozenModel, PositiveInt
+from nas.space.augmentation_policy_parser import flips
 from nas.space.genome import Genome
+from nas.space.immutable_model import FrozenModel, PositiveInt
 from nas.space.search_space import SearchSpace
 from nas.study.baseline_spec import BaselineSpec
 from nas.study.data_spec import CHARACTER_SOURCES, DataSpec
-from nas.study.finals_spec import FinalsSpec
+from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 
 Objective = Literal["macro_f1", "params"]

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler
+from nas.data.sampling.samplers import ClassBalancedSampler
 from nas.training.classification_metrics import confusion_matrix, macro_f1
 
 _TAUS = tuple(step / 10 for step in range(11))

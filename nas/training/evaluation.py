@@ -18,7 +18,7 @@ from nas.results.metrics import Scores
 from nas.training.classification_metrics import classification_scores, confusion_matrix
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.training_callback import NoCallback, TrainingCallback
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 _NO_CALLBACK = NoCallback()
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.labelled_images import Progress
-from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler, Sampler, ShuffleSampler
+from nas.data.sampling.samplers import ClassBalancedSampler, Sampler, ShuffleSampler
 from nas.data.sampling.smote import SmoteSampler, cached_smote_table
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
 from nas.space.recipe import Imbalance, Recipe
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.decoupled_classifier import (
     adjust_classifier,
@@ -37,8 +37,8 @@ from nas.training.frozen_trunk import FrozenTrunk
 from nas.training.optimization.losses import log_frequencies
 from nas.training.optimization.orthogonality import mean_defect
 from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan, TrainingTask
 
 _NO_CALLBACK = NoCallback()
 # Fitting a support vector machine on all features of a large data set is one call without progress reports.

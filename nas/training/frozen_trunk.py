@@ -21,7 +21,7 @@ from nas.networks.network_interface import Network
 from nas.training.evaluation import predict_logits
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.training_callback import NoCallback, TrainingCallback
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 _CACHE_VERSION = 1
 _NO_CALLBACK = NoCallback()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.sampling.batches import Batches
-from nas.data.sampling.class_balanced_sampling import Sampler
+from nas.data.sampling.samplers import Sampler
 from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import CheckpointError
@@ -26,11 +26,11 @@ from nas.training.checkpoints.training_state import (
 from nas.training.evaluation import evaluate
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
+from nas.training.optimization.best_weights import BestWeights
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
-from nas.training.optimization.weight_averaging import BestWeights
 from nas.training.training_callback import NoCallback, TrainingCallback
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_step import TrainingStep
-from nas.training.training_task import TrainingPlan, TrainingTask
 
 _STEPS_BETWEEN_CHECKS = 32
 _NO_CALLBACK = NoCallback()

@@ -12,7 +12,7 @@ from torch.nn import functional
 from nas.data.augmentation.batch_augmentation import Augmentation, AugmentedBatch
 from nas.data.normalization import MAX_PIXEL
 from nas.data.sampling.batches import gather
-from nas.data.sampling.class_balanced_sampling import Draws
+from nas.data.sampling.samplers import Draws
 from nas.networks.families.pair_network import PairNetwork
 from nas.space.recipe import Recipe
 from nas.training.execution.cuda_graph_capture import CapturedStep
@@ -22,7 +22,7 @@ from nas.training.optimization.losses import LossFunction, bind_loss, class_weig
 from nas.training.optimization.optimizers_and_schedules import make_optimizer
 from nas.training.optimization.orthogonality import orthogonality_penalty
 from nas.training.optimization.weight_averaging import WeightAverage
-from nas.training.training_task import TrainingPlan, TrainingTask
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 
 
 class TrainingStep:

@@ -93,7 +93,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class TrialReused:
-    """Reuse of the result of an earlier trial with the same genome, whose number is `reused_from`."""
+    """Reuse of the result of trial `reused_from`, an earlier one with the same genome."""
 
     location: TrialLocation
     reused_from: int

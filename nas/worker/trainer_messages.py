@@ -10,11 +10,11 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.study.data_spec import DataSpec
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 
 
@@ -77,7 +77,7 @@ class Train:
         weights: Output path of the weights file of a completed training.
         checkpoints: The trial's own folder of checkpoints.
         attempt: Attempt number of the slot's lease; see `nas.training.checkpoints.checkpoint_file`.
-        micro_batches: As in `nas.training.training_task.TrainingPlan`.
+        micro_batches: As in `nas.training.training_inputs.TrainingPlan`.
         checkpoint_seconds: Seconds between two checkpoints.
         choices: As in `TrainingPlan`.
         predictions: Output path of the predictions for the test images; required in finals, which are scored on them.

@@ -62,7 +62,7 @@ def test_the_report_has_the_figures_that_need_the_network(old: Terminal) -> None
     # The baseline's weights, 45 MB, are not among the fixture's files.
     (remark,) = result["remarks"]
     assert "baseline" in remark
-    assert result["verdict"] == EXPECTED["front"]["verdict"]
+    assert result["verdict"] == EXPECTED["finals"]["verdict"]
     assert 'id="plot-confused"' in (old.folder / "page.html").read_text(encoding="utf-8")
 
 

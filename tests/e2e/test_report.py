@@ -26,7 +26,7 @@ def test_a_page_shows_the_smallest_that_equals_the_baseline_or_the_best(
     assert result["trial"] == (at_least_equal[0] if at_least_equal else front[-1])["number"]
     assert 'id="plot-confused"' in page
     assert 'id="plot-embedding"' in page
-    assert "20 validation images as trial" in page
+    assert "20 validation images, features of trial" in page
 
 
 def test_markdown_goes_to_the_terminal_with_a_row_a_trial(terminal: Terminal, searched: dict[str, Any]) -> None:

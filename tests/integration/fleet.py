@@ -20,7 +20,7 @@ from sqlalchemy import Engine, text
 
 from nas import database
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 
 LEASE_SECONDS = 3.0

@@ -21,9 +21,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from nas import database
-from nas.report.dashboard.optuna_dashboard import write_report
+from nas.report.dashboard.study_figures_and_note import write_report
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.sql_tables import create_missing_tables
 from tests.tiny_study import DATASET_SUMMARY, tiny_spec
 

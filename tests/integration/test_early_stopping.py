@@ -20,7 +20,7 @@ from nas.search.analysis.hypervolume_history import hypervolume_history
 from nas.search.analysis.study_status import study_status
 from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.rung_scores import RungScore, RungScores
 from nas.search.storage.slot_leases import SlotCounts
 from nas.space.architecture import Architecture

@@ -12,14 +12,14 @@ from sqlalchemy import Engine, text
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
 from nas.finals.finals_results import collect_finals
+from nas.finals.finals_study import add_runs, find_finals, read_predictions
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
-from nas.search.finals_study import add_runs, find_finals, read_predictions
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
-from nas.study.finals_spec import FinalRun
+from nas.study.final_runs import FinalRun
 from nas.worker.progress_events import Event
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor

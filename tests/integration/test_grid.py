@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from nas.results.outcome import Completed
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.study.grid_spec import Fold
 from nas.study.study_spec import StudySpec
 from nas.worker.trainer_messages import Paused

@@ -16,8 +16,8 @@ from nas import database
 from nas.results.network_cost import Cost
 from nas.results.outcome import Failed
 from nas.search.search_study import SearchStudy
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.lean_storage import LeanStorage
-from nas.search.storage.optuna_storage import Storage
 from nas.search.trial_tells import TrialFiles
 from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 

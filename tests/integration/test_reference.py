@@ -17,11 +17,11 @@ from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import front_table
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.search.analysis.front_summary import summarize_records
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord

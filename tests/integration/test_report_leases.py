@@ -14,11 +14,11 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from sqlalchemy import Engine, text
 
 from nas import database
-from nas.report.dashboard.background_refresh import ReportRefresher
+from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.network_cost import Cost
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.report_leases import ReportLease, ReportLeases
+from nas.search.storage.dashboard_leases import ReportLease, ReportLeases
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.trial_tells import TrialFiles
 from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec

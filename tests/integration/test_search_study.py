@@ -12,7 +12,7 @@ from sqlalchemy import event
 from nas.errors import StudyError
 from nas.results.network_cost import Cost
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.trial_tells import TrialFiles
 from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec

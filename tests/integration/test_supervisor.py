@@ -17,7 +17,7 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord

@@ -23,7 +23,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.space.architecture import VggArchitecture
@@ -33,8 +33,8 @@ from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_chec
 from nas.training.checkpoints.weights_file import load_weights
 from nas.worker.progress_events import EpochEnded, Event, TrialEnded
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.supervisor_threads import run_supervisors
 from nas.worker.supervisor.trainer_client import MeasurementFailed, TrainerClient, TrainerLost
 from nas.worker.trainer_messages import (
     OpenData,

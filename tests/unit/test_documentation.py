@@ -18,20 +18,21 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"
 
 
 def test_every_command_is_in_the_table() -> None:
-    commands = {name for name in typer.main.get_command(app).commands}
+    commands = set(typer.main.get_command(app).commands)
     table = CLI.read_text().split("## Exit codes")[0]
     assert set(re.findall(r"`(?:nas )?(\w+) ?(?:NAME|FILE|MODEL|start)?[^`]*`", table)) >= commands
     assert set(re.findall(r"`nas (\w+)", table)) == commands
 
 
 def test_commands_of_the_readme_exist() -> None:
-    commands = {name for name in typer.main.get_command(app).commands}
+    commands = set(typer.main.get_command(app).commands)
     assert set(re.findall(r"(?:`|^|\$ )nas (\w+)", README.read_text(), re.M)) <= commands
 
 
 def test_the_command_reference_is_current() -> None:
     spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     page = CLI.read_text(encoding="utf-8")

@@ -18,11 +18,11 @@ from sqlalchemy import Engine
 from nas.commands.composition.environment_settings import Settings
 from nas.database import check_reachable, create_engine, resolve_url
 from nas.errors import StudyError
-from nas.report.dashboard.background_refresh import ReportRefresher
+from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.dataset_summary import DatasetSummary
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
+from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.study.study_spec import StudySpec

@@ -8,13 +8,13 @@ from pathlib import Path
 from nas.commands.composition.application import Application
 from nas.commands.composition.run_trials import WorkerPlan, new_run_control
 from nas.errors import WorkerError
+from nas.finals.finals_study import read_predictions
 from nas.finals.reproducibility import Repetition, largest_weight_difference, share_alike
 from nas.results.outcome import Completed
-from nas.results.test_predictions import Predictions
-from nas.search.finals_study import read_predictions
-from nas.search.pretrained_weights import fetch_weights
+from nas.results.predictions_on_test_images import Predictions
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
+from nas.search.weights_artifact import fetch_weights
 from nas.worker.trainer_messages import Train
 
 

@@ -19,15 +19,16 @@ from nas.commands.progress.json_log import JsonLog
 from nas.commands.progress.live_display import FrontPoint, Progress
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
-from nas.search.pretrained_weights import fetch_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
+from nas.search.weights_artifact import fetch_weights
 from nas.study.study_spec import StudySpec
 from nas.worker.progress_events import Listener
+from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.supervisor_threads import run_supervisors
 from nas.worker.supervisor.trainer_client import TrainerClient
 
 _SECONDS_TO_ATTACH = 5.0
@@ -171,3 +172,9 @@ def _clean_up_lost_trials(application: Application, study: SearchStudy, slots: S
         study.tell.lost(unowned & study.orphaned_trial_ids(slots.owned_trial_ids()))
     ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
     application.checkpoints(study.name).remove_ended(ended)
+
+
+def study_verdict(study: SearchStudy) -> str:
+    """Return the verdict of a search or a grid on validation images."""
+    settings = gather_settings(study.spec, study.records())
+    return summarize_front(study).verdict if settings is None else settings.verdict

@@ -13,9 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.augmentation.box_mask import box_mask
-from nas.data.augmentation.geometric_warp import coarse_noise_shape, elastic_displacements, rotations, shears, warp
 from nas.data.augmentation.mixup_cutmix import cutmix, mixup
-from nas.space.augmentation_policy import parse_policy
+from nas.data.augmentation.rotation_shear_elastic import (
+    coarse_noise_shape,
+    elastic_displacements,
+    rotations,
+    shears,
+    warp,
+)
+from nas.space.augmentation_policy_parser import parse_policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +61,7 @@ class Augmentation:
     """Augmentation policy as a callable on batches.
 
     Args:
-        policy: Policy string, see `nas.space.augmentation_policy`.
+        policy: Policy string, see `nas.space.augmentation_policy_parser`.
         mean_pixel: Fill colour of cutout, [C], in pixels 0–255.
         generator: Source of all random numbers. They are drawn on its device, then moved.
         is_pair: True if each image is a pair. Its two images are then augmented independently, and mixed as one with

@@ -17,7 +17,7 @@ from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.sources.standard_datasets import error_reason, quiet_download
 from nas.errors import DataError
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 
 _CLASSIFIER = "fc."
 _HASH_DIGITS = 8

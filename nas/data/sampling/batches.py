@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data.labelled_images import Split
-from nas.data.sampling.class_balanced_sampling import Draws, Sampler
+from nas.data.sampling.samplers import Draws, Sampler
 
 
 def sequential_batches(split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -20,8 +20,8 @@ from torch import Tensor
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress, Split
-from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler, Draws, epoch_seed
 from nas.data.sampling.nearest_neighbors import nearest
+from nas.data.sampling.samplers import ClassBalancedSampler, Draws, epoch_seed
 from nas.errors import DataError
 
 _VERSION = 1

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from nas.data.decoding.image_decoding import Pixels
-from nas.data.foreground_polarity import ForegroundPolarity
+from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import ModelFile
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, activation_layer, normalization_layer
 from nas.networks.layers.classifier_head import create_head, create_linear
 from nas.networks.layers.convolution import ConvNormAct, Convolution
-from nas.networks.layers.fused_layers import Dropout
+from nas.networks.layers.fused_cpu_layers import Dropout
 from nas.networks.layers.gaussian_noise import add_noise_layers
 from nas.networks.network_interface import ConvolutionalNetwork
 from nas.space.architecture import PlainArchitecture

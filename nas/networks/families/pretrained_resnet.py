@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.networks.layers.classifier_head import create_linear, hidden_layers
-from nas.networks.layers.fused_layers import BatchNorm
+from nas.networks.layers.fused_cpu_layers import BatchNorm
 from nas.networks.network_interface import Network
 from nas.space.architecture import PretrainedArchitecture
 

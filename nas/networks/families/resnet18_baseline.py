@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from nas.networks.layers.fused_layers import BatchNorm
+from nas.networks.layers.fused_cpu_layers import BatchNorm
 from nas.networks.network_interface import Network
 
 

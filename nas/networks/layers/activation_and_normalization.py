@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import assert_never
 
-from nas.networks.layers.fused_layers import GELU, BatchNorm, LeakyReLU, SiLU
+from nas.networks.layers.fused_cpu_layers import GELU, BatchNorm, LeakyReLU, SiLU
 from nas.space.architecture import Activation, Normalization
 
 ACTIVATION_GAINS: dict[Activation, float] = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, activation_layer, normalization_layer
 from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
-from nas.networks.layers.fused_layers import BatchNorm
+from nas.networks.layers.fused_cpu_layers import BatchNorm
 from nas.space.architecture import ConvolutionalArchitecture
 
 

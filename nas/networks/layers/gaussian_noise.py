@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.networks.layers.convolution import Convolution
-from nas.networks.layers.fused_layers import add_noise, kernels_support
+from nas.networks.layers.fused_cpu_layers import add_noise, kernels_support
 
 NUM_NOISY_CONVOLUTIONS = 6
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS
 from nas.networks.layers.convolution import Convolution, conv_norm_act
-from nas.networks.layers.fused_layers import Dropout
+from nas.networks.layers.fused_cpu_layers import Dropout
 from nas.space.architecture import ConvolutionalArchitecture, DenseNetArchitecture
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from nas.report.figures.analysed_network import NamedNetwork
 from nas.report.figures.figure_style import axis, blank_figure, empty_figure, themed_text
+from nas.report.figures.named_network import NamedNetwork
 from nas.results.network_analysis import Floats
 
 # Negative, zero (transparent) and positive.

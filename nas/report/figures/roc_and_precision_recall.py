@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from nas.report.figures.analysed_network import NamedNetwork
 from nas.report.figures.figure_style import GREY, axis, blank_figure, themed_text
+from nas.report.figures.named_network import NamedNetwork
 from nas.results.network_analysis import Curve
 
 _FEW_NETWORKS = 2

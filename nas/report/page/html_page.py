@@ -17,11 +17,11 @@ from nas.report.figures.class_f1 import ClassF1Series, class_f1_figure
 from nas.report.figures.figure_style import BASELINE_COLOUR, family_style
 from nas.report.figures.search_figures import study_figures
 from nas.report.markdown_report import reproduction_commands
-from nas.report.page.embedded_figure import EmbeddedFigure, embed_figure
-from nas.report.page.network_sections import NetworkSections
+from nas.report.page.model_analysis_sections import NetworkSections
+from nas.report.page.plotly_json import EmbeddedFigure, embed_figure
 from nas.report.provenance import space_file_name
 from nas.report.report_contents import ReportContents
-from nas.report.tables.finals_text import finalist_title
+from nas.report.tables.finals_cell_text import finalist_title
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.study_tables import (
     class_table,
@@ -60,7 +60,7 @@ def render_page(contents: ReportContents) -> str:
     return template.render(
         contents=contents,
         css=_file(environment, "page.css"),
-        script=_file(environment, "page.js"),
+        script=_file(environment, "plot_figures.js"),
         plotly=Markup(get_plotlyjs()),
         data_sentence=_data_sentence(contents),
         key_figures=_key_figures(contents),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from nas.finals.finals_results import FinalResults
 from nas.report.report_contents import ReportContents
-from nas.report.tables.finals_text import difference_text, finalist_title, interval_text
+from nas.report.tables.finals_cell_text import difference_text, finalist_title, interval_text
 from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.results.metrics import ClassScores
 from nas.search.analysis.front_summary import FrontSummary
-from nas.search.analysis.gene_values import GeneValues, architecture_genes, gene_values
 from nas.search.analysis.option_effects import Explanation
+from nas.search.analysis.options_of_genomes import GeneValues, architecture_genes, gene_values
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.grid_spec import FOLD
 

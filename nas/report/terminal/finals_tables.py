@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.finals.finals_results import FinalistResult, FinalResults
-from nas.report.tables.finals_text import difference_text, interval_text
+from nas.report.tables.finals_cell_text import difference_text, interval_text
 
 MAX_COLUMNS = 5
 """Maximum number of networks side by side on a terminal."""

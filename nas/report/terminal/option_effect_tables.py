@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from nas.search.analysis.gene_values import architecture_genes, gene_values
 from nas.search.analysis.matched_pairs import Difference
 from nas.search.analysis.option_effects import Explanation, OptionEffect
+from nas.search.analysis.options_of_genomes import architecture_genes, gene_values
 from nas.space.genome import Genome
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.search.analysis.gene_values import GeneValues, is_number
+from nas.search.analysis.options_of_genomes import GeneValues, is_number
 
 Floats = npt.NDArray[np.float32]
 

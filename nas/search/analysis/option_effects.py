@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.search.analysis.gene_values import GeneValues, Option, gene_values, options_among
 from nas.search.analysis.matched_pairs import Difference, Matcher
+from nas.search.analysis.options_of_genomes import GeneValues, Option, gene_values, options_among
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.genome import Genome
 

@@ -8,7 +8,7 @@ from optuna.samplers import GridSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from nas.search.storage.grid_points import dimension_values
+from nas.search.storage.grid_trial_attributes import dimension_values
 from nas.study.grid_spec import GridSpec
 
 

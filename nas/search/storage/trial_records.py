@@ -16,7 +16,7 @@ from nas.results.metrics import METRIC_NAMES, ClassScores
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Stopped
 from nas.search.pareto_front import Objectives
-from nas.search.storage.grid_points import grid_point_of
+from nas.search.storage.grid_trial_attributes import grid_point_of
 from nas.space.genome import Genome
 from nas.study.grid_spec import Parameters
 

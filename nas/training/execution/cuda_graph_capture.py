@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nas.data.sampling.class_balanced_sampling import Draws
+from nas.data.sampling.samplers import Draws
 from nas.errors import NasError
 
 NUM_WARM_UP_STEPS = 3

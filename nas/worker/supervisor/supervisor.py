@@ -63,7 +63,7 @@ class Supervisor:
         self._listener = listener
 
     def run(self) -> None:
-        """Run trials until every slot of the study is done, or a stop or the deadline.
+        """Run trials until every slot of the study is done, a stop is requested or the deadline is set.
 
         Raises:
             NasError: The data cannot be loaded, or an outage of the database lasts too long.
@@ -101,10 +101,10 @@ class Supervisor:
                 return
             duplicate = self._find_duplicate(trial)
             if duplicate is not None:
-                if self._keeps_lease(lease, heartbeat, location):
+                if self._still_holds_lease(lease, heartbeat, location):
                     self._tell_duplicate(active, duplicate)
             elif self._over_budget(active):
-                if self._keeps_lease(lease, heartbeat, location):
+                if self._still_holds_lease(lease, heartbeat, location):
                     self._tell_infeasible(active)
             else:
                 self._train(active, heartbeat)
@@ -132,7 +132,7 @@ class Supervisor:
             self._pause(lease, location, Paused(None))
             return None
         except (TrainerLost, MeasurementFailed) as error:
-            if self._keeps_lease(lease, heartbeat, location):
+            if self._still_holds_lease(lease, heartbeat, location):
                 failed = Failed("crashed", f"before its training began: {error}")
                 self._study.tell.failed(trial, failed)
                 self._slots.finish(lease, failed.reason)
@@ -143,11 +143,11 @@ class Supervisor:
         return ActiveTrial(lease, trial, location, description)
 
     def _find_duplicate(self, trial: RunningTrial) -> TrialRecord | None:
-        """Return an ended trial with the same genome, whose result is valid for this one too; None if there is none."""
+        """Return an ended trial with the same genome and a reusable result; None if there is none."""
         duplicate = self._slots.find_duplicate(trial.key)
         return None if duplicate is None else self._study.finished_record(duplicate)
 
-    def _keeps_lease(self, lease: Lease, heartbeat: Heartbeat, location: TrialLocation) -> bool:
+    def _still_holds_lease(self, lease: Lease, heartbeat: Heartbeat, location: TrialLocation) -> bool:
         """Return True if this supervisor still holds the slot; checked before each tell, else the result is dropped."""
         if not heartbeat.lease_lost and self._slots.renew(lease, self._control.lease_seconds):
             return True
@@ -171,7 +171,7 @@ class Supervisor:
                 lambda: heartbeat.lease_lost,
             )  # fmt: skip
             outcome = retries.run(active.location, active.trial, files)
-            if not self._keeps_lease(active.lease, heartbeat, active.location):
+            if not self._still_holds_lease(active.lease, heartbeat, active.location):
                 return
             match outcome:
                 case Completed():

@@ -14,10 +14,10 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
 from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, HangDetector
-from nas.worker.supervisor.trainer_process import describe_exit, start_trainer
+from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
 from nas.worker.trainer_messages import (
     FindWeights,
     KeepAlive,
@@ -144,7 +144,7 @@ class TrainerClient:
 
         Args:
             lease_lost: Polled several times a second; once True, the training ends without a checkpoint.
-            stop_request: Polled likewise; a request that is not None is sent to the trainer.
+            early_stop: Polled likewise; a stop request that it returns is sent to the trainer.
         """
         try:
             return self._train(self._submit(request), on_report, lease_lost, early_stop)
@@ -192,7 +192,7 @@ class TrainerClient:
                 return Failed("timed_out", f"no step in {hang_detector.silence_limit_seconds:.0f} s")
 
     def _discard_late_reply(self, connection: Connection) -> None:
-        """Read the reply to a pause or stop that arrived after the training had ended."""
+        """Discard the reply to a pause or stop that reached the trainer after its training had ended."""
         try:
             if connection.poll(_LATE_REPLY_SECONDS) and isinstance(self._receive(connection), Paused):
                 return

@@ -13,13 +13,13 @@ from nas.data.finals_data import load_final_images
 from nas.data.labelled_images import ImageData, Progress, Split
 from nas.networks.network_interface import Network
 from nas.results.metrics import Scores
-from nas.results.test_predictions import Predictions
+from nas.results.predictions_on_test_images import Predictions
 from nas.study.data_spec import DataSpec
 from nas.training.classification_metrics import classification_scores, confusion_matrix
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.frozen_trunk import predict_logits_of_split
 from nas.training.training_callback import TrainingCallback
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 
 class FinalsScorer:

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from typing_extensions import assert_never
 
-from nas.data.dataset_summary import summarize_dataset
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
 from nas.data.pretrained.imagenet_weights import find_weights, load_trunk_state
 from nas.data.splits.cross_validation_folds import split_fold
+from nas.data.summarize_dataset import summarize_dataset
 from nas.errors import ArchitectureError, DataError, NasError
 from nas.networks.build_network import build_network_for
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
@@ -36,12 +36,12 @@ from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata
 from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.training_callback import TrainingPaused
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
-from nas.training.training_task import TrainingPlan, TrainingTask
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
-from nas.worker.trainer.memory_allocator import retain_freed_memory
+from nas.worker.trainer.glibc_malloc import retain_freed_memory
 from nas.worker.trainer.search_space_preview import preview_space
-from nas.worker.trainer.supervised_callback import SupervisedCallback
+from nas.worker.trainer.supervisor_callback import SupervisedCallback
 from nas.worker.trainer_messages import (
     FindWeights,
     Measure,
@@ -269,7 +269,7 @@ class Trainer:
         return network, result
 
     def _load_checkpoint(self, checkpoints: CheckpointFolder) -> TrainingState | None:
-        """Return and report the state to resume from; None to train from scratch."""
+        """Load the last valid checkpoint and report it; return None to train from scratch."""
         state, refused = checkpoints.latest()
         if state is not None or refused:
             curve = () if state is None else _curve(state)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.data.dataset_summary import summarize_dataset
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
+from nas.data.summarize_dataset import summarize_dataset
 from nas.export import calibration_images as module
 from nas.export.calibration_images import calibration_images
 from nas.export.formats.int8_quantization import Int8Loss

@@ -12,7 +12,7 @@ import torch
 
 import nas
 from nas.data.normalization import Normalization
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.errors import ModelFileError
 from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
@@ -24,8 +24,8 @@ from nas.space.architecture import Architecture, MlpArchitecture, PlainArchitect
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.weights_file import Weights, WeightsMetadata, load_weights, save_weights
+from nas.training.training_inputs import TrainingPlan
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan
 from tests.unit.export.examples import MEAN, ORIGIN, STD, SUMMARY, TASK, random_network, random_weights_file
 from tests.unit.networks.examples import FAMILIES, architecture
 from tests.unit.training.examples import CPU, VGG, small_network

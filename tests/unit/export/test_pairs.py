@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data.foreground_polarity import ForegroundPolarity
 from nas.data.labelled_images import Split
 from nas.export import export_network as export_module
 from nas.export.calibration_images import CalibrationImages
 from nas.export.export_network import ExportedFile, export_network
+from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.formats.file_formats import Format, float32_outputs, int8_output
 from nas.export.inference.exported_model import ModelFile, open_model
 from nas.export.pixel_classifier import rebuild

@@ -20,7 +20,7 @@ from nas.search.analysis.grid_results import SettingResults, gather_settings
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.recipe import Recipe
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import GridSpec
 from tests.unit.search.examples import baseline, record, vgg
 

@@ -10,8 +10,8 @@ from nas.finals.finalists import BASELINE, planned_runs
 from nas.finals.finals_results import FinalistResult, FinalResults, collect_finals
 from nas.finals.paired_bootstrap import Difference
 from nas.finals.reproducibility import Repetition, share_alike
+from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
-from nas.results.test_predictions import Predictions
 from nas.search.storage.trial_records import TrialRecord
 from tests.unit.search.examples import RESNET18, baseline, record
 

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from nas.finals.paired_bootstrap import compare
+from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
-from nas.results.test_predictions import Predictions
 
 K = 4
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data.dataset_summary import summarize_dataset
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.data.sources.standard_datasets import load_digits
 from nas.data.splits.stratified_split import split_images
+from nas.data.summarize_dataset import summarize_dataset
 from nas.errors import DataError, ModelFileError
 from nas.export.pixel_classifier import rebuild
 from nas.model_analysis import network_comparison as comparison_module
@@ -38,8 +38,8 @@ from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import WeightsMetadata, load_weights, save_weights
 from nas.training.evaluation import evaluate
 from nas.training.optimization.orthogonality import mean_defect
+from nas.training.training_inputs import TrainingPlan
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan
 from tests.unit.export.examples import random_pair_weights_file
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 

@@ -14,7 +14,7 @@ from nas.errors import SpecificationError
 from nas.networks.build_network import build_network
 from nas.networks.parameter_and_flop_count import count_params
 from nas.space.architecture import PairArchitecture
-from nas.space.augmentation_policy import flips
+from nas.space.augmentation_policy_parser import flips
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace

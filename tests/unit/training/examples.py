@@ -10,7 +10,7 @@ from nas.networks.build_network import build_network
 from nas.networks.network_interface import Network
 from nas.space.architecture import VggArchitecture
 from nas.training.execution.device_and_precision import ComputeDevice
-from nas.training.training_task import TrainingTask
+from nas.training.training_inputs import TrainingTask
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32)
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), dropout_head=0.1, noise_std=0.01)

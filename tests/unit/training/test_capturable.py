@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
-from nas.data.sampling.class_balanced_sampling import Draws
+from nas.data.sampling.samplers import Draws
 from nas.networks.build_network import build_network
 from nas.space.architecture import (
     Architecture,
@@ -29,15 +29,15 @@ from nas.space.architecture import (
     ResNetArchitecture,
     VggArchitecture,
 )
-from nas.space.augmentation_policy import OPERATIONS
+from nas.space.augmentation_policy_parser import OPERATIONS
 from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import training_step as step_module
 from nas.training.execution.cuda_graph_capture import NUM_WARM_UP_STEPS
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
 from nas.training.optimization.weight_averaging import WeightAverage
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_step import TrainingStep
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.recording import NotCapturableError, record_operations
 
 META = torch.device("meta")

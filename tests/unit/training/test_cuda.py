@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.training_state import TrainingState
@@ -21,8 +21,8 @@ from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.training_callback import TrainingPaused
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import digits_task, small_network
 from tests.unit.training.test_capturable import RECIPES
 

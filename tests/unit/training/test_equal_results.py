@@ -10,13 +10,13 @@ from sklearn.metrics import f1_score
 from torch import nn
 from torch.nn import functional
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.space.architecture import MobileNetArchitecture, ResNetArchitecture, SearchedArchitecture
 from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import digits_task
 
 BFLOAT16 = ComputeDevice(torch.device("cpu"), torch.bfloat16)
@@ -74,7 +74,7 @@ def plain(architecture: SearchedArchitecture, task: TrainingTask, seed: int) -> 
 def test_loss_curves_and_macro_f1_are_those_of_a_plain_loop(
     architecture: SearchedArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.networks.layers.fused_layers._MIN_ELEMENTS", 0)  # Digits are small.
+    monkeypatch.setattr("nas.networks.layers.fused_cpu_layers._MIN_ELEMENTS", 0)  # Digits are small.
     task = digits_task(1000, 400)
     fasts, plains = ([run(architecture, task, seed) for seed in SEEDS] for run in (fast, plain))
     for (curve, _), (plain_curve, _) in zip(fasts, plains, strict=True):

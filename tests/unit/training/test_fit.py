@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from nas.data.sampling import smote
-from nas.data.sampling.class_balanced_sampling import Sampler
+from nas.data.sampling.samplers import Sampler
 from nas.results.learning_curve import EpochRecord
 from nas.space.gene_definitions import RECIPE_GENES
 from nas.space.recipe import CHOICES, Imbalance, Recipe
 from nas.training.evaluation import evaluate
 from nas.training.fit import FitResult, fit, make_sampler
-from nas.training.training_task import TrainingPlan, TrainingTask
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 OPTIONS = [

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.networks.families import pretrained_resnet as pretrained
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
@@ -23,8 +23,8 @@ from nas.training.evaluation import evaluate
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.frozen_trunk import FrozenTrunk, predict_logits_of_split
 from nas.training.training_callback import TrainingPaused
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.imagenet import torchvision_resnet18, trunk_state
 from tests.unit.training.examples import CPU, digits_task
 

@@ -13,7 +13,7 @@ from nas.data.augmentation.batch_augmentation import Augmentation
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
 from nas.data.sampling.batches import gather
-from nas.data.sampling.class_balanced_sampling import Draws
+from nas.data.sampling.samplers import Draws
 from nas.networks.build_network import build_network
 from nas.networks.families.pair_network import PairNetwork
 from nas.space.architecture import PairArchitecture, VggArchitecture
@@ -22,8 +22,8 @@ from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_step import TrainingStep
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU
 
 VGG = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), normalization="none")

@@ -16,7 +16,7 @@ from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_chec
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.training_callback import TrainingPaused
-from nas.training.training_task import TrainingPlan
+from nas.training.training_inputs import TrainingPlan
 from tests.unit.training.examples import CPU, digits_task, small_network
 
 EPOCHS = 4

@@ -12,15 +12,15 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn, optim
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from nas.data.sampling.class_balanced_sampling import ShuffleSampler
+from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 from nas.training.evaluation import evaluate, extract_features
 from nas.training.optimization.weight_averaging import WeightAverage
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged, TrainingLoop, TrainingResult
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 RECIPE = Recipe(

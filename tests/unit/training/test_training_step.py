@@ -8,13 +8,13 @@ import torch
 from torch import nn, optim
 from torch.nn import functional
 
-from nas.data.sampling.class_balanced_sampling import Draws, Sampler, ShuffleSampler
+from nas.data.sampling.samplers import Draws, Sampler, ShuffleSampler
 from nas.data.sampling.smote import SmoteSampler, cached_smote_table
 from nas.space.recipe import Recipe
 from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
 from nas.training.training_step import TrainingStep
-from nas.training.training_task import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, digits_task, small_network
 from tests.unit.training.recording import record_operations
 

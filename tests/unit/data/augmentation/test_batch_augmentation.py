@@ -10,8 +10,14 @@ from scipy.stats import beta
 from torch import Tensor
 
 from nas.data.augmentation.batch_augmentation import Augmentation, random_shift
-from nas.data.augmentation.geometric_warp import coarse_noise_shape, elastic_displacements, rotations, shears, warp
-from nas.space.augmentation_policy import flips
+from nas.data.augmentation.rotation_shear_elastic import (
+    coarse_noise_shape,
+    elastic_displacements,
+    rotations,
+    shears,
+    warp,
+)
+from nas.space.augmentation_policy_parser import flips
 from nas.space.search_space import SearchSpace
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nas.data.pretrained.feature_cache import FeatureSplit, cached_features
 from nas.data.sampling.batches import gather
-from nas.data.sampling.class_balanced_sampling import Draws
+from nas.data.sampling.samplers import Draws
 from nas.errors import DataError
 
 IMAGES = torch.randint(0, 256, (7, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nas.data.labelled_images import Split
 from nas.data.sampling.batches import Batches, gather, sequential_batches
-from nas.data.sampling.class_balanced_sampling import Draws, ShuffleSampler
+from nas.data.sampling.samplers import Draws, ShuffleSampler
 
 
 def _numbered(num_images: int) -> Split:

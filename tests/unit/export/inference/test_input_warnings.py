@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data.foreground_polarity import ForegroundPolarity
+from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.input_warnings import ImageProperties, InputWarning, TrainingImageProfile
 
 CHARACTERS = TrainingImageProfile(1, 28, 28, False, ForegroundPolarity("light on dark", 0.0))

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.report.figures.analysed_network import NamedNetwork
 from nas.report.figures.filter_orthogonality import defect_figure, similarity_figure
+from nas.report.figures.named_network import NamedNetwork
 from tests.unit.report.figures.figure_text import plain_text
 from tests.unit.report.synthetic_report import synthetic_comparison, synthetic_dataset
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.report.figures.analysed_network import NamedNetwork
+from nas.report.figures.named_network import NamedNetwork
 from nas.report.figures.roc_and_precision_recall import precision_recall_figure, roc_figure
 from tests.unit.report.figures.figure_text import plain_text
 from tests.unit.report.synthetic_report import synthetic_comparison, synthetic_dataset

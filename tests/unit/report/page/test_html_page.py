@@ -16,7 +16,7 @@ from nas.finals.finals_results import collect_finals
 from nas.report.page.html_page import render_page
 from nas.report.report_contents import ReportContents
 from nas.results.metrics import ClassScores
-from nas.results.test_predictions import Predictions
+from nas.results.predictions_on_test_images import Predictions
 from nas.search.analysis.front_summary import summarize_records
 from tests.unit.report.synthetic_report import (
     synthetic_comparison,

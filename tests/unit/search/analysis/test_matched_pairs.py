@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas.search.analysis.gene_values import GeneValues
 from nas.search.analysis.matched_pairs import Matcher
+from nas.search.analysis.options_of_genomes import GeneValues
 
 GENES = tuple(f"recipe.g{number}" for number in range(8))
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from nas.search.analysis.gene_values import Option, gene_values, options_among
 from nas.search.analysis.option_effects import Explanation, explain_options
+from nas.search.analysis.options_of_genomes import Option, gene_values, options_among
 from nas.space.architecture import DenseNetArchitecture, PairArchitecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Loss, Recipe

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.training.optimization.weight_averaging import BestWeights, WeightAverage
+from nas.training.optimization.best_weights import BestWeights
+from nas.training.optimization.weight_averaging import WeightAverage
 
 
 def _network() -> nn.Sequential:

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import nas
 from nas.errors import NasError
-from nas.report.dashboard.optuna_dashboard import write_report
+from nas.report.dashboard.study_figures_and_note import write_report
 from nas.search.search_study import SearchStudy
-from nas.search.storage.optuna_storage import Storage
-from nas.search.storage.report_leases import ReportLease, ReportLeases
+from nas.search.storage.dashboard_leases import ReportLease, ReportLeases
+from nas.search.storage.database_and_artifact_storage import Storage
 
 INTERVAL_SECONDS = 30.0
 # A worker that receives a stop signal is killed after half a minute at the latest.

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nas.errors import SettingsError, StudyError
-from nas.results.pretrained_weights import PretrainedWeights
+from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.search.search_study import SearchStudy
 
 _ATTRIBUTE = "pretrained"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from nas.report.dashboard.optuna_dashboard import study_note
+from nas.report.dashboard.study_figures_and_note import study_note
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_records
 from nas.study.baseline_spec import BaselineSpec

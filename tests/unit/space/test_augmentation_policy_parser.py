@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.space.augmentation_policy import OPERATIONS, canonical_policy, flips, mixes_labels, parse_policy
+from nas.space.augmentation_policy_parser import OPERATIONS, canonical_policy, flips, mixes_labels, parse_policy
 
 
 @st.composite

@@ -11,8 +11,8 @@ from nas.results.outcome import StopReason
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.training_callback import TrainingPaused
-from nas.worker.trainer import supervised_callback
-from nas.worker.trainer.supervised_callback import SupervisedCallback
+from nas.worker.trainer import supervisor_callback as supervised_callback
+from nas.worker.trainer.supervisor_callback import SupervisedCallback
 from nas.worker.trainer_messages import KeepAlive, Pause, Stop, TrainingNotice
 from tests.clock import Clock
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
-from nas.study.finals_spec import ValidationChoices
+from nas.study.final_runs import ValidationChoices
 
 
 @dataclass(frozen=True)

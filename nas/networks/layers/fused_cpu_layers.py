@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.networks.layers import compiled_kernels as kernels
+from nas.networks.layers import numba_cpu_kernels as kernels
 
 _MIN_ROW_LENGTH = 256
 _MIN_ELEMENTS = 2**18

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.data.dataset_summary import summarize_dataset
 from nas.data.finals_data import load_final_images
+from nas.data.image_pairs import pair_data
 from nas.data.labelled_images import ImageData, Split
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
-from nas.data.splits.image_pairs import pair_data
+from nas.data.summarize_dataset import summarize_dataset
 from nas.errors import FaultyDataError
 from nas.study.data_spec import DataSpec
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nas.space.frozen_model import FrozenModel
 from nas.space.genome import Genome
+from nas.space.immutable_model import FrozenModel
 from nas.space.recipe import Recipe
 
 

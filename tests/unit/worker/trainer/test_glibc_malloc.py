@@ -11,7 +11,7 @@ import pytest
 _SCRIPT = """
 import resource, sys
 import numpy as np
-from nas.worker.trainer.memory_allocator import retain_freed_memory
+from nas.worker.trainer.glibc_malloc import retain_freed_memory
 if sys.argv[1] == "kept":
     assert retain_freed_memory()
 def touch():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.networks.layers.fused_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU, add_noise, kernels_support
+from nas.networks.layers.fused_cpu_layers import GELU, BatchNorm, Dropout, LeakyReLU, SiLU, add_noise, kernels_support
 
 ACTIVATIONS: dict[str, tuple[nn.Module | None, Callable[[Tensor], Tensor]]] = {
     "none": (None, lambda z: z),
@@ -29,7 +29,7 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(autouse=True)
 def _fuse_small_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.networks.layers.fused_layers._MIN_ELEMENTS", 0)
+    monkeypatch.setattr("nas.networks.layers.fused_cpu_layers._MIN_ELEMENTS", 0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

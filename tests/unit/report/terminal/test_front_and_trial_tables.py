@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.report.terminal.study_tables import class_table, curve_table, dataset_table, front_table, preview_table
+from nas.report.terminal.data_and_space_tables import dataset_table, preview_table
+from nas.report.terminal.front_and_trial_tables import class_table, curve_table, front_table
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.search.analysis.front_summary import FrontSummary

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas.data.sampling.class_balanced_sampling import ClassBalancedSampler, ShuffleSampler
+from nas.data.sampling.samplers import ClassBalancedSampler, ShuffleSampler
 
 LABELS = torch.tensor([0] * 60 + [1] * 25 + [3] * 11 + [4] * 4)  # Class 2 has no image.
 

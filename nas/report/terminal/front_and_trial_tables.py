@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.markup import escape
 from rich.table import Table
 
 from nas.report.tables.text_table import PlainTable
-from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import FrontSummary
-from nas.search.analysis.gene_values import architecture_genes
 from nas.search.storage.trial_records import TrialRecord
-from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 
 def front_table(summary: FrontSummary) -> Table:
@@ -77,26 +72,6 @@ def curve_table(record: TrialRecord) -> Table:
     return table
 
 
-def dataset_table(dataset: DatasetSummary) -> Table:
-    """Table of the size, splits and imbalance of a data set."""
-    table = Table(title=f"Data: {escape(dataset.name)}", title_justify="left", show_header=False)
-    largest, smallest = max(dataset.train_counts), min(dataset.train_counts)
-    size = f"{dataset.height} x {dataset.width} pixels"
-    if dataset.is_pair:
-        table.add_row("pairs", f"of {dataset.channels // 2} x {size}, {len(dataset.part_classes)} classes")
-        table.add_row("answers", escape(", ".join(dataset.classes)))
-    else:
-        table.add_row("images", f"{dataset.channels} x {size}, {len(dataset.classes)} classes")
-    splits = f"{dataset.num_train:,} train, {dataset.num_validation:,} validation, {dataset.num_test:,} test (unopened)"
-    table.add_row("splits", splits)
-    counted = "pairs of an answer" if dataset.is_pair else "images of a class"
-    table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training {counted})")
-    absent = [name for name, count in zip(dataset.classes, dataset.validation_counts, strict=True) if count == 0]
-    if absent:
-        table.add_row("not in validation", escape(", ".join(absent)))
-    return table
-
-
 def terminal_table(plain: PlainTable) -> Table:
     """Convert a report's table for the terminal."""
     table = Table(title=escape(plain.title), title_justify="left")
@@ -105,44 +80,3 @@ def terminal_table(plain: PlainTable) -> Table:
     for place, row in enumerate(plain.rows):
         table.add_row(*map(escape, row), style="bold" if place == plain.marked else None)
     return table
-
-
-def preview_table(preview: SpacePreview) -> Table:
-    """Table of sample genomes of a search space."""
-    table = _sample_table("Sample genomes")
-    for sample in (preview.smallest, *preview.samples):
-        table.add_row(*_sample_cells(sample, " (smallest)" if sample is preview.smallest else ""))
-    return table
-
-
-def grid_table(samples: Mapping[str, SampledGenome]) -> Table:
-    """Table of a grid's settings and their networks."""
-    table = _sample_table("Settings", "setting")
-    for setting, sample in samples.items():
-        table.add_row(escape(setting), *_sample_cells(sample))
-    return table
-
-
-def _sample_table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in (*columns, "family"):
-        table.add_column(name)
-    table.add_column("parameters", justify="right")
-    table.add_column("MFLOPs", justify="right")
-    table.add_column("genome", overflow="fold")
-    return table
-
-
-def _sample_cells(sample: SampledGenome, remark: str = "") -> tuple[str, ...]:
-    genes = architecture_genes(sample.genome.architecture)
-    return (
-        sample.genome.family + remark,
-        f"{sample.cost.params:,}",
-        f"{sample.cost.flops / 1e6:,.1f}",
-        ", ".join(f"{name}={_value_text(value)}" for name, value in genes.items() if name != "family"),
-    )
-
-
-def _value_text(value: object) -> str:
-    """Gene value with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import FixedTrial
 
 from nas.networks.parameter_and_flop_count import count_params
-from nas.search.sampling.initial_design import initial_parameters
+from nas.search.sampling.initial_genomes import initial_parameters
 from nas.space.architecture import PairArchitecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.search_space import SearchSpace

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nas.data.decoding.image_decoding import Pixels
-from nas.data.foreground_polarity import ForegroundPolarity
 from nas.data.sources.standard_datasets import load_digits
+from nas.export.foreground_polarity import ForegroundPolarity
 
 DIGITS = load_digits().train.images.numpy()
 
