@@ -1,4 +1,4 @@
-"""The command that creates a study for workers to join: `create`."""
+"""Command `create`: create a study for workers to join."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that creates or resumes a study and runs its trials: `search`."""
+"""Command `search`: create or resume a study and run its trials."""
 
 from __future__ import annotations
 

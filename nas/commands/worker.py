@@ -1,4 +1,4 @@
-"""The command that trains trials of an existing study: `worker`."""
+"""Command `worker`: train trials of an existing study."""
 
 from __future__ import annotations
 
