@@ -29,12 +29,10 @@ def _compile(function: Function) -> Function:
     options: dict[str, Any] = {
         "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
     }  # fmt: skip
-    compiled: Function
     try:
-        compiled = njit(**options, cache=True)(function)
+        return njit(**options, cache=True)(function)  # type: ignore[no-any-return]
     except RuntimeError:
-        compiled = njit(**options)(function)
-    return compiled
+        return njit(**options)(function)  # type: ignore[no-any-return]
 
 
 IDENTITY, RELU, LEAKY_RELU, SILU, GELU = range(5)
