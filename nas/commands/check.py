@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.application import Application, require_budget_met
-from nas.commands.composition.grid_cost_preview import grid_samples
+from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.shared_options import (
     Channels,
     DataPath,

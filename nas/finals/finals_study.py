@@ -10,10 +10,10 @@ import optuna
 
 from nas.errors import StudyError
 from nas.results.predictions_on_test_images import Predictions
+from nas.search.pretrained_weights_artifact import share_weights_with_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.study_attributes import directions_of, store_specification
 from nas.search.storage.trial_records import TrialRecord
-from nas.search.weights_artifact import share_weights_with_finals
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.study_spec import EarlyStoppingSpec, StudySpec
 

@@ -20,7 +20,7 @@ from nas.data.load_dataset import load_data
 from nas.data.summarize_dataset import dataset_differences
 from nas.errors import DataError
 from nas.export.pixel_classifier import PixelClassifier, rebuild
-from nas.model_analysis.forward_passes import ForwardPass, feature_maps, first_filters, forward_pass
+from nas.model_analysis.network_activations import ForwardPass, feature_maps, first_filters, forward_pass
 from nas.model_analysis.roc_and_precision_recall import classification_curves
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_analysis import Activation, Embedding, Floats, Integers, NetworkAnalysis, NetworkComparison

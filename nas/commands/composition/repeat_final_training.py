@@ -12,9 +12,9 @@ from nas.finals.finals_study import read_predictions
 from nas.finals.reproducibility import Repetition, largest_weight_difference, share_alike
 from nas.results.outcome import Completed
 from nas.results.predictions_on_test_images import Predictions
+from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
-from nas.search.weights_artifact import fetch_weights
 from nas.worker.trainer_messages import Train
 
 

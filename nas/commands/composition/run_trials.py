@@ -21,10 +21,10 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
+from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
-from nas.search.weights_artifact import fetch_weights
 from nas.study.study_spec import StudySpec
 from nas.worker.progress_events import Listener
 from nas.worker.supervisor.run_supervisors import run_supervisors

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.commands.composition.application import Application, require_budget_met
-from nas.commands.composition.grid_cost_preview import grid_samples
+from nas.commands.composition.grid_network_costs import grid_samples
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.pretrained_weights_artifact import store_weights, stored_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
-from nas.search.weights_artifact import store_weights, stored_weights
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.trainer_messages import Preview

@@ -10,8 +10,8 @@ import numpy as np
 from nas.report.figures.confusion_matrix import ConfusedPair, confusion_figure, most_confused
 from nas.report.figures.figure_style import BASELINE_COLOUR, family_style
 from nas.report.figures.filter_orthogonality import defect_figure, similarity_figure
+from nas.report.figures.image_data_uris import Picture, filter_sheet, image_picture, map_sheet
 from nas.report.figures.named_network import NamedNetwork
-from nas.report.figures.png_images import Picture, filter_sheet, image_picture, map_sheet
 from nas.report.figures.roc_and_precision_recall import precision_recall_figure, roc_figure
 from nas.report.figures.tsne_embedding import class_colour, embedding_figure
 from nas.report.page.plotly_json import embed_figure

@@ -1,4 +1,4 @@
-"""Terminal tables of a study, a data set and a search space."""
+"""Rich tables of the front, and of a trial's classes and learning curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weight averaging (EMA) and selection of the best epoch's weights."""
+"""Exponential moving average of the weights during training."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.report.figures.png_images import filter_sheet, image_picture, map_sheet
+from nas.report.figures.image_data_uris import filter_sheet, image_picture, map_sheet
 from tests.unit.report.synthetic_report import synthetic_comparison, synthetic_dataset
 
 COMPARISON = synthetic_comparison(synthetic_dataset(4))
