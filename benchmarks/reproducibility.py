@@ -73,21 +73,15 @@ def record() -> dict[str, Any]:
         }
 
 
+_NOT_COMPARED = {"number", "genome", "device", "train_seconds", "seconds", "images_per_second", "curve"}
+"""Keys that a clock, the order of trials or the wording of the device decides."""
+
+
 def _result(trial: dict[str, Any]) -> dict[str, Any]:
-    """Everything of a trial but what a clock or the order of trials decides."""
-    timed = {
-        "number",
-        "genome",
-        "seconds",
-        "train_seconds",
-        "images_per_second",
-        "curve",
-        "options",
-        "started",
-        "ended",
-    }
-    curve = [{k: v for k, v in epoch.items() if k not in timed} for epoch in trial.get("curve") or []]
-    return {**{key: value for key, value in trial.items() if key not in timed}, "curve": curve, "keys": sorted(trial)}
+    """Results of a trial and the keys of its JSON."""
+    compared = {key: value for key, value in trial.items() if key not in _NOT_COMPARED}
+    curve = [{k: v for k, v in epoch.items() if k not in _NOT_COMPARED} for epoch in trial.get("curve") or []]
+    return {**compared, "curve": curve, "keys": sorted(trial)}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], path: str = "") -> list[str]:

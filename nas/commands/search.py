@@ -7,6 +7,7 @@ import typer
 from nas.commands.composition.application import Application
 from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control, run_trials
 from nas.commands.composition.study_creation import create_checked_study
+from nas.commands.composition.time_estimates import estimate_study
 from nas.commands.shared_options import (
     Channels,
     DataPath,
@@ -26,7 +27,9 @@ from nas.report.terminal.data_and_space_tables import dataset_table
 from nas.report.terminal.front_and_trial_tables import front_table, terminal_table
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
+from nas.search.analysis.study_status import study_status
 from nas.search.search_study import SearchStudy
+from nas.worker.supervisor.trainer_client import TrainerClient
 
 
 def search(
@@ -53,6 +56,7 @@ def search(
         study = create_checked_study(application, spec, trainer, weights)
         if not json:
             application.console.print(dataset_table(study.dataset_summary))
+            _print_times(application, study, trainer, plan)
         all_ended = run_trials(application, study, control, plan, first_trainer=trainer)
     finally:
         trainer.close()
@@ -61,6 +65,15 @@ def search(
     _print_results(application, study, json=json)
     if control.stop.is_set():
         raise typer.Exit(130)
+
+
+def _print_times(application: Application, study: SearchStudy, trainer: TrainerClient, plan: WorkerPlan) -> None:
+    """Print how long the whole study takes on this machine, unless it is nearly done."""
+    if study_status(study, application.slots(study.name)).done > study.spec.budget.trials / 2:
+        return
+    times = estimate_study(trainer, study.spec, num_workers=plan.num_workers, num_cores=application.num_cores)
+    if times is not None:
+        application.print_line(times.text)
 
 
 def _print_results(application: Application, study: SearchStudy, *, json: bool) -> None:

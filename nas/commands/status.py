@@ -13,6 +13,7 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
+from nas.results.learning_curve import duration_text
 from nas.search.analysis.study_status import Status, study_status
 
 
@@ -53,15 +54,18 @@ def _status_table(current: Status) -> Table:
     if current.stopped:
         table.add_row("stopped early", f"{current.stopped}, which saved {current.epochs_saved} epochs")
     table.add_row("workers alive", escape(", ".join(current.workers)) or "none")
+    for task, progress in current.running.items():
+        table.add_row(task, escape(progress))
     table.add_row("trials per hour", f"{current.trials_per_hour:.1f}" if current.trials_per_hour else "not known yet")
-    table.add_row("time left", _duration(current.seconds_left))
+    table.add_row("time left", _time_left(current))
     return table
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "not known: nothing is running"
-    if seconds == 0:
+def _time_left(current: Status) -> str:
+    if current.seconds_left == 0:
         return "none, the budget is spent"
-    minutes = round(seconds / 60)
-    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {max(1, minutes)} min"
+    if current.seconds_left is not None:
+        return f"about {duration_text(current.seconds_left)}"
+    if current.workers:
+        return "not known before the first trial has ended"
+    return "not known: nothing is running"

@@ -1,4 +1,4 @@
-"""Learning curves: losses and scores of each epoch."""
+"""Learning curve of a training: its epochs, and the progress inside an epoch."""
 
 from __future__ import annotations
 
@@ -24,3 +24,45 @@ class EpochRecord:
     accuracy: float
     images_per_second: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class EpochProgress:
+    """Progress of a training inside an epoch.
+
+    Attributes:
+        epoch: Epoch in progress, from 1.
+        epochs: Epochs of the whole training.
+        step: Steps of the epoch so far.
+        num_steps: Steps of an epoch.
+        loss: Mean loss of the epoch's steps so far.
+        images_per_second: Training images in this process.
+        seconds_left: Estimated time to the end of the training, evaluations included.
+        is_evaluating: True during the evaluation at the end of the epoch.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    num_steps: int
+    loss: float
+    images_per_second: float
+    seconds_left: float
+    is_evaluating: bool = False
+
+    @property
+    def text(self) -> str:
+        """Progress in one line."""
+        position = "evaluation" if self.is_evaluating else f"batch {self.step}/{self.num_steps}"
+        return (
+            f"epoch {self.epoch}/{self.epochs}, {position}: loss {self.loss:.4f}, "
+            f"{self.images_per_second:,.0f} images/s, {duration_text(self.seconds_left)} left"
+        )
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in words, in its two largest units: 40 s, 12 min, 2 h 10 min."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

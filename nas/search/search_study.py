@@ -27,7 +27,7 @@ from nas.search.storage.trial_records import TrialRecord, curve_attributes, geno
 from nas.search.storage.windowed_storage import WindowedStorage
 from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.final_runs import FinalRun, FinalsSpec
-from nas.study.study_spec import StudySpec
+from nas.study.study_spec import PrecisionName, StudySpec
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -49,10 +49,13 @@ class SearchStudy:
         self.tell = TrialTeller(storage, lambda: self._study)
 
     @classmethod
-    def create(cls, storage: Storage, spec: StudySpec, dataset_summary: DatasetSummary) -> SearchStudy:
+    def create(
+        cls, storage: Storage, spec: StudySpec, dataset_summary: DatasetSummary, precision: PrecisionName | None = None
+    ) -> SearchStudy:
         """Create a study, or open the one of that name if its specification is the same.
 
         The initial design of a new study has a small genome of each family, so that none is missed by chance.
+        `precision` is that of a deterministic study whose file names none; it is fixed when the study is created.
 
         Raises:
             StudyError: A study of that name exists with another specification, or its data have changed.
@@ -63,16 +66,18 @@ class SearchStudy:
             )
             # Without trials and specification the study is new, or its creation was interrupted.
             if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-                store_specification(study, spec, dataset_summary)
+                fixed = spec if precision is None else spec.with_precision(precision)
+                store_specification(study, fixed, dataset_summary)
                 for parameters in initial_parameters(spec.space) if spec.grid is None else ():
                     study.enqueue_trial(parameters)
         existing = cls.open(storage, spec.name)
+        if precision is not None:
+            spec = spec.with_precision(existing.spec.training.precision)
         differences = existing.spec.differences(spec) or existing.dataset_summary.differences(dataset_summary)
         if differences:
-            difference_lines = "\n".join(f"  {difference}" for difference in differences)
             raise StudyError(
-                f"study {spec.name!r} exists with another specification; "
-                f"give this one another name (--name):\n{difference_lines}"
+                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n"
+                + "\n".join(f"  {difference}" for difference in differences)
             )
         if existing.spec.budget.trials < spec.budget.trials:
             existing.replace_spec(spec)

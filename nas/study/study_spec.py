@@ -18,6 +18,7 @@ from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 
 Objective = Literal["macro_f1", "params"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 
 class BudgetSpec(FrozenModel):
@@ -73,7 +74,7 @@ class TrainingSpec(FrozenModel):
     """
 
     seed: int = 0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: PrecisionName = "auto"
     deterministic: bool = False
 
 
@@ -146,6 +147,10 @@ class StudySpec(FrozenModel):
         """Parsed search space; not available for a grid."""
         assert self.search_space is not None, "a grid has no search space"
         return SearchSpace.parse(self.search_space, f"search space of study {self.name!r}")
+
+    def with_precision(self, precision: PrecisionName) -> StudySpec:
+        """Return the specification with another precision of its trainings."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
     @property
     def counts_baseline(self) -> bool:

@@ -51,12 +51,14 @@ class FitResult:
 
     Attributes:
         figures: Additional figures by name, listed in `fit`.
+        capture_failed: True if a GPU trained with eager steps because they could not be captured.
     """
 
     scores: Scores
     curve: tuple[EpochRecord, ...]
     seconds: float
     figures: dict[str, float]
+    capture_failed: bool = False
 
 
 def fit(
@@ -112,7 +114,8 @@ def fit(
         # The resumed training finishes the classifier again, so it must start from the unmodified one.
         network.classifier = classifier
         raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
-    return FitResult(scores, loop_result.curve, loop_result.seconds + time.perf_counter() - started, figures)
+    seconds = loop_result.seconds + time.perf_counter() - started
+    return FitResult(scores, loop_result.curve, seconds, figures, loop.capture_failed)
 
 
 class PausedTraining(Exception):  # noqa: N818 - an event, not an error

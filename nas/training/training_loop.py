@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.data.sampling.batches import Batches
 from nas.data.sampling.samplers import Sampler
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import CheckpointError
 from nas.training.checkpoints.training_state import (
@@ -30,9 +31,12 @@ from nas.training.optimization.best_weights import BestWeights
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
 from nas.training.training_callback import NoCallback, TrainingCallback
 from nas.training.training_inputs import TrainingPlan, TrainingTask
+from nas.training.training_progress import TrainingProgress
 from nas.training.training_step import TrainingStep
 
 _STEPS_BETWEEN_CHECKS = 32
+_EVALUATION_SHARE = 1 / 3
+"""Time of an evaluated image as a share of a trained one, until an evaluation was timed."""
 _NO_CALLBACK = NoCallback()
 
 
@@ -81,7 +85,9 @@ class TrainingLoop:
         self._best = BestWeights(network) if recipe.early_stopping_patience > 0 and plan.choices is None else None
         self._run_ahead = RunAheadLimit(compute.device)
         loss_buffer = torch.zeros(self._batches.num_batches, device=compute.device)
-        self._progress = _Progress(loss_buffer, micro_batches=plan.micro_batches)
+        self._progress = TrainingProgress(loss_buffer, micro_batches=plan.micro_batches)
+        self._seconds_per_evaluation = 0.0
+        self._capture_failure_reported = False
 
     @property
     def micro_batches(self) -> int:
@@ -105,12 +111,17 @@ class TrainingLoop:
         state.add_part("optimizer", optimizer_state(self._step.optimizer))
         state.add_part("schedule", self._schedule.state())
         state.add_part("random", random_state(self._compute.device, self._step.generator))
-        state.add_part("progress", self._progress.state())
+        state.add_part("progress", self._progress.state(self._compute.precision_name))
         if self._step.average is not None:
             state.add_part("average", self._step.average.state())
         if self._best is not None:
             state.add_part("best", self._best.state())
         return state
+
+    @property
+    def capture_failed(self) -> bool:
+        """True if a GPU trains with eager steps because they could not be captured."""
+        return self._step.capture_failure is not None
 
     def load(self, state: TrainingState) -> None:
         """Restore a state returned by `state`, of a training with the same network, recipe and plan.
@@ -181,6 +192,7 @@ class TrainingLoop:
             self._step.begin_epoch((epoch - 1) / self._plan.epochs)
             train_loss, images_per_second = self._train_epoch(epoch)
             _check_finite(train_loss, f"training loss of epoch {epoch}")
+            evaluation_started = time.perf_counter()
             with self._step.average.applied() if self._step.average is not None else nullcontext():
                 scores, validation_loss = evaluate(
                     self._network, self._task.validation, self._task, self._compute, self._callback
@@ -189,6 +201,7 @@ class TrainingLoop:
                 _check_finite(validation_loss, f"validation loss of epoch {epoch}")
                 if self._best is not None:
                     self._best.update(scores.f1_macro)
+            self._seconds_per_evaluation = time.perf_counter() - evaluation_started
             self._schedule.after_epoch(validation_loss)
         progress.end_epoch(
             EpochRecord(
@@ -201,85 +214,37 @@ class TrainingLoop:
         """Train the remaining steps of an epoch; return its mean loss and the images per second of these steps."""
         self._network.train()
         progress = self._progress
-        started, num_images = time.perf_counter(), 0
+        started, num_images, first_step = time.perf_counter(), 0, progress.steps_of_epoch
         for draws in self._batches.epoch(epoch - 1, first=progress.steps_of_epoch):
             progress.record_step(self._step(draws))
+            if self._step.capture_failure is not None and not self._capture_failure_reported:
+                self._capture_failure_reported = True
+                self._callback.notify(f"{self._step.capture_failure}; training goes on with eager steps")
             self._schedule.after_step()
             self._run_ahead.step_queued()
             num_images += len(draws)
             if progress.steps_of_epoch % _STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(float(progress.last_loss), f"loss of step {progress.steps_of_epoch} of an epoch")
-            self._callback.after_step(self.num_steps, self.state)
+            seconds = time.perf_counter() - started
+            self._callback.after_step(
+                self.num_steps, self.state, partial(self._epoch_progress, epoch, seconds, num_images, first_step)
+            )
         # Read once: reading a value at every step would synchronise with the GPU at every step.
         mean_loss = float(progress.losses.mean())
         return mean_loss, num_images / (time.perf_counter() - started)
 
-
-@dataclass
-class _Progress:
-    """Progress of a training.
-
-    Attributes:
-        loss_buffer: Losses of the steps of the current epoch, on the device.
-        steps_of_epoch: Number of entries of `loss_buffer` in use.
-        seconds: Training time up to the last update.
-        micro_batches: Maximum number of micro-batches per batch so far.
-    """
-
-    loss_buffer: Tensor
-    curve: list[EpochRecord] = field(default_factory=list)
-    steps_of_epoch: int = 0
-    seconds: float = 0.0
-    micro_batches: int = 1
-    _since: float | None = None
-
-    @property
-    def losses(self) -> Tensor:
-        """Losses of the current epoch's steps so far."""
-        return self.loss_buffer[: self.steps_of_epoch]
-
-    @property
-    def last_loss(self) -> Tensor:
-        return self.loss_buffer[self.steps_of_epoch - 1]
-
-    def record_step(self, loss: Tensor) -> None:
-        """Store the loss of a step, without synchronisation."""
-        self.loss_buffer[self.steps_of_epoch].copy_(loss)
-        self.steps_of_epoch += 1
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Add the time spent in the context to `seconds`."""
-        self._since = time.perf_counter()
-        yield
-        self._update_seconds()
-        self._since = None
-
-    def end_epoch(self, record: EpochRecord) -> None:
-        self.curve.append(record)
-        self.steps_of_epoch = 0
-
-    def state(self) -> TrainingState:
-        """State for a checkpoint, during an epoch or after it."""
-        self._update_seconds()
-        losses = {"losses": self.losses} if self.steps_of_epoch else {}
-        curve = [asdict(record) for record in self.curve]
-        return TrainingState(losses, {"curve": curve, "seconds": self.seconds, "micro_batches": self.micro_batches})
-
-    def load(self, state: TrainingState) -> None:
-        """Restore a state returned by `state`, possibly with fewer micro-batches than before."""
-        self.curve[:] = [EpochRecord(**record) for record in state.values["curve"]]
-        self.steps_of_epoch = len(state.tensors["losses"]) if "losses" in state.tensors else 0
-        if self.steps_of_epoch:
-            self.losses.copy_(state.tensors["losses"])
-        self.seconds = state.values["seconds"]
-        self.micro_batches = max(self.micro_batches, state.values["micro_batches"])
-
-    def _update_seconds(self) -> None:
-        if self._since is not None:
-            now = time.perf_counter()
-            self.seconds += now - self._since
-            self._since = now
+    def _epoch_progress(self, epoch: int, seconds: float, num_images: int, first_step: int) -> EpochProgress:
+        """Progress inside an epoch of which this process trained `num_images` in so many seconds."""
+        done, per_epoch = self._progress.steps_of_epoch, self._batches.num_batches
+        epochs_left = self._plan.last_epoch - epoch
+        steps_left = per_epoch - done + epochs_left * per_epoch
+        evaluation_seconds = self._seconds_per_evaluation or (
+            len(self._task.validation) * seconds / num_images * _EVALUATION_SHARE
+        )
+        return EpochProgress(
+            epoch, self._plan.last_epoch, done, per_epoch, float(self._progress.losses.mean()), num_images / seconds,
+            steps_left * seconds / (done - first_step) + (epochs_left + 1) * evaluation_seconds,
+        )  # fmt: skip
 
 
 def _check_finite(loss: float, description: str) -> None:

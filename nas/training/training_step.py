@@ -15,7 +15,7 @@ from nas.data.sampling.batches import gather
 from nas.data.sampling.samplers import Draws
 from nas.networks.families.pair_network import PairNetwork
 from nas.space.recipe import Recipe
-from nas.training.execution.cuda_graph_capture import CapturedStep
+from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.optimization.cuda_graph_optimizers import DeviceAdamW, DeviceSGD
 from nas.training.optimization.losses import LossFunction, bind_loss, class_weight_beta
@@ -40,6 +40,7 @@ class TrainingStep:
         optimizer: The learning rates of its groups are read at each step.
         average: Moving average of the weights; None if the recipe has none.
         generator: Random generator of augmentation.
+        capture_failure: Reason why a GPU trains with eager steps; None if the steps are or may be captured.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TrainingStep:
         self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0.0 else None
         self._captured_steps: dict[int, CapturedStep] = {}
         self._beta: float | None = None
+        self.capture_failure: str | None = None
         self._loss_function: LossFunction | None = None
 
     def begin_epoch(self, share_done: float) -> None:
@@ -84,7 +86,13 @@ class TrainingStep:
         # The last batch of an epoch may be smaller than the others, so there is one graph per batch size.
         if len(draws) not in self._captured_steps:
             self._captured_steps[len(draws)] = CapturedStep(self._run_step, self.generator, self._compute.stream)
-        return self._captured_steps[len(draws)](draws)
+        try:
+            return self._captured_steps[len(draws)](draws)
+        except CaptureError as error:
+            # The eager step needs no capture. The failed one executed nothing, so this batch is trained once.
+            self.release_graphs()
+            self._compute, self.capture_failure = self._compute.without_cuda_graphs(), str(error)
+            return self._run_step(draws)
 
     def release_graphs(self) -> None:
         """Drop the captured graphs: required after replacing tensors that a step reads, and after the last step."""

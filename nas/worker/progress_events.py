@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Outcome
 
@@ -57,6 +57,14 @@ class EpochEnded:
     location: TrialLocation
     epochs: int
     record: EpochRecord
+
+
+@dataclass(frozen=True)
+class EpochProgressed:
+    """Progress inside an epoch of a trial, at least every ten seconds."""
+
+    location: TrialLocation
+    progress: EpochProgress
 
 
 @dataclass(frozen=True)
@@ -112,5 +120,15 @@ class Notice:
     is_end: bool = False
 
 
-Event = TrialStarted | TrialResumed | Preparing | EpochEnded | TrialPaused | TrialEnded | TrialReused | Notice
+Event = (
+    TrialStarted
+    | TrialResumed
+    | Preparing
+    | EpochProgressed
+    | EpochEnded
+    | TrialPaused
+    | TrialEnded
+    | TrialReused
+    | Notice
+)
 Listener = Callable[[Event], None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas.results.dataset_summary import DatasetSummary
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.results.pretrained_weights_id import PretrainedWeights
@@ -64,6 +64,44 @@ class Preview:
     tables: dict[str, Any]
     max_params: int | None
     num_samples: int
+
+
+@dataclass(frozen=True)
+class FindPrecision:
+    """Find the precision of trainings that may not measure it. Reply: `Precision`."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Precision that the device computes in natively, by its name in a study file."""
+
+    name: Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class EstimateTimes:
+    """Estimate the duration of trainings on the open data by timing a few steps of each. Reply: `TrainingTimes`.
+
+    Attributes:
+        threads: CPU threads of each training.
+        budget_seconds: Time of each estimate; two steps are always taken.
+    """
+
+    genomes: tuple[Genome, ...]
+    epochs: int
+    threads: int
+    budget_seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingTimes:
+    """Estimated duration of trainings.
+
+    Attributes:
+        seconds: Seconds of each training; None for a network that cannot be trained.
+    """
+
+    seconds: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -196,12 +234,14 @@ class SpacePreview:
     share_within_budget: float
 
 
-Report = EpochRecord | PreparationProgress | Resumed | TrainingNotice | KeepAlive
+Report = EpochRecord | EpochProgress | PreparationProgress | Resumed | TrainingNotice | KeepAlive
 """Progress messages before the reply."""
 
-Request = OpenData | FindWeights | Measure | Preview | Train | Pause | Stop
+Request = OpenData | FindWeights | Measure | Preview | FindPrecision | EstimateTimes | Train | Pause | Stop
 Reply = (
-    DatasetSummary
+    TrainingTimes
+    | Precision
+    | DatasetSummary
     | PretrainedWeights
     | Cost
     | SpacePreview

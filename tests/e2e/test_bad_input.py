@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from nas.commands import main as cli
+from nas.commands.composition.available_cores import available_cores
 from tests.e2e.conftest import SPACE, STUDY, Terminal
 
 Command = Callable[..., str]
@@ -261,6 +262,26 @@ def test_another_specification_under_the_same_name_loses_nothing(
 )  # fmt: skip
 def test_wrong_usage(fails: Command, arguments: tuple[str, ...]) -> None:
     assert fails(*arguments, code=2)
+
+
+@pytest.mark.parametrize("command", ["check", "search", "create"])
+def test_more_threads_than_cores_are_refused_in_one_line(
+    terminal: Terminal, fails: Command, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("NAS_THREADS", "4096")
+    cores = available_cores()
+    name = terminal.write("threads.toml", STUDY.replace('"tiny"', '"threads"'))
+    expected = f"error: NAS_THREADS: 4096 threads, but {cores} cores are available; set it to {cores} or less\n"
+    assert fails(command, name) == expected
+
+
+def test_a_worker_with_more_threads_than_cores_ends_with_one_line(terminal: Terminal) -> None:
+    terminal.run("create", terminal.write("threads.toml", STUDY.replace('"tiny"', '"worker-threads"')))
+    too_many = Terminal(terminal.folder, {"NAS_THREADS": "4096"})
+    errors = too_many.run("worker", "worker-threads", code=1).stderr
+    assert [line for line in errors.splitlines() if "NAS_THREADS" in line] == errors.splitlines()
+    assert "error: NAS_THREADS: 4096 threads" in errors
+    assert terminal.json("status", "worker-threads")["done"] == 0
 
 
 def test_a_setting_that_cannot_be_used_is_named(fails: Command, monkeypatch: pytest.MonkeyPatch) -> None:

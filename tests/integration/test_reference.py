@@ -33,7 +33,7 @@ from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.trainer.trainer_server import Trainer
+from nas.worker.trainer.request_handlers import Trainer
 from nas.worker.trainer_messages import FindWeights, Measure, OpenData, Report, Stop, Train
 from tests.unit.imagenet import torchvision_network
 

@@ -7,9 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from nas import database
 from nas.errors import DatabaseError
@@ -210,7 +211,7 @@ def test_the_counts_and_owners_of_a_study(slots: Slots, engine: Engine) -> None:
     assert slots.baseline_done()
     assert slots.owned_trial_ids() == {11, 12}
     (owner,) = slots.owners()
-    assert owner == Owner("b", slot=2, trial_id=12, seconds_left=owner.seconds_left)
+    assert owner == Owner("b", slot=2, trial_id=12, seconds_left=owner.seconds_left, progress=None)
     assert LONG - 5 < owner.seconds_left < LONG
     claimed(slots, "c", LONG)
     claimed(slots, "c", LONG / 2)
@@ -288,3 +289,116 @@ def test_a_lasting_outage_ends_in_one_line(slots: Slots, engine: Engine, server_
     finally:
         database.start(server_home)
     assert short_outage_slots.claim("a", LONG) is None
+
+
+def test_progress_is_stored_with_a_renewal(slots: Slots) -> None:
+    slots.open_slots(1)
+    lease, other = claimed(slots), claimed(slots, "b")
+    assert [owner.progress for owner in slots.owners()] == [None, None]
+    assert slots.renew(lease, LONG, progress="epoch 1/9, batch 3/40")
+    assert [owner.progress for owner in slots.owners()] == ["epoch 1/9, batch 3/40", None]
+    assert slots.renew(other, LONG, progress="finding neighbours: 40%")
+    assert slots.renew(lease, LONG, progress="epoch 1/9, batch 7/40")
+    assert [owner.progress for owner in slots.owners()] == ["epoch 1/9, batch 7/40", "finding neighbours: 40%"]
+    # As before a result is recorded.
+    assert slots.renew(lease, LONG)
+    assert slots.owners()[0].progress == "epoch 1/9, batch 7/40"
+
+
+def test_a_new_owner_has_no_progress_yet(slots: Slots) -> None:
+    slots.open_slots(0)
+    late = claimed(slots, "a", SHORT)
+    slots.renew(late, SHORT, progress="epoch 8/9")
+    expire()
+    assert slots.owners() == []
+    current = claimed(slots, "b")
+    assert slots.owners()[0].progress is None
+    assert not slots.renew(late, LONG, progress="epoch 9/9")
+    assert slots.owners()[0].progress is None
+    slots.renew(current, LONG, progress="epoch 1/9")
+    slots.release(current)
+    assert slots.owners() == []
+    claimed(slots, "c")
+    assert slots.owners()[0].progress is None
+
+
+@pytest.fixture
+def slots_without_progress(slots: Slots, engine: Engine) -> Slots:
+    """Slots of a study created by version 0.1.0, with one lease."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE nas_slots DROP COLUMN progress"))
+    old = Slots(engine, "flowers")
+    old.open_slots(2)
+    return old
+
+
+def columns(engine: Engine) -> set[str]:
+    with engine.connect() as connection:
+        query = "SELECT column_name FROM information_schema.columns WHERE table_name = 'nas_slots'"
+        return set(connection.scalars(text(query)))
+
+
+def test_a_table_without_the_column_of_progress_works(slots_without_progress: Slots, engine: Engine) -> None:
+    slots = slots_without_progress
+    lease = claimed(slots)
+    assert slots.renew(lease, LONG, progress="epoch 1/9")
+    assert [(owner.name, owner.progress) for owner in slots.owners()] == [("a", None)]
+    assert slots.attach(lease, 41, "g")
+    assert slots.record_crashes(lease, 1)
+    assert slots.release(lease)
+    assert claimed(slots, "b").trial_id == 41
+    assert slots.counts() == SlotCounts(open=2, leased=1, done=0)
+    assert "progress" not in columns(engine)
+
+
+def test_the_missing_column_is_added_and_the_leases_stay(slots_without_progress: Slots, engine: Engine) -> None:
+    slots = slots_without_progress
+    lease = claimed(slots)
+    before = rows(engine)
+    for _ in range(2):
+        create_missing_tables(engine)
+    assert "progress" in columns(engine)
+    assert [row[:-1] for row in rows(engine)] == before
+    # A worker that began before goes on, and shows its progress too.
+    assert slots.renew(lease, LONG, progress="epoch 1/9")
+    assert slots.owners()[0].progress == "epoch 1/9"
+    assert Slots(engine, "flowers").owners()[0].progress == "epoch 1/9"
+
+
+def test_a_user_who_may_not_change_the_table_goes_on_without_the_column(
+    slots_without_progress: Slots, engine: Engine, database_url: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS worker_without_rights"))
+        connection.execute(text("CREATE ROLE worker_without_rights"))
+        connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO worker_without_rights"))
+    limited = database.create_engine(database_url)
+
+    @event.listens_for(limited, "connect")
+    def become(connection: Any, record: object) -> None:
+        connection.execute("SET ROLE worker_without_rights")
+        connection.commit()
+
+    try:
+        create_missing_tables(limited)
+        assert "progress" not in columns(engine)
+        lease = claimed(Slots(limited, "flowers"))
+        assert Slots(limited, "flowers").renew(lease, LONG, progress="epoch 1/9")
+    finally:
+        limited.dispose()
+        with engine.begin() as connection:
+            connection.execute(text("DROP OWNED BY worker_without_rights"))
+            connection.execute(text("DROP ROLE worker_without_rights"))
+
+
+def test_processes_add_the_column_at_once(slots_without_progress: Slots, engine: Engine) -> None:
+    ready = threading.Barrier(4)
+
+    def create() -> None:
+        ready.wait()
+        create_missing_tables(engine)
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(create) for _ in range(4)]:
+            future.result(30)
+    assert "progress" in columns(engine)

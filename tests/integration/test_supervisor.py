@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import pytest
 from sqlalchemy import Engine, text
 
 from nas.errors import DatabaseError, SettingsError, StudyError
+from nas.results.learning_curve import EpochProgress
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.study_status import study_status
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
@@ -25,13 +28,15 @@ from nas.search.trial_tells import TrialFiles
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
-from nas.worker.progress_events import Event, Notice, TrialEnded, TrialPaused, TrialReused
+from nas.worker.progress_events import EpochProgressed, Event, Notice, TrialEnded, TrialPaused, TrialReused
+from nas.worker.supervisor import lease_heartbeat
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import MeasurementFailed
-from nas.worker.trainer_messages import Paused
+from nas.worker.supervisor.trainer_errors import MeasurementFailed
+from nas.worker.trainer_messages import Paused, PreparationProgress, Report, Train
+from tests.integration.fleet import wait_until
 from tests.tiny_study import (
     BASELINE_PARAMS,
     DATASET_SUMMARY,
@@ -412,12 +417,12 @@ class FlakySlots(Slots):
     failures = 2
     renewed = 0
 
-    def renew(self, lease: Lease, lease_seconds: float) -> bool:
+    def renew(self, lease: Lease, lease_seconds: float, *, progress: str | None = None) -> bool:
         if self.failures:
             self.failures -= 1
             raise DatabaseError("away")
         self.renewed += 1
-        return super().renew(lease, lease_seconds)
+        return super().renew(lease, lease_seconds, progress=progress)
 
 
 def test_the_heartbeat_survives_failed_beats(engine: Engine) -> None:
@@ -448,6 +453,82 @@ def test_the_heartbeat_notices_a_new_owner(engine: Engine) -> None:
         while not heartbeat.lease_lost and time.monotonic() < deadline:
             time.sleep(0.02)
         assert heartbeat.lease_lost
+
+
+def test_the_heartbeat_stores_the_progress_with_the_renewal(engine: Engine) -> None:
+    create_missing_tables(engine)
+    slots = Slots(engine, "tiny")
+    slots.open_slots(0)
+    lease = slots.claim("me", 0.3)
+    assert lease is not None
+    with Heartbeat(slots, lease, 0.3) as heartbeat:
+        for text_ in ("epoch 1/9, batch 3/40", "epoch 1/9, batch 5/40"):
+            heartbeat.progress = text_
+            wait_until(lambda text_=text_: [one.progress for one in slots.owners()] == [text_], 10.0, text_)
+
+
+@pytest.mark.parametrize(("lease_seconds", "interval"), [(0.3, 0.1), (60.0, 20.0), (90.0, 20.0), (3600.0, 20.0)])
+def test_the_heartbeat_beats_at_least_every_twenty_seconds(lease_seconds: float, interval: float) -> None:
+    waits: list[float] = []
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return True
+
+    heartbeat = Heartbeat(cast(Any, None), Lease("tiny", 0, 1, "me", None), lease_seconds)
+    heartbeat._stop = Stopped()
+    with heartbeat:
+        pass
+    assert waits == [pytest.approx(interval)]
+
+
+class ReportingTrainer(ScriptedTrainer):
+    """Trainer that sends reports and waits until the last of them is in the database."""
+
+    def __init__(self, slots: Slots, reports: Sequence[Report]) -> None:
+        super().__init__()
+        self.shown: list[str | None] = []
+        self._slots, self._reports = slots, reports
+
+    def train(self, request: Train, on_report: Callable[[Report], None], *others: Any) -> Any:
+        before = self._slots.owners()[0].progress
+        for report in self._reports:
+            on_report(report)
+            wait_until(lambda before=before: self._slots.owners()[0].progress != before, 20.0, f"{report}")
+            before = self._slots.owners()[0].progress
+            self.shown.append(before)
+        return super().train(request, on_report, *others)
+
+
+def test_the_progress_of_a_training_is_in_the_status_while_it_runs(
+    new_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_heartbeat, "_MAX_SECONDS_BETWEEN_BEATS", 0.05)
+    harness = new_harness(tiny_spec(ONE_GENOME, trials=1))
+    harness.finish_baseline_slot()
+    statuses: list[dict[str, str]] = []
+
+    class Status(ReportingTrainer):
+        def train(self, *arguments: Any) -> Any:
+            outcome = super().train(*arguments)
+            statuses.append(study_status(harness.study, harness.slots).running)
+            return outcome
+
+    progress = EpochProgress(1, 9, 3, 40, 0.5, 100.0, 90.0)
+    trainer = Status(
+        harness.slots, [PreparationProgress("finding neighbours", 2, 5), progress, replace(progress, step=9)]
+    )
+    harness.run(trainer)
+    assert trainer.shown == [
+        "finding neighbours: 40%", "epoch 1/9, batch 3/40: loss 0.5000, 100 images/s, 2 min left",
+        "epoch 1/9, batch 9/40: loss 0.5000, 100 images/s, 2 min left",
+    ]  # fmt: skip
+    assert statuses == [{"slot 1": trainer.shown[-1]}]
+    assert study_status(harness.study, harness.slots).running == {}
+    events = [event for event in harness.events if isinstance(event, EpochProgressed)]
+    assert [event.progress.step for event in events] == [3, 9]
+    assert [record.state for record in harness.records()] == ["COMPLETE"]
 
 
 def test_a_genome_that_diverged_is_not_trained_again(new_harness: MakeHarness) -> None:

@@ -19,7 +19,7 @@ import torch
 from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.search_study import SearchStudy
@@ -35,7 +35,8 @@ from nas.worker.progress_events import EpochEnded, Event, TrialEnded
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import MeasurementFailed, TrainerClient, TrainerLost
+from nas.worker.supervisor.trainer_client import TrainerClient
+from nas.worker.supervisor.trainer_errors import MeasurementFailed, TrainerLost
 from nas.worker.trainer_messages import (
     OpenData,
     Paused,
@@ -115,6 +116,70 @@ def test_a_signal_to_the_whole_group_does_not_end_it(trainer: TrainerClient, tmp
 
     assert isinstance(trainer.train(request(genome(), 3, tmp_path), interrupt), Completed)
     assert pid_of(trainer) == pid
+
+
+def test_progress_is_reported_every_few_seconds(trainer: TrainerClient, tmp_path: Path) -> None:
+    ended, progress, records = threading.Event(), list[tuple[float, EpochProgress]](), list[EpochRecord]()
+
+    def on_report(report: Report) -> None:
+        if isinstance(report, EpochRecord):
+            records.append(report)
+        elif isinstance(report, EpochProgress):
+            progress.append((time.monotonic(), report))
+            if len(progress) == 2:
+                ended.set()
+
+    outcome = trainer.train(request(genome(), 10**6, tmp_path), on_report, ended.is_set)
+    assert isinstance(outcome, Paused)
+    (first_time, first), (second_time, second) = progress
+    assert 4.0 < second_time - first_time < 10.0
+    assert 1 < first.epoch < second.epoch <= len(records) + 1
+    assert (second.epochs, second.num_steps) == (10**6, 4)
+    seconds_per_epoch = (second_time - first_time) / (second.epoch - first.epoch)
+    assert 0.2 < second.seconds_left / ((10**6 - second.epoch) * seconds_per_epoch) < 5
+
+
+def _training_files(folder: Path) -> list[str]:
+    return [path.name.partition("-")[0] for path in (folder / "nas-trainings").glob("*")]
+
+
+def test_a_training_is_counted_by_others_while_it_lasts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    counted: list[list[str]] = []
+
+    def on_report(report: Report) -> None:
+        counted.append(_training_files(tmp_path))
+
+    trainer = new_trainer(folder, shared_cores=2)
+    try:
+        trainer.open_data()
+        assert _training_files(tmp_path) == []
+        assert isinstance(trainer.train(request(genome(), 3, tmp_path), on_report), Completed)
+        assert counted == [["1"]] * len(counted)
+        assert counted
+        assert _training_files(tmp_path) == []
+        pid = pid_of(trainer)
+        trainer.train(request(genome(), 1000, tmp_path / "killed"), lambda report: os.kill(pid, signal.SIGKILL))
+        assert _training_files(tmp_path) == ["1"]
+        counted.clear()
+        assert isinstance(trainer.train(request(genome(), 3, tmp_path / "next"), on_report), Completed)
+        assert counted == [["1"]] * len(counted), "the file of the killed process was removed"
+    finally:
+        trainer.close()
+
+
+def test_with_a_fixed_number_of_threads_a_training_is_not_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    trainer = new_trainer(folder)
+    try:
+        assert isinstance(trainer.train(request(genome(), 1, tmp_path), ignore_report), Completed)
+    finally:
+        trainer.close()
+    assert not (tmp_path / "nas-trainings").exists()
 
 
 def test_a_search_for_neighbours_reports_progress(trainer: TrainerClient, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ MANY_ARGUMENTS = {
     "collect_finals": "the runs of a finals study and the settings of their statistics, all by name",
     "compare_networks": "finalist, baseline, settings and the data they are compared on",
     "normalize_backward": "arrays of one compiled pass, which must not be packed",
+    "scale_backward": "arrays of one compiled pass, which must not be packed",
     "__init__": "the parameters of a convolution",
     "fit": "network, recipe, data and plan of a training, and its surroundings by name",
 }  # fmt: skip

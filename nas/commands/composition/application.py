@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from sqlalchemy import Engine
 
+from nas.commands.composition.available_cores import available_cores
 from nas.commands.composition.environment_settings import Settings
 from nas.database import check_reachable, create_engine, resolve_url
-from nas.errors import StudyError
+from nas.errors import SettingsError, StudyError
 from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights_id import PretrainedWeights
@@ -154,20 +154,31 @@ class Application:
         *,
         dataset_summary: DatasetSummary | None = None,
         device: str = "auto",
-        threads: int = 1,
+        threads: int | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> TrainerClient:
         """Return a client of a trainer process for a study's data; the process starts at the first request.
 
         Args:
             dataset_summary: Required summary of the data; None before the study is created.
+            threads: CPU threads of a training without `NAS_THREADS`; it shares the cores with other trainings.
+
+        Raises:
+            SettingsError: `NAS_THREADS` is more than the available cores.
         """
+        cores, fixed = self.num_cores, self.settings.threads
+        if fixed is not None and fixed > cores:
+            raise SettingsError(
+                f"NAS_THREADS: {fixed} threads, but {cores} cores are available; set it to {cores} or less"
+            )
+        shared_cores = None if fixed is not None or spec.training.deterministic else cores
         data = OpenData(
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
             self.settings.cuda_graphs, is_final=spec.finals is not None,
         )  # fmt: skip
         return TrainerClient(
-            data, dataset_summary, device=device, threads=threads, stop_requested=stop_requested,
+            data, dataset_summary, device=device, threads=fixed or threads or 1, shared_cores=shared_cores,
+            stop_requested=stop_requested,
             on_progress=self.show_progress,
         )  # fmt: skip
 
@@ -202,7 +213,7 @@ class Application:
     @cached_property
     def num_cores(self) -> int:
         """Number of CPU cores available to this process."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return available_cores()
 
     @cached_property
     def num_slots(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nas.errors import StudyError
 from nas.study.grid_spec import describe_setting, folds_fault
 from nas.study.study_spec import StudySpec
-from nas.worker.supervisor.trainer_client import MeasurementFailed, TrainerClient
+from nas.worker.supervisor.trainer_client import TrainerClient
+from nas.worker.supervisor.trainer_errors import MeasurementFailed
 from nas.worker.trainer_messages import SampledGenome
 
 

@@ -69,7 +69,7 @@ class WorkerPlan:
             spec,
             dataset_summary=dataset_summary,
             device=application.devices[index % len(application.devices)],
-            threads=application.settings.threads or max(1, application.num_cores // self.num_workers),
+            threads=max(1, application.num_cores // self.num_workers),
             stop_requested=control.stop.is_set,
         )
 

@@ -13,7 +13,7 @@ from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
-from nas.worker.trainer_messages import Preview
+from nas.worker.trainer_messages import FindPrecision, Precision, Preview
 
 
 def create_checked_study(
@@ -28,7 +28,10 @@ def create_checked_study(
         if weights is None and _has_stored_weights(storage, spec)
         else application.find_weights(spec, trainer, weights)
     )
-    study = SearchStudy.create(storage, spec, dataset_summary)
+    is_open = spec.training.deterministic and spec.training.precision == "auto"
+    study = SearchStudy.create(
+        storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None
+    )
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
     slots = application.slots(study.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from typing_extensions import assert_never
 from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.worker.progress_events import (
     EpochEnded,
+    EpochProgressed,
     Event,
     Notice,
     Preparing,
@@ -86,6 +88,13 @@ def _fields(event: Event) -> tuple[str, dict[str, Any]]:
             return "epoch_ended", {
                 "epoch": record.epoch, "epochs": epochs, "macro_f1": record.macro_f1, "train_loss": record.train_loss,
                 "validation_loss": record.validation_loss, "images_per_second": round(record.images_per_second, 1),
+            }  # fmt: skip
+        case EpochProgressed(progress=progress):
+            # JSON has no NaN, which the loss may be before the divergence is noticed.
+            loss = round(progress.loss, 6) if math.isfinite(progress.loss) else None
+            return "epoch_progress", {
+                **asdict(progress), "loss": loss, "seconds_left": round(progress.seconds_left, 1),
+                "images_per_second": round(progress.images_per_second, 1),
             }  # fmt: skip
         case TrialPaused(epoch=epoch):
             return "trial_paused", {"epoch": epoch}

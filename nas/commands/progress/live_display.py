@@ -14,10 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from typing_extensions import assert_never
 
+from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
 from nas.worker.progress_events import (
     EpochEnded,
+    EpochProgressed,
     Event,
     Notice,
     Preparing,
@@ -30,6 +32,7 @@ from nas.worker.progress_events import (
 )
 
 _SECONDS_BETWEEN_EPOCHS = 10.0
+_SECONDS_BETWEEN_PROGRESS = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Progress:
         self._done = done
         self._front = front
         self._counts_baseline = counts_baseline
-        self._running: dict[int, tuple[TrialStarted, Preparing | EpochEnded | None]] = {}
+        self._running: dict[int, tuple[TrialStarted, Preparing | EpochProgressed | None, EpochEnded | None]] = {}
         self._last_lines: dict[int, float] = {}
         self._lock = threading.Lock()
         self._started = time.monotonic()
@@ -90,13 +93,18 @@ class Progress:
         worker, number = event.location.worker, event.location.number
         match event:
             case TrialStarted():
-                self._running[worker] = (event, None)
+                self._running[worker] = (event, None, None)
                 self._last_lines[worker] = time.monotonic()
                 self._print_line(f"{_title(event.trial, number)} started: {event.trial.cost.params_text}")
-            case Preparing() | EpochEnded():
+            case Preparing() | EpochProgressed():
+                started, _, epoch = self._running[worker]
+                self._running[worker] = (started, event, epoch)
+                if self._live is None and self._is_due(worker, _SECONDS_BETWEEN_PROGRESS):
+                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
+            case EpochEnded():
                 started = self._running[worker][0]
-                self._running[worker] = (started, event)
-                if self._live is None and self._is_due(worker):
+                self._running[worker] = (started, None, event)
+                if self._live is None and self._is_due(worker, _SECONDS_BETWEEN_EPOCHS):
                     self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
             case TrialResumed():
                 self._print_line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
@@ -117,10 +125,10 @@ class Progress:
             case _:
                 assert_never(event)
 
-    def _is_due(self, worker: int) -> bool:
-        """Return True if a worker's epoch is due a line: at most one in ten seconds, to keep logs short."""
+    def _is_due(self, worker: int, interval_seconds: float) -> bool:
+        """Return True if a worker has had no line of its progress for so long, to keep logs short."""
         now = time.monotonic()
-        if now - self._last_lines.get(worker, self._started) < _SECONDS_BETWEEN_EPOCHS:
+        if now - self._last_lines.get(worker, self._started) < interval_seconds:
             return False
         self._last_lines[worker] = now
         return True
@@ -158,12 +166,12 @@ class Progress:
 
     def _view(self) -> Group:
         running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
-        for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "images/s"):
+        for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "loss", "images/s", "left"):
             running.add_column(name, justify="left" if name == "family" else "right")
-        for worker, (started, progress) in sorted(self._running.items()):
+        for worker, (started, progress, epoch) in sorted(self._running.items()):
             running.add_row(
                 str(worker), str(started.location.number), started.trial.family, f"{started.trial.cost.params:,}",
-                *_progress_cells(progress),
+                *_progress_cells(progress, epoch),
             )  # fmt: skip
         front = Table(title="Front so far", title_justify="left")
         for name in ("trial", "family", "macro-F1", "parameters"):
@@ -177,30 +185,42 @@ def _title(trial: TrialDescription, number: int) -> str:
     return f"baseline ({trial.family})" if trial.is_baseline else f"trial {number} ({trial.family})"
 
 
-def _progress_cells(progress: Preparing | EpochEnded | None) -> tuple[RenderableType, str, str]:
-    """Return the table cells of a trial's progress: epoch, macro-F1, images per second."""
+def _progress_cells(
+    progress: Preparing | EpochProgressed | None, epoch: EpochEnded | None
+) -> tuple[RenderableType, str, str, str, str]:
+    """Return the table cells of a trial's progress: epoch, macro-F1, loss, images per second, time left."""
+    macro_f1 = "-" if epoch is None else f"{epoch.record.macro_f1:.4f}"
     match progress:
-        case None:
-            return "-", "-", "-"
         case Preparing():
-            bar = Table.grid(padding=(0, 1))
-            bar.add_column(no_wrap=True)
-            bar.add_row(
-                progress.description,
-                ProgressBar(progress.total, progress.done, width=12),
-                f"{progress.done / progress.total:.0%}",
-            )
-            return bar, "-", "-"
+            return _bar(progress.description, progress.done, progress.total), macro_f1, "-", "-", "-"
+        case EpochProgressed(progress=current):
+            done = current.num_steps if current.is_evaluating else current.step
+            bar = _bar(f"{current.epoch}/{current.epochs}", done, current.num_steps)
+            left = duration_text(current.seconds_left)
+            return bar, macro_f1, f"{current.loss:.4f}", f"{current.images_per_second:,.0f}", left
+        case None if epoch is None:
+            return "-", "-", "-", "-", "-"
+        case None:
+            record = epoch.record
+            rate = f"{record.images_per_second:,.0f}"
+            return f"{record.epoch}/{epoch.epochs}", macro_f1, f"{record.train_loss:.4f}", rate, "-"
+
+
+def _bar(text: str, done: int, total: int) -> RenderableType:
+    bar = Table.grid(padding=(0, 1))
+    bar.add_column(no_wrap=True)
+    bar.add_row(text, ProgressBar(total, done, width=12), f"{done / total:.0%}")
+    return bar
+
+
+def _progress_text(progress: Preparing | EpochProgressed | EpochEnded) -> str:
+    match progress:
+        case Preparing():
+            return f"{progress.description}: {progress.done / progress.total:.0%}"
+        case EpochProgressed():
+            return progress.progress.text
         case EpochEnded(record=record):
-            epoch = f"{record.epoch}/{progress.epochs}"
-            return epoch, f"{record.macro_f1:.4f}", f"{record.images_per_second:,.0f}"
-
-
-def _progress_text(progress: Preparing | EpochEnded) -> str:
-    if isinstance(progress, Preparing):
-        return f"{progress.description}: {progress.done / progress.total:.0%}"
-    record = progress.record
-    return (
-        f"epoch {record.epoch}/{progress.epochs}: macro-F1 {record.macro_f1:.4f}, loss {record.train_loss:.4f}, "
-        f"{record.images_per_second:,.0f} images/s"
-    )
+            return (
+                f"epoch {record.epoch}/{progress.epochs}: macro-F1 {record.macro_f1:.4f}, "
+                f"loss {record.train_loss:.4f}, {record.images_per_second:,.0f} images/s"
+            )

@@ -1,4 +1,4 @@
-"""Fused bfloat16 CPU layers around the convolutions: one pass over memory instead of several.
+"""Fused CPU layers around the convolutions: one pass over memory instead of several.
 
 Each layer subclasses PyTorch's, has the same state, and is identical to it on any other device, in any other type and
 in an exported file. The fused results differ by the rounding of intermediate numbers, which are not rounded here.
@@ -16,17 +16,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.networks.layers import numba_cpu_kernels as kernels
+from nas.networks.layers.numba_compilation import Array
+from nas.networks.layers.numba_random_kernels import add_noise as noise_kernel
+from nas.networks.layers.numba_random_kernels import dropout as dropout_kernel
 
 _MIN_ROW_LENGTH = 256
 _MIN_ELEMENTS = 2**18
 _NUM_KEYS = 2**32
+_ARRAY_TYPES = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}
 
 
 def kernels_support(inputs: Tensor) -> bool:
-    """Return True if the kernels support the tensor: bfloat16 [N, C, H, W], channels-last, on the CPU, not traced."""
+    """Return True if the kernels support the tensor: float32 or bfloat16, [N, C, H, W],
+    channels-last, on the CPU, not traced."""
     return (
         not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
-        and inputs.dtype == torch.bfloat16
+        and inputs.dtype in _ARRAY_TYPES
         and inputs.device.type == "cpu"
         and inputs.ndim == 4
         and inputs.is_contiguous(memory_format=torch.channels_last)
@@ -135,11 +140,12 @@ class _NormalizeAndActivate(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         outputs_NCHW = torch.empty_like(inputs_NCHW)
         rows = _rows(inputs_NCHW)
-        kernels.channel_moments(rows, moments_2C)
+        origin_C = _origin(inputs_NCHW)
+        kernels.channel_moments(rows, origin_C, moments_2C)
         constants = kernels.normalization_constants(moments_2C, _array(weight_C), _array(bias_C), eps)
         kernels.SCALE[kind](rows, *constants, _rows(outputs_NCHW))
         ctx.save_for_backward(inputs_NCHW, weight_C, bias_C)
-        ctx.moments_2C, ctx.eps, ctx.kind = moments_2C, eps, kind
+        ctx.origin_C, ctx.moments_2C, ctx.eps, ctx.kind = origin_C, moments_2C, eps, kind
         return outputs_NCHW
 
     @staticmethod
@@ -151,11 +157,13 @@ class _NormalizeAndActivate(torch.autograd.Function):
         sums_L, products_L = np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32)
         constants = kernels.normalization_constants(moments_2C, weight, _array(bias_C), ctx.eps)
         kernels.SCALE_BACKWARD[ctx.kind](
-            _rows(_to_kernel_format(gradients[0])), rows, *constants, result_rows, sums_L, products_L
-        )
+            _rows(_to_kernel_format(gradients[0], inputs_NCHW)), rows, ctx.origin_C, *constants,
+            result_rows, sums_L, products_L,
+        )  # fmt: skip
         kernels.normalize_backward(
-            result_rows, rows, moments_2C, weight, ctx.eps, sums_L, products_L, _array(grad_weight), _array(grad_bias)
-        )
+            result_rows, rows, ctx.origin_C, moments_2C, weight, ctx.eps, sums_L, products_L, _array(grad_weight),
+            _array(grad_bias),
+        )  # fmt: skip
         return grad_inputs, grad_weight, grad_bias, None, None, None
 
 
@@ -172,7 +180,9 @@ class _Activate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (inputs,) = ctx.saved_tensors
         results = torch.empty_like(inputs)
-        kernels.ACTIVATE_BACKWARD[ctx.kind](_flat(_to_kernel_format(gradients[0])), _flat(inputs), _flat(results))
+        kernels.ACTIVATE_BACKWARD[ctx.kind](
+            _flat(_to_kernel_format(gradients[0], inputs)), _flat(inputs), _flat(results)
+        )
         return results, None
 
 
@@ -185,14 +195,18 @@ class _Drop(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         # The key reproduces the mask, so that none is stored.
-        return _dropout(_to_kernel_format(gradients[0]), ctx.probability, ctx.key), None, None
+        return (
+            _dropout(gradients[0].contiguous(memory_format=torch.channels_last), ctx.probability, ctx.key),
+            None,
+            None,
+        )
 
 
 class _AddNoise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, std: float, key: int) -> Tensor:
         outputs = torch.empty_like(inputs)
-        kernels.add_noise(_flat(inputs), np.uint32(key), np.float32(std), _flat(outputs))
+        noise_kernel(_flat(inputs), np.uint32(key), np.float32(std), _flat(outputs))
         return outputs
 
     @staticmethod
@@ -214,7 +228,7 @@ def _scale_and_activate(inputs_NCHW: Tensor, scale_C: Tensor, shift_C: Tensor, k
 def _dropout(inputs: Tensor, probability: float, key: int) -> Tensor:
     outputs = torch.empty_like(inputs)
     threshold, scale = np.uint32(int(probability * _NUM_KEYS)), np.float32(1.0 / (1.0 - probability))
-    kernels.dropout(_flat(inputs), threshold, np.uint32(key), scale, _flat(outputs))
+    dropout_kernel(_flat(inputs), threshold, np.uint32(key), scale, _flat(outputs))
     return outputs
 
 
@@ -223,12 +237,20 @@ def _random_key() -> int:
     return int(torch.randint(_NUM_KEYS, ()))
 
 
-def _to_kernel_format(gradient: Tensor) -> Tensor:
-    """Convert a gradient to the kernels' type and layout; usually no copy."""
-    return gradient.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+def _to_kernel_format(gradient: Tensor, inputs: Tensor) -> Tensor:
+    """Convert a gradient to the inputs' type and the kernels' layout; usually no copy."""
+    return gradient.to(inputs.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def _rows(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
+def _origin(inputs_NCHW: Tensor) -> NDArray[np.float32]:
+    """Return the origin of the sums over each channel: a pixel in float32, zero in bfloat16."""
+    if inputs_NCHW.dtype == torch.float32:
+        pixel: NDArray[np.float32] = inputs_NCHW.detach()[0, :, 0, 0].numpy().copy()
+        return pixel
+    return np.zeros(inputs_NCHW.shape[1], np.float32)
+
+
+def _rows(tensor_NCHW: Tensor) -> Array:
     """Return a view of the memory, [R, L]; a row is a number of whole pixels that fills vector registers."""
     channels = tensor_NCHW.shape[1]
     num_pixels = tensor_NCHW.numel() // channels
@@ -238,9 +260,9 @@ def _rows(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
     return _flat(tensor_NCHW).reshape(-1, repeats * channels)
 
 
-def _flat(tensor_NCHW: Tensor) -> NDArray[np.uint16]:
-    numbers = tensor_NCHW.detach().view(torch.uint16).numpy()
-    flat: NDArray[np.uint16] = numbers.transpose(0, 2, 3, 1).reshape(-1)
+def _flat(tensor_NCHW: Tensor) -> Array:
+    numbers = tensor_NCHW.detach().view(_ARRAY_TYPES[tensor_NCHW.dtype]).numpy()
+    flat: Array = numbers.transpose(0, 2, 3, 1).reshape(-1)
     return flat
 
 

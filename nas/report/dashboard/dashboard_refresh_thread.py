@@ -13,10 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import nas
 from nas.errors import NasError
-from nas.report.dashboard.study_figures_and_note import write_report
+from nas.report.dashboard.study_figures_and_note import write_note, write_report
+from nas.search.analysis.study_status import study_status
 from nas.search.search_study import SearchStudy
 from nas.search.storage.dashboard_leases import ReportLease, ReportLeases
 from nas.search.storage.database_and_artifact_storage import Storage
+from nas.search.storage.slot_leases import Slots
 
 INTERVAL_SECONDS = 30.0
 # A worker that receives a stop signal is killed after half a minute at the latest.
@@ -57,6 +59,7 @@ class ReportRefresher:
         self._leases: dict[str, ReportLease] = {}
         self._interval_seconds = interval_seconds
         self._storage: Storage | None = None
+        self._running: dict[str, list[str]] = {}
         self._studies: dict[str, SearchStudy] = {}
         self._stop = threading.Event()
         # Daemon: a call that waits for a lost database must not keep the process alive.
@@ -122,6 +125,15 @@ class ReportRefresher:
             if not final or time.monotonic() > deadline:
                 return
             time.sleep(_RETRY_SECONDS)
+        self._refresh_progress(study)
+
+    def _refresh_progress(self, study: SearchStudy) -> None:
+        """Rewrite the note of a study whose trainings progress while its figures stay the same."""
+        status = study_status(study, Slots(study.storage.rdb.engine, study.name))
+        running = [f"{task}: {progress}" for task, progress in status.running.items()]
+        if running != self._running.get(study.name, []):
+            write_note(study, study.records(), running)
+            self._running[study.name] = running
 
 
 def _raise_unless_transient(error: Exception) -> None:

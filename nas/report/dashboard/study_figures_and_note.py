@@ -22,8 +22,15 @@ def write_report(study: SearchStudy, records: Sequence[TrialRecord]) -> None:
     optuna_dashboard.save_note(study.optuna_study, study_note(study, records))
 
 
-def study_note(study: SearchStudy, records: Sequence[TrialRecord]) -> str:
-    """Markdown note on a study: data, verdict, and the front or a grid's settings."""
+def write_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequence[str]) -> None:
+    """Save a study's note with the progress of its running trainings, one line each."""
+    import optuna_dashboard
+
+    optuna_dashboard.save_note(study.optuna_study, study_note(study, records, running))
+
+
+def study_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequence[str] = ()) -> str:
+    """Markdown note on a study: data, verdict, running trainings, and the front or a grid's settings."""
     dataset, spec = study.dataset_summary, study.spec
     summary = summarize_records(study.name, records, has_baseline=spec.baseline.enabled)
     settings = gather_settings(spec, records)
@@ -35,6 +42,7 @@ def study_note(study: SearchStudy, records: Sequence[TrialRecord]) -> str:
         f"{dataset.num_train:,} training and {dataset.num_validation:,} validation images, "
         f"{spec.budget.epochs} epochs a trial.",
         summary.verdict if settings is None else settings.verdict,
+        "\n".join(f"- {line}" for line in running),
         "" if settings is None else settings_table(settings).as_markdown(),
         _front_as_markdown(summary),
     ]

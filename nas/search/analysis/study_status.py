@@ -28,6 +28,7 @@ class Status:
         stopped: Number of trials that early stopping ended.
         epochs_saved: Epochs for which those trials were not trained.
         workers: Owners of the current leases.
+        running: Progress of each running training in one line, by the name of its slot.
         trials_per_hour: Throughput over the last hour in which trials ended; None before the first.
         seconds_left: Time until the budget is used up at that rate; None without workers.
     """
@@ -46,6 +47,7 @@ class Status:
     trials_per_hour: float | None
     seconds_left: float | None
     best_macro_f1: float | None
+    running: dict[str, str]
 
 
 def study_status(study: SearchStudy, slots: Slots) -> Status:
@@ -74,6 +76,7 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
         trials_per_hour=rate,
         seconds_left=0.0 if num_left == 0 else 3600 * num_left / rate if rate and owners else None,
         best_macro_f1=summary.best.macro_f1 if summary.best else None,
+        running={_task(owner.slot, has_own_slot): owner.progress for owner in owners if owner.progress},
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    null,
     or_,
     select,
     text,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage
+from nas.search.storage.sql_tables import has_progress_column
 from nas.search.storage.sql_tables import slots as _slots
 
 BASELINE_SLOT = 0
@@ -70,12 +72,17 @@ class SlotCounts:
 
 @dataclass(frozen=True)
 class Owner:
-    """Current owner of a slot's lease."""
+    """Current owner of a slot's lease.
+
+    Attributes:
+        progress: Progress of the work in one line; None before the first.
+    """
 
     name: str
     slot: int
     trial_id: int | None
     seconds_left: float
+    progress: str | None
 
 
 class Slots:
@@ -93,6 +100,7 @@ class Slots:
         self._url = _url(engine)
         self._study = study
         self._max_outage_seconds = max_outage_seconds
+        self._progress_column = False
 
     def open_slots(self, count: int, *, baseline: bool = True) -> int:
         """Add the missing slots among the baseline's and those of `count` trials; return their number.
@@ -119,6 +127,7 @@ class Slots:
             owner: Identifier unique among concurrent claims, such as host, process and slot of it.
             baseline_only: Claim no slot but the baseline's.
         """
+        cleared = {"progress": None} if self._has_progress() else {}
         # Rows locked by concurrent claims are skipped.
         claimable = (
             select(_slots.c.slot)
@@ -131,7 +140,7 @@ class Slots:
         statement = (
             update(_slots)
             .where(self._in_study(), _slots.c.slot == claimable.c.slot)
-            .values(owner=owner, until=_time_after(lease_seconds), attempt=_slots.c.attempt + 1)
+            .values(owner=owner, until=_time_after(lease_seconds), attempt=_slots.c.attempt + 1, **cleared)
             .returning(_slots.c.slot, _slots.c.attempt, _slots.c.trial_id, _slots.c.crashes)
         )
         row = self._run(lambda connection: connection.execute(statement).one_or_none())
@@ -158,12 +167,16 @@ class Slots:
         """Store the number of trainer crashes of the slot's trial, for a later owner; False if the lease is lost."""
         return self._update_leased(lease, _is_open(), crashes=crashes)
 
-    def renew(self, lease: Lease, lease_seconds: float) -> bool:
+    def renew(self, lease: Lease, lease_seconds: float, *, progress: str | None = None) -> bool:
         """Extend the lease from now on; False if it is lost and the work must be dropped.
 
         An expired lease is extended as well while the slot is unclaimed.
+
+        Args:
+            progress: Progress of the work in one line, stored beside the lease.
         """
-        return self._update_leased(lease, _is_open(), until=_time_after(lease_seconds))
+        shown = {"progress": progress} if progress is not None and self._has_progress() else {}
+        return self._update_leased(lease, _is_open(), until=_time_after(lease_seconds), **shown)
 
     def finish(self, lease: Lease, reason: str) -> bool:
         """Mark the slot as done; False if the lease is lost and the result must be dropped.
@@ -204,10 +217,11 @@ class Slots:
     def owners(self) -> list[Owner]:
         """Return the owners of unexpired leases, ordered by slot."""
         left = func.extract("epoch", _slots.c.until - func.clock_timestamp())
-        columns = (_slots.c.owner, _slots.c.slot, _slots.c.trial_id, left)
+        progress = _slots.c.progress if self._has_progress() else null()
+        columns = (_slots.c.owner, _slots.c.slot, _slots.c.trial_id, left, progress)
         statement = select(*columns).where(self._in_study(), _is_leased()).order_by(_slots.c.slot)
         rows = self._run(lambda connection: connection.execute(statement).all())
-        return [Owner(name, slot, trial_id, float(seconds)) for name, slot, trial_id, seconds in rows]
+        return [Owner(name, slot, trial_id, float(seconds), text) for name, slot, trial_id, seconds, text in rows]
 
     def owned_trial_ids(self) -> set[int]:
         """Return the trials of open slots: under a lease, or waiting to be resumed.
@@ -228,6 +242,12 @@ class Slots:
         statement = select(func.min(wait)).where(self._in_study(), _is_open(), wanted)
         seconds = self._run(lambda connection: connection.scalar(statement))
         return None if seconds is None else max(0.0, float(seconds))
+
+    def _has_progress(self) -> bool:
+        """Return True if the table has the column of progress, which studies of version 0.1.0 may lack."""
+        if not self._progress_column:
+            self._progress_column = self._run(lambda connection: has_progress_column(connection))
+        return self._progress_column
 
     def _in_study(self) -> ColumnElement[bool]:
         return _slots.c.study == self._study

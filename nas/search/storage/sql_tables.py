@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     DateTime,
     Double,
     Engine,
@@ -14,9 +17,11 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    inspect,
     select,
     text,
 )
+from sqlalchemy.exc import NoSuchTableError, ProgrammingError
 
 from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage
 
@@ -37,6 +42,7 @@ slots = Table(
     Column("until", DateTime(timezone=True)),
     Column("state", Text, nullable=False, server_default="open"),
     Column("reason", Text),
+    Column("progress", Text),
     Index("nas_slots_open", "study", "slot", postgresql_where=text("state = 'open'")),
     Index("nas_slots_genomes", "study", "genome_key"),
 )
@@ -63,7 +69,7 @@ rungs = Table(
 
 
 def create_missing_tables(engine: Engine, *, max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS) -> None:
-    """Create the missing tables.
+    """Create the missing tables and columns.
 
     Raises:
         DatabaseError: The outage lasted too long, or the database user may not create tables.
@@ -74,6 +80,19 @@ def create_missing_tables(engine: Engine, *, max_outage_seconds: float = DEFAULT
             # Without the lock two concurrent creations can fail, with IF NOT EXISTS too.
             connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
             _metadata.create_all(connection)
+            if not has_progress_column(connection):
+                # Only the owner of the table may add a column; without it, studies show no progress.
+                with contextlib.suppress(ProgrammingError), connection.begin_nested():
+                    connection.execute(text("ALTER TABLE nas_slots ADD COLUMN IF NOT EXISTS progress TEXT"))
 
     url = engine.url.render_as_string(hide_password=False)
     retry_through_outage(create, url=url, max_outage_seconds=max_outage_seconds)
+
+
+def has_progress_column(connection: Connection) -> bool:
+    """Return True if the table of slots has the column of progress, which was added after version 0.1.0."""
+    try:
+        columns = inspect(connection).get_columns("nas_slots")
+    except NoSuchTableError:
+        return False
+    return any(column["name"] == "progress" for column in columns)

@@ -76,7 +76,4 @@ def _capture_error(error: RuntimeError) -> Exception:
         cause = cause.__context__
     if isinstance(cause, torch.OutOfMemoryError):
         return cause
-    return CaptureError(
-        f"the training step could not be captured as a CUDA graph ({str(cause).splitlines()[0]}); "
-        "set NAS_CUDA_GRAPHS=off to train without"
-    )
+    return CaptureError(f"the training step could not be captured as a CUDA graph ({str(cause).splitlines()[0]})")

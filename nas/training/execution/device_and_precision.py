@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
 from nas.errors import SettingsError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Precisions of convolutions and matrix products by name; parameters and gradients are float32 in both."""
 
 
 @dataclass(frozen=True)
@@ -19,31 +22,60 @@ class ComputeDevice:
 
     Attributes:
         cuda_graphs: True to capture training steps as CUDA graphs.
+        measures_precision: True to select the precision of each training by timing its first steps; `precision` is then
+            the one of everything else.
     """
 
     device: torch.device
     precision: torch.dtype
     cuda_graphs: bool = False
+    measures_precision: bool = False
 
     @classmethod
-    def choose(cls, device: str, precision: str, *, cuda_graphs: bool = True) -> ComputeDevice:
-        """Resolve `auto` to a GPU if there is one, and to bfloat16 if the device supports it natively.
+    def choose(
+        cls, device: str, precision: str, *, cuda_graphs: bool = True, deterministic: bool = False
+    ) -> ComputeDevice:
+        """Resolve `auto`: a GPU if there is one, and the precision that is measured to be faster.
+
+        Where nothing may be timed, and on a GPU, the precision is bfloat16 if the device supports it natively.
 
         Args:
             cuda_graphs: True to capture training steps if the device is a GPU.
+            deterministic: True to time nothing.
 
         Raises:
-            SettingsError: The device does not exist.
+            SettingsError: The device does not exist, or does not compute in the precision.
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         resolved = torch.device(device)
         if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
             raise SettingsError(f"NAS_DEVICE: no {device!r} here ({torch.cuda.device_count()} GPUs found); use 'cpu'")
+        measures = precision == "auto" and resolved.type == "cpu" and not deterministic
         if precision == "auto":
             precision = "bfloat16" if _has_native_bfloat16(resolved) else "float32"
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        return cls(resolved, dtype, cuda_graphs=cuda_graphs and resolved.type == "cuda")
+        elif precision == "bfloat16" and resolved.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise SettingsError(
+                f"training.precision = 'bfloat16': {torch.cuda.get_device_name(resolved)} does not compute in it; "
+                "use 'float32' or 'auto'"
+            )
+        return cls(
+            resolved, PRECISIONS[precision], cuda_graphs=cuda_graphs and resolved.type == "cuda",
+            measures_precision=measures,
+        )  # fmt: skip
+
+    @property
+    def precision_name(self) -> str:
+        """Name of the precision: a key of `PRECISIONS`."""
+        return str(self.precision).removeprefix("torch.")
+
+    def with_precision(self, name: str) -> ComputeDevice:
+        """Return the same device with another precision, which is not measured again."""
+        return replace(self, precision=PRECISIONS[name], measures_precision=False)
+
+    def without_cuda_graphs(self) -> ComputeDevice:
+        """Return the same device with eager steps."""
+        return replace(self, cuda_graphs=False)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed-precision context for a forward pass; no effect in float32.
@@ -57,11 +89,10 @@ class ComputeDevice:
 
     def describe(self) -> str:
         """Description of device and precision for records."""
-        precision = str(self.precision).removeprefix("torch.")
         if self.device.type != "cuda":
-            return f"{self.device.type}, {precision}"
+            return f"{self.device.type}, {self.precision_name}, channels-last"
         steps = "captured steps" if self.cuda_graphs else "eager steps"
-        return f"{torch.cuda.get_device_name(self.device)}, {precision}, {steps}"
+        return f"{torch.cuda.get_device_name(self.device)}, {self.precision_name}, channels-last, {steps}"
 
     @cached_property
     def stream(self) -> torch.cuda.Stream:

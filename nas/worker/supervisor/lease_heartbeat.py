@@ -8,18 +8,24 @@ from types import TracebackType
 from nas.errors import DatabaseError
 from nas.search.storage.slot_leases import Lease, Slots
 
+_MAX_SECONDS_BETWEEN_BEATS = 20.0
+
 
 class Heartbeat:
-    """Context manager that renews a lease three times per lease duration.
+    """Context manager that renews a lease three times per lease duration, and at least every 20 s.
 
     A renewal that fails in an outage is repeated at the next beat; the lease is lost only when the database assigns it
     to another owner.
+
+    Attributes:
+        progress: Progress of the work in one line, stored with the next renewal.
     """
 
     def __init__(self, slots: Slots, lease: Lease, lease_seconds: float) -> None:
         self._slots = slots
         self._lease = lease
         self._lease_seconds = lease_seconds
+        self.progress: str | None = None
         self._stop = threading.Event()
         self._lease_lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{lease.slot}", daemon=True)
@@ -40,9 +46,9 @@ class Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._lease_seconds / 3):
+        while not self._stop.wait(min(self._lease_seconds / 3, _MAX_SECONDS_BETWEEN_BEATS)):
             try:
-                if not self._slots.renew(self._lease, self._lease_seconds):
+                if not self._slots.renew(self._lease, self._lease_seconds, progress=self.progress):
                     self._lease_lost.set()
                     return
             except DatabaseError:

@@ -9,16 +9,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 
-def start_trainer(device: str, threads: int) -> tuple[BaseProcess, Connection]:
+def start_trainer(device: str, threads: int, shared_cores: int | None = None) -> tuple[BaseProcess, Connection]:
     """Start a trainer process; return it with the supervisor's end of the pipe.
 
     Args:
         device: As in `NAS_DEVICE`.
         threads: CPU threads of its operations.
+        shared_cores: Cores that trainings of several processes share; None for a fixed number of threads.
     """
     context = multiprocessing.get_context("spawn")
     parent_end, trainer_end = context.Pipe()
-    process = context.Process(target=_run, args=(trainer_end, device, threads), daemon=True)
+    process = context.Process(target=_run, args=(trainer_end, device, threads, shared_cores), daemon=True)
     # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a trainer killed
     # by it could write no checkpoint. Signals blocked here stay blocked in the new process.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -38,9 +39,9 @@ def describe_exit(code: int | None) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _run(connection: Connection, device: str, threads: int) -> None:
+def _run(connection: Connection, device: str, threads: int, shared_cores: int | None) -> None:
     """Entry point of the trainer process; the import is here so that the supervisor never imports torch."""
     warnings.simplefilter("ignore")
     from nas.worker.trainer.trainer_server import serve
 
-    serve(connection, device, threads)
+    serve(connection, device, threads, shared_cores)

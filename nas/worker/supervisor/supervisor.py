@@ -26,7 +26,7 @@ from nas.worker.progress_events import (
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
-from nas.worker.supervisor.trainer_client import Interrupted, MeasurementFailed, TrainerLost
+from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, TrainerLost
 from nas.worker.supervisor.training_retries import TrainingRetries
 from nas.worker.trainer_messages import Paused
 
@@ -168,7 +168,7 @@ class Supervisor:
             files = TrialFiles.within(Path(folder), active.trial)
             retries = TrainingRetries(
                 self._context, self._control, active.lease, self._listener, self._early_stopping_monitor(active),
-                lambda: heartbeat.lease_lost,
+                lambda: heartbeat.lease_lost, lambda text: setattr(heartbeat, "progress", text),
             )  # fmt: skip
             outcome = retries.run(active.location, active.trial, files)
             if not self._still_holds_lease(active.lease, heartbeat, active.location):

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.results.dataset_summary import DatasetSummary
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
 from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, HangDetector
 from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
+from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, TrainerLost
 from nas.worker.trainer_messages import (
     FindWeights,
     KeepAlive,
@@ -50,18 +51,6 @@ _LOADING_SILENCE_SECONDS = 1800.0
 _MAX_STARTS = 3
 
 
-class TrainerLost(WorkerError):  # noqa: N818 - it names what happened
-    """The trainer process ended without a reply."""
-
-
-class MeasurementFailed(WorkerError):  # noqa: N818 - it names what happened
-    """A network could not be built or run once."""
-
-
-class Interrupted(Exception):  # noqa: N818 - it names what happened
-    """The trainer process was ended because a stop was requested."""
-
-
 class TrainerClient:
     """Client of one trainer process, which starts at the first request and again after it was lost.
 
@@ -69,6 +58,7 @@ class TrainerClient:
         expected: Required dataset summary, checked at each load; None for any.
         device: As in `NAS_DEVICE`.
         threads: CPU threads of the trainer's operations.
+        shared_cores: Cores that trainings of several processes share; None for a fixed number of threads.
         stop_requested: Polled several times a second; once True, a training is paused and any other request cancelled.
         min_silence_limit_seconds: Lower bound of the silence limit of hang detection.
     """
@@ -80,6 +70,7 @@ class TrainerClient:
         *,
         device: str,
         threads: int,
+        shared_cores: int | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         on_progress: Callable[[PreparationProgress], None] = lambda progressed: None,
         min_silence_limit_seconds: float = MIN_SILENCE_LIMIT_SECONDS,
@@ -87,7 +78,7 @@ class TrainerClient:
         self._data = data
         self._expected = expected
         self._device = device
-        self._threads = threads
+        self._threads, self._shared_cores = threads, shared_cores
         self._stop_requested = stop_requested
         self._on_progress = on_progress
         self._min_silence_limit_seconds = min_silence_limit_seconds
@@ -108,8 +99,8 @@ class TrainerClient:
         self.close()
         # At exit, multiprocessing would send SIGTERM, which the trainer ignores, and then wait for ever.
         atexit.register(self.close)
-        self._process, self._connection = start_trainer(self._device, self._threads)
-        dataset_summary = self._request(self._data, DatasetSummary)
+        self._process, self._connection = start_trainer(self._device, self._threads, self._shared_cores)
+        dataset_summary = self.request(self._data, DatasetSummary)
         changed = self._expected.differences(dataset_summary) if self._expected is not None else []
         if changed:
             self.close()
@@ -119,19 +110,19 @@ class TrainerClient:
 
     def find_weights(self, request: FindWeights) -> PretrainedWeights:
         """Return the weights of a published network; raises as `open_data` does."""
-        return self._request(request, PretrainedWeights)
+        return self.request(request, PretrainedWeights)
 
     def measure(self, architecture: Architecture) -> Cost:
         """Return parameters and FLOPs of a network; raises as `open_data` does, and MeasurementFailed."""
         try:
-            return self._request(Measure(architecture), Cost)
+            return self.request(Measure(architecture), Cost)
         except TrainerLost:
             # The process may have ended while idle; only the loss of a new one is due to this network.
-            return self._request(Measure(architecture), Cost)
+            return self.request(Measure(architecture), Cost)
 
     def preview(self, request: Preview) -> SpacePreview:
         """Return the summary of a search space; raises as `open_data` does."""
-        return self._request(request, SpacePreview)
+        return self.request(request, SpacePreview)
 
     def train(
         self,
@@ -174,7 +165,14 @@ class TrainerClient:
                 reply = self._receive(connection)
                 hang_detector.reset(reply.silence_limit_seconds if isinstance(reply, KeepAlive) else None)
                 match reply:
-                    case EpochRecord() | PreparationProgress() | Resumed() | TrainingNotice() | KeepAlive():
+                    case (
+                        EpochRecord()
+                        | EpochProgress()
+                        | PreparationProgress()
+                        | Resumed()
+                        | TrainingNotice()
+                        | KeepAlive()
+                    ):
                         on_report(reply)
                     case Completed() | Failed() | Paused() | Stopped():
                         if end_requested and not isinstance(reply, Paused | Stopped):
@@ -211,7 +209,7 @@ class TrainerClient:
             self._process.join(_EXIT_SECONDS)
         self._process = self._connection = self._dataset_summary = None
 
-    def _request(self, request: Request, reply_type: type[ReplyT]) -> ReplyT:
+    def request(self, request: Request, reply_type: type[ReplyT]) -> ReplyT:
         """Send a request and wait for its reply; progress reports go to `on_progress`."""
         try:
             connection = self._submit(request)

@@ -6,11 +6,19 @@ from collections.abc import Callable
 
 from typing_extensions import assert_never
 
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.outcome import Completed, Failed
 from nas.search.storage.slot_leases import Lease
 from nas.search.trial_tells import RunningTrial, TrialFiles
-from nas.worker.progress_events import EpochEnded, Listener, Notice, Preparing, TrialLocation, TrialResumed
+from nas.worker.progress_events import (
+    EpochEnded,
+    EpochProgressed,
+    Listener,
+    Notice,
+    Preparing,
+    TrialLocation,
+    TrialResumed,
+)
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainingOutcome
@@ -25,6 +33,7 @@ class TrainingRetries:
 
     Args:
         lease_lost: True if the lease is lost.
+        show_progress: Called with the progress in one line, for `nas status`.
     """
 
     def __init__(
@@ -35,11 +44,12 @@ class TrainingRetries:
         listener: Listener,
         early_stopping: EarlyStoppingMonitor,
         lease_lost: Callable[[], bool],
+        show_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._trainer, self._slots, self._checkpoints = context.trainer, context.slots, context.checkpoints
         self._spec, self._pretrained = context.study.spec, context.pretrained
         self._checkpoint_seconds = control.checkpoint_seconds
-        self._lease, self._lease_lost = lease, lease_lost
+        self._lease, self._lease_lost, self._show_progress = lease, lease_lost, show_progress
         self._listener, self._early_stopping = listener, early_stopping
 
     def run(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles) -> TrainingOutcome:
@@ -84,7 +94,11 @@ class TrainingRetries:
                 case EpochRecord():
                     self._early_stopping.add_epoch(message)
                     self._listener(EpochEnded(location, self._spec.budget.epochs, message))
+                case EpochProgress():
+                    self._show_progress(message.text)
+                    self._listener(EpochProgressed(location, message))
                 case PreparationProgress():
+                    self._show_progress(f"{message.description}: {message.done / message.total:.0%}")
                     self._listener(Preparing(location, message.description, message.done, message.total))
                 case Resumed():
                     self._early_stopping.restart(message.curve)

@@ -7,64 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import traceback
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from typing_extensions import assert_never
 
-from nas.data.load_dataset import load_data
-from nas.data.normalization import Normalization
-from nas.data.pretrained.imagenet_weights import find_weights, load_trunk_state
-from nas.data.splits.cross_validation_folds import split_fold
-from nas.data.summarize_dataset import summarize_dataset
-from nas.errors import ArchitectureError, DataError, NasError
-from nas.networks.build_network import build_network_for
-from nas.networks.families.pretrained_resnet import PretrainedNetwork
-from nas.networks.network_interface import Network
-from nas.networks.parameter_and_flop_count import measure_cost_for
-from nas.results.dataset_summary import DatasetSummary
-from nas.results.learning_curve import EpochRecord
-from nas.results.network_cost import Cost
-from nas.results.outcome import Completed, Failed, Stopped
-from nas.space.search_space import SearchSpace
-from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
-from nas.training.checkpoints.training_state import TrainingState
-from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
-from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
-from nas.training.fit import FitResult, PausedTraining, fit
-from nas.training.training_callback import TrainingPaused
-from nas.training.training_inputs import TrainingPlan, TrainingTask
-from nas.training.training_loop import Diverged
-from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
+from nas.errors import NasError
+from nas.worker.trainer.core_sharing import CoreShare
 from nas.worker.trainer.glibc_malloc import retain_freed_memory
-from nas.worker.trainer.search_space_preview import preview_space
-from nas.worker.trainer.supervisor_callback import SupervisedCallback
+from nas.worker.trainer.request_handlers import Trainer, error_line
 from nas.worker.trainer_messages import (
-    FindWeights,
-    Measure,
-    OpenData,
-    Pause,
-    Paused,
-    PreparationProgress,
-    Preview,
     Reply,
     Request,
     RequestRefused,
-    Resumed,
-    SpacePreview,
-    Stop,
-    Train,
 )
 
 
-def serve(connection: Connection, device: str, threads: int) -> None:
+def serve(connection: Connection, device: str, threads: int, shared_cores: int | None = None) -> None:
     """Serve requests until the pipe is closed.
 
     Args:
         threads: CPU threads of torch's operations.
+        shared_cores: Cores that trainings of several processes share; None for a fixed number of threads.
     """
     # Both signals reach the whole process group; the supervisor decides how to end the trainer.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,7 +38,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     retain_freed_memory()
     torch.set_num_threads(threads)
-    trainer = Trainer(connection, device)
+    trainer = Trainer(connection, device, None if shared_cores is None else CoreShare(threads, shared_cores))
     while True:
         try:
             request: Request = connection.recv()
@@ -96,186 +60,4 @@ def _reply_to(trainer: Trainer, request: Request) -> Reply:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        return RequestRefused(f"the trainer could not answer {type(request).__name__}: {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    """Return an error's type, message and source line, in place of a traceback."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error}".splitlines()[0] + f" ({Path(frame.filename).name}:{frame.lineno})"
-
-
-class Trainer:
-    """Data on the device, and handlers of the requests about them."""
-
-    def __init__(self, connection: Connection, device: str) -> None:
-        self._connection = connection
-        self._device = device
-        self._compute: ComputeDevice | None = None
-        self._task: TrainingTask | None = None
-        self._dataset_summary: DatasetSummary | None = None
-        self._scorer: FinalsScorer | None = None
-        self._data_seed = 0
-        self._folder = Path()
-
-    def handle(self, request: Request) -> Reply:
-        """Serve one request.
-
-        Raises:
-            NasError: The request failed for a reason the user can correct.
-        """
-        match request:
-            case OpenData():
-                return self._open(request)
-            case FindWeights():
-                return find_weights(request.network, request.file, self._folder)
-            case Measure():
-                return self._measure(request)
-            case Preview():
-                return self._preview(request)
-            case Train():
-                return self._train(request)
-            case Pause() | Stop():
-                # It arrived just after the training had ended; the outcome was sent before.
-                return Paused(None)
-            case _:
-                assert_never(request)
-
-    def _open(self, request: OpenData) -> DatasetSummary:
-        # PyTorch does not capture its deterministic scatter operations.
-        cuda_graphs = request.cuda_graphs and not request.deterministic
-        self._compute = ComputeDevice.choose(self._device, request.precision, cuda_graphs=cuda_graphs)
-        if request.deterministic:
-            make_deterministic(self._compute.device)
-        self._folder, self._data_seed = request.folder, request.spec.seed
-        device = self._compute.device
-        if request.is_final:
-            data, train, self._scorer = load_finals(request.spec, request.folder, self._report, device)
-        else:
-            data = load_data(request.spec, request.folder, self._report)
-            train = data.train
-        normalization = Normalization.of(data.train.images)
-        self._dataset_summary = summarize_dataset(data, normalization)
-        self._task = TrainingTask(train.to(device), data.validation.to(device), data.classes, normalization.to(device))
-        return self._dataset_summary
-
-    @property
-    def _scored_on(self) -> str:
-        return "validation" if self._scorer is None else "test"
-
-    def _report(self, description: str, done: int, total: int) -> None:
-        self._connection.send(PreparationProgress(description, done, total))
-
-    def _opened_data(self) -> tuple[DatasetSummary, TrainingTask, ComputeDevice]:
-        assert self._dataset_summary is not None, "data is opened first"
-        assert self._task is not None
-        assert self._compute is not None
-        return self._dataset_summary, self._task, self._compute
-
-    def _measure(self, request: Measure) -> Cost | Failed:
-        dataset_summary, _, _ = self._opened_data()
-        try:
-            return measure_cost_for(request.architecture, dataset_summary)
-        except ArchitectureError as error:
-            return Failed("crashed", str(error))
-        except Exception as error:
-            # As in training: a network too large for this machine's memory must not end one worker after another.
-            return Failed("crashed", _one_line(error))
-
-    def _preview(self, request: Preview) -> SpacePreview:
-        dataset_summary, _, _ = self._opened_data()
-        return preview_space(
-            SearchSpace.parse(request.tables), dataset_summary, request.max_params, request.num_samples
-        )
-
-    def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
-        dataset_summary, _, compute = self._opened_data()
-        # Without a fold the key equals that of earlier versions, so that their checkpoints stay valid.
-        fold = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
-        checkpoints = CheckpointFolder(
-            request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {fold}{dataset_summary.fingerprint}",
-        )  # fmt: skip
-        callback = SupervisedCallback(self._connection, checkpoints, request.checkpoint_seconds)
-        try:
-            task = self._task_of(request)
-            try:
-                network, result = self._fit(request, task, callback, self._load_checkpoint(checkpoints))
-            except CheckpointError as error:
-                checkpoints.refuse_all()
-                self._connection.send(Resumed(None, (str(error),)))
-                network, result = self._fit(request, task, callback, None)
-            scores = result.scores
-            if self._scorer is not None:
-                assert request.predictions is not None, "finals write the predictions for the test images"
-                scores = self._scorer.score(
-                    network, task, compute, request.predictions, cache=self._folder, progress=self._report,
-                    callback=callback,
-                )  # fmt: skip
-            save_weights(
-                request.weights, network,
-                WeightsMetadata(request.genome, dataset_summary, scores.summary, self._scored_on),
-                task.validation.images[:SAMPLE_IMAGES],
-            )  # fmt: skip
-            return Completed(scores, result.curve, result.seconds, compute.describe(), result.figures)
-        except PausedTraining as paused:
-            state = paused.state
-            if callback.stop_request is not None and state is not None:
-                seconds = state.part("progress").values["seconds"]
-                return Stopped(callback.stop_request.reason, _curve(state), seconds, compute.describe())
-            if callback.save_on_pause and state is not None and paused.num_steps > 0:
-                callback.save(state, paused.num_steps)
-            return Paused(paused.epochs_done + 1)
-        except TrainingPaused:
-            # Trained but not scored: the next attempt resumes from the last checkpoint.
-            return Paused(None)
-        except Diverged as error:
-            return Failed("diverged", str(error))
-        except torch.OutOfMemoryError as error:
-            return Failed("out_of_memory", str(error).splitlines()[0])
-        except (NasError, EOFError, BrokenPipeError, ConnectionResetError):
-            raise
-        except Exception as error:
-            # The process boundary: a network that cannot be trained must not end the worker.
-            return Failed("crashed", _one_line(error))
-
-    def _task_of(self, request: Train) -> TrainingTask:
-        """Return the study's training task, or that of a fold with the study's normalisation."""
-        _, task, _ = self._opened_data()
-        if request.fold is None:
-            return task
-        train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)
-        return replace(task, train=train, validation=validation)
-
-    def _fit(
-        self, request: Train, task: TrainingTask, callback: SupervisedCallback, start: TrainingState | None
-    ) -> tuple[Network, FitResult]:
-        """Build and train a network from a checkpoint's state, or from scratch."""
-        dataset_summary, _, compute = self._opened_data()
-        torch.manual_seed(request.seed)
-        network = build_network_for(request.genome.architecture, dataset_summary).to(compute.device)
-        if isinstance(network, PretrainedNetwork):
-            if request.pretrained is None:
-                raise DataError("the study keeps no pretrained weights; `nas search` with its file adds them")
-            network.load_pretrained(
-                load_trunk_state(request.pretrained), task.normalization.mean, task.normalization.std
-            )
-        plan = TrainingPlan(request.epochs, request.seed, request.micro_batches, request.choices)
-        result = fit(
-            network, request.genome.recipe, task, plan,
-            compute=compute, cache=self._folder, on_epoch=self._connection.send,
-            progress=self._report, start=start, callback=callback,
-        )  # fmt: skip
-        return network, result
-
-    def _load_checkpoint(self, checkpoints: CheckpointFolder) -> TrainingState | None:
-        """Load the last valid checkpoint and report it; return None to train from scratch."""
-        state, refused = checkpoints.latest()
-        if state is not None or refused:
-            curve = () if state is None else _curve(state)
-            self._connection.send(Resumed(None if state is None else len(curve), tuple(refused), curve))
-        return state
-
-
-def _curve(state: TrainingState) -> tuple[EpochRecord, ...]:
-    return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
+        return RequestRefused(f"the trainer could not answer {type(request).__name__}: {error_line(error)}")

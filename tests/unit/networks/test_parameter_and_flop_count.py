@@ -7,13 +7,18 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.networks.build_network import build_network
 from nas.networks.parameter_and_flop_count import Cost, measure_cost
-from nas.space.architecture import ReferenceArchitecture, SearchedArchitecture, VggArchitecture
+from nas.space.architecture import (
+    MobileNetArchitecture,
+    ReferenceArchitecture,
+    SearchedArchitecture,
+    VggArchitecture,
+)
 from tests.strategies import architectures
 
 
@@ -32,6 +37,7 @@ def test_reference_has_its_published_size() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(genes=architectures())
+@example(MobileNetArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8), expansion=2, kernel_size=5))
 def test_flops_agree_with_pytorchs_counter(genes: SearchedArchitecture) -> None:
     with torch.device("meta"):
         network = build_network(genes, 3, 5).eval()

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from nas.data.sampling.samplers import ShuffleSampler
+from nas.results.learning_curve import EpochProgress
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.training_state import TrainingState
-from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
+from nas.training.execution.cuda_graph_capture import CapturedStep
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.fit import FitResult, PausedTraining, fit
@@ -127,14 +128,20 @@ class _PausesAt:
 
     def __init__(self, num_steps: int) -> None:
         self._num_steps = num_steps
+        self.notices: list[str] = []
 
-    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+    def after_step(
+        self, num_steps: int, state: Callable[[], TrainingState], progress: Callable[[], EpochProgress]
+    ) -> None:
         if num_steps >= self._num_steps:
             self.paused_at = time.perf_counter()
             raise TrainingPaused
 
     def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
         pass
+
+    def notify(self, text: str) -> None:
+        self.notices.append(text)
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "ema_decay": 0.9, "augmentation": "shift, mixup"}])
@@ -200,17 +207,26 @@ def test_memory_comes_back_when_a_training_ends(tmp_path: Path) -> None:
     assert torch.cuda.memory_reserved() <= before + 2**22
 
 
-def test_a_failed_capture_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [{}, {"augmentation": "shift, mixup", "ema_decay": 0.9}])
+def test_after_a_failed_capture_the_steps_are_eager_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
     from nas.training import training_step as step_module
 
     def waits_for_the_device(network: torch.nn.Module, name: str) -> Tensor:
         return torch.zeros((), device="cuda") * float(next(network.parameters()).sum())
 
     monkeypatch.setattr(step_module, "orthogonality_penalty", waits_for_the_device)
-    with pytest.raises(CaptureError, match="NAS_CUDA_GRAPHS=off"):
-        _fit({"orthogonality": "kernel"}, _compute(), tmp_path)
+    options = {"orthogonality": "kernel", **options}
+    eager = _fit(options, _compute(cuda_graphs=False), tmp_path)
+    callback = _PausesAt(10_000)
+    fallen_back = _fit(options, _compute(), tmp_path, callback=callback)
+    _assert_alike(fallen_back, eager)
+    (notice,) = callback.notices
+    assert "could not be captured as a CUDA graph" in notice
+    assert (fallen_back[0].capture_failed, eager[0].capture_failed) == (True, False)
 
 
 def test_the_description_names_captured_and_eager_steps() -> None:
-    assert _compute().describe().endswith("float32, captured steps")
-    assert _compute(cuda_graphs=False).describe().endswith("float32, eager steps")
+    assert _compute().describe().endswith("float32, channels-last, captured steps")
+    assert _compute(cuda_graphs=False).describe().endswith("float32, channels-last, eager steps")

@@ -14,6 +14,7 @@ from nas.data.sampling.samplers import ShuffleSampler
 from nas.networks.build_network import build_network
 from nas.networks.families import pretrained_resnet as pretrained
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
+from nas.results.learning_curve import EpochProgress
 from nas.results.metrics import Scores
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.recipe import Recipe
@@ -165,7 +166,9 @@ class _PausingCallback:
     def __init__(self, *, call: int = 10**6, step: int = 10**6) -> None:
         self._call, self._step, self._calls = call, step, 0
 
-    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+    def after_step(
+        self, num_steps: int, state: Callable[[], TrainingState], progress: Callable[[], EpochProgress]
+    ) -> None:
         if num_steps >= self._step:
             raise TrainingPaused
 
@@ -173,6 +176,9 @@ class _PausingCallback:
         self._calls += 1
         if self._calls >= self._call:
             raise TrainingPaused
+
+    def notify(self, text: str) -> None:
+        raise AssertionError(text)
 
 
 def test_paused_while_features_are_computed_and_while_the_head_is_trained(tmp_path: Path, task: TrainingTask) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.space.recipe import Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.training_state import TrainingState
@@ -40,7 +40,9 @@ class _PausesAt:
         self._num_steps, self._in_evaluation = num_steps, in_evaluation
         self._is_reached = False
 
-    def after_step(self, num_steps: int, state: Callable[[], TrainingState]) -> None:
+    def after_step(
+        self, num_steps: int, state: Callable[[], TrainingState], progress: Callable[[], EpochProgress]
+    ) -> None:
         self._is_reached = num_steps >= self._num_steps
         if self._is_reached and not self._in_evaluation:
             raise TrainingPaused
@@ -48,6 +50,9 @@ class _PausesAt:
     def keep_alive(self, silence_limit_seconds: float = 0.0) -> None:
         if self._is_reached:
             raise TrainingPaused
+
+    def notify(self, text: str) -> None:
+        raise AssertionError(text)
 
 
 def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[FitResult, list[Tensor], list[EpochRecord]]:

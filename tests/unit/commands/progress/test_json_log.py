@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from nas.commands.progress.json_log import JsonLog
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Failed, Infeasible, Stopped, StopReason
 from nas.worker.progress_events import (
     EpochEnded,
+    EpochProgressed,
     Notice,
     Preparing,
     TrialDescription,
@@ -52,6 +53,18 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
             "epoch_ended",
             {"epoch": 2, "epochs": 8, "macro_f1": 0.3, "train_loss": 0.25, "validation_loss": 0.5,
              "images_per_second": 1234.6},
+        ),
+        (
+            EpochProgressed(LOCATION, EpochProgress(2, 8, 10, 40, 0.1234567, 987.654, 61.26)),
+            "epoch_progress",
+            {"epoch": 2, "epochs": 8, "step": 10, "num_steps": 40, "loss": 0.123457, "images_per_second": 987.7,
+             "seconds_left": 61.3, "is_evaluating": False},
+        ),
+        (
+            EpochProgressed(LOCATION, EpochProgress(2, 8, 10, 40, float("nan"), 987.654, 61.26, is_evaluating=True)),
+            "epoch_progress",
+            {"epoch": 2, "epochs": 8, "step": 10, "num_steps": 40, "loss": None, "images_per_second": 987.7,
+             "seconds_left": 61.3, "is_evaluating": True},
         ),
         (
             TrialEnded(LOCATION, DESCRIPTION, completed(0.5), on_front=True),

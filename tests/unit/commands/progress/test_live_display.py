@@ -8,11 +8,12 @@ from rich.console import Console
 
 from nas.commands.progress import live_display
 from nas.commands.progress.live_display import FrontPoint, Progress
-from nas.results.learning_curve import EpochRecord
+from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Failed, Infeasible, Outcome, Stopped, StopReason
 from nas.worker.progress_events import (
     EpochEnded,
+    EpochProgressed,
     Notice,
     Preparing,
     TrialDescription,
@@ -100,14 +101,60 @@ def test_epochs_are_at_most_a_line_in_ten_seconds(progress: Progress, output: io
     ]
 
 
-def test_preparations_are_printed_like_epochs(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+def test_preparations_are_a_line_a_minute(progress: Progress, output: io.StringIO, clock: Clock) -> None:
     progress(_started())
-    for done in range(1, 9):
+    for done in range(1, 41):
         clock.now += 4
-        progress(Preparing(LOCATION, "finding neighbours", done, 8))
+        progress(Preparing(LOCATION, "finding neighbours", done, 40))
     lines = [line for line in output.getvalue().splitlines() if "neighbours" in line]
-    assert lines == [f"  0:{seconds}  [2/9] trial 5 (vgg) finding neighbours: {share}"
-                     for share, seconds in (("38%", 12), ("75%", 24))]  # fmt: skip
+    assert lines == [
+        "  1:00  [2/9] trial 5 (vgg) finding neighbours: 38%", "  2:00  [2/9] trial 5 (vgg) finding neighbours: 75%",
+    ]  # fmt: skip
+
+
+def _progressed(step: int, *, location: TrialLocation = LOCATION, is_evaluating: bool = False) -> EpochProgressed:
+    seconds_left = 4000.0 - 100 * step
+    return EpochProgressed(location, EpochProgress(2, 8, step, 40, 0.51239, 1234.5, seconds_left, is_evaluating))
+
+
+def test_progress_inside_an_epoch_is_a_line_a_minute(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+    progress(_started())
+    for step in range(1, 33):
+        clock.now += 5
+        progress(_progressed(step))
+    clock.now += 60
+    progress(_progressed(40, is_evaluating=True))
+    lines = [line for line in output.getvalue().splitlines() if "epoch" in line]
+    assert lines == [
+        "  1:00  [2/9] trial 5 (vgg) epoch 2/8, batch 12/40: loss 0.5124, 1,234 images/s, 47 min left",
+        "  2:00  [2/9] trial 5 (vgg) epoch 2/8, batch 24/40: loss 0.5124, 1,234 images/s, 27 min left",
+        "  3:40  [2/9] trial 5 (vgg) epoch 2/8, evaluation: loss 0.5124, 1,234 images/s, 1 s left",
+    ]
+
+
+def test_the_end_of_an_epoch_counts_as_a_line_of_progress(
+    progress: Progress, output: io.StringIO, clock: Clock
+) -> None:
+    progress(_started())
+    clock.now += 40
+    progress(_epoch(1))
+    clock.now += 40
+    progress(_progressed(3))
+    clock.now += 20
+    progress(_progressed(5))
+    lines = [line.split("(vgg) ")[1][:22] for line in output.getvalue().splitlines() if "epoch" in line]
+    assert lines == ["epoch 1/8: macro-F1 0.", "epoch 2/8, batch 5/40:"]
+
+
+def test_two_workers_have_a_line_a_minute_each(progress: Progress, output: io.StringIO, clock: Clock) -> None:
+    other = TrialLocation(2, 3, 6)
+    progress(_started())
+    progress(_started(other))
+    clock.now += 61
+    for location in (LOCATION, other, LOCATION, other):
+        progress(_progressed(3, location=location))
+    lines = [line for line in output.getvalue().splitlines() if "epoch" in line]
+    assert ["trial 5" in line for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -144,21 +191,27 @@ def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:
         progress(_started(TrialLocation(2, 3, 6), "densenet"))
         progress(_started(TrialLocation(4, 4, 7), "resnet"))
         progress(Preparing(TrialLocation(4, 4, 7), "finding neighbours", 30, 40))
+        for number, event in ((5, _progressed(10)), (6, _progressed(40, is_evaluating=True))):
+            location = TrialLocation(number, number, number + 3)
+            progress(_started(location))
+            progress(EpochProgressed(location, event.progress))
         progress(_ended(completed(0.3), TrialLocation(1, 1, 3), cost=Cost(20_000, 1)))
         progress(_started())
         progress(_epoch(3))
         progress(Notice(LOCATION, "crashed: signal 9; training 2 of 3"))
         progress(_ended(completed(0.5), TrialLocation(3, 5, 4), family="mobilenet"))
         progress(_ended(completed(0.99), TrialLocation(3, 0, 0), is_baseline=True))
-        plain = Console(file=(shown := io.StringIO()), width=100)
+        plain = Console(file=(shown := io.StringIO()), width=140)
         plain.print(progress._view())
     running, front = shown.getvalue().split("Front so far")
     assert running.startswith("4 of 9 trials")
     cells = [line.replace("│", " ").split() for line in running.splitlines() if "│" in line]
     assert cells == [
-        ["1", "5", "vgg", "1,500", "3/8", "0.3000", "1,234"],
-        ["2", "6", "densenet", "1,500", "-", "-", "-"],
-        ["4", "7", "resnet", "1,500", "finding", "neighbours", "━━━━━━━╸", "75%", "-", "-"],
+        ["1", "5", "vgg", "1,500", "3/8", "0.3000", "0.2500", "1,234", "-"],
+        ["2", "6", "densenet", "1,500", "-", "-", "-", "-", "-"],
+        ["4", "7", "resnet", "1,500", "finding", "neighbours", "━━━━━━━━━", "75%", "-", "-", "-", "-"],
+        ["5", "8", "vgg", "1,500", "2/8", "━━━", "25%", "-", "0.5124", "1,234", "50", "min"],
+        ["6", "9", "vgg", "1,500", "2/8", "━━━━━━━━━━━━", "100%", "-", "0.5124", "1,234", "1", "s"],
     ]
     cells = [line.replace("│", " ").split() for line in front.splitlines() if "│" in line]
     assert cells == [["4", "mobilenet", "0.5000", "1,500"]]  # It dominates the first.

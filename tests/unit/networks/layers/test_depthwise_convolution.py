@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
+from nas.networks.layers import depthwise_convolution as module
 from nas.networks.layers.depthwise_convolution import DepthwiseConvolution, DepthwiseFunction
 
 CASES = [
@@ -57,3 +61,63 @@ def test_under_autocast_it_is_the_float32_convolution_to_bfloat16s_precision(
         assert ours is not None
         assert theirs is not None
         assert float((ours - theirs).norm() / theirs.norm()) < 0.01
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
+    """Types of the convolutions whose gradients are composed."""
+    dtypes: list[torch.dtype] = []
+    apply = DepthwiseFunction.apply
+
+    def record(inputs: torch.Tensor, *others: object) -> torch.Tensor:
+        dtypes.append(inputs.dtype)
+        outputs: torch.Tensor = apply(inputs, *others)
+        return outputs
+
+    monkeypatch.setattr(module.DepthwiseFunction, "apply", record)
+    return dtypes
+
+
+@pytest.mark.parametrize("kernel", [5, 7])
+@pytest.mark.parametrize("bias", [False, True])
+def test_in_float32_the_gradients_of_wide_kernels_are_autograds(
+    composed: list[torch.dtype], kernel: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    convolution = DepthwiseConvolution(24, 24, kernel, 1, kernel // 2, groups=24, bias=bias)
+    reference = nn.Conv2d(24, 24, kernel, 1, kernel // 2, groups=24, bias=bias)
+    reference.load_state_dict(convolution.state_dict())
+    inputs = torch.randn(16, 24, 12, 13).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(16, 24, 12, 13)
+    results = []
+    for layer in (convolution, reference, copy.deepcopy(reference).double()):
+        leaf = inputs.clone().to(layer.weight.dtype).requires_grad_()
+        layer.zero_grad()
+        outputs = layer(leaf)
+        outputs.backward(gradient.to(outputs.dtype))
+        results.append([outputs.detach(), leaf.grad, *(parameter.grad for parameter in layer.parameters())])
+    assert composed == [torch.float32]
+    for ours, autograds, expected in zip(*results, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, autograds, rtol=1e-4, atol=1e-4)
+        assert float((ours.double() - expected).norm() / expected.norm()) < 1e-6
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 3), (1, 1)), ((5, 5), (2, 2)), ((1, 5), (1, 1)), ((5, 1), (1, 1))])
+def test_in_float32_other_kernels_take_pytorchs_way(
+    composed: list[torch.dtype], kernel: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    convolution = DepthwiseConvolution(8, 8, kernel, stride, padding, groups=8)
+    convolution(torch.randn(2, 8, 9, 9)).sum().backward()
+    assert composed == []
+    assert convolution.weight.grad is not None
+
+
+def test_without_gradients_and_in_a_trace_it_is_a_plain_convolution(composed: list[torch.dtype]) -> None:
+    convolution, inputs = DepthwiseConvolution(8, 8, 5, 1, 2, groups=8), torch.randn(2, 8, 9, 9)
+    with torch.no_grad():
+        convolution(inputs)
+    traced = torch.jit.trace(convolution, inputs)
+    assert composed == []
+    assert "aten::_convolution" in str(traced.inlined_graph)

@@ -63,24 +63,29 @@ def _status(
 
 def test_status_of_a_study_at_work() -> None:
     records = [baseline(0.8), _trial(1, 0, 10), _trial(2, 10, 20, params=9), _trial(3, 20, None, state="RUNNING")]
-    status = _status(records, SlotCounts(open=2, leased=1, done=3), [Owner("host", 3, 103, 20.0)])
+    status = _status(
+        records, SlotCounts(open=2, leased=1, done=3), [Owner("host", 3, 103, 20.0, "epoch 2/9, batch 1/4")]
+    )
     assert (status.budget, status.done, status.baseline_done) == (5, 2, True)
     assert status.states == {"COMPLETE": 2, "RUNNING": 1}
     assert status.workers == ("host (slot 3)",)
+    assert status.running == {"slot 3": "epoch 2/9, batch 1/4"}
     assert status.trials_per_hour == pytest.approx(6)
     assert status.seconds_left == pytest.approx(3 * 600)
     assert status.best_macro_f1 == 0.5
 
 
 def test_the_baselines_slot_is_not_of_the_budget() -> None:
-    status = _status([], SlotCounts(open=5, leased=1, done=0), [Owner("host", 0, None, 20.0)], baseline_done=False)
+    status = _status(
+        [], SlotCounts(open=5, leased=1, done=0), [Owner("host", 0, None, 20.0, None)], baseline_done=False
+    )
     assert (status.done, status.baseline_done, status.workers) == (0, False, ("host (baseline)",))
     assert (status.seconds_left, status.best_macro_f1) == (None, None)
 
 
 def test_in_finals_every_slot_is_of_the_budget() -> None:
     records = [_trial(0, 0, 10, is_baseline=True), _trial(1, 10, 20), _trial(2, 20, 30, is_baseline=True)]
-    owners = [Owner("host", 0, None, 20.0)]
+    owners = [Owner("host", 0, None, 20.0, None)]
     status = _status(records, SlotCounts(open=1, leased=1, done=3), owners, counts_baseline=True)
     assert (status.budget, status.done, status.has_baseline) == (5, 3, False)
     assert status.states == {"COMPLETE": 3}
@@ -102,5 +107,14 @@ def test_nothing_left_takes_no_time_and_without_workers_nobody_knows() -> None:
 
 def test_a_trial_that_runs_while_no_worker_has_it_is_paused() -> None:
     records = [_trial(1, 0, None, state="RUNNING"), _trial(2, 0, None, state="RUNNING"), record(3)]
-    status = _status(records, SlotCounts(open=1, leased=1, done=1), [Owner("host", 1, 101, 20.0)])
+    status = _status(records, SlotCounts(open=1, leased=1, done=1), [Owner("host", 1, 101, 20.0, None)])
     assert status.states == {"RUNNING": 1, "PAUSED": 1, "FAIL": 1}
+
+
+def test_running_names_the_baseline_and_the_slots_that_have_progress() -> None:
+    owners = [
+        Owner("host", 0, 100, 20.0, "epoch 1/9, batch 7/40"), Owner("host", 1, 101, 20.0, None),
+        Owner("other", 2, 102, 20.0, "finding neighbours: 40%"),
+    ]  # fmt: skip
+    status = _status([], SlotCounts(open=3, leased=3, done=0), owners, baseline_done=False)
+    assert status.running == {"baseline": "epoch 1/9, batch 7/40", "slot 2": "finding neighbours: 40%"}

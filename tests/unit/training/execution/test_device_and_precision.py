@@ -10,7 +10,7 @@ from nas.training.execution.device_and_precision import ComputeDevice
 def test_the_cpu_in_both_precisions() -> None:
     assert ComputeDevice.choose("cpu", "float32") == ComputeDevice(torch.device("cpu"), torch.float32)
     assert ComputeDevice.choose("cpu", "bfloat16") == ComputeDevice(torch.device("cpu"), torch.bfloat16)
-    assert ComputeDevice.choose("cpu", "bfloat16").describe() == "cpu, bfloat16"
+    assert ComputeDevice.choose("cpu", "bfloat16").describe() == "cpu, bfloat16, channels-last"
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -41,3 +41,36 @@ def test_autocast_computes_in_the_precision(precision: torch.dtype) -> None:
     with ComputeDevice(torch.device("cpu"), precision).autocast():
         assert (matrix @ matrix).dtype is precision
     assert (matrix @ matrix).dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "deterministic", "measures"),
+    [
+        ("cpu", "auto", False, True),
+        ("cpu", "auto", True, False),
+        ("cpu", "float32", False, False),
+        ("cpu", "bfloat16", False, False),
+        ("cuda", "auto", False, False),
+    ],
+)
+def test_the_precision_is_measured_on_a_cpu_alone_and_only_where_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, device: str, precision: str, deterministic: bool, measures: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    compute = ComputeDevice.choose(device, precision, deterministic=deterministic)
+    assert compute.measures_precision == measures
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_precision_by_name_is_not_measured_again(name: str) -> None:
+    compute = ComputeDevice(torch.device("cpu"), torch.float32, measures_precision=True).with_precision(name)
+    assert compute.precision_name == name
+    assert not compute.measures_precision
+
+
+def test_without_cuda_graphs_the_steps_are_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H")
+    compute = ComputeDevice(torch.device("cuda"), torch.bfloat16, cuda_graphs=True)
+    assert compute.describe() == "H, bfloat16, channels-last, captured steps"
+    assert compute.without_cuda_graphs().describe() == "H, bfloat16, channels-last, eager steps"
