@@ -41,6 +41,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
@@ -117,7 +118,7 @@ def make_study(url: str, folder: Path, finished: int) -> tuple[SearchStudy, Stor
     storage = Storage.connect(url, folder, create_tables=True)
     spec = load_study(REPOSITORY / "studies" / "emnist_byclass.toml", name=name)
     budget = spec.budget.model_copy(update={"trials": finished + 100_000})
-    study = SearchStudy.create(storage, spec.model_copy(update={"budget": budget}), DATASET_SUMMARY)
+    study = create_study(storage, spec.model_copy(update={"budget": budget}), DATASET_SUMMARY)
     slots = Slots(engine, name)
     slots.open_slots(finished + 20_000)
     lease = slots.claim("baseline", 1.0)

@@ -19,6 +19,8 @@ from nas.study.data_spec import DataSpec
 from nas.training.training_inputs import TrainingTask
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "small_cnn.toml"
+SIZE = (28, 28)
+"""Rows and columns of EMNIST's images."""
 
 
 def load_task(path: Path | None, num_train: int, num_validation: int) -> TrainingTask:
@@ -46,7 +48,7 @@ def sample_architectures(per_family: int, most_params: int = 1_000_000) -> list[
     by_family: dict[str, list[Architecture]] = {family: [] for family in space.families}
     seed = 0
     while any(len(architectures) < per_family for architectures in by_family.values()):
-        architecture = space.sample(RandomSuggester(seed)).architecture
+        architecture = space.sample(RandomSuggester(seed), SIZE).architecture
         seed += 1
         family_architectures = by_family[architecture.family]
         if len(family_architectures) < per_family and cost_of(architecture).params <= most_params:
@@ -56,4 +58,4 @@ def sample_architectures(per_family: int, most_params: int = 1_000_000) -> list[
 
 def cost_of(architecture: Architecture) -> Cost:
     """Cost of an architecture at EMNIST's image size."""
-    return measure_cost(architecture, 1, 62, 28, 28)
+    return measure_cost(architecture, 1, 62, *SIZE)

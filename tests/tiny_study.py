@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,9 @@ class ScriptedTrainer:
         if isinstance(architecture, ReferenceArchitecture):
             return Cost(BASELINE_PARAMS, 34_000_000)
         return Cost(self._params(architecture), 2_000)
+
+    def count_params(self, architectures: Sequence[Architecture]) -> list[int]:
+        return [self._params(architecture) for architecture in architectures]
 
     def train(
         self,

@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 
 from nas.search.sampling.forest_sampler import ForestSampler
 from nas.search.sampling.initial_genomes import initial_parameters
-from nas.study.study_spec import SamplerSpec
+from nas.study.sampler_spec import SamplerSpec
 from replay.simulation import Method
 from replay.table import Table
 

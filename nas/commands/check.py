@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
 
 from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
+from nas.commands.composition.network_timing import NetworkTimer
+from nas.commands.composition.study_creation import check_teacher
 from nas.commands.composition.time_estimates import StudyTimes, estimate_study
+from nas.commands.composition.training_length import TrainingLength, with_converted_length
 from nas.commands.shared_options import (
     Channels,
     DataPath,
@@ -24,9 +27,27 @@ from nas.commands.shared_options import (
 from nas.report.terminal.data_and_space_tables import dataset_table, grid_table, preview_table
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights_id import PretrainedWeights
+from nas.search.distillation_teacher import Teacher
+from nas.study.start_tables import check_start
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.trainer_messages import Preview, SampledGenome, SpacePreview
+
+
+@dataclass(frozen=True)
+class _Estimates:
+    """Length of a trial, and duration of the study on this machine; None if no network could be timed."""
+
+    length: TrainingLength
+    times: StudyTimes | None
+
+    def show(self, application: Application) -> None:
+        application.print_line(self.length.text)
+        if self.times is not None:
+            application.print_line(self.times.text)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"trial": self.length.as_json(), "seconds": self.times.as_json() if self.times is not None else None}
 
 
 def check(
@@ -40,27 +61,29 @@ def check(
     quick: Quick = False,
     json: Json = False,
 ) -> None:
-    """Check a study, its search space and its data; show the space's size and sample genomes; train nothing."""
+    """Check a study, its search space and its data; show the space's size, sample genomes and time; train nothing."""
     application: Application = context.obj
     spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick)
     trainer = application.new_trainer(spec, device=application.devices[0], threads=application.num_cores)
     try:
         dataset_summary = trainer.open_data()
+        check_start(spec, dataset_summary.image_size)
         pretrained = application.find_weights(spec, trainer, weights)
+        teacher = check_teacher(application, spec, dataset_summary)
         if spec.search_space is None:
             grid = grid_samples(trainer, spec)
             require_budget_met(min(sample.cost.params for sample in grid.values()), spec)
-            times = _times(application, spec, trainer, None)
-            _show_grid(application, spec, dataset_summary, grid, times, json=json)
+            spec, estimates = _estimate(application, spec, trainer, teacher)
+            _show_grid(application, spec, dataset_summary, grid, estimates, json=json)
             return
-        preview = trainer.preview(Preview(spec.search_space, spec.budget.max_params, samples))
+        preview = trainer.request(Preview(spec.search_space, spec.budget.max_params, samples), SpacePreview)
         require_budget_met(preview.smallest.cost.params, spec)
-        times = _times(application, spec, trainer, preview.samples or None)
+        spec, estimates = _estimate(application, spec, trainer, teacher)
     finally:
         trainer.close()
     size, notes = spec.space.size(), spec.notes()
     if json:
-        application.print_json(_check_json(spec, dataset_summary, preview, pretrained, times))
+        application.print_json(_check_json(spec, dataset_summary, preview, pretrained, estimates))
         return
     application.console.print(dataset_table(dataset_summary))
     application.console.print(preview_table(preview))
@@ -76,8 +99,7 @@ def check(
     )
     if samples:
         application.print_line(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
-    if times is not None:
-        application.print_line(times.text)
+    estimates.show(application)
 
 
 def _check_json(
@@ -85,7 +107,7 @@ def _check_json(
     dataset_summary: DatasetSummary,
     preview: SpacePreview,
     pretrained: PretrainedWeights | None,
-    times: StudyTimes | None,
+    estimates: _Estimates,
 ) -> dict[str, Any]:
     size = spec.space.size()
     return {
@@ -96,7 +118,7 @@ def _check_json(
         "pretrained": asdict(pretrained) if pretrained is not None else None,
         "share_within_budget": preview.share_within_budget,
         "smallest": asdict(preview.smallest.cost),
-        "seconds": times.as_json() if times is not None else None,
+        **estimates.as_json(),
         "samples": [
             {**asdict(one.cost), "genome": one.genome.model_dump(mode="json", exclude_none=True)}
             for one in preview.samples
@@ -104,10 +126,17 @@ def _check_json(
     }
 
 
-def _times(
-    application: Application, spec: StudySpec, trainer: TrainerClient, samples: Sequence[SampledGenome] | None
-) -> StudyTimes | None:
-    return estimate_study(trainer, spec, samples, num_workers=application.num_slots, num_cores=application.num_cores)
+def _estimate(
+    application: Application, spec: StudySpec, trainer: TrainerClient, teacher: Teacher | None
+) -> tuple[StudySpec, _Estimates]:
+    """Return the specification with its epochs, and the estimates for this machine."""
+    dataset = trainer.open_data()
+    timer = NetworkTimer.of(application, spec, trainer, application.num_slots)
+    timer.teacher = None if teacher is None else teacher.architecture
+    spec = with_converted_length(spec, dataset, timer)
+    return spec, _Estimates(
+        TrainingLength.of(spec, dataset, timer.networks), estimate_study(timer.networks, spec, dataset)
+    )
 
 
 def _show_grid(
@@ -115,20 +144,18 @@ def _show_grid(
     spec: StudySpec,
     dataset_summary: DatasetSummary,
     samples: Mapping[str, SampledGenome],
-    times: StudyTimes | None,
+    estimates: _Estimates,
     *,
     json: bool,
 ) -> None:
     """Print the result of `check` for a grid."""
     if json:
         settings = [{"setting": name, **asdict(one.cost)} for name, one in samples.items()]
-        seconds = times.as_json() if times is not None else None
         application.print_json(
-            {"study": spec.name, "data": asdict(dataset_summary), "settings": settings, "seconds": seconds}
+            {"study": spec.name, "data": asdict(dataset_summary), "settings": settings, **estimates.as_json()}
         )
         return
     application.console.print(dataset_table(dataset_summary))
     application.console.print(grid_table(samples))
     application.print_line(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")
-    if times is not None:
-        application.print_line(times.text)
+    estimates.show(application)

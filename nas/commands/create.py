@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.application import Application
+from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.run_trials import LogFormat, WorkerPlan, exit_process, new_run_control, run_trials
 from nas.commands.composition.study_creation import create_checked_study
 from nas.commands.shared_options import (
@@ -15,11 +16,15 @@ from nas.commands.shared_options import (
     FileArgument,
     ImageSize,
     LogFormatOption,
+    NoStart,
     Quick,
+    Start,
+    StartFrom,
     StudyName,
     Trials,
     WeightsFile,
     load_spec,
+    with_start,
 )
 from nas.errors import StudyError
 from nas.search.analysis.front_summary import summarize_front
@@ -37,17 +42,22 @@ def create(
     name: StudyName = None,
     weights: WeightsFile = None,
     quick: Quick = False,
+    start: Start = None,
+    start_from: StartFrom = None,
+    no_start: NoStart = False,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application, baseline_only=baseline)
     plan = WorkerPlan(1, log_format=log_format)
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
-        study = create_checked_study(application, spec, trainer, weights)
+        timer = NetworkTimer.of(application, spec, trainer, application.num_slots)
+        study = create_checked_study(application, spec, timer, weights)
         if baseline and not run_trials(application, study, control, plan, first_trainer=trainer):
             exit_process(130)
     finally:
@@ -56,7 +66,9 @@ def create(
         raise typer.Exit(130)
     if baseline:
         _require_baseline(study)
-    status = study_status(study, application.slots(study.name))
+    status, budget = study_status(study, application.slots(study.name)), study.spec.budget
+    if budget.length != "epochs":
+        application.print_line(f"budget.{budget.given_text}: epochs of a trial: {budget.epochs}")
     application.print_line(
         f"study {study.name!r} is ready: {status.done} of {status.budget} trials done; "
         f"start workers with: nas worker {study.name}"

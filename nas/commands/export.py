@@ -14,10 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.commands.composition.application import Application
+from nas.commands.finals import read_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
-from nas.search.analysis.front_summary import summarize_front
+from nas.finals.answer_after_finals import ChosenTrial, answer_after_finals
+from nas.finals.finals_study import find_finals
+from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 
@@ -49,10 +52,12 @@ def export(
     trial: Annotated[
         str,
         typer.Option(
-            metavar="N|best|smallest",
-            help="A trial's number; the front's highest macro-F1; or the smallest that at least equals the baseline.",
+            metavar="N|answer|best|smallest",
+            help="A trial's number; the answer, which is the smallest network at the target, or the smallest finalist "
+            "that held in the finals, or the best of a study without a target; the front's highest macro-F1; or the "
+            "smallest that at least equals the baseline.",
         ),
-    ] = "best",
+    ] = "answer",
     format: Annotated[
         FormatOption | None,
         typer.Option(help="The format, if the suffix does not determine it; `all` writes the three side by side."),
@@ -69,10 +74,11 @@ def export(
 
     application: Application = context.obj
     outputs = _outputs(output, format, int8=int8)
-    study = application.open_study(name)
-    record = _choose(study, trial)
     for one in outputs:
         require_parent_folder(one.path)
+    study = application.open_study(name)
+    chosen = _choose(study, trial)
+    record = study.record_with_result(chosen.number, "export")
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         weights = Path(folder) / "weights.safetensors"
         study.download_weights(record, weights)
@@ -86,8 +92,10 @@ def export(
             ),
         )
     if json:
-        application.print_json(_as_json(record, exported))
+        application.print_json(_as_json(record, exported) | {"chosen_because": chosen.reason})
     else:
+        if not trial.isdecimal():
+            application.print_line(f"Trial {chosen.number} is {chosen.reason}.")
         _show(application, study, record, exported)
 
 
@@ -111,32 +119,52 @@ def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: boo
     return outputs
 
 
-def _choose(study: SearchStudy, requested: str) -> TrialRecord:
+def _choose(study: SearchStudy, requested: str) -> ChosenTrial:
     """Return the trial selected by `--trial`.
 
     Raises:
-        StudyError: There is no such trial, or the front is empty.
+        StudyError: There is no such trial, the front is empty, or nothing has reached the target.
     """
     if requested.isdecimal():
-        return study.record_with_result(int(requested), "export")
-    if requested not in ("best", "smallest"):
+        return ChosenTrial(int(requested), "named by --trial")
+    if requested not in ("answer", "best", "smallest"):
         raise typer.BadParameter(
-            f"{requested!r} is neither a trial's number nor best nor smallest", param_hint="--trial"
+            f"{requested!r} is neither a trial's number nor answer, best or smallest", param_hint="--trial"
         )
     if study.spec.finals is not None:
         raise StudyError(
-            f"{study.name!r} are finals, of which best or smallest would be picked by the test images; name a trial"
+            f"{study.name!r} are finals, of which answer, best or smallest would be picked by the test images; "
+            "name a trial"
         )
     summary = summarize_front(study)
     if summary.best is None:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
     if requested == "best":
-        return summary.best
+        return ChosenTrial(summary.best.number, "the network of the front with the highest macro-F1")
+    if requested == "answer":
+        return _answer(study, summary, summary.best)
     if not summary.has_baseline:
         raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
     if summary.smallest is None:
+        raise StudyError(f"{summary.verdict_by_baseline} Use --trial best, or search on.")
+    return ChosenTrial(summary.smallest.number, f"the smallest network that at least equals {summary.reference_name}")
+
+
+def _answer(study: SearchStudy, summary: FrontSummary, best: TrialRecord) -> ChosenTrial:
+    """Return the answer of a study, or the best trial where the study has no target.
+
+    Raises:
+        StudyError: Nothing has reached the target, or the target is not known before the baseline is trained.
+    """
+    if not study.spec.has_target:
+        return ChosenTrial(
+            best.number, "the network of the front with the highest macro-F1, as the study has no target"
+        )
+    finals_study = find_finals(study)
+    chosen = answer_after_finals(summary, None if finals_study is None else read_results(study, finals_study))
+    if chosen is None:
         raise StudyError(f"{summary.verdict} Use --trial best, or search on.")
-    return summary.smallest
+    return chosen
 
 
 def _as_json(record: TrialRecord, exported: Sequence[ExportedFile]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
     return collect_finals(
         study.name, finals_study.name, study.dataset_summary.classes, study.dataset_summary.num_test,
         finals_study.spec.finals.runs, records, read_predictions(finals_study, records), margin=margin,
+        baseline_epochs=finals_study.spec.own_baseline_epochs,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def report(
         typer.Option(
             min=0,
             metavar="N",
-            help="The network to analyse; default: the smallest that equals the baseline, or the best.",
+            help="The network to analyse; default: the study's answer, or the best.",
         ),
     ] = None,
     tsne: Annotated[
@@ -120,10 +120,9 @@ def _finalist(study: SearchStudy, summary: FrontSummary, trial: int | None) -> T
         if record.is_baseline:
             raise StudyError(f"trial {trial} is the baseline, which the report of any other trial shows beside it")
         return record
-    chosen = summary.smallest or summary.best
-    if chosen is None:
+    if summary.reported is None:
         raise StudyError(f"nothing to report: no trial of {study.name!r} has a result yet: nas status {study.name}")
-    return chosen
+    return summary.reported
 
 
 def _analyze_networks(

@@ -5,22 +5,28 @@ from __future__ import annotations
 import typer
 
 from nas.commands.composition.application import Application
+from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control, run_trials
 from nas.commands.composition.study_creation import create_checked_study
 from nas.commands.composition.time_estimates import estimate_study
+from nas.commands.composition.training_length import TrainingLength
 from nas.commands.shared_options import (
     Channels,
     DataPath,
     FileArgument,
     ImageSize,
     Json,
+    NoStart,
     Quick,
+    Start,
+    StartFrom,
     StudyName,
     Timeout,
     Trials,
     WeightsFile,
     Workers,
     load_spec,
+    with_start,
 )
 from nas.report.tables.grid_tables import settings_table
 from nas.report.terminal.data_and_space_tables import dataset_table
@@ -28,8 +34,9 @@ from nas.report.terminal.front_and_trial_tables import front_table, terminal_tab
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
+from nas.search.distillation_teacher import teacher_of
+from nas.search.search_monitor import SearchMonitor
 from nas.search.search_study import SearchStudy
-from nas.worker.supervisor.trainer_client import TrainerClient
 
 
 def search(
@@ -44,19 +51,24 @@ def search(
     name: StudyName = None,
     weights: WeightsFile = None,
     quick: Quick = False,
+    start: Start = None,
+    start_from: StartFrom = None,
+    no_start: NoStart = False,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
     spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
-        study = create_checked_study(application, spec, trainer, weights)
+        timer = NetworkTimer.of(application, spec, trainer, plan.num_workers)
+        study = create_checked_study(application, spec, timer, weights)
         if not json:
             application.console.print(dataset_table(study.dataset_summary))
-            _print_times(application, study, trainer, plan)
+            _print_times(application, study, timer)
         all_ended = run_trials(application, study, control, plan, first_trainer=trainer)
     finally:
         trainer.close()
@@ -67,11 +79,18 @@ def search(
         raise typer.Exit(130)
 
 
-def _print_times(application: Application, study: SearchStudy, trainer: TrainerClient, plan: WorkerPlan) -> None:
-    """Print how long the whole study takes on this machine, unless it is nearly done."""
-    if study_status(study, application.slots(study.name)).done > study.spec.budget.trials / 2:
+def _print_times(application: Application, study: SearchStudy, timer: NetworkTimer) -> None:
+    """Print the length of a trial and how long the whole study takes on this machine, unless it is nearly done or
+    has ended.
+    """
+    spec, dataset = study.spec, study.dataset_summary
+    status = study_status(study, application.slots(study.name))
+    if status.done > spec.budget.trials / 2 or status.stop_reason is not None:
         return
-    times = estimate_study(trainer, study.spec, num_workers=plan.num_workers, num_cores=application.num_cores)
+    teacher = teacher_of(study)
+    timer.teacher = None if teacher is None else teacher.architecture
+    application.print_line(TrainingLength.of(spec, dataset, timer.networks).text)
+    times = estimate_study(timer.networks, spec, dataset)
     if times is not None:
         application.print_line(times.text)
 
@@ -88,5 +107,8 @@ def _print_results(application: Application, study: SearchStudy, *, json: bool) 
     else:
         application.console.print(terminal_table(settings_table(settings, is_brief=True)))
         application.print_line(settings.verdict)
-    if application.slots(study.name).seconds_until_claimable() is not None:
+    reason = SearchMonitor(study).stop_reason()
+    if reason is not None:
+        application.print_line(f"The search ended: {reason}.")
+    elif application.slots(study.name).seconds_until_claimable() is not None:
         application.print_line("The budget is not spent; the same command goes on.")

@@ -10,6 +10,7 @@ import typer
 from nas.commands.composition.run_trials import LogFormat
 from nas.errors import StudyError
 from nas.study.data_source_from_path import data_source_from_path
+from nas.study.start_tables import read_start_file
 from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 
@@ -37,6 +38,19 @@ WeightsFile = Annotated[
 ]
 Quick = Annotated[
     bool, typer.Option("--quick", help="The file's [quick] form: smaller data, fewer epochs; a study of its own.")
+]
+Start = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Genomes to try first: JSON of `nas show --json`, or TOML with [[start]] tables; may be repeated.",
+    ),
+]
+StartFrom = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Try the networks on the front of another study first.")
+]
+NoStart = Annotated[
+    bool, typer.Option("--no-start", help="Begin with random genomes: no start genomes, and no initial design.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Concurrent trials; default: by GPU memory, or one per core.")]
 Timeout = Annotated[
@@ -77,8 +91,28 @@ def load_spec(
     if trials is not None:
         if spec.grid is not None:
             raise StudyError(f"--trials {trials}: {file} is a grid, whose budget is its {spec.grid.size} points")
-        spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})})
+        spec = spec.with_trials(trials)
     return spec
+
+
+def with_start(spec: StudySpec, files: list[Path] | None, start_from: str | None, *, no_start: bool) -> StudySpec:
+    """Add the start genomes of the command line to those of a study file, or remove them all.
+
+    Raises:
+        NasError: A file has faults, a genome is not in the search space, or the study cannot have start genomes.
+        typer.BadParameter: The options exclude each other.
+    """
+    if no_start and (files or start_from):
+        raise typer.BadParameter("--no-start excludes --start and --start-from; leave one out")
+    if spec.grid is not None and (files or start_from or no_start):
+        raise StudyError(f"{spec.name!r} is a grid, whose settings are all trained; leave --start and the like out")
+    if start_from == spec.name:
+        raise StudyError(f"--start-from {start_from}: the study itself; name another one")
+    if no_start:
+        sampler = spec.sampler.model_copy(update={"initial_design": False})
+        return spec.model_copy(update={"start": (), "start_from": None, "sampler": sampler})
+    added = [table for file in files or () for table in read_start_file(file, spec)]
+    return spec.model_copy(update={"start": (*spec.start, *added), "start_from": start_from or spec.start_from})
 
 
 def require_parent_folder(output: Path) -> None:

@@ -16,7 +16,7 @@ from nas.commands.shared_options import (
 )
 from nas.report.terminal.front_and_trial_tables import class_table, curve_table, scored_images
 from nas.report.terminal.option_effect_tables import genome_table
-from nas.search.analysis.front_summary import record_json, summarize_records
+from nas.search.analysis.front_summary import FrontSummary, record_json, summarize_records
 from nas.search.analysis.option_effects import explain_options
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.grid_spec import describe_setting
@@ -41,10 +41,11 @@ def show(
             }
         )
         return
-    application.console.print(_result_table(record))
+    records = study.records()
+    summary = summarize_records(study.spec, records)
+    application.console.print(_result_table(record, summary))
     if record.genome is not None:
-        records = study.records()
-        explanation = explain_options(records, summarize_records(name, records).front)
+        explanation = explain_options(records, summary.front)
         application.console.print(genome_table(record.genome, explanation))
     if record.per_class:
         application.console.print(class_table(record))
@@ -55,8 +56,10 @@ def show(
         application.console.print(curve_table(record))
 
 
-def _result_table(record: TrialRecord) -> Table:
+def _result_table(record: TrialRecord, summary: FrontSummary) -> Table:
     table = Table(title=f"Trial {record.number}", title_justify="left", show_header=False)
+    if summary.answer is not None and record.number == summary.answer.number:
+        table.add_row("answer", f"the smallest network at the {summary.target_text}")
     table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
     if record.point:
         table.add_row("setting", escape(describe_setting(record.point)))

@@ -34,7 +34,7 @@ def studies(context: typer.Context, json: Json = False) -> None:
 
 
 def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
-    """Show the status of a study: trials by state, workers alive, trials per hour, time left."""
+    """Show the status of a study: progress to its target, trials by state, workers alive, time left."""
     application: Application = context.obj
     current = study_status(application.open_study(name), application.slots(name))
     if json:
@@ -49,6 +49,10 @@ def _status_table(current: Status) -> Table:
     failed = f"failed ({current.baseline_failure})" if current.baseline_failure else None
     if current.has_baseline:
         table.add_row("baseline", escape(failed or ("done" if current.baseline_done else "not done yet")))
+    if current.search_progress is not None:
+        table.add_row("search", escape(current.search_progress))
+    if current.stop_reason is not None:
+        table.add_row("search ended", escape(current.stop_reason))
     states = ", ".join(f"{count} {state}" for state, count in sorted(current.states.items()))
     table.add_row("trials by state", states or "none")
     if current.stopped:
@@ -63,7 +67,7 @@ def _status_table(current: Status) -> Table:
 
 def _time_left(current: Status) -> str:
     if current.seconds_left == 0:
-        return "none, the budget is spent"
+        return "none, the budget is spent" if current.stop_reason is None else "none, the search has ended"
     if current.seconds_left is not None:
         return f"about {duration_text(current.seconds_left)}"
     if current.workers:

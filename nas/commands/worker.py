@@ -20,6 +20,7 @@ from nas.commands.shared_options import (
     Timeout,
     name_of,
 )
+from nas.search.search_monitor import SearchMonitor
 
 
 def worker(
@@ -28,7 +29,7 @@ def worker(
     timeout: Timeout = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Train trials of a study until its budget is spent; any number of workers may run, on any machine."""
+    """Train trials of a study until it ends or its budget is spent; any number of workers, on any machine."""
     application: Application = context.obj
     control = new_run_control(application)
     study = application.open_study(name_of(name))
@@ -38,3 +39,6 @@ def worker(
     if log_format is LogFormat.TEXT and not control.stop.is_set():
         finals = study.spec.finals
         application.print_line(study_verdict(study) if finals is None else f"Results: nas finals {finals.study}")
+        reason = SearchMonitor(study).stop_reason()
+        if reason is not None:
+            application.print_line(f"The search ended: {reason}.")

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.normalization import Normalization
-from nas.errors import ModelFileError
-from nas.networks.build_network import build_network_for
+from nas.training.checkpoints.network_from_weights import network_from_weights
 from nas.training.checkpoints.weights_file import Weights
 
 
@@ -54,13 +53,5 @@ def rebuild(weights: Weights) -> PixelClassifier:
     Raises:
         ModelFileError: The weights do not fit the network.
     """
-    summary = weights.metadata.dataset
-    network = build_network_for(weights.metadata.genome.architecture, summary)
-    try:
-        network.load_state_dict(weights.state)
-    except RuntimeError as error:
-        raise ModelFileError("the weights are not those of the network that their file describes") from error
-    # torch.export files would include the unused modules.
-    network.remove_training_layers()
-    normalization = Normalization(torch.tensor(summary.mean), torch.tensor(summary.std))
-    return PixelClassifier(normalization, network).eval().requires_grad_(False)
+    # Without training layers: torch.export files would include the unused modules.
+    return PixelClassifier(*network_from_weights(weights)).eval().requires_grad_(False)

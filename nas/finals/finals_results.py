@@ -80,6 +80,7 @@ class FinalResults:
             settings in its order.
         classes: Names of the classes.
         num_missing: Number of runs without a result.
+        baseline_epochs: Epochs of a baseline that is trained for other epochs than the finalists; else None.
     """
 
     study: str
@@ -90,6 +91,7 @@ class FinalResults:
     has_baseline: bool
     finalist_results: tuple[FinalistResult, ...]
     num_missing: int
+    baseline_epochs: int | None = None
 
     @property
     def reference(self) -> FinalistResult | None:
@@ -125,7 +127,8 @@ class FinalResults:
         if baseline is None or winner.difference is None:
             return f"{score}; the baseline has no result to compare with yet."
         size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
-        against = f"{network_name(baseline.records[0])}, which has {baseline.macro_f1}"
+        epochs = "" if self.baseline_epochs is None else f" (trained {self.baseline_epochs} epochs)"
+        against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.macro_f1}"
         if winner.is_non_inferior:
             return f"{score}: {size} than {against}, and {_comparison_text(winner)}."
         return f"No finalist is shown to equal {against}. The best has {score}, {size}: {_comparison_text(winner)}."
@@ -179,12 +182,14 @@ def collect_finals(
     predictions: dict[int, Predictions],
     *,
     margin: float = DEFAULT_MARGIN,
+    baseline_epochs: int | None = None,
 ) -> FinalResults:
     """Collect the results of final runs.
 
     Args:
         records: Trials of the finals study.
         predictions: Test-image predictions of runs with a result, by trial number.
+        baseline_epochs: See `FinalResults`.
     """
     reference = runs[0]
     records_of: dict[str, list[TrialRecord]] = {run.finalist: [] for run in runs}
@@ -208,7 +213,7 @@ def collect_finals(
         finalist_results.sort(key=lambda one: (one.name != reference.finalist, one.params))
     return FinalResults(
         study, finals, classes, num_test, reference.finalist, reference.is_baseline, tuple(finalist_results),
-        len(runs) - sum(len(group) for group in records_of.values()),
+        len(runs) - sum(len(group) for group in records_of.values()), baseline_epochs,
     )  # fmt: skip
 
 

@@ -10,12 +10,15 @@ import optuna
 
 from nas.errors import StudyError
 from nas.results.predictions_on_test_images import Predictions
+from nas.search.distillation_teacher import required_teacher, store_teacher
 from nas.search.pretrained_weights_artifact import share_weights_with_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.study_attributes import directions_of, store_specification
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalRun, FinalsSpec
-from nas.study.study_spec import EarlyStoppingSpec, StudySpec
+from nas.study.stop_spec import StopSpec
+from nas.study.study_spec import StudySpec
 
 SUFFIX = "-finals"
 
@@ -44,9 +47,10 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
     """Create the finals study, or add the runs that it lacks.
 
     Raises:
-        StudyError: See `find_finals`.
+        StudyError: See `find_finals`; or the baseline that should teach the runs has no result.
     """
     storage = study.storage
+    teacher = None if study.spec.distillation.teacher is None else required_teacher(study)
     with storage.translate_errors(), storage.creation_lock():
         finals = find_finals(study)
         known = () if finals is None or finals.spec.finals is None else finals.spec.finals.runs
@@ -62,6 +66,8 @@ def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
             finals.replace_spec(spec)
     finals_study = SearchStudy.open(storage, spec.name)
     share_weights_with_finals(study, finals_study)
+    if teacher is not None:
+        store_teacher(finals_study, teacher)
     return finals_study
 
 
@@ -84,13 +90,14 @@ def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict
 
 
 def _finals_specification(search_spec: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:
-    """Specification of the search with one trial for each run, no early stopping and no parameter limit."""
+    """Specification of the search with a trial for each run, all trained to the end, and no parameter limit."""
     budget = search_spec.budget.model_copy(update={"trials": len(runs), "max_params": None})
     return search_spec.model_copy(
         update={
             "name": finals_name(search_spec.name),
             "budget": budget,
             "early_stopping": EarlyStoppingSpec(enabled=False),
+            "stop": StopSpec(),
             "finals": FinalsSpec(study=search_spec.name, runs=runs),
         }
     )

@@ -70,10 +70,13 @@ def build_network(
         return ResNet18Baseline(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):
         return PretrainedNetwork(architecture, channels, num_classes)
+    if size is not None:
+        architecture.map_sizes(size)
     stem = create_stem(architecture, channels)
     stages, stages_width = _create_stages(architecture)
     head, head_width = create_head(architecture, stages_width, nn.AdaptiveAvgPool2d(1))
-    network = ConvolutionalNetwork(stem, stages, head, create_linear(head_width, num_classes, gain=1.0))
+    classifier = create_linear(head_width, num_classes, gain=1.0)
+    network = ConvolutionalNetwork(stem, stages, head, classifier, averages_flips=architecture.test_time_flip)
     add_noise_layers(network, architecture.noise_std)
     return network
 

@@ -23,6 +23,11 @@ class Network(nn.Module, ABC):
     classifier: nn.Linear
     evaluation_batch_size: int = 512
 
+    @property
+    def output_layers(self) -> tuple[nn.Module, ...]:
+        """Layers whose outputs enter the loss."""
+        return (self.classifier,)
+
     def remove_training_layers(self) -> None:
         """Remove the layers used in training only, before the network is counted, analysed or exported."""
 
@@ -37,10 +42,28 @@ class Network(nn.Module, ABC):
 
 
 class ConvolutionalNetwork(Network):
-    """Searched network: stem, stages, head and classifier in sequence."""
+    """Searched network: stem, stages, head and classifier in sequence.
 
-    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, classifier: nn.Linear) -> None:
+    Args:
+        stem: First layers.
+        stages: Layers between the stem and the head.
+        head: Pooling and hidden layers.
+        classifier: Last layer.
+        averages_flips: True to average the features of an image and its mirror image in evaluation. The classifier is
+            linear, so the logits are averaged as well.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: nn.Module,
+        head: nn.Module,
+        classifier: nn.Linear,
+        *,
+        averages_flips: bool = False,
+    ) -> None:
         super().__init__()
+        self.averages_flips = averages_flips
         self.stem = stem
         self.stages = stages
         self.head = head
@@ -48,5 +71,12 @@ class ConvolutionalNetwork(Network):
 
     def features(self, images_NCHW: Tensor) -> Tensor:
         """Compute the classifier's input [N, D] from normalised float images [N, C, H, W], with dropout."""
+        if not self.averages_flips or self.training:
+            return self._features(images_NCHW)
+        # The image itself is last: hooks on layers keep their last output.
+        mirrored_ND = self._features(images_NCHW.flip(3))
+        return (mirrored_ND + self._features(images_NCHW)) / 2
+
+    def _features(self, images_NCHW: Tensor) -> Tensor:
         features_ND: Tensor = self.head(self.stages(self.stem(images_NCHW)))
         return features_ND

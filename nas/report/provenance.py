@@ -73,11 +73,20 @@ def space_file_name(spec: StudySpec) -> str:
 
 
 def study_file(spec: StudySpec) -> str:
-    """TOML text of a study file for `nas search`, with every default written out."""
+    """TOML text of a study file for `nas search`, with every default written out.
+
+    Images or minutes of its budget stand as they were given, with the epochs that they were converted to in a comment:
+    minutes may be other epochs on another machine.
+    """
     tables = spec.model_dump(mode="json", exclude_none=True)
     if spec.search_space is not None:
         tables["search_space"] = space_file_name(spec)
-    return _toml(tables)
+    length, epochs = spec.budget.length, spec.budget.epochs
+    if length == "epochs":
+        return _toml(tables)
+    tables["budget"].pop("epochs", None)
+    comment = f"  # {epochs} epoch{'' if epochs == 1 else 's'} of each trial" if epochs else ""
+    return re.sub(rf"^{length} = .*$", rf"\g<0>{comment}", _toml(tables), count=1, flags=re.MULTILINE)
 
 
 def _toml(tables: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ class ReportContents:
 
     @cached_property
     def summary(self) -> FrontSummary:
-        """The front and the baseline."""
-        return summarize_records(self.name, self.records, has_baseline=self.spec.baseline.enabled)
+        """The front, the baseline and the target."""
+        return summarize_records(self.spec, self.records, self.dataset)
 
     @cached_property
     def settings(self) -> SettingResults | None:
@@ -70,8 +70,8 @@ class ReportContents:
             return self.finals.verdict
         if self.settings is not None:
             return self.settings.verdict
-        chosen = self.summary.smallest or self.summary.best
-        if chosen is None or self.finalist.number == chosen.number:
+        reported = self.summary.reported
+        if reported is None or self.finalist.number == reported.number:
             return self.summary.verdict
         return f"{self.summary.verdict} This report is about trial {self.finalist.number}."
 

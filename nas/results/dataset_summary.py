@@ -34,6 +34,11 @@ class DatasetSummary:
     std: tuple[float, ...]
     part_classes: tuple[str, ...] = ()
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.height, self.width
+
     @classmethod
     def from_json(cls, text: str) -> DatasetSummary:
         """Parse the JSON of `json.dumps(asdict(summary))`.

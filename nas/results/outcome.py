@@ -35,7 +35,7 @@ class Completed:
 
 
 @dataclass(frozen=True)
-class StopReason:
+class Dominated:
     """Rung scores of a stopped trial and of the best trial that dominates it.
 
     Attributes:
@@ -57,6 +57,35 @@ class StopReason:
             f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung}, "
             f"where trial {self.leader}, which is no larger, had {self.leader_macro_f1:.4f}"
         )
+
+
+@dataclass(frozen=True)
+class BelowTarget:
+    """Rung score of a stopped trial that is not expected to reach the target.
+
+    Attributes:
+        rung: Epoch of the rung.
+        macro_f1: Rung score of the stopped trial.
+        highest_end: Highest final macro-F1 that is to be expected.
+        target: The target's macro-F1.
+    """
+
+    rung: int
+    macro_f1: float
+    highest_end: float
+    target: float
+
+    @property
+    def sentence(self) -> str:
+        """One-line description for the user."""
+        return (
+            f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung} ends at {self.highest_end:.4f} at most by the other "
+            f"trials' curves, below the target of {self.target:.4f}"
+        )
+
+
+StopReason = Dominated | BelowTarget
+"""Reason for early stopping."""
 
 
 @dataclass(frozen=True)

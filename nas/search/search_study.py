@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState, create_trial
 from pydantic import ValidationError
 
@@ -16,18 +17,19 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.search.sampling.grid_sampler import suggest_point
-from nas.search.sampling.initial_genomes import initial_parameters
 from nas.search.sampling.sampler_factory import make_sampler
+from nas.search.sampling.search_guidance import ParamCounter, SearchGuidance
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.slot_leases import BASELINE_SLOT
-from nas.search.storage.study_attributes import directions_of, spec_json, store_specification
+from nas.search.storage.study_attributes import spec_json
 from nas.search.storage.trial_records import TrialRecord, curve_attributes, genome_attributes, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
+from nas.search.target import aims_at_target, target_of
 from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.final_runs import FinalRun, FinalsSpec
-from nas.study.study_spec import PrecisionName, StudySpec
+from nas.study.study_spec import StudySpec
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -37,6 +39,7 @@ class SearchStudy:
 
     Attributes:
         tell: Records the ends of trials.
+        count_params: Counts the parameters of networks for the sampler, which predicts them where it is None.
     """
 
     def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, dataset_summary: DatasetSummary) -> None:
@@ -47,41 +50,7 @@ class SearchStudy:
         self._finished_records: dict[int, TrialRecord] = {}
         self._has_sampler = False
         self.tell = TrialTeller(storage, lambda: self._study)
-
-    @classmethod
-    def create(
-        cls, storage: Storage, spec: StudySpec, dataset_summary: DatasetSummary, precision: PrecisionName | None = None
-    ) -> SearchStudy:
-        """Create a study, or open the one of that name if its specification is the same.
-
-        The initial design of a new study has a small genome of each family, so that none is missed by chance.
-        `precision` is that of a deterministic study whose file names none; it is fixed when the study is created.
-
-        Raises:
-            StudyError: A study of that name exists with another specification, or its data have changed.
-        """
-        with storage.translate_errors(), storage.creation_lock():
-            study = optuna.create_study(
-                storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
-            )
-            # Without trials and specification the study is new, or its creation was interrupted.
-            if "spec" not in study.user_attrs and not study.get_trials(deepcopy=False):
-                fixed = spec if precision is None else spec.with_precision(precision)
-                store_specification(study, fixed, dataset_summary)
-                for parameters in initial_parameters(spec.space) if spec.grid is None else ():
-                    study.enqueue_trial(parameters)
-        existing = cls.open(storage, spec.name)
-        if precision is not None:
-            spec = spec.with_precision(existing.spec.training.precision)
-        differences = existing.spec.differences(spec) or existing.dataset_summary.differences(dataset_summary)
-        if differences:
-            raise StudyError(
-                f"study {spec.name!r} exists with another specification; give this one another name (--name):\n"
-                + "\n".join(f"  {difference}" for difference in differences)
-            )
-        if existing.spec.budget.trials < spec.budget.trials:
-            existing.replace_spec(spec)
-        return existing
+        self.count_params: ParamCounter | None = None
 
     @classmethod
     def open(cls, storage: Storage, name: str) -> SearchStudy:
@@ -106,7 +75,7 @@ class SearchStudy:
         return cls(storage, study, spec, dataset_summary)
 
     def replace_spec(self, spec: StudySpec) -> None:
-        """Replace the study's specification by one with a larger budget."""
+        """Replace the study's specification: a larger budget, other stop conditions, more final runs."""
         self._study.set_user_attr("spec", spec_json(spec))
         self.spec = spec
 
@@ -174,11 +143,9 @@ class SearchStudy:
             return self._create_running_trial({"run": slot} | ({"baseline": True} if is_baseline else {}))
         if slot == BASELINE_SLOT:
             return self._create_running_trial({"baseline": True})
-        return (
-            self.ask()
-            if self.spec.grid is None
-            else self._create_running_trial({}, point_attributes(self.spec.grid, slot - 1))
-        )
+        if self.spec.grid is None:
+            return self.ask()
+        return self._create_running_trial({}, point_attributes(self.spec.grid, slot - 1))
 
     @retried_through_outage
     def ask(self) -> RunningTrial:
@@ -188,7 +155,7 @@ class SearchStudy:
         windowed = rdb if isinstance(rdb, WindowedStorage) else None
         if windowed is not None and len(self._study.get_trials(deepcopy=False)) > 2 * windowed.window:
             # A long-running worker has accumulated more trials than a window.
-            self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=make_sampler(self.spec))
+            self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=self._new_sampler())
         with windowed.read_once() if windowed is not None else contextlib.nullcontext():
             trial = self._study.ask()
             return self._with_proposed_genome(trial)
@@ -216,11 +183,14 @@ class SearchStudy:
         if stored is None or stored.state.is_finished():
             return None
         trial, attributes = Trial(self._study, trial_id), stored.user_attrs
+        baseline_epochs = self.spec.own_baseline_epochs
         if self.spec.finals is not None:
             run = self._final_run(self.spec.finals, attributes["run"])
-            return RunningTrial(trial, run.genome, run.seed, run.is_baseline, run.choices)
+            own_epochs = baseline_epochs if run.is_baseline else None
+            return RunningTrial(trial, run.genome, run.seed, run.is_baseline, run.choices, own_epochs=own_epochs)
         if attributes.get("baseline"):
-            return RunningTrial(trial, self.spec.baseline.genome, self.spec.training.seed, is_baseline=True)
+            genome, seed = self.spec.baseline.genome, self.spec.training.seed
+            return RunningTrial(trial, genome, seed, is_baseline=True, own_epochs=baseline_epochs)
         # The worker may have been lost before all parameters were sampled.
         self._ensure_sampler()
         return self._with_proposed_genome(trial)
@@ -262,6 +232,14 @@ class SearchStudy:
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return {trial._trial_id for trial in running} - owned
 
+    @retried_through_outage
+    def target_f1_of(self, running: RunningTrial) -> float | None:
+        """Return the macro-F1 that a trial aims at; None for the front, or while the target is unknown or predicted."""
+        if not aims_at_target(running.number, self.spec.target.share):
+            return None
+        target = target_of(self.spec, self.records())
+        return None if target is None or target.is_predicted else target.macro_f1
+
     def download_weights(self, record: TrialRecord, path: Path) -> None:
         """Copy the weights of a trial from the artifact store.
 
@@ -278,7 +256,13 @@ class SearchStudy:
     def _ensure_sampler(self) -> None:
         """Load the sampler on first use: importing the default one takes longer than showing a front."""
         if not self._has_sampler:
-            self._study.sampler, self._has_sampler = make_sampler(self.spec), True
+            self._study.sampler, self._has_sampler = self._new_sampler(), True
+
+    def _new_sampler(self) -> BaseSampler:
+        guidance = SearchGuidance(
+            lambda: target_of(self.spec, self.records()), self.dataset_summary.image_size, self.count_params
+        )
+        return make_sampler(self.spec, guidance)
 
     def _final_run(self, finals: FinalsSpec, index: int) -> FinalRun:
         if index >= len(finals.runs):
@@ -291,7 +275,7 @@ class SearchStudy:
     def _with_proposed_genome(self, trial: Trial) -> RunningTrial:
         grid, seed = self.spec.grid, self.spec.training.seed
         if grid is None:
-            return RunningTrial(trial, self.spec.space.sample(trial), seed)
+            return RunningTrial(trial, self.spec.space.sample(trial, self.dataset_summary.image_size), seed)
         values = suggest_point(trial, grid)
         point = self.spec.grid_point(values)
         return RunningTrial(

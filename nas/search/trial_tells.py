@@ -44,6 +44,7 @@ class RunningTrial:
         fold: Cross-validation fold; None for the study's own validation images.
         is_point: True for a grid point; a grid trains one genome from several seeds.
         always_keeps_weights: True if the weights are kept off the front too: a grid keeps one training of each setting.
+        own_epochs: Epochs of a baseline that is trained for other epochs than the trials; else None.
     """
 
     trial: Trial
@@ -54,6 +55,7 @@ class RunningTrial:
     fold: Fold | None = None
     is_point: bool = False
     always_keeps_weights: bool = False
+    own_epochs: int | None = None
 
     @property
     def number(self) -> int:
@@ -67,9 +69,10 @@ class RunningTrial:
     @property
     def key(self) -> str:
         """Identity of the training: trials with equal keys have the same result."""
+        epochs = "" if self.own_epochs is None else f"-{self.own_epochs}e"
         if not self.is_final and not self.is_point:
-            return self.genome.key
-        return f"{self.genome.key}-{self.seed}" + ("" if self.fold is None else f"-{self.fold.index}")
+            return f"{self.genome.key}{epochs}"
+        return f"{self.genome.key}-{self.seed}{epochs}" + ("" if self.fold is None else f"-{self.fold.index}")
 
     @property
     def trial_id(self) -> int:

@@ -11,73 +11,56 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nas.errors import ArchitectureError
+from nas.space.convolutional_architecture import (
+    Activation,
+    ConvolutionalArchitecture,
+    KernelSize,
+    NoiseStd,
+    Normalization,
+    Probability,
+    StagedArchitecture,
+    StridedBlockArchitecture,
+    Width,
+)
 from nas.space.immutable_model import FrozenModel
 
 SIAMESE = "siamese"
 
-Depth = Annotated[int, Field(ge=1, le=32)]
-Width = Annotated[int, Field(ge=4, le=1024)]
-KernelSize = Literal[1, 3, 5, 7]
-Normalization = Literal["batch", "none"]
-Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
-NoiseStd = Annotated[float, Field(ge=0.0, le=1.0)]
 Expansion = Annotated[int, Field(ge=1, le=8)]
 GrowthRate = Annotated[int, Field(ge=2, le=64)]
 Compression = Annotated[float, Field(gt=0.0, le=1.0)]
-
-
-class ConvolutionalArchitecture(FrozenModel):
-    """Genes common to the four searched families.
-
-    Convolutions keep the image size; each stage after the first halves it.
-
-    Attributes:
-        stem_width: Channels after the first convolution.
-        depths: Blocks of each stage (layers for VGG and DenseNet), two to four stages.
-        kernel_size: Side of the square kernels, in pixels.
-        factorized: True to replace each k×k convolution after the stem by a 1×k and a k×1 convolution.
-        normalization: Batch normalisation after (DenseNet: before) each convolution, or none.
-        head_widths: Width of each hidden layer between the pooled features and the classifier.
-        dropout_first: Dropout probability after the first convolution.
-        dropout_head: Dropout probability before the classifier.
-        noise_std: Standard deviation of Gaussian noise after each of the first six convolutions, in training.
-    """
-
-    stem_width: Width
-    depths: Annotated[tuple[Depth, ...], Field(min_length=2, max_length=4)]
-    kernel_size: KernelSize = 3
-    factorized: bool = False
-    normalization: Normalization = "batch"
-    activation: Activation = "relu"
-    head_widths: tuple[Width, ...] = ()
-    dropout_first: Probability = 0.0
-    dropout_head: Probability = 0.0
-    noise_std: NoiseStd = 0.0
-
-
-class StagedArchitecture(ConvolutionalArchitecture):
-    """Architecture with one width, in channels, per stage."""
-
-    widths: tuple[Width, ...]
-
-    @model_validator(mode="after")
-    def _check_widths(self) -> StagedArchitecture:
-        if len(self.widths) != len(self.depths):
-            raise ValueError(f"widths has {len(self.widths)} stages, depths has {len(self.depths)}")
-        return self
+Bottleneck = Annotated[float, Field(ge=0.125, le=8.0)]
 
 
 class VggArchitecture(StagedArchitecture):
-    """Plain stacks of convolutions with max pooling between stages (Simonyan & Zisserman, 2015)."""
+    """Plain stacks of convolutions with max pooling between stages (Simonyan & Zisserman, 2015).
+
+    Attributes:
+        identity_init: True to let a convolution's first filters pass its input on unchanged before the training.
+    """
 
     family: Literal["vgg"] = "vgg"
+    identity_init: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
 
 
-class ResNetArchitecture(StagedArchitecture):
-    """Basic residual blocks, strided between stages (He et al., 2016)."""
+class ResNetArchitecture(StridedBlockArchitecture):
+    """Residual blocks, strided between stages (He et al., 2016).
+
+    Attributes:
+        bottleneck: Channels between a block's two convolutions as a multiple of its output channels.
+        preactivated: True for normalisation and activation before each convolution ("Identity Mappings", 2016); without
+            normalisation the blocks are always pre-activated.
+    """
 
     family: Literal["resnet"] = "resnet"
+    bottleneck: Annotated[Bottleneck, Field(exclude_if=lambda ratio: ratio == 1.0)] = 1.0
+    preactivated: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+
+    @model_validator(mode="after")
+    def _check_preactivated(self) -> ResNetArchitecture:
+        if self.preactivated and self.normalization == "none":
+            raise ValueError("preactivated: has no effect, since blocks without normalisation always are")
+        return self
 
 
 class DenseNetArchitecture(ConvolutionalArchitecture):
@@ -93,7 +76,7 @@ class DenseNetArchitecture(ConvolutionalArchitecture):
     compression: Compression = 0.5
 
 
-class MobileNetArchitecture(StagedArchitecture):
+class MobileNetArchitecture(StridedBlockArchitecture):
     """Inverted residuals around depthwise convolutions (Sandler et al., 2018).
 
     Attributes:

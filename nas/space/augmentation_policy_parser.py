@@ -1,7 +1,7 @@
 """Augmentation policies in text form. This module does not import torch.
 
 A policy is a comma-separated list of operations, each a name and, if the operation has one, a magnitude:
-"shift 2, rotate 10, flip". "none" leaves images unchanged.
+"shift 2, rotate 10, flip". "flip alternating" is a name as well. "none" leaves images unchanged.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NO_AUGMENTATION = "none"
+ALTERNATING_FLIP = "flip alternating"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class OperationType:
 OPERATIONS: Mapping[str, OperationType] = {
     "shift": OperationType("pixels", default=1, low=1, high=16, integer=True),
     "flip": OperationType(),
+    ALTERNATING_FLIP: OperationType(),
     "rotate": OperationType("degrees", default=10, high=180),
     "shear": OperationType("degrees", default=10, high=45),
     "elastic": OperationType("pixels of standard deviation", default=1, high=10),
@@ -67,7 +69,7 @@ def parse_policy(text: str) -> tuple[Operation, ...]:
         return ()
     operations = [_parse_operation(part.split()) for part in text.split(",")]
     names = [operation.name for operation in operations]
-    if len(set(names)) != len(names):
+    if len({name.split()[0] for name in names}) != len(names):
         raise ValueError(f"an operation is given twice in {text!r}")
     if all(name in names for name in _MIXING):
         raise ValueError(f"mixup and cutmix both in {text!r}; an image is mixed with one other")
@@ -90,10 +92,17 @@ def mixes_labels(policy: str) -> bool:
 
 def flips(policy: str) -> bool:
     """Return True if the policy mirrors images."""
-    return any(operation.name == "flip" for operation in parse_policy(policy))
+    return any(operation.name in ("flip", ALTERNATING_FLIP) for operation in parse_policy(policy))
+
+
+def flips_alternately(policy: str) -> bool:
+    """Return True if the policy mirrors each image in every other epoch."""
+    return any(operation.name == ALTERNATING_FLIP for operation in parse_policy(policy))
 
 
 def _parse_operation(words: list[str]) -> Operation:
+    if words == ALTERNATING_FLIP.split():
+        return Operation(ALTERNATING_FLIP, OPERATIONS[ALTERNATING_FLIP].default)
     name = words[0] if words else ""
     if name not in OPERATIONS:
         raise ValueError(f"unknown operation {name!r}; known: {NO_AUGMENTATION} alone, or {', '.join(OPERATIONS)}")

@@ -9,7 +9,7 @@ from nas.space.gene_definitions import Gene, Scalar
 from nas.space.gene_domains import Choices, Domain
 from nas.space.recipe import CHOICES
 
-RECIPE_BRANCHES = ("imbalance", "loss", "orthogonality", "optimizer", "schedule", "classifier")
+RECIPE_BRANCHES = ("imbalance", "loss", "orthogonality", "optimizer", "schedule", "classifier", "distillation")
 """Branching recipe genes in sampling order; a sub-table may restrict later ones for its own choice."""
 
 
@@ -39,12 +39,18 @@ class ConditionalDomains:
         return domain.values
 
 
-def active_recipe_genes(recipe: ConditionalDomains, choices: Sequence[str]) -> list[str]:
-    """Non-branching recipe genes that have an effect under the given choices, one per branch."""
+def active_recipe_genes(recipe: ConditionalDomains, choices: Sequence[str], *, is_normalized: bool = True) -> list[str]:
+    """Non-branching recipe genes that have an effect under the given choices, one per branch.
+
+    Args:
+        is_normalized: True for an architecture with normalisation layers.
+    """
     return [
         name
         for name, gene in recipe.genes.items()
-        if not gene.branches and (gene.active_for is None or _is_active(gene, name, choices))
+        if not gene.branches
+        and (gene.active_for is None or _is_active(gene, name, choices))
+        and (is_normalized or name != "norm_rate_factor")
     ]
 
 

@@ -12,19 +12,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from nas.space.architecture import (
-    ConvolutionalArchitecture,
     DenseNetArchitecture,
-    Depth,
     Expansion,
     MobileNetArchitecture,
-    Width,
+    ResNetArchitecture,
+    VggArchitecture,
 )
-from nas.space.recipe import CHOICES, Choice, Recipe
+from nas.space.convolutional_architecture import ConvolutionalArchitecture, Stride, StridedBlockArchitecture, Width
+from nas.space.recipe import CHOICES, Recipe
+from nas.space.recipe_choice import Choice
 
 Scalar = bool | int | float | str
 
 _MIN_WIDTH = 4
-_STAGED = ("vgg", "resnet", "mobilenet")
+STAGED_FAMILIES = ("vgg", "resnet", "mobilenet")
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,24 @@ def _check_comparison_width(width: int) -> int:
 
 ARCHITECTURE_GENES: Mapping[str, Gene] = {
     "family": Gene(Literal["vgg", "resnet", "densenet", "mobilenet"], "resnet", branches=True),
-    "num_stages": Gene(Annotated[int, Field(ge=2, le=4)], 3),
+    "num_stages": Gene(Annotated[int, Field(ge=1, le=4)], 3),
     "stem_width": Gene(Width, 16),
-    "depth": Gene(Depth, 1),
-    "width": Gene(Width, 32, active_for=_STAGED),
+    "depth": Gene(Annotated[int, Field(ge=0, le=32)], 1),
+    "width": Gene(Width, 32, active_for=STAGED_FAMILIES),
     **{
         name: _gene_from_field(ConvolutionalArchitecture, name)
         for name in ("kernel_size", "factorized", "normalization", "activation")
     },
+    "stem_stride": _gene_from_field(ConvolutionalArchitecture, "stem_stride"),
+    # Without the gene, the strides are the standard ones, not the default.
+    "stride": Gene(Stride, 2),
+    "downsampling": _gene_from_field(StridedBlockArchitecture, "downsampling", active_for=("resnet", "mobilenet")),
+    "squeeze_ratio": _gene_from_field(ConvolutionalArchitecture, "squeeze_ratio"),
+    "whitened_stem": _gene_from_field(ConvolutionalArchitecture, "whitened_stem"),
+    "test_time_flip": _gene_from_field(ConvolutionalArchitecture, "test_time_flip"),
+    "identity_init": _gene_from_field(VggArchitecture, "identity_init", active_for=("vgg",)),
+    "bottleneck": _gene_from_field(ResNetArchitecture, "bottleneck", active_for=("resnet",)),
+    "preactivated": _gene_from_field(ResNetArchitecture, "preactivated", active_for=("resnet",)),
     "head_layers": Gene(Annotated[int, Field(ge=0, le=3)], 0),
     "head_width": Gene(Width, 128),
     **{
@@ -134,7 +145,10 @@ ARCHITECTURE_GENES: Mapping[str, Gene] = {
         Annotated[int, Field(ge=0, le=1024), AfterValidator(_check_comparison_width)], 0, active_for=("pair",)
     ),
 }
-"""Genes of `[architecture]`; `depth` and `width` have one value per stage, `head_width` one per hidden layer."""
+"""Genes of `[architecture]`; `depth`, `width` and `stride` have one value per stage, `head_width` one per hidden layer.
+
+A stage of depth 0 is left out of the network.
+"""
 
 PAIR_GENES = ("siamese", "comparison_width")
 """Genes of the pair network around a branch of any family; a width of 0 means no hidden layer."""

@@ -65,6 +65,28 @@ class Choices:
         return len(self.values)
 
     @property
+    def is_fixed(self) -> bool:
+        """True if there is one value, which is not a parameter of the study."""
+        return len(self.values) == 1
+
+    def contains(self, value: Scalar) -> bool:
+        """Return True for one of the values, in the gene's type and canonical form (`Gene.convert`)."""
+        return any(type(one) is type(value) and one == value for one in self.values)
+
+    def describe(self) -> str:
+        """Text form for messages."""
+        return ", ".join(describe_value(value) for value in self.values)
+
+    def quantile(self, share: float) -> Scalar:
+        """Return the value of a numeric gene below which a share of the values is; the lower of two."""
+        ordered = sorted(self.values, key=float)
+        return ordered[_round_half_down(share * (len(ordered) - 1))]
+
+    def nearest(self, target: float) -> Scalar:
+        """Return the value of a numeric gene that is nearest to a number; the lower of two."""
+        return min(sorted(self.values, key=float), key=lambda value: abs(float(value) - target))
+
+    @property
     def highest(self) -> float:
         """Largest value of a numeric gene."""
         return max(float(value) for value in self.values)
@@ -101,6 +123,39 @@ class Range:
         return int((self.high - self.low) / (self.step or 1) + 1e-9) + 1
 
     @property
+    def is_fixed(self) -> bool:
+        """True if there is one value, which is not a parameter of the study."""
+        return self.low == self.high
+
+    def contains(self, value: Scalar) -> bool:
+        """Return True for a value between the bounds and on the grid of the steps."""
+        if isinstance(value, (bool, str)) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / (self.step or 1)
+        return abs(steps - round(steps)) < 1e-8 if self.integer or self.step is not None else True
+
+    def describe(self) -> str:
+        """Text form for messages."""
+        if self.is_fixed:
+            return describe_value(self.low)
+        steps = "" if self.step in (None, 1) else f" in steps of {self.step}"
+        return f"{self.low} to {self.high}{steps}"
+
+    def quantile(self, share: float) -> Scalar:
+        """Return the value below which a share of the range is, on the range's scale; the lower of two."""
+        if self.log:
+            return self.nearest(self.low * (self.high / self.low) ** share)
+        return self.nearest(self.low + share * (self.high - self.low))
+
+    def nearest(self, target: float) -> Scalar:
+        """Return the value that is nearest to a number; the lower of two."""
+        inside = min(max(target, self.low), self.high)
+        step = self.step or (1 if self.integer else None)
+        if step is not None:
+            inside = min(self.high, self.low + step * _round_half_down((inside - self.low) / step))
+        return int(inside) if self.integer else float(inside)
+
+    @property
     def highest(self) -> float:
         """Upper end of the range."""
         return self.high
@@ -111,6 +166,15 @@ class Range:
 
 
 Domain = Choices | Range
+
+
+def describe_value(value: Scalar) -> str:
+    """Text form of a gene's value for messages, as in TOML."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _round_half_down(number: float) -> int:
+    return math.ceil(number - 0.5)
 
 
 def parse_domain(gene: Gene, value: Any) -> Domain | list[str]:

@@ -15,6 +15,7 @@ from nas.space.architecture import (
     MlpArchitecture,
     PairArchitecture,
     PretrainedArchitecture,
+    ReferenceArchitecture,
     branch_of,
     family_name,
 )
@@ -30,7 +31,7 @@ class Genome(FrozenModel):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Genome:
-        faults = auxiliary_faults(self.architecture, self.recipe)
+        faults = auxiliary_faults(self.architecture, self.recipe) + optimizer_faults(self.architecture, self.recipe)
         if isinstance(self.architecture, PretrainedArchitecture):
             faults += frozen_conflicts(self.architecture, self.recipe)
         penalty = self.recipe.orthogonality.name
@@ -66,7 +67,7 @@ class Genome(FrozenModel):
 
 
 def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> list[str]:
-    """List the recipe options without effect on a frozen trunk, one line each."""
+    """List the recipe options that a frozen trunk does not allow, one line each."""
     faults = []
     if architecture.frozen and recipe.augmentation != "none":
         faults.append(
@@ -77,7 +78,42 @@ def frozen_conflicts(architecture: PretrainedArchitecture, recipe: Recipe) -> li
         faults.append(
             f"orthogonality {recipe.orthogonality.name!r} with a frozen trunk: no convolution is trained; use 'linear'"
         )
+    if architecture.frozen and recipe.distillation.needs_teacher:
+        faults.append(
+            f"distillation {recipe.distillation.name!r} with a frozen trunk: its head is trained on features, which a "
+            "teacher cannot see; use 'none', or train the trunk as well"
+        )
     return faults
+
+
+def optimizer_faults(architecture: Architecture, recipe: Recipe) -> list[str]:
+    """List options of the optimiser without effect on an architecture, one line each."""
+    faults = []
+    if recipe.norm_rate_factor > 1.0 and not trains_normalization(architecture):
+        faults.append(
+            f"norm_rate_factor {recipe.norm_rate_factor:g} with a network that trains no normalisation; use 1, or "
+            "normalization = 'batch'"
+        )
+    frozen = isinstance(architecture, PretrainedArchitecture) and architecture.frozen and not architecture.head_widths
+    if recipe.optimizer == "muon" and frozen:
+        faults.append(
+            "optimizer 'muon' with a frozen trunk and no hidden layer: it is for hidden layers, and only the "
+            "classifier is trained; use 'adamw'"
+        )
+    return faults
+
+
+def trains_normalization(architecture: Architecture) -> bool:
+    """Return True if a network has trained normalisation layers."""
+    match branch_of(architecture):
+        case MlpArchitecture():
+            return False
+        case PretrainedArchitecture(frozen=frozen):
+            return not frozen
+        case ReferenceArchitecture():
+            return True
+        case convolutional:
+            return convolutional.normalization != "none"
 
 
 def auxiliary_faults(architecture: Architecture, recipe: Recipe) -> list[str]:

@@ -6,75 +6,29 @@ parameters. This module does not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from nas.space.augmentation_policy_parser import canonical_policy, mixes_labels
 from nas.space.immutable_model import FrozenModel
+from nas.space.recipe_choice import Choice, Parameters, Reasons
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Beta = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 AugmentationPolicy = Annotated[str, AfterValidator(canonical_policy)]
+RateScaling = Literal["none", "linear", "square_root"]
 
-Parameters = Mapping[str, Mapping[str, float]]
-Reasons = Mapping[tuple[str, str], str]
-
-
-def _is_zero(value: float) -> bool:
-    """Return True at 0. Genes added later are absent from the JSON at 0, which keeps the keys of older genomes."""
-    return value == 0.0
+REFERENCE_BATCH_SIZE = 128
+"""Batch size for which a scaled learning rate is given."""
+_SCALING_EXPONENTS: Mapping[RateScaling, float] = {"none": 0.0, "linear": 1.0, "square_root": 0.5}
 
 
-class Choice(FrozenModel):
-    """One of several named options with its own parameters only; omitted parameters get their defaults.
-
-    A string is accepted as the name of an option with default parameters.
-
-    Attributes:
-        PARAMETERS: Parameters of each option with their defaults.
-        REASONS: Reasons for the absence of a parameter that an option might be expected to take.
-    """
-
-    PARAMETERS: ClassVar[Parameters]
-    REASONS: ClassVar[Reasons] = {}
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_defaults(cls, given: Any) -> Any:
-        table = {"name": given} if isinstance(given, str) else given
-        if not isinstance(table, dict):
-            return given
-        name = table.get("name", cls.model_fields["name"].default)
-        defaults = cls.PARAMETERS.get(name, {}) if isinstance(name, str) else {}
-        return {**defaults, **{key: value for key, value in table.items() if value is not None}}
-
-    @model_validator(mode="after")
-    def _check_parameters(self) -> Choice:
-        if self.name not in self.PARAMETERS:
-            kind = type(self).__name__.lower()
-            raise ValueError(f"unknown {kind} {self.name!r}; known: {', '.join(self.PARAMETERS)}")
-        for parameter in self.model_fields_set - {"name"} - self.PARAMETERS[self.name].keys():
-            reason = self.REASONS.get((self.name, parameter))
-            raise ValueError(f"{self.name} takes no {parameter}" + (f": {reason}" if reason else ""))
-        return self
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Parameters of this option by name."""
-        return {name: getattr(self, name) for name in self.PARAMETERS[self.name]}
-
-    def parameter(self, name: str) -> Any:
-        """Value of one parameter.
-
-        Raises:
-            KeyError: This option has no parameter of that name.
-        """
-        return self.parameters[name]
+def _is(default: object) -> Callable[[Any], bool]:
+    """Create a test for a default: genes added later are absent from the JSON at it, so older genomes keep keys."""
+    return lambda value: bool(value == default)
 
 
 class Loss(Choice):
@@ -216,16 +170,47 @@ class Classifier(Choice):
     svm_c: Annotated[float, Field(gt=0.0, le=1e4)] | None = None
 
 
+class Distillation(Choice):
+    """Knowledge distillation from the study's teacher (formulas in `nas.training.optimization.distillation`).
+
+    Attributes:
+        temperature: T, by which the logits of teacher and student are divided.
+        distillation_weight: w, the weight of the teacher's term in the loss; the recipe's loss has weight 1 - w.
+    """
+
+    PARAMETERS: ClassVar[Parameters] = {
+        "none": {},
+        "logits": {"temperature": 4.0, "distillation_weight": 0.5},
+        "standardized_logits": {"temperature": 4.0, "distillation_weight": 0.5},
+    }
+
+    name: str = "none"
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    distillation_weight: Share | None = None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """True if the training compares the network's logits with a teacher's."""
+        return self.name != "none"
+
+
 class Recipe(FrozenModel):
     """Training recipe of a network.
 
     Attributes:
         augmentation: Policy of random changes of the training images, see `nas.space.augmentation_policy_parser`.
         weight_decay: Decoupled for AdamW; added to the gradient for SGD.
+        optimizer: "muon" is for the matrices of hidden layers, with AdamW for all other parameters.
         learning_rate: Peak of the schedule.
+        learning_rate_scaling: Factor of the learning rate for another batch size than 128, see `peak_learning_rate`.
+            Absent from the JSON at "none".
+        norm_rate_factor: Learning rate of the biases of normalisation layers as a multiple of the others'. Absent
+            from the JSON at 1.
         gradient_clip: Maximum Euclidean norm of a step's total gradient; larger gradients are scaled down. 0 disables.
         batch_size: Images per step.
         ema_decay: Decay of the moving average of the weights, which is evaluated and kept; 0 keeps the raw weights.
+        lookahead_steps: Steps between two averages of the weights that training continues from
+            (`nas.training.optimization.lookahead`); 0 for none, and absent from the JSON.
         early_stopping_patience: Epochs without a higher validation macro-F1 before training ends with the best
             epoch's weights; 0 trains to the end and keeps the last weights.
         convergence_tolerance: Training ends if the mean training losses of two successive epochs differ by less; 0
@@ -234,24 +219,40 @@ class Recipe(FrozenModel):
             the validation images.
         auxiliary_weight: For pairs: weight w of the mean cross entropy of both images' own classes; the loss of the
             relation has weight 1 - w. Absent from the JSON at 0.
+        distillation: Absent from the JSON without a teacher.
     """
 
     loss: Loss = Loss()
     imbalance: Imbalance = Imbalance()
     orthogonality: Orthogonality = Orthogonality()
-    optimizer: Literal["sgd", "adamw"] = "adamw"
+    optimizer: Literal["sgd", "adamw", "muon"] = "adamw"
     schedule: Schedule = Schedule()
     classifier: Classifier = Classifier()
     augmentation: AugmentationPolicy = "none"
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
+    learning_rate_scaling: Annotated[RateScaling, Field(exclude_if=_is("none"))] = "none"
+    norm_rate_factor: Annotated[float, Field(ge=1.0, le=1000.0, exclude_if=_is(1))] = 1.0
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-2
     gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 1.0
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 128
     ema_decay: Share = 0.0
+    lookahead_steps: Annotated[int, Field(ge=0, le=1000, exclude_if=_is(0))] = 0
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
-    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=_is_zero)] = 0.0
+    convergence_tolerance: Annotated[float, Field(ge=0.0, le=100.0, exclude_if=_is(0))] = 0.0
     posthoc_adjustment: bool = False
-    auxiliary_weight: Annotated[Share, Field(exclude_if=_is_zero)] = 0.0
+    auxiliary_weight: Annotated[Share, Field(exclude_if=_is(0))] = 0.0
+    distillation: Annotated[Distillation, Field(exclude_if=lambda choice: not choice.needs_teacher)] = Distillation()
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """Peak of the schedule at the batch size b: the learning rate times 1, b / 128 or √(b / 128).
+
+        Source: linear, Goyal et al., "Accurate, Large Minibatch SGD", 2017, section 2.1; square root, for adaptive
+        optimisers, Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", 2022.
+        """
+        ratio = self.batch_size / REFERENCE_BATCH_SIZE
+        exponent = _SCALING_EXPONENTS[self.learning_rate_scaling]
+        return float(self.learning_rate * ratio**exponent)
 
     @model_validator(mode="after")
     def _check_conflicts(self) -> Recipe:
@@ -269,6 +270,7 @@ CHOICES: Mapping[str, type[Choice]] = {
     "orthogonality": Orthogonality,
     "schedule": Schedule,
     "classifier": Classifier,
+    "distillation": Distillation,
 }
 """Choices of a recipe by gene name."""
 

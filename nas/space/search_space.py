@@ -9,18 +9,20 @@ sampling goes through the `Suggester` interface, which `optuna.Trial` implements
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nas.errors import SpecificationError
 from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, active_recipe_genes, choice_combinations
-from nas.space.gene_definitions import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, Scalar
+from nas.space.gene_definitions import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, STAGED_FAMILIES, Scalar
 from nas.space.gene_domains import Suggester
 from nas.space.genome import Genome
 from nas.space.recipe import CHOICES
 from nas.space.search_space_file import conflict_faults, parse_section, read_search_space_tables
+from nas.space.strides import feasible_strides, standard_strides
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,24 @@ class SearchSpace:
             if any(gene in domains for domains in (section.domains, *section.by_choice.values()))
         )
 
-    def sample(self, suggester: Suggester) -> Genome:
-        """Sample a genome; only genes with an effect on it are sampled."""
-        architecture = self._sample_architecture(suggester)
+    def sample(self, suggester: Suggester, size: tuple[int, int] | None = None) -> Genome:
+        """Sample a genome; only genes with an effect on it are sampled.
+
+        Args:
+            size: Rows and columns of the images. Strides that leave too small maps become 1 (`feasible_strides`).
+        """
+        architecture = self._sample_architecture(suggester, size)
         pair = self._sample_pair(suggester) if self.pair_genes else None
-        recipe = self._sample_recipe(suggester)
+        recipe = self._sample_recipe(suggester, is_normalized=architecture["normalization"] != "none")
         if pair is not None:
             architecture = {**pair, "branch": architecture, "auxiliary": recipe["auxiliary_weight"] > 0.0}
         return Genome.model_validate({"architecture": architecture, "recipe": recipe})
 
     def size(self) -> SearchSpaceSize:
-        """Count the genomes."""
+        """Count the combinations of genes.
+
+        They may be more than the genomes: strides that are not feasible, and stages of depth 0, make some equal.
+        """
         continuous: set[str] = set()
 
         def count(section: ConditionalDomains, genes: Iterable[str], choices: Sequence[str]) -> int:
@@ -125,21 +134,31 @@ class SearchSpace:
             _, domain = self.architecture.domain(repetitions, (family,))
             return sum(count(self.architecture, [gene], (family,)) ** number for number in domain.integer_values())
 
-        architectures = 0
+        @cache
+        def count_recipes(normalization: Scalar) -> int:
+            is_normalized = normalization != "none"
+            return sum(
+                count(self.recipe, active_recipe_genes(self.recipe, choices, is_normalized=is_normalized), choices)
+                for choices in choice_combinations(self.recipe)
+            )
+
+        total = 0
         for family in self.families:
-            per_stage = count(self.architecture, ["depth"] if family == "densenet" else ["depth", "width"], (family,))
+            stage_genes = [
+                "depth",
+                *(["width"] if family in STAGED_FAMILIES else []),
+                *(["stride"] if self.searches("stride", family) else []),
+            ]
+            per_stage = count(self.architecture, stage_genes, (family,))
             _, stages = self.architecture.domain("num_stages", (family,))
-            architectures += (
+            architectures = (
                 sum(per_stage**number for number in stages.integer_values())
                 * count_repeated("head_width", "head_layers", family)
                 * count(self.architecture, _scalar_genes(self.architecture, family), (family,))
             )
-        architectures *= count(self.architecture, PAIR_GENES, ())
-        recipes = sum(
-            count(self.recipe, active_recipe_genes(self.recipe, choices), choices)
-            for choices in choice_combinations(self.recipe)
-        )
-        return SearchSpaceSize(architectures * recipes, frozenset(continuous))
+            normalizations = self.architecture.values("normalization", (family,))
+            total += architectures // len(normalizations) * sum(map(count_recipes, normalizations))
+        return SearchSpaceSize(total * count(self.architecture, PAIR_GENES, ()), frozenset(continuous))
 
     def augmentations(self) -> frozenset[str]:
         """All augmentation policies of the space."""
@@ -148,6 +167,12 @@ class SearchSpace:
             for choices in choice_combinations(self.recipe)
             for policy in self.recipe.values("augmentation", choices)
         )
+
+    @property
+    def needs_teacher(self) -> bool:
+        """True if some recipes of the space have distillation."""
+        index = RECIPE_BRANCHES.index("distillation")
+        return any(choices[index] != "none" for choices in choice_combinations(self.recipe))
 
     def notes(self) -> list[str]:
         """List the recipe genes that are never sampled or not with some option, one line each."""
@@ -165,40 +190,68 @@ class SearchSpace:
                 notes.append(f"recipe.{gene}: never drawn, for no {owner} here takes it")
             elif exceptions:
                 notes.append(f"recipe.{gene}: not drawn with {owner} {', '.join(exceptions)}")
+        normalizations = {
+            value for family in self.families for value in self.architecture.values("normalization", (family,))
+        }
+        if "norm_rate_factor" in self.recipe.domains and "none" in normalizations:
+            effect = "never drawn" if len(normalizations) == 1 else "not drawn"
+            notes.append(f"recipe.norm_rate_factor: {effect} with normalization none, which has no biases")
         return notes
 
-    def _sample_architecture(self, suggester: Suggester) -> dict[str, Any]:
+    def searches(self, gene: str, family: str) -> bool:
+        """Return True if the space gives a gene of the architecture for a family."""
+        return gene in self.architecture.domains or gene in self.architecture.by_choice.get(family, {})
+
+    def _sample_architecture(self, suggester: Suggester, size: tuple[int, int] | None) -> dict[str, Any]:
         family = str(_draw(self.architecture, suggester, "family"))
 
         def draw(gene: str, suffix: str = "") -> Any:
             return _draw(self.architecture, suggester, gene, (family,), suffix)
 
-        stages = range(1, draw("num_stages") + 1)
-        genes: dict[str, Any] = {"family": family, "depths": tuple(draw("depth", f"_{stage}") for stage in stages)}
-        if family in (self.architecture.genes["width"].active_for or ()):
-            genes["widths"] = tuple(draw("width", f"_{stage}") for stage in stages)
+        genes = {"family": family, **self._sample_stages(family, draw, size)}
         genes["head_widths"] = tuple(draw("head_width", f"_{layer}") for layer in range(1, draw("head_layers") + 1))
-        return genes | {gene: draw(gene) for gene in _scalar_genes(self.architecture, family)}
+        for gene in _scalar_genes(self.architecture, family):
+            if gene not in genes and _has_effect(gene, genes):
+                genes[gene] = draw(gene)
+        return genes
+
+    def _sample_stages(self, family: str, draw: Callable[..., Any], size: tuple[int, int] | None) -> dict[str, Any]:
+        """Sample depths, widths and strides of the stages. One of depth 0 is left out; the last is not, if all are."""
+        depth_by_stage = {stage: draw("depth", f"_{stage}") for stage in range(1, draw("num_stages") + 1)}
+        if not any(depth_by_stage.values()):
+            depth_by_stage[max(depth_by_stage)] = 1
+        stages = [stage for stage, depth in depth_by_stage.items() if depth > 0]
+        genes: dict[str, Any] = {"depths": tuple(depth_by_stage[stage] for stage in stages)}
+        if family in STAGED_FAMILIES:
+            genes["widths"] = tuple(draw("width", f"_{stage}") for stage in stages)
+        searches_strides = self.searches("stride", family)
+        strides = standard_strides(len(stages))
+        if searches_strides:
+            strides = tuple(draw("stride", f"_{stage}") for stage in stages)
+        genes["stem_stride"] = draw("stem_stride")
+        if searches_strides or genes["stem_stride"] > 1 or max(strides) == 1:
+            genes["stem_stride"], genes["strides"] = feasible_strides(genes["stem_stride"], strides, size)
+        return genes
 
     def _sample_pair(self, suggester: Suggester) -> dict[str, Any]:
         is_siamese, width = (_draw(self.architecture, suggester, gene) for gene in PAIR_GENES)
         return {"family": "pair", "shared": is_siamese, "comparison_widths": (width,) if width else ()}
 
-    def _sample_recipe(self, suggester: Suggester) -> dict[str, Any]:
+    def _sample_recipe(self, suggester: Suggester, *, is_normalized: bool) -> dict[str, Any]:
         choices: list[str] = []
         genes: dict[str, Any] = {}
         for branch in RECIPE_BRANCHES:
             chosen = str(_draw(self.recipe, suggester, branch, choices))
             choices.append(chosen)
             genes[branch] = {"name": chosen} if branch in CHOICES else chosen
-        for gene in active_recipe_genes(self.recipe, choices):
+        for gene in active_recipe_genes(self.recipe, choices, is_normalized=is_normalized):
             value = _draw(self.recipe, suggester, gene, choices)
             owner = next((name for name, choice in CHOICES.items() if gene in choice.model_fields), None)
             (genes if owner is None else genes[owner])[gene] = value
         return genes
 
 
-_STRUCTURAL_GENES = ("family", "num_stages", "depth", "width", "head_layers", "head_width")
+_STRUCTURAL_GENES = ("family", "num_stages", "depth", "width", "stride", "head_layers", "head_width")
 
 
 def _scalar_genes(section: ConditionalDomains, family: str | None) -> list[str]:
@@ -210,6 +263,18 @@ def _scalar_genes(section: ConditionalDomains, family: str | None) -> list[str]:
         and not gene.branches
         and (gene.active_for is None or family in gene.active_for)
     ]
+
+
+def _has_effect(gene: str, genes: Mapping[str, Any]) -> bool:
+    """Return True if a gene changes the network that the genes sampled so far describe."""
+    match gene:
+        case "preactivated":
+            # Blocks without normalisation always are.
+            return bool(genes["normalization"] != "none")
+        case "downsampling":
+            return max(genes.get("strides") or standard_strides(len(genes["depths"]))) > 1
+        case _:
+            return True
 
 
 def _draw(

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nas.space.architecture import PretrainedArchitecture, ReferenceArchitecture, Width
+from nas.space.architecture import PretrainedArchitecture, ReferenceArchitecture
+from nas.space.convolutional_architecture import Width
 from nas.space.genome import Genome, auxiliary_faults, frozen_conflicts
-from nas.space.immutable_model import FrozenModel
+from nas.space.immutable_model import FrozenModel, PositiveInt
 from nas.space.recipe import Recipe
 
 FINE_TUNING_RATE = 3e-4
@@ -21,7 +22,7 @@ _PRETRAINED_FAMILIES: Mapping[
 
 
 class BaselineSpec(FrozenModel):
-    """Baseline of the Pareto front, trained on the same splits for the same number of epochs.
+    """Baseline of the Pareto front, trained on the same splits as the trials.
 
     Attributes:
         enabled: False to train no baseline; trials are then compared only with each other.
@@ -30,6 +31,7 @@ class BaselineSpec(FrozenModel):
             and a stem for small images.
         frozen: True to freeze the pretrained trunk and train a new head only.
         head_widths: Widths of the new head's hidden layers; only with `pretrained`.
+        epochs: Epochs of its training; default: those of the trials.
         recipe: Training recipe. The default learning rate is `FINE_TUNING_RATE` if a pretrained trunk is trained.
     """
 
@@ -39,6 +41,7 @@ class BaselineSpec(FrozenModel):
     frozen: bool = False
     # Not strict, because TOML gives a list; the validator below has processed the table before.
     head_widths: Annotated[tuple[Width, ...], Field(strict=False)] = ()
+    epochs: PositiveInt | None = None
     recipe: Recipe = Recipe(posthoc_adjustment=True)
 
     @model_validator(mode="before")

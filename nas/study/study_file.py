@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from nas.errors import SpecificationError
 from nas.space.genome import pair_faults
 from nas.space.search_space import SearchSpace
 from nas.space.toml_file import merge_tables, read_toml, validation_faults
+from nas.study.budget_spec import length_faults, replace_length
 from nas.study.data_spec import source_faults
+from nas.study.distillation_spec import BASELINE, TrialReference
 from nas.study.grid_spec import GridSpec, replaces_table
+from nas.study.start_tables import start_faults
 from nas.study.study_spec import StudySpec
 
 QUICK = "quick"
@@ -47,15 +51,20 @@ def load_study(
         raise SpecificationError(str(path), [f"{QUICK}: must be a table"])
     if quick:
         quick_name = {"name": f"{tables['name']}-{QUICK}"} if "name" in tables else {}
-        return _parse_study(merge_tables(tables, {**quick_name, **quick_tables}, replaces_table), path, data, name)
+        return _parse_study(_merge_quick(tables, {**quick_name, **quick_tables}), path, data, name)
     spec = _parse_study(tables, path, data, name)
     # Resizing options of the command line are left out: they depend on the source, which the quick form may replace.
     source = {key: value for key, value in (data or {}).items() if key in ("source", "path")}
     try:
-        _parse_study(merge_tables(tables, quick_tables, replaces_table), path, source, name)
+        _parse_study(_merge_quick(tables, quick_tables), path, source, name)
     except SpecificationError as error:
         raise SpecificationError(error.where, [f"with --{QUICK}: {fault}" for fault in error.faults]) from error
     return spec
+
+
+def _merge_quick(tables: Mapping[str, Any], quick_tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the `[quick]` tables over the others; the length of a training in one unit replaces that in another."""
+    return merge_tables(replace_length(tables, quick_tables), quick_tables, replaces_table)
 
 
 def _parse_study(
@@ -67,20 +76,35 @@ def _parse_study(
     _resolve_data(tables, path, data)
     if name is not None:
         tables["name"] = name
-    table = tables.get("data")
-    data_faults = [f"data.{fault}" for fault in source_faults(table)] if isinstance(table, dict) else []
+    table_faults = _table_faults(tables)
     _complete_grid(tables)
     try:
         spec = StudySpec.model_validate(tables)
     except ValidationError as error:
-        # `DataSpec` reports the same faults, but only if its table has no other fault.
-        others = [line for line in validation_faults(error) if not (data_faults and line.startswith("data: "))]
-        raise SpecificationError(str(path), others + data_faults + faults) from error
+        # The models report the same faults, but only if their table has no other fault.
+        others = [
+            line
+            for line in validation_faults(error)
+            if not any(found and line.startswith(f"{name}: ") for name, found in table_faults.items())
+        ]
+        raise SpecificationError(str(path), [*others, *chain(*table_faults.values()), *faults]) from error
     # These checks parse the search space, which must have no fault.
-    faults = faults or [*spec.flip_faults(), *_pair_faults(spec)]
+    faults = [*chain(*table_faults.values()), *faults] or [
+        *spec.flip_faults(), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
+    ]  # fmt: skip
     if faults:
         raise SpecificationError(str(path), faults)
     return spec
+
+
+def _table_faults(tables: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the faults of keys that are missing or do not go together, by table."""
+    checks = {"data": source_faults, "budget": length_faults}
+    return {
+        name: [f"{name}.{fault}" for fault in check(tables[name])]
+        for name, check in checks.items()
+        if isinstance(tables.get(name), dict)
+    }
 
 
 def _pair_faults(spec: StudySpec) -> list[str]:
@@ -97,6 +121,34 @@ def _pair_faults(spec: StudySpec) -> list[str]:
     if spec.baseline.enabled:
         faults += [f"baseline: {fault}" for fault in pair_faults(spec.baseline.architecture, are_pairs=are_pairs)]
     return list(dict.fromkeys(faults))
+
+
+def _distillation_faults(spec: StudySpec) -> list[str]:
+    """List recipes with distillation but without a teacher, teachers without use, and impossible teachers."""
+    teacher = spec.distillation.teacher
+    trials = "search_space" if spec.grid is None else "genome"
+    baseline_is_distilled = spec.baseline.enabled and spec.baseline.recipe.distillation.needs_teacher
+    if teacher is None:
+        places = [f"{trials}: recipe.distillation"] * spec.has_distilled_trials
+        places += ["baseline.recipe.distillation"] * baseline_is_distilled
+        remedy = f'add [distillation] teacher = "{BASELINE}", or {{ study = "NAME", trial = NUMBER }}'
+        return [f"{place}: the study names no teacher; {remedy}" for place in places]
+    faults = []
+    if teacher == BASELINE and not spec.baseline.enabled:
+        faults.append("distillation.teacher: the study has no baseline; enable it, or name a trial of another study")
+    elif teacher == BASELINE and baseline_is_distilled:
+        faults.append("baseline.recipe.distillation: the baseline is the teacher itself; remove it")
+    if isinstance(teacher, TrialReference) and teacher.study == spec.name:
+        faults.append(f'distillation.teacher: {teacher} is a trial of this study; take "{BASELINE}", or another study')
+    if not spec.has_distilled_trials and not (baseline_is_distilled and teacher != BASELINE):
+        faults.append(
+            f'distillation.teacher: no recipe uses it; add distillation = "logits" to the {trials}, or remove it'
+        )
+    if spec.data.pairs is not None:
+        faults.append("distillation: not for pairs of images; remove it, or [data.pairs]")
+    if spec.grid is not None and spec.grid.folds is not None:
+        faults.append("grid.folds: not with [distillation], whose teacher has seen images that the folds validate on")
+    return faults
 
 
 def _complete_grid(tables: dict[str, Any]) -> None:

@@ -5,77 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from nas.space.architecture import PretrainedArchitecture
+from nas.space.architecture import PretrainedArchitecture, branch_of
 from nas.space.augmentation_policy_parser import flips
+from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.genome import Genome
-from nas.space.immutable_model import FrozenModel, PositiveInt
+from nas.space.immutable_model import FrozenModel
 from nas.space.search_space import SearchSpace
 from nas.study.baseline_spec import BaselineSpec
+from nas.study.budget_spec import BudgetSpec
 from nas.study.data_spec import CHARACTER_SOURCES, DataSpec
+from nas.study.distillation_spec import BASELINE, DistillationSpec
+from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
+from nas.study.sampler_spec import SamplerSpec
+from nas.study.stop_spec import StopSpec
+from nas.study.target_spec import TargetSpec
+from nas.study.training_spec import PrecisionName, TrainingSpec
 
 Objective = Literal["macro_f1", "params"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
-
-
-class BudgetSpec(FrozenModel):
-    """Budget of a study.
-
-    Attributes:
-        trials: Number of trials without the baseline; for finals the number of all runs.
-        epochs: Passes over the training images, for each trial and the baseline.
-        max_params: Maximum number of parameters; larger networks are not trained.
-    """
-
-    trials: PositiveInt
-    epochs: PositiveInt
-    max_params: PositiveInt | None = None
-
-
-class SamplerSpec(FrozenModel):
-    """Sampler of genomes.
-
-    Attributes:
-        name: `forest` is fitted to all learning curves (`nas.search.sampling.forest_sampler`); `tpe`, `nsga2` and
-            `grid` are Optuna's samplers.
-        startup_trials: Size of the initial design: the smallest genome of each family, then random genomes.
-    """
-
-    name: Literal["forest", "tpe", "nsga2", "random", "grid"] = "forest"
-    startup_trials: Annotated[int, Field(ge=0)] = 6
-
-
-class EarlyStoppingSpec(FrozenModel):
-    """Early stopping of trials dominated by trials of equal or smaller size (`nas.search.early_stopping_rule`).
-
-    Attributes:
-        enabled: True to stop dominated trials.
-        reduction: η. A trial far behind continues if its macro-F1 is among the best 1/η. η is also the ratio of the
-            epochs of successive rungs.
-        grace_epochs: Epoch of the first rung; default: 1/η² of the budget's epochs, rounded up.
-    """
-
-    enabled: bool = True
-    reduction: Annotated[int, Field(ge=2)] = 3
-    grace_epochs: PositiveInt | None = None
-
-
-class TrainingSpec(FrozenModel):
-    """Training settings shared by all trials of a study.
-
-    Attributes:
-        seed: Seed of weights, shuffling and augmentation.
-        precision: Arithmetic of training; `auto` is bfloat16 if the device supports it.
-        deterministic: True for bitwise reproducible weights on the CPU, with one thread per trial; on a GPU as far
-            as its libraries allow.
-    """
-
-    seed: int = 0
-    precision: PrecisionName = "auto"
-    deterministic: bool = False
 
 
 class StudySpec(FrozenModel):
@@ -84,6 +34,8 @@ class StudySpec(FrozenModel):
     Attributes:
         objectives: Objectives of Optuna's study: macro-F1 only, or macro-F1 and the number of parameters. The
             displayed Pareto front always has both.
+        start: Genomes that are tried first, whole or in part (`nas.space.start_genomes`).
+        start_from: Name of a study in the same database whose front is tried first.
         search_space: Tables of the search-space file; None for a grid.
         genome: Tables of the genome that a grid's options are merged over; None for a search.
         grid: Dimensions of a grid; the budget has one trial per point.
@@ -100,19 +52,33 @@ class StudySpec(FrozenModel):
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
     baseline: BaselineSpec = BaselineSpec()
+    target: TargetSpec = TargetSpec()
+    stop: StopSpec = StopSpec()
+    start: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    start_from: str | None = None
+    distillation: DistillationSpec = DistillationSpec()
     finals: FinalsSpec | None = None
     search_space: dict[str, Any] | None = None
     genome: dict[str, Any] | None = None
     grid: GridSpec | None = None
 
+    @field_validator("start", mode="before")
+    @classmethod
+    def _check_start(cls, tables: Any) -> Any:
+        if isinstance(tables, dict):
+            raise ValueError("one table; write [[start]], with double brackets, for each genome")
+        return tables
+
     @model_validator(mode="after")
     def _check_search_or_grid(self) -> StudySpec:
-        faults = [*self._kind_faults(), *self._objective_faults()]
+        faults = [*self._kind_faults(), *self._objective_faults(), *self._target_faults()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
     def _kind_faults(self) -> Iterator[str]:
+        if self.start_from == self.name:
+            yield "start_from: the study itself; name another one"
         if self.grid is None:
             if self.search_space is None:
                 yield "search_space: missing"
@@ -131,16 +97,36 @@ class StudySpec(FrozenModel):
             yield f"budget.trials: the grid has {self.grid.size} points, not {self.budget.trials}; leave it out"
         if self.grid.folds is not None and self.data.long_tail is not None:
             yield "grid.folds: not with data.long_tail, which the validation images do not have"
+        for key in ("start", "start_from"):
+            if getattr(self, key):
+                yield f"{key}: not with [grid], whose settings are all trained"
         faults = self.grid.faults(self.genome or {})
         yield from faults
         if not faults and len(self.pretrained_networks) > 1:
             yield f"one pretrained network a study, not {' and '.join(self.pretrained_networks)}"
+
+    def _target_faults(self) -> Iterator[str]:
+        if self.grid is not None:
+            for table, is_given in (("target", self.target != TargetSpec()), ("stop", self.stop.is_given)):
+                if is_given:
+                    yield f"{table}: not with [grid], whose points are all trained; remove it"
+            return
+        if not self.baseline.enabled and (self.target.reference == "baseline" or self.target.tolerance is not None):
+            yield "target: the study has no baseline; give target.macro_f1, or enable the baseline"
+        yield from self.stop.faults(has_target=self.has_target, max_params=self.budget.max_params)
 
     def _objective_faults(self) -> Iterator[str]:
         if self.objectives not in (("macro_f1",), ("macro_f1", "params")):
             yield 'objectives: ["macro_f1"] or ["macro_f1", "params"]'
         elif len(self.objectives) == 1 and self.sampler.name in ("forest", "nsga2"):
             yield f"objectives: {self.sampler.name} weighs macro-F1 against size; with one objective use tpe or random"
+
+    @property
+    def has_target(self) -> bool:
+        """True if the search looks for the smallest network at a score."""
+        if self.grid is not None or self.finals is not None:
+            return False
+        return self.target.macro_f1 is not None or (self.baseline.enabled and self.target.reference != "none")
 
     @property
     def space(self) -> SearchSpace:
@@ -152,10 +138,37 @@ class StudySpec(FrozenModel):
         """Return the specification with another precision of its trainings."""
         return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
+    def with_epochs(self, epochs: int) -> StudySpec:
+        """Return the specification with the epochs that its budget's images or minutes are converted to."""
+        return self.model_copy(update={"budget": self.budget.with_epochs(epochs)})
+
+    def with_images_converted(self, num_train: int) -> StudySpec:
+        """Return the specification with the epochs of its budget's images; see `BudgetSpec`."""
+        return self.model_copy(update={"budget": self.budget.with_images_converted(num_train)})
+
+    def with_trials(self, trials: int) -> StudySpec:
+        """Return the specification with another number of trials."""
+        return self.model_copy(update={"budget": self.budget.model_copy(update={"trials": trials})})
+
+    @property
+    def own_baseline_epochs(self) -> int | None:
+        """Epochs of a baseline that is trained for other epochs than the trials; else None."""
+        own = self.baseline.epochs if self.baseline.enabled else None
+        return None if own == self.budget.epochs else own
+
+    def epochs_of(self, *, is_baseline: bool) -> int:
+        """Return the epochs of a training."""
+        return (self.own_baseline_epochs if is_baseline else None) or self.budget.epochs
+
     @property
     def counts_baseline(self) -> bool:
         """True if the budget's trials include the baseline, as in a finals study; else it is an additional trial."""
         return self.finals is not None
+
+    @property
+    def trains_baseline_first(self) -> bool:
+        """True if the baseline is the teacher of the trials, which start once it is trained."""
+        return self.finals is None and self.distillation.teacher == BASELINE
 
     @property
     def max_seed(self) -> int:
@@ -194,16 +207,36 @@ class StudySpec(FrozenModel):
             return self.space.augmentations()
         return frozenset(genome.recipe.augmentation for genome in self.grid_genomes())
 
+    @property
+    def has_distilled_trials(self) -> bool:
+        """True if a trial's recipe may need a teacher."""
+        if self.grid is None:
+            return self.space.needs_teacher
+        return any(genome.recipe.distillation.needs_teacher for genome in self.grid_genomes())
+
     def flip_faults(self) -> list[str]:
-        """Return a one-line fault if a policy mirrors images of characters; else an empty list."""
-        policies = sorted(policy for policy in self.augmentations() if flips(policy))
-        if self.data.source not in CHARACTER_SOURCES or not policies:
+        """List genes that mirror images of characters, one line each."""
+        if self.data.source not in CHARACTER_SOURCES:
             return []
+        policies = sorted(policy for policy in self.augmentations() if flips(policy))
+        genes = [f"recipe.augmentation may be {policies[0]!r}"] if policies else []
+        if self._averages_flips:
+            genes.append("architecture.test_time_flip may be true")
         where = "search_space" if self.grid is None else "genome"
         return [
-            f"{where}: recipe.augmentation may be {policies[0]!r}, but a mirrored character is another character "
-            f"or none; take flips out for source {self.data.source!r}"
+            f"{where}: {gene}, but a mirrored character is another character or none; take flips out for source "
+            f"{self.data.source!r}"
+            for gene in genes
         ]
+
+    @property
+    def _averages_flips(self) -> bool:
+        """True if a network may average an image and its mirror image in evaluation."""
+        if self.grid is None:
+            architecture = self.space.architecture
+            return any(True in architecture.values("test_time_flip", (family,)) for family in self.space.families)
+        branches = [branch_of(genome.architecture) for genome in self.grid_genomes()]
+        return any(isinstance(branch, ConvolutionalArchitecture) and branch.test_time_flip for branch in branches)
 
     def notes(self) -> list[str]:
         """List valid but possibly unexpected settings, one line each."""
@@ -211,6 +244,9 @@ class StudySpec(FrozenModel):
             return []
         notes = self.space.notes()
         recipe, epochs = self.space.recipe, self.budget.epochs
+        if not epochs:
+            # Images or minutes that are not converted yet.
+            return notes
         for gene, effect in (
             ("early_stopping_patience", "stop any training"),
             ("plateau_patience", "lower any learning rate"),
@@ -224,14 +260,31 @@ class StudySpec(FrozenModel):
         return notes
 
     def differences(self, other: StudySpec) -> list[str]:
-        """List the keys with different values, one line each, except the number of trials, which may be raised."""
-        stored, given = _flatten(self.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
+        """List the keys with different values, one line each, except those that may change (`updated_by`).
+
+        Args:
+            other: Specification of a file; images or minutes of its budget need not be converted to epochs.
+        """
+        as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
+        stored, given = (_flatten(spec.model_dump(mode="json", exclude={"stop"})) for spec in (as_given, other))
         stored.pop("budget.trials"), given.pop("budget.trials")
         return [
-            f"{key}: {stored.get(key, 'absent')} there, {given.get(key, 'absent')} here"
+            _difference(key, stored.get(key, "absent"), given.get(key, "absent"))
             for key in sorted(stored.keys() | given.keys())
             if stored.get(key) != given.get(key)
         ]
+
+    def updated_by(self, other: StudySpec) -> StudySpec:
+        """Return this stored specification with what a new one may change: more trials, other stop conditions."""
+        budget = self.budget.model_copy(update={"trials": max(self.budget.trials, other.budget.trials)})
+        return self.model_copy(update={"budget": budget, "stop": other.stop})
+
+
+def _difference(key: str, stored: Any, given: Any) -> str:
+    if key != "start":
+        return f"{key}: {stored} there, {given} here"
+    # Whole genomes would take a screen.
+    return f"start: {len(stored)} start genomes there, {len(given)}{' others' * (len(given) == len(stored))} here"
 
 
 def _flatten(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from nas.data.labelled_images import Progress
 from nas.data.sampling.samplers import ClassBalancedSampler, Sampler, ShuffleSampler
 from nas.data.sampling.smote import SmoteSampler, cached_smote_table
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
+from nas.networks.layers.whitening_convolution import WhiteningConvolution
 from nas.networks.network_interface import Network
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
@@ -43,6 +44,7 @@ from nas.training.training_loop import TrainingLoop
 _NO_CALLBACK = NoCallback()
 # Fitting a support vector machine on all features of a large data set is one call without progress reports.
 _CLASSIFIER_SILENCE_SECONDS = 3600.0
+_NUM_WHITENED_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def fit(
         trunk = FrozenTrunk(network, task.normalization, compute, cache, progress, callback)
         return _fit_head(trunk, recipe, task, plan, on_epoch, start)
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
+    if start is None:
+        _whiten(network, task)
     loop = TrainingLoop(network, recipe, task, plan, sampler, compute, callback)
     if start is not None:
         loop.load(start)
@@ -116,6 +120,16 @@ def fit(
         raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
     seconds = loop_result.seconds + time.perf_counter() - started
     return FitResult(scores, loop_result.curve, seconds, figures, loop.capture_failed)
+
+
+def _whiten(network: Network, task: TrainingTask) -> None:
+    """Set the filters of a whitened stem by the first training images."""
+    images_NCHW = task.train.images[:_NUM_WHITENED_IMAGES]
+    for module in network.modules():
+        if isinstance(module, WhiteningConvolution):
+            inputs_NCHW = task.normalization(images_NCHW)
+            # The stem of a siamese network sees the two images of a pair one by one.
+            module.whiten(inputs_NCHW.reshape(-1, module.in_channels, *inputs_NCHW.shape[2:]))
 
 
 class PausedTraining(Exception):  # noqa: N818 - an event, not an error

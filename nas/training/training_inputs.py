@@ -13,16 +13,22 @@ from torch import Tensor
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.study.final_runs import ValidationChoices
+from nas.training.teacher_network import TeacherNetwork
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """Training and validation splits on the device, class names and input normalisation."""
+    """Training and validation splits on the device, class names and input normalisation.
+
+    Attributes:
+        teacher: Teacher of a recipe with distillation, on the device.
+    """
 
     train: Split
     validation: Split
     classes: tuple[str, ...]
     normalization: Normalization
+    teacher: TeacherNetwork | None = None
 
     @property
     def counts_K(self) -> Tensor:

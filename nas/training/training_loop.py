@@ -28,6 +28,7 @@ from nas.training.evaluation import evaluate
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.optimization.best_weights import BestWeights
+from nas.training.optimization.lookahead import Lookahead
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
 from nas.training.training_callback import NoCallback, TrainingCallback
 from nas.training.training_inputs import TrainingPlan, TrainingTask
@@ -81,7 +82,10 @@ class TrainingLoop:
         self._recipe, self._task, self._plan, self._compute, self._callback = recipe, task, plan, compute, callback
         self._batches = Batches(sampler, recipe.batch_size, compute.device)
         self._step = TrainingStep(network, recipe, task, plan, compute)
-        self._schedule = LearningRateSchedule(recipe, self._step.optimizer, plan.epochs * self._batches.num_batches)
+        total_steps = plan.epochs * self._batches.num_batches
+        self._schedule = LearningRateSchedule(recipe, self._step.optimizer, total_steps)
+        k = recipe.lookahead_steps
+        self._lookahead = Lookahead(network, k, total_steps) if k > 0 else None
         self._best = BestWeights(network) if recipe.early_stopping_patience > 0 and plan.choices is None else None
         self._run_ahead = RunAheadLimit(compute.device)
         loss_buffer = torch.zeros(self._batches.num_batches, device=compute.device)
@@ -114,6 +118,8 @@ class TrainingLoop:
         state.add_part("progress", self._progress.state(self._compute.precision_name))
         if self._step.average is not None:
             state.add_part("average", self._step.average.state())
+        if self._lookahead is not None:
+            state.add_part("lookahead", self._lookahead.state())
         if self._best is not None:
             state.add_part("best", self._best.state())
         return state
@@ -143,6 +149,8 @@ class TrainingLoop:
         self._progress.load(state.part("progress"))
         if self._step.average is not None:
             self._step.average.load(state.part("average"))
+        if self._lookahead is not None:
+            self._lookahead.load(state.part("lookahead"))
         if self._best is not None:
             self._best.load(state.part("best"))
 
@@ -189,7 +197,7 @@ class TrainingLoop:
         """Train for one epoch and evaluate; averaged weights, if any, are the ones evaluated and kept."""
         progress = self._progress
         with progress.timed():
-            self._step.begin_epoch((epoch - 1) / self._plan.epochs)
+            self._step.begin_epoch((epoch - 1) / self._plan.epochs, epoch)
             train_loss, images_per_second = self._train_epoch(epoch)
             _check_finite(train_loss, f"training loss of epoch {epoch}")
             evaluation_started = time.perf_counter()
@@ -220,6 +228,9 @@ class TrainingLoop:
             if self._step.capture_failure is not None and not self._capture_failure_reported:
                 self._capture_failure_reported = True
                 self._callback.notify(f"{self._step.capture_failure}; training goes on with eager steps")
+            if self._lookahead is not None:
+                is_last = progress.steps_of_epoch == self._batches.num_batches
+                self._lookahead.after_step(self.num_steps, progress.steps_of_epoch, is_last_of_epoch=is_last)
             self._schedule.after_step()
             self._run_ahead.step_queued()
             num_images += len(draws)

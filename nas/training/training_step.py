@@ -9,15 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.data.augmentation.alternating_flip import AlternatingFlip
 from nas.data.augmentation.batch_augmentation import Augmentation, AugmentedBatch
 from nas.data.normalization import MAX_PIXEL
 from nas.data.sampling.batches import gather
 from nas.data.sampling.samplers import Draws
 from nas.networks.families.pair_network import PairNetwork
+from nas.space.augmentation_policy_parser import flips_alternately
 from nas.space.recipe import Recipe
 from nas.training.execution.cuda_graph_capture import CapturedStep, CaptureError
 from nas.training.execution.device_and_precision import ComputeDevice
-from nas.training.optimization.cuda_graph_optimizers import DeviceAdamW, DeviceSGD
+from nas.training.optimization.cuda_graph_optimizers import DeviceOptimizer
+from nas.training.optimization.distillation import distillation_loss
 from nas.training.optimization.losses import LossFunction, bind_loss, class_weight_beta
 from nas.training.optimization.optimizers_and_schedules import make_optimizer
 from nas.training.optimization.orthogonality import orthogonality_penalty
@@ -52,16 +55,26 @@ class TrainingStep:
         self.generator = torch.Generator(compute.device).manual_seed(plan.seed)
         mean_pixel_C = task.normalization.mean.flatten() * MAX_PIXEL
         is_pair = task.train.parts is not None
-        self._augmentation = Augmentation(recipe.augmentation, mean_pixel_C, self.generator, is_pair=is_pair)
+        self._flip: AlternatingFlip | None = None
+        if flips_alternately(recipe.augmentation):
+            self._flip = AlternatingFlip(len(self._train), plan.seed, compute.device, 2 if is_pair else 1)
+        self._augmentation = Augmentation(
+            recipe.augmentation, mean_pixel_C, self.generator, is_pair=is_pair, alternating_flip=self._flip
+        )
         self.optimizer = make_optimizer(recipe, network)
         self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0.0 else None
         self._captured_steps: dict[int, CapturedStep] = {}
         self._beta: float | None = None
         self.capture_failure: str | None = None
         self._loss_function: LossFunction | None = None
+        self._teacher = task.teacher if recipe.distillation.needs_teacher else None
+        if recipe.distillation.needs_teacher and self._teacher is None:
+            raise ValueError("a recipe with distillation needs a teacher in its task")
 
-    def begin_epoch(self, share_done: float) -> None:
-        """Bind the recipe's loss for an epoch that begins once `share_done` of all epochs are done."""
+    def begin_epoch(self, share_done: float, epoch: int = 1) -> None:
+        """Bind the recipe's loss for an epoch, counted from 1, that begins once `share_done` of all epochs are done."""
+        if self._flip is not None:
+            self._flip.begin_epoch(epoch)
         beta = class_weight_beta(self._recipe.loss, self._recipe.imbalance, share_done)
         if self._loss_function is None or beta != self._beta:
             self.release_graphs()
@@ -77,7 +90,7 @@ class TrainingStep:
         Returns:
             The loss with its penalties, a scalar on the device; the next step may overwrite it.
         """
-        if isinstance(self.optimizer, DeviceSGD | DeviceAdamW):
+        if isinstance(self.optimizer, DeviceOptimizer):
             self.optimizer.write_rates()
         if self.average is not None:
             self.average.write_weight()
@@ -104,7 +117,7 @@ class TrainingStep:
 
     def _run_step(self, draws: Draws) -> Tensor:
         batch = gather(self._train, draws)
-        augmented = self._augmentation(batch.images, batch.labels, batch.parts)
+        augmented = self._augmentation(batch.images, batch.labels, batch.parts, draws.first)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batch.labels.device)
         for part, share in augmented.split(self._micro_batches):
@@ -138,6 +151,13 @@ class TrainingStep:
             assert augmented.parts is not None, "a recipe with an auxiliary loss must not blend pairs"
             auxiliary = functional.cross_entropy(part_logits_N2K.float().flatten(0, 1), augmented.parts.flatten())
             loss = torch.lerp(loss, auxiliary, self._recipe.auxiliary_weight)
+        if self._teacher is not None:
+            distillation = self._recipe.distillation
+            with self._compute.autocast():
+                # It sees the images as the network does, after augmentation and mixing.
+                teacher_NK = self._teacher(augmented.images)
+            imitation = distillation_loss(logits_NK, teacher_NK, distillation)
+            loss = torch.lerp(loss, imitation, distillation.parameter("distillation_weight"))
         if self._recipe.orthogonality.name != "none":
             penalty = orthogonality_penalty(self._network, self._recipe.orthogonality.name)
             loss = loss + self._recipe.orthogonality.parameter("orthogonality_weight") * penalty

@@ -1,4 +1,4 @@
-"""Progress events from a supervisor to its listeners: the live display or the JSON log."""
+"""Progress events of trials and of the search for their listeners: the live display or the JSON log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Outcome
+from nas.search.analysis.search_progress import SearchProgress
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,21 @@ class Notice:
     is_end: bool = False
 
 
-Event = (
+@dataclass(frozen=True)
+class SearchProgressed:
+    """Progress of the whole search, every few minutes."""
+
+    progress: SearchProgress
+
+
+@dataclass(frozen=True)
+class SearchEnded:
+    """End of the search by one of its stop conditions: no further trial starts."""
+
+    reason: str
+
+
+TrialEvent = (
     TrialStarted
     | TrialResumed
     | Preparing
@@ -131,4 +146,5 @@ Event = (
     | TrialReused
     | Notice
 )
+Event = TrialEvent | SearchProgressed | SearchEnded
 Listener = Callable[[Event], None]

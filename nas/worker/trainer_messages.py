@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,20 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class CountParams:
+    """Request to count the parameters of networks for the open data. Reply: `ParamCounts`."""
+
+    architectures: tuple[Architecture, ...]
+
+
+@dataclass(frozen=True)
+class ParamCounts:
+    """Numbers of parameters, in the order of the request; None for a network that the images do not fit."""
+
+    counts: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Preview:
     """Request to describe a search space for the open data. Reply: `SpacePreview`."""
 
@@ -85,23 +100,45 @@ class EstimateTimes:
     Attributes:
         threads: CPU threads of each training.
         budget_seconds: Time of each estimate; two steps are always taken.
+        teacher: Architecture of the teacher of recipes with distillation.
+        cpu_slowdown: Factor of the time of a training on the CPU if concurrent trainings have more threads than cores.
     """
 
     genomes: tuple[Genome, ...]
-    epochs: int
     threads: int
     budget_seconds: float
+    teacher: Architecture | None = None
+    cpu_slowdown: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingTime:
+    """Estimated duration of one training.
+
+    Attributes:
+        epoch_seconds: Seconds of an epoch with its evaluation.
+        fixed_seconds: Seconds that do not depend on the number of epochs.
+    """
+
+    epoch_seconds: float
+    fixed_seconds: float = 0.0
+
+    def seconds(self, epochs: int) -> float:
+        """Return the duration of a training of so many epochs, in seconds."""
+        return self.fixed_seconds + epochs * self.epoch_seconds
+
+    def epochs_within(self, seconds: float) -> float:
+        """Return the largest number of epochs that end in so many seconds; infinity if they take no time."""
+        if self.fixed_seconds > seconds:
+            return 0
+        return math.floor((seconds - self.fixed_seconds) / self.epoch_seconds) if self.epoch_seconds else math.inf
 
 
 @dataclass(frozen=True)
 class TrainingTimes:
-    """Estimated duration of trainings.
+    """Estimated durations of trainings; None for a network that cannot be trained."""
 
-    Attributes:
-        seconds: Seconds of each training; None for a network that cannot be trained.
-    """
-
-    seconds: tuple[float | None, ...]
+    times: tuple[TrainingTime | None, ...]
 
 
 @dataclass(frozen=True)
@@ -121,6 +158,7 @@ class Train:
         predictions: Output path of the predictions for the test images; required in finals, which are scored on them.
         pretrained: File of the initial weights of a pretrained network.
         fold: Cross-validation fold to validate on, instead of the validation images.
+        teacher: Weights file of the teacher; required by a recipe with distillation.
     """
 
     genome: Genome
@@ -135,6 +173,7 @@ class Train:
     predictions: Path | None = None
     pretrained: Path | None = None
     fold: Fold | None = None
+    teacher: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -237,9 +276,12 @@ class SpacePreview:
 Report = EpochRecord | EpochProgress | PreparationProgress | Resumed | TrainingNotice | KeepAlive
 """Progress messages before the reply."""
 
-Request = OpenData | FindWeights | Measure | Preview | FindPrecision | EstimateTimes | Train | Pause | Stop
+Request = (
+    OpenData | FindWeights | Measure | CountParams | Preview | FindPrecision | EstimateTimes | Train | Pause | Stop
+)
 Reply = (
     TrainingTimes
+    | ParamCounts
     | Precision
     | DatasetSummary
     | PretrainedWeights

@@ -65,8 +65,10 @@ def fails(
     ("old", "new", "fragments"),
     [
         ("epochs = 1", "epochs = 1\nepoch = 2", ["budget.epoch: unknown key"]),
+        ("epochs = 1", "epochs = 1\nminutes = 2", ["budget.minutes: not with epochs; give one of"]),
         ("epochs = 1", 'epochs = "one"', ["budget.epochs", "'one'"]),
         ("trials = 5", "trials = 0", ["budget.trials", "0"]),
+        ("epochs = 1", "epochs = 1\n[stop]\nat_params = 0", ["stop.at_params", "0"]),
         ('source = "digits"', 'source = "imagenet"', ["data.source", "'imagenet'"]),
         ('name = "tiny"', 'name = "ti ny"', ["name", "'ti ny'"]),
         ("space.toml", "absent.toml", ["search_space", "absent.toml", "cannot be read"]),
@@ -119,6 +121,28 @@ def test_a_budget_that_no_genome_meets(terminal: Terminal, searched: dict[str, A
         "bad.toml", STUDY.replace("epochs = 1", "epochs = 1\nmax_params = 10").replace("tiny", "none")
     )
     assert "no genome meets budget.max_params = 10; the smallest network" in fails("search", name)
+    ending = terminal.write("ending.toml", STUDY.replace('"tiny"', '"none"') + "[stop]\nat_params = 10\n")
+    assert "no genome meets stop.at_params = 10; the smallest network" in fails("search", ending)
+    assert "no study 'none'" in fails("status", "none")
+
+
+def test_minutes_of_less_than_an_epoch(terminal: Terminal, fails: Command) -> None:
+    study = STUDY.replace("epochs = 1", "minutes = 0.00001").replace("tiny", "short")
+    for command in ("check", "create"):
+        message = fails(command, terminal.write("bad.toml", study))
+        assert message.startswith("error: study 'short': budget.minutes = 1e-05: too few for one epoch: that of a ")
+        assert "give at least as many, lower budget.max_params, or set data.max_train_images" in message
+    assert "no study 'short'" in fails("status", "short")
+
+
+@pytest.mark.parametrize("command", ["check", "search"])
+def test_a_teacher_that_is_not_there(
+    terminal: Terminal, searched: dict[str, Any], fails: Command, command: str
+) -> None:
+    terminal.write("taught-space.toml", SPACE + 'distillation = "logits"\n')
+    study = STUDY.replace("space.toml", "taught-space.toml").replace('"tiny"', '"none"')
+    name = terminal.write("bad.toml", study + '[distillation]\nteacher = { study = "tiny", trial = 99 }\n')
+    assert "error: distillation.teacher: study 'tiny' has no trial 99; it has " in fails(command, name)
     assert "no study 'none'" in fails("status", "none")
 
 
@@ -185,7 +209,7 @@ def test_export_has_somewhere_to_write_and_something_to_write(
     assert "the folder nowhere does not exist" in fails("export", "tiny", "-o", "nowhere/m.pt")
     assert "the suffix names no format" in fails("export", "tiny", "-o", "m.pth")
     (terminal.folder / "a-folder.pt").mkdir(exist_ok=True)
-    assert "a-folder.pt: cannot be written" in fails("export", "tiny", "-o", "a-folder.pt")
+    assert "a-folder.pt: cannot be written" in fails("export", "tiny", "--trial", "best", "-o", "a-folder.pt")
     terminal.run("create", "study.toml", "--name", "untouched")
     assert "the front of 'untouched' is empty" in fails("export", "untouched", "-o", "m.pt")
     assert not (terminal.folder / "m.pt").exists()
@@ -210,7 +234,7 @@ def test_predict_takes_exported_models_and_images_alone(
         message = fails("predict", str(tmp_path / name), str(tmp_path / "ok.png"))
         assert f"{name}: not a model that `nas export` wrote" in message
     assert "absent.pt: no such file" in fails("predict", str(tmp_path / "absent.pt"), str(tmp_path / "ok.png"))
-    terminal.run("export", "tiny", "-o", "good.pt")
+    terminal.run("export", "tiny", "--trial", "best", "-o", "good.pt")
     (tmp_path / "no.png").write_text("no picture")
     message = fails("predict", "good.pt", str(tmp_path / "no.png"), str(tmp_path / "absent.png"))
     assert message.splitlines() == [
@@ -251,12 +275,35 @@ def test_another_specification_under_the_same_name_loses_nothing(
     assert terminal.json("front", "tiny") == searched
 
 
+def test_start_genomes_outside_the_space(terminal: Terminal, searched: dict[str, Any], fails: Command) -> None:
+    start = '[[start]]\narchitecture = { family = "vgg", widths = [8, 14] }\n'
+    expected = "start[0].architecture.widths[1]: 14, but the search space has 8 to 16 in steps of 4"
+    terminal.write("starts.toml", start)
+    for command in ("check", "search", "create"):
+        assert fails(command, terminal.write("bad.toml", STUDY + start)) == f"error: bad.toml: {expected}\n"
+    assert fails("search", "study.toml", "--start", "starts.toml") == f"error: starts.toml: {expected}\n"
+    terminal.write("baseline.json", terminal.run("show", "tiny", str(searched["baseline"]["number"]), "--json").stdout)
+    message = fails("create", "study.toml", "--start", "baseline.json")
+    assert message.startswith(
+        "error: baseline.json: 3 faults\n  architecture.family: input should be 'vgg', 'resnet', "
+    )
+    new = ("--name", "unborn", "--start-from")
+    assert "start_from: no study 'nope'; studies here: " in fails("create", "study.toml", *new, "nope")
+    assert "--start-from unborn: the study itself" in fails("create", "study.toml", *new, "unborn")
+    assert "no study 'unborn'" in fails("status", "unborn")
+    message = fails("search", "study.toml", "--no-start")
+    assert "study 'tiny' exists with another specification" in message
+    assert "sampler.initial_design: True there, False here" in message
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("nonsense",), ("search",), ("show", "tiny", "one"), ("search", "study.toml", "--trials", "0"),
         ("search", "study.toml", "--no-such-option"), ("export", "tiny"),
         ("export", "tiny", "-o", "a.pt", "-o", "a.pt"), ("export", "tiny", "-o", "a.pt", "-o", "b", "--format", "all"),
+        ("search", "study.toml", "--no-start", "--start", "best.json"),
+        ("create", "study.toml", "--no-start", "--start-from", "tiny"),
         ("predict", "a.pt", "a.png", "--json", "--csv"), ("check", "study.toml", "--image-size", "4"),
     ],
 )  # fmt: skip

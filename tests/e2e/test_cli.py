@@ -109,7 +109,8 @@ def test_export(terminal: Terminal, searched: dict[str, Any], exported: dict[str
 
 
 def test_export_says_what_it_wrote(terminal: Terminal, searched: dict[str, Any]) -> None:
-    text = terminal.run("export", "tiny", "-o", "best.onnx").stdout
+    text = terminal.run("export", "tiny", "--trial", "best", "-o", "best.onnx").stdout
+    assert f"Trial {searched['front'][-1]['number']} is the network of the front with the highest macro-F1." in text
     assert "Verified" in text
     assert "best.onnx" in text
     equal = [member for member in searched["front"] if member["macro_f1"] >= searched["baseline"]["macro_f1"]]
@@ -118,6 +119,29 @@ def test_export_says_what_it_wrote(terminal: Terminal, searched: dict[str, Any])
         assert terminal.json(*smallest)["trial"] == equal[0]["number"]
     else:
         assert "No network has reached ResNet-18" in terminal.error(*smallest)
+
+
+def test_the_answer_is_exported_by_default(terminal: Terminal, searched: dict[str, Any]) -> None:
+    command = ("export", "tiny", "-o", "answer.pt")
+    target = searched["target"]
+    assert target["macro_f1"] == pytest.approx(searched["baseline"]["macro_f1"] - target["tolerance"])
+    at_target = [member for member in searched["front"] if member["macro_f1"] >= target["macro_f1"]]
+    assert searched["answer"] == (at_target[0]["number"] if at_target else None)
+    if at_target:
+        result = terminal.json(*command)
+        assert result["trial"] == searched["answer"]
+        assert result["chosen_because"].startswith("the smallest network at the target 0.")
+        assert "the smallest network at the target" in terminal.run("show", "tiny", str(searched["answer"])).stdout
+    else:
+        message = terminal.error(*command)
+        assert searched["verdict"] in message
+        assert "--trial best" in message
+    terminal.write("free.toml", STUDY.replace('"tiny"', '"free"') + '[target]\nreference = "none"\n')
+    free = terminal.json("search", "free.toml")
+    assert (free["target"], free["answer"]) == (None, None)
+    result = terminal.json(*command[:1], "free", *command[2:])
+    assert result["trial"] == free["front"][-1]["number"]
+    assert result["chosen_because"].endswith("with the highest macro-F1, as the study has no target")
 
 
 def test_predict(terminal: Terminal, exported: dict[str, Any]) -> None:
@@ -169,6 +193,25 @@ def test_check_trains_nothing(terminal: Terminal) -> None:
     assert checked["notes"] == []
 
 
+def test_check_gives_the_length_of_a_trial_in_every_unit(terminal: Terminal) -> None:
+    study = terminal.write("images.toml", STUDY.replace("epochs = 1", "images = 310") + "[baseline]\nepochs = 20\n")
+    length = terminal.json("check", study)["trial"]
+    assert (length["given"], length["epochs"], length["images"]) == ("images", 3, 300)
+    assert 0 < length["fastest_minutes"] <= length["minutes"] <= length["slowest_minutes"]
+    text = terminal.run("check", study).stdout
+    assert "budget.images = 310: 3 epochs = 300 images = about " in text
+    assert "2 trained at once: the baseline (resnet18, 20 epochs) " in text
+
+
+def test_minutes_become_epochs_when_the_study_is_created(terminal: Terminal) -> None:
+    study = terminal.write("minutes.toml", STUDY.replace("epochs = 1", "minutes = 0.02").replace("tiny", "minutes"))
+    created = terminal.run("create", study).stdout
+    (epochs,) = re.findall(r"^budget\.minutes = 0\.02: epochs of a trial: (\d+)$", created, re.M)
+    assert int(epochs) >= 1
+    # The stored epochs stay, whatever a second timing would give.
+    assert terminal.run("create", study, "--trials", "6").stdout.splitlines()[0] == created.splitlines()[0]
+
+
 def test_check_notes_what_is_never_drawn(terminal: Terminal) -> None:
     terminal.write("noted.toml", SPACE + "gamma = [1.0, 2.0]\n")
     study = terminal.write("noted-study.toml", STUDY.replace("space.toml", "noted.toml"))
@@ -199,6 +242,21 @@ def test_an_interrupted_search_goes_on_and_spends_its_budget_exactly(terminal: T
     # The paused trials were resumed: none failed and none is missing.
     assert after["states"].keys() <= {"COMPLETE", "PRUNED"}
     assert sum(after["states"].values()) == 8
+
+
+def test_a_search_begins_with_start_genomes(terminal: Terminal, searched: dict[str, Any]) -> None:
+    front = [member["genome"] for member in searched["front"]]
+    shown = terminal.run("show", "tiny", str(searched["front"][-1]["number"]), "--json").stdout
+    best = terminal.write("best.json", shown)
+    part = terminal.write("part.toml", '[[start]]\narchitecture = { family = "densenet", growth_rate = 8 }\n')
+    study = STUDY.replace("tiny", "started").replace("trials = 5", f"trials = {1 + len(front)}")
+    file = terminal.write("started.toml", f"{study}[baseline]\nenabled = false\n")
+    result = terminal.run("search", file, "--start", best, "--start", part, "--start-from", "tiny")
+    assert f"start_from: {len(front)} of {len(front)} genomes on the front of 'tiny' are tried first" in result.stderr
+    tried = [terminal.json("show", "started", str(number))["genome"] for number in range(1 + len(front))]
+    assert (tried[1]["architecture"]["family"], tried[1]["architecture"]["growth_rate"]) == ("densenet", 8)
+    # The best one was given by its file already.
+    assert [tried[0], *tried[2:]] == [front[-1], *front[:-1]]
 
 
 def test_no_trial_is_started_after_the_timeout(terminal: Terminal) -> None:

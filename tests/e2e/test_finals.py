@@ -107,7 +107,7 @@ def test_a_search_is_the_same_whatever_the_test_images_are(
     shown = [two_studies.json("show", name, str(searched[name]["front"][-1]["number"])) for name in searched]
     assert shown[0]["per_class"] == shown[1]["per_class"]
     for name in searched:
-        two_studies.run("export", name, "-o", f"{name}.pt")
+        two_studies.run("export", name, "--trial", "best", "-o", f"{name}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,21 @@ def test_a_network_of_the_finals_can_be_shipped(two_studies: Terminal, final: di
     exported = two_studies.json("export", "good-finals", "--trial", str(run), "-o", "final.pt")
     assert exported["trial"] == run
     assert (two_studies.folder / "final.pt").is_file()
+
+
+def test_after_finals_the_smallest_that_held_is_the_answer(
+    two_studies: Terminal, searched: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]
+) -> None:
+    standings = two_studies.json("finals", "good", "--seeds", "2", "--workers", "1")["standings"][1:]
+    held = [one["trial"] for one in standings if one["ruling"].startswith(("better", "no worse"))]
+    command = ("export", "good", "-o", "answer.pt")
+    answer = searched["good"]["answer"]
+    if held or answer is not None:
+        result = two_studies.json(*command)
+        assert result["trial"] == (held[0] if held else answer)
+        assert ("that held on the test images" in result["chosen_because"]) == bool(held)
+    else:
+        assert searched["good"]["verdict"] in two_studies.error(*command)
 
 
 def test_finals_that_cannot_be(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:

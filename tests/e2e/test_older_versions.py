@@ -47,13 +47,23 @@ def old(terminal: Terminal) -> Iterator[Terminal]:
 
 
 def test_front_status_and_finals_are_the_recorded_ones(old: Terminal) -> None:
-    assert old.json("front", STUDY) == EXPECTED["front"]
+    shown, recorded = old.json("front", STUDY), EXPECTED["front"]
+    assert [without_verdict(one) for one in shown["front"]] == [without_verdict(one) for one in recorded["front"]]
+    assert {key: shown[key] for key in ("study", "baseline", "hypervolume")}.items() <= recorded.items()
+    # A study without a table [target] has the default one.
+    assert shown["target"]["reference_f1"] == recorded["baseline"]["macro_f1"]
+    assert shown["answer"] == 3
+    assert shown["verdict"].startswith("The smallest network at the target 0.600 (ResNet-18 0.610 - 0.01)")
     assert old.json("finals", STUDY) == EXPECTED["finals"]
     status = old.json("status", STUDY)
     # Keys may be added.
     recorded = {key: status[key] for key in EXPECTED["status"]}
     assert {**recorded, "seconds_left": None} == {**EXPECTED["status"], "seconds_left": None}
     assert status["running"] == {}
+
+
+def without_verdict(member: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in member.items() if key != "verdict"}
 
 
 def test_every_trial_is_the_recorded_one(old: Terminal) -> None:
@@ -72,6 +82,9 @@ def test_the_report_has_the_figures_that_need_the_network(old: Terminal) -> None
 def test_a_weights_file_is_exported(old: Terminal) -> None:
     result = old.json("export", STUDY, "--trial", "smallest", "-o", "again.pt")
     assert result["trial"] == EXPECTED["front"]["front"][-1]["number"]
+    answer = old.json("export", STUDY, "-o", "answer.pt")
+    assert answer["trial"] == 3
+    assert answer["chosen_because"].endswith("where no finalist held on the test images")
     predicted = old.json("predict", "again.pt", "images")
     assert [one["class"] for one in predicted["predictions"]] == [
         one["class"] for one in EXPECTED["predictions"]["predictions"]

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from nas import database
 from nas.report.dashboard.study_figures_and_note import write_report
-from nas.search.search_study import SearchStudy
+from nas.search.create_study import create_study
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.sql_tables import create_missing_tables
 from tests.tiny_study import DATASET_SUMMARY, tiny_spec
@@ -102,7 +102,7 @@ def test_a_role_that_only_reads_is_enough_and_nothing_is_written(
     reader_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
     create_missing_tables(engine)
-    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
+    study = create_study(connect(), tiny_spec(), DATASET_SUMMARY)
     write_report(study, study.records())
     before = contents(engine)
     reader = database.create_engine(reader_url)
@@ -125,7 +125,7 @@ def test_read_only_refuses_changes_that_the_role_would_allow(
     database_url: str, connect: Callable[[], Storage], engine: Engine, tmp_path: Path
 ) -> None:
     create_missing_tables(engine)
-    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
+    study = create_study(connect(), tiny_spec(), DATASET_SUMMARY)
     before = contents(engine)
     with served(database_url, tmp_path, "--read-only") as address:
         assert answer(f"{address}/api/studies/{study.study_id}", "DELETE")[0] == 403
@@ -136,7 +136,7 @@ def test_read_only_refuses_changes_that_the_role_would_allow(
 def test_without_the_option_the_dashboard_writes_the_reports_itself(
     database_url: str, connect: Callable[[], Storage], tmp_path: Path
 ) -> None:
-    study = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY)
+    study = create_study(connect(), tiny_spec(), DATASET_SUMMARY)
     with served(database_url, tmp_path) as address:
         deadline = time.monotonic() + 30
         while not json.loads(answer(f"{address}/api/studies/{study.study_id}")[1])["plotly_graph_objects"]:

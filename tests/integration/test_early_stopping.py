@@ -14,18 +14,23 @@ from sqlalchemy import Engine, text
 from nas.errors import DatabaseError
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Completed, Failed, Stopped, StopReason
+from nas.results.outcome import Completed, Dominated, Failed, Stopped
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.hypervolume_history import hypervolume_history
 from nas.search.analysis.study_status import study_status
+from nas.search.create_study import create_study
 from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.rung_scores import RungScore, RungScores
 from nas.search.storage.slot_leases import SlotCounts
+from nas.search.target import target_of
+from nas.search.trial_tells import TrialFiles
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
-from nas.study.study_spec import SamplerSpec, StudySpec
+from nas.study.sampler_spec import SamplerSpec
+from nas.study.study_spec import StudySpec
+from nas.study.target_spec import TargetSpec
 from nas.worker.progress_events import Notice, TrialEnded, TrialReused
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.trainer_messages import Paused, Resumed, Train
@@ -44,7 +49,7 @@ def new_harness(connect: Callable[[], Storage], engine: Engine, tmp_path: Path) 
 def stopping_spec(space: dict[str, Any] = SPACE, *, trials: int, epochs: int = 9, **stopping: Any) -> StudySpec:
     """Return a specification with early stopping; by default with rungs after one epoch and three."""
     spec = tiny_spec(space, trials=trials, epochs=epochs)
-    return StudySpec.model_validate({**spec.model_dump(), "early_stopping": stopping})
+    return StudySpec.model_validate({**spec.model_dump(), "early_stopping": stopping, "target": {"reference": "none"}})
 
 
 def slow_learning(*starts: float, epochs: int = 9) -> Callable[[Genome], Completed]:
@@ -69,7 +74,7 @@ def test_a_trial_that_falls_behind_is_stopped_and_keeps_its_curve(new_harness: M
     assert [point.macro_f1 for point in third.curve] == [0.2]
     assert (third.train_seconds, third.device) == (pytest.approx(0.1), "scripted")
     (ended,) = [e for e in harness.events if isinstance(e, TrialEnded) and isinstance(e.outcome, Stopped)]
-    assert ended.outcome == Stopped(StopReason(1, 0.2, second.number, 0.6), third.curve, 0.1, "scripted")
+    assert ended.outcome == Stopped(Dominated(1, 0.2, second.number, 0.6), third.curve, 0.1, "scripted")
     assert third.number not in {record.number for record in summarize_front(harness.study).front}
     assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=5)
     status = study_status(harness.study, harness.slots)
@@ -167,6 +172,30 @@ def test_peers_are_of_the_same_group_no_larger_and_not_failed(new_harness: MakeH
     assert RungScores(harness.engine, "another").peers(3, current.trial_id, "joint", Objectives(0.1, 5.0)) == []
 
 
+def test_ends_are_those_of_complete_trials_of_the_group(new_harness: MakeHarness, tmp_path: Path) -> None:
+    harness = new_harness(stopping_spec(trials=1))
+    rung_scores = RungScores(harness.engine, "tiny")
+    complete, other_group, running = (harness.study.ask() for _ in range(3))
+    for trial, group in ((complete, "joint"), (other_group, "svm"), (running, "joint")):
+        rung_scores.record(3, trial.trial_id, group, Objectives(0.25, 5.0))
+    for trial in (complete, other_group):
+        files = TrialFiles.within(tmp_path, trial)
+        files.weights.write_bytes(b"weights")
+        harness.study.tell.completed(trial, completed(0.25, 0.75), Cost(1000, 1), files)
+    assert rung_scores.ends(3, "joint") == [(0.25, 0.75)]
+    assert rung_scores.ends(1, "joint") == []
+
+
+def test_a_trial_that_cannot_reach_the_target_is_stopped_though_nothing_dominates_it(new_harness: MakeHarness) -> None:
+    spec = stopping_spec(trials=7, epochs=9).model_copy(update={"target": TargetSpec(macro_f1=0.55, share=1.0)})
+    trainer = ScriptedTrainer(slow_learning(0.5, 0.52, 0.51, 0.5, 0.44, 0.3, 0.5))
+    harness = new_harness(spec)
+    harness.run(trainer)
+    stopped = [record for record in harness.records() if record.stopped_early]
+    assert [(record.stopped_at, record.curve[0].macro_f1) for record in stopped] == [(1, 0.3)]
+    assert "below the target of 0.5500" in (stopped[0].detail or "")
+
+
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_decision_that_was_lost_with_its_worker_is_made_again(new_harness: MakeHarness, done: int) -> None:
     """Also if the trial resumes from a checkpoint after the rung."""
@@ -203,6 +232,50 @@ def test_a_running_trials_curve_is_seen_at_its_rungs(new_harness: MakeHarness) -
     assert (record.state, [point.epoch for point in record.curve]) == ("RUNNING", [1, 2, 3])
 
 
+@pytest.mark.parametrize(
+    ("target", "early_stopping", "epochs"),
+    [(TargetSpec(), True, [1, 2, 3, 4]), (TargetSpec(), False, [1, 2, 3, 4]), (TargetSpec(reference="none"), True, [])],
+)
+def test_a_running_baselines_curve_is_seen_after_each_epoch_by_a_study_with_a_target(
+    new_harness: MakeHarness, target: TargetSpec, early_stopping: bool, epochs: list[int]
+) -> None:
+    spec = stopping_spec(ONE_GENOME, trials=1, enabled=early_stopping)
+    harness = new_harness(spec.model_copy(update={"target": target}))
+    seen: list[int] = []
+
+    class PausingTrainer(ScriptedTrainer):
+        def train(self, request: Train, on_report: Any, lease_lost: Any, early_stop: Any) -> Any:
+            for record in completed(0.1, 0.2, 0.3, 0.4).curve:
+                on_report(record)
+                (running,) = [one for one in harness.study.records() if one.is_baseline]
+                seen.append(len(running.curve))
+            harness.stop.set()
+            return Paused(5)
+
+    harness.run(PausingTrainer())
+    (record,) = [record for record in harness.study.records() if record.is_baseline]
+    assert (record.state, [point.epoch for point in record.curve]) == ("RUNNING", epochs)
+    assert seen == (epochs or [0, 0, 0, 0])
+    predicted = target_of(harness.study.spec, [record])
+    assert (None if predicted is None else predicted.reference_f1) == (0.4 if epochs else None)
+
+
+def test_a_baseline_whose_curve_is_refused_trains_on_with_one_notice(
+    new_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = new_harness(stopping_spec(ONE_GENOME, trials=1).model_copy(update={"target": TargetSpec()}))
+
+    def refused(study: SearchStudy, running: object, curve: object) -> None:
+        raise DatabaseError("away")
+
+    monkeypatch.setattr(SearchStudy, "record_curve", refused)
+    harness.run(ScriptedTrainer(lambda genome: completed(*([0.5] * 4))))
+    baseline = next(record for record in harness.study.records() if record.is_baseline)
+    assert (baseline.state, len(baseline.curve)) == ("COMPLETE", 4)
+    notices = [event.text for event in harness.events if isinstance(event, Notice) and event.location.slot == 0]
+    assert notices == ["its curve, from which the target is predicted, is not recorded for now: away"]
+
+
 class FlakyRungScores(RungScores):
     """Rung scores whose first records fail, as in an outage of the database."""
 
@@ -228,7 +301,7 @@ def test_a_rung_score_that_the_database_refuses_is_recorded_after_the_next_epoch
     warnings: list[str] = []
     trial = harness.study.ask()
     monitor = EarlyStoppingMonitor(
-        harness.study, rung_scores, trial, Cost(1000, 1), is_baseline=False, warn=warnings.append
+        harness.study, rung_scores, trial, Cost(1000, 1), is_baseline=False, target_f1=None, warn=warnings.append
     )  # fmt: skip
     rung_scores.num_failures = 2
     stop_requests = []
@@ -262,7 +335,7 @@ def test_a_study_of_an_earlier_version_opens_and_stops_early(new_harness: MakeHa
     earlier = spec.model_dump_json(exclude={"early_stopping"}, indent=1)
     harness.study.optuna_study.set_user_attr("spec", earlier)
     assert SearchStudy.open(harness.study.storage, "tiny").spec.early_stopping.enabled
-    SearchStudy.create(harness.study.storage, spec, DATASET_SUMMARY)
+    create_study(harness.study.storage, spec, DATASET_SUMMARY)
 
 
 def test_a_real_worker_stops_a_real_trial(new_home: Callable[[], Path], tmp_path: Path) -> None:

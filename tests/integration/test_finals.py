@@ -15,10 +15,12 @@ from nas.finals.finals_results import collect_finals
 from nas.finals.finals_study import add_runs, find_finals, read_predictions
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
+from nas.study.baseline_spec import BaselineSpec
 from nas.study.final_runs import FinalRun
 from nas.worker.progress_events import Event
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
@@ -30,12 +32,15 @@ from tests.tiny_study import DATASET_SUMMARY, ScriptedTrainer, completed, is_bas
 class Harness:
     """Completed search with its finals."""
 
-    def __init__(self, connect: Callable[[], Storage], engine: Engine, folder: Path) -> None:
+    def __init__(
+        self, connect: Callable[[], Storage], engine: Engine, folder: Path, baseline: BaselineSpec | None = None
+    ) -> None:
         create_missing_tables(engine)
         self.engine, self.connect, self.folder = engine, connect, folder
         self.events: list[Event] = []
         self.stop = threading.Event()
-        self.study = SearchStudy.create(connect(), tiny_spec(trials=3, epochs=2), DATASET_SUMMARY)
+        spec = tiny_spec(trials=3, epochs=2).model_copy(update={"baseline": baseline or BaselineSpec()})
+        self.study = create_study(connect(), spec, DATASET_SUMMARY)
         Slots(engine, "tiny").open_slots(3)
         self.run(ScriptedTrainer(), self.study)
 
@@ -186,6 +191,16 @@ def test_a_finalist_named_twice_is_planned_once(finals_harness: Harness) -> None
 
 
 def test_a_search_of_that_name_is_not_overwritten(finals_harness: Harness) -> None:
-    SearchStudy.create(finals_harness.connect(), tiny_spec(name="tiny-finals"), DATASET_SUMMARY)
+    create_study(finals_harness.connect(), tiny_spec(name="tiny-finals"), DATASET_SUMMARY)
     with pytest.raises(StudyError, match="'tiny-finals' is in the way of the finals of 'tiny'"):
         find_finals(finals_harness.study)
+
+
+def test_the_baseline_has_its_own_epochs_in_finals_too(
+    connect: Callable[[], Storage], engine: Engine, tmp_path: Path
+) -> None:
+    harness = Harness(connect, engine, tmp_path, BaselineSpec(epochs=20))
+    finals_study = harness.finals(harness.planned(num_seeds=2))
+    trainer = ScriptedTrainer()
+    harness.run(trainer, finals_study)
+    assert [(is_baseline(one.genome), one.epochs) for one in trainer.requests] == [(True, 20), (False, 2)] * 2

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event
 from nas import database
 from nas.results.network_cost import Cost
 from nas.results.outcome import Failed
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.lean_storage import LeanStorage
@@ -52,6 +53,17 @@ def every_kind_of_trial(storage: Storage) -> optuna.Study:
     study.add_trial(create_trial(state=TrialState.PRUNED, intermediate_values=steps))
     study.enqueue_trial({"family": "densenet"})
     return study
+
+
+def test_brief_trials_are_the_others_without_parameters_and_further_attributes(storage: Storage) -> None:
+    study_id = every_kind_of_trial(storage)._study_id
+    whole, brief = storage.rdb.get_all_trials(study_id), storage.rdb.brief_trials(study_id, ("reason", "absent"))
+    for one, other in zip(whole, brief, strict=True):
+        for name in ("number", "_trial_id", "state", "values", "datetime_start", "datetime_complete"):
+            assert getattr(other, name) == getattr(one, name)
+        assert (other.params, other.system_attrs, other.intermediate_values) == ({}, {}, {})
+    reasons = [trial.user_attrs["reason"] for trial in whole if "reason" in trial.user_attrs]
+    assert [trial.user_attrs for trial in brief if trial.user_attrs] == [{"reason": reason} for reason in reasons] != []
 
 
 def test_trials_are_read_as_optuna_reads_them(storage: Storage, theirs: RDBStorage) -> None:
@@ -116,7 +128,7 @@ def test_attributes_are_set_all_or_none(storage: Storage) -> None:
 def test_what_other_processes_finish_is_seen_whatever_the_order(connect: Callable[[], Storage], tmp_path: Path) -> None:
     weights = tmp_path / "w"
     weights.touch()
-    theirs, ours = SearchStudy.create(connect(), tiny_spec(), DATASET_SUMMARY), SearchStudy.open(connect(), "tiny")
+    theirs, ours = create_study(connect(), tiny_spec(), DATASET_SUMMARY), SearchStudy.open(connect(), "tiny")
     early, late = theirs.ask(), theirs.ask()
     theirs.tell.completed(late, completed(0.7), Cost(1_000, 1), TrialFiles(weights))
     states = {record.number: record.state for record in ours.records()}
@@ -132,7 +144,7 @@ def test_what_other_processes_finish_is_seen_whatever_the_order(connect: Callabl
 
 
 def test_threads_share_the_connections_of_one_engine(database_url: str, storage: Storage, tmp_path: Path) -> None:
-    SearchStudy.create(storage, tiny_spec(trials=40), DATASET_SUMMARY)
+    create_study(storage, tiny_spec(trials=40), DATASET_SUMMARY)
     weights = tmp_path / "w"
     weights.touch()
     engine = database.create_engine(database_url, pool_size=1, max_overflow=4)
@@ -167,7 +179,7 @@ def test_a_tell_takes_as_many_statements_after_many_trials_as_after_few(
 ) -> None:
     weights = tmp_path / "w"
     weights.touch()
-    whole = SearchStudy.create(connect(), tiny_spec(trials=400), DATASET_SUMMARY)
+    whole = create_study(connect(), tiny_spec(trials=400), DATASET_SUMMARY)
     windowed = Storage.connect(database_url, tmp_path, window=20)
     study = SearchStudy.open(windowed, "tiny")
     statements = statements_of(windowed.rdb.engine)

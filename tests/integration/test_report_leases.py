@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from nas import database
 from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.network_cost import Cost
-from nas.search.search_study import SearchStudy
+from nas.search.create_study import create_study
 from nas.search.storage.dashboard_leases import ReportLease, ReportLeases
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.sql_tables import create_missing_tables
@@ -116,7 +116,7 @@ class ReportedStudy:
         self._weights.write_bytes(b"w")
         self._connect = connect
         self.storage = connect()
-        self.study = SearchStudy.create(self.storage, tiny_spec(), DATASET_SUMMARY)
+        self.study = create_study(self.storage, tiny_spec(), DATASET_SUMMARY)
         self.failures: list[str] = []
 
     def refresher(self, *names: str, interval_seconds: float = LONG) -> ReportRefresher:

@@ -11,17 +11,22 @@ from sqlalchemy import event
 
 from nas.errors import StudyError
 from nas.results.network_cost import Cost
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.trial_tells import TrialFiles
+from nas.study.baseline_spec import BaselineSpec
+from nas.study.budget_spec import BudgetSpec
+from nas.study.stop_spec import StopSpec
+from nas.study.study_spec import StudySpec
 from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 
 
 def _create_at_once(url: str, artifacts: Path, ready: Barrier, results: multiprocessing.Queue[str]) -> None:
     ready.wait()
     try:
-        SearchStudy.create(Storage.connect(url, artifacts, create_tables=True), tiny_spec(), DATASET_SUMMARY)
+        create_study(Storage.connect(url, artifacts, create_tables=True), tiny_spec(), DATASET_SUMMARY)
         results.put("ok")
     except Exception as error:
         results.put(f"{type(error).__name__}: {error}")
@@ -43,7 +48,7 @@ def test_four_processes_make_the_tables_and_the_study_at_once(
         process.join()
     assert outcomes == ["ok"] * 4
     study = SearchStudy.open(connect(), "tiny")
-    assert [record.state for record in study.records()] == ["WAITING"] * 4
+    assert [record.state for record in study.records()] == ["WAITING"] * 6
 
 
 def test_without_tables_a_study_is_not_sought(database_url: str, tmp_path: Path) -> None:
@@ -52,23 +57,23 @@ def test_without_tables_a_study_is_not_sought(database_url: str, tmp_path: Path)
 
 
 def test_the_same_specification_opens_the_study(storage: Storage) -> None:
-    first = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
-    second = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
+    first = create_study(storage, tiny_spec(), DATASET_SUMMARY)
+    second = create_study(storage, tiny_spec(), DATASET_SUMMARY)
     assert second.spec == first.spec == tiny_spec()
     assert second.dataset_summary == DATASET_SUMMARY
     assert storage.study_names() == ["tiny"]
-    assert len(second.records()) == len(tiny_spec().space.families)
+    assert len(second.records()) == tiny_spec().budget.trials
 
 
 def test_objectives_are_named_and_directed(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
+    create_study(storage, tiny_spec(), DATASET_SUMMARY)
     study = optuna.load_study(study_name="tiny", storage=storage.rdb)
     assert study.metric_names == ["macro_f1", "log10_params"]
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
 
 
 def test_another_specification_is_refused_with_every_difference(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
+    create_study(storage, tiny_spec(), DATASET_SUMMARY)
     other = tiny_spec(max_params=5_000)
     other = other.model_copy(
         update={
@@ -77,7 +82,7 @@ def test_another_specification_is_refused_with_every_difference(storage: Storage
         }
     )
     with pytest.raises(StudyError, match="'tiny' exists with another specification") as caught:
-        SearchStudy.create(storage, other, DATASET_SUMMARY)
+        create_study(storage, other, DATASET_SUMMARY)
     assert str(caught.value).splitlines()[1:] == [
         "  budget.max_params: None there, 5000 here",
         "  data.seed: 0 there, 3 here",
@@ -87,18 +92,27 @@ def test_another_specification_is_refused_with_every_difference(storage: Storage
 
 
 def test_more_trials_raise_the_stored_budget_and_fewer_keep_it(storage: Storage) -> None:
-    SearchStudy.create(storage, tiny_spec(trials=4), DATASET_SUMMARY)
-    assert SearchStudy.create(storage, tiny_spec(trials=9), DATASET_SUMMARY).spec.budget.trials == 9
+    create_study(storage, tiny_spec(trials=4), DATASET_SUMMARY)
+    assert create_study(storage, tiny_spec(trials=9), DATASET_SUMMARY).spec.budget.trials == 9
     assert SearchStudy.open(storage, "tiny").spec.budget.trials == 9
-    assert SearchStudy.create(storage, tiny_spec(trials=2), DATASET_SUMMARY).spec.budget.trials == 9
+    assert create_study(storage, tiny_spec(trials=2), DATASET_SUMMARY).spec.budget.trials == 9
     assert SearchStudy.open(storage, "tiny").spec.budget.trials == 9
+
+
+def test_stop_conditions_are_replaced_and_the_trials_kept(storage: Storage) -> None:
+    create_study(storage, tiny_spec(trials=4), DATASET_SUMMARY)
+    stop = StopSpec(trials_without_improvement=3)
+    fewer = tiny_spec(trials=2).model_copy(update={"stop": stop})
+    for spec in (create_study(storage, fewer, DATASET_SUMMARY).spec, SearchStudy.open(storage, "tiny").spec):
+        assert (spec.budget.trials, spec.stop) == (4, stop)
+    assert create_study(storage, tiny_spec(trials=4), DATASET_SUMMARY).spec == tiny_spec(trials=4)
 
 
 def test_an_unknown_study_lists_the_known_ones(storage: Storage) -> None:
     with pytest.raises(StudyError, match="no study 'x'; studies here: none yet"):
         SearchStudy.open(storage, "x")
     for name in ("cells", "flowers"):
-        SearchStudy.create(storage, tiny_spec(name=name), DATASET_SUMMARY)
+        create_study(storage, tiny_spec(name=name), DATASET_SUMMARY)
     with pytest.raises(StudyError, match="no study 'x'; studies here: cells, flowers"):
         SearchStudy.open(storage, "x")
 
@@ -108,7 +122,7 @@ def test_a_foreign_study_is_neither_opened_nor_listed_nor_taken_over(storage: St
     foreign.add_trial(optuna.trial.create_trial(value=1.0))
     for attempt in (
         lambda: SearchStudy.open(storage, "tiny"),
-        lambda: SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY),
+        lambda: create_study(storage, tiny_spec(), DATASET_SUMMARY),
     ):
         with pytest.raises(StudyError, match="'tiny' was not created by this version of nas; use another name"):
             attempt()
@@ -116,15 +130,15 @@ def test_a_foreign_study_is_neither_opened_nor_listed_nor_taken_over(storage: St
     assert [trial.value for trial in foreign.trials] == [1.0]
 
 
-@pytest.mark.parametrize("number", [-1, 4, 99])
+@pytest.mark.parametrize("number", [-1, 6, 99])
 def test_the_error_of_an_unknown_trial_has_the_number_of_trials(storage: Storage, number: int) -> None:
-    study = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
-    with pytest.raises(StudyError, match=f"no trial {number}; it has 4, counted from 0"):
+    study = create_study(storage, tiny_spec(), DATASET_SUMMARY)
+    with pytest.raises(StudyError, match=f"no trial {number}; it has 6, counted from 0"):
         study.record(number)
 
 
 def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) -> None:
-    study = SearchStudy.create(storage, tiny_spec(), DATASET_SUMMARY)
+    study = create_study(storage, tiny_spec(), DATASET_SUMMARY)
     kept, orphan = study.ask(), study.ask()
     assert study.orphaned_trial_ids({kept.trial_id}) == {orphan.trial_id}
     study.tell.lost({orphan.trial_id})
@@ -136,7 +150,7 @@ def test_running_trials_of_no_slot_are_failed_with_a_reason(storage: Storage) ->
 def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
     connect: Callable[[], Storage], database_url: str, tmp_path: Path
 ) -> None:
-    whole = SearchStudy.create(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
+    whole = create_study(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
     weights = tmp_path / "w"
     weights.touch()
     baseline = whole.start_trial(BASELINE_SLOT)
@@ -173,7 +187,7 @@ def test_a_windowed_study_shows_the_newest_the_front_and_what_has_not_ended(
 def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
     connect: Callable[[], Storage], database_url: str, tmp_path: Path
 ) -> None:
-    SearchStudy.create(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
+    create_study(connect(), tiny_spec(trials=40), DATASET_SUMMARY)
     windowed = Storage.connect(database_url, tmp_path, window=10)
     study = SearchStudy.open(windowed, "tiny")
     weights = tmp_path / "w"
@@ -193,3 +207,38 @@ def test_a_proposal_takes_as_many_statements_after_many_trials_as_after_few(
     print("statements of an ask:", counts)
     assert max(counts[8:]) <= max(counts[:8]) + 2
     windowed.close()
+
+
+@pytest.mark.parametrize("length", [{"images": 42}, {"minutes": 2.0}])
+def test_the_epochs_of_a_new_study_are_fixed(storage: Storage, length: dict[str, float]) -> None:
+    given = _spec_of(length)
+    created = given if "images" in length else given.with_epochs(4)
+    study = create_study(storage, created, DATASET_SUMMARY)
+    assert study.spec.budget.epochs == 4
+    # The file has no epochs, or those of a conversion on another machine.
+    for again in (given, given.with_epochs(9)):
+        assert create_study(storage, again, DATASET_SUMMARY).spec == study.spec
+    raised = create_study(storage, given.with_trials(9), DATASET_SUMMARY).spec
+    assert raised == SearchStudy.open(storage, "tiny").spec == study.spec.with_trials(9)
+
+
+def test_other_minutes_are_another_specification(storage: Storage) -> None:
+    create_study(storage, _spec_of({"minutes": 2.0}).with_epochs(4), DATASET_SUMMARY)
+    with pytest.raises(StudyError, match=r"budget.minutes: 2.0 there, 3.0 here"):
+        create_study(storage, _spec_of({"minutes": 3.0}), DATASET_SUMMARY)
+
+
+def _spec_of(length: dict[str, float]) -> StudySpec:
+    budget = BudgetSpec.model_validate({"trials": 6, **length})
+    return tiny_spec().model_copy(update={"budget": budget})
+
+
+def test_a_trial_of_the_baselines_genome_shares_its_result_only_for_equal_epochs(storage: Storage) -> None:
+    spec = tiny_spec(epochs=3)
+    keys = {}
+    for epochs in (None, 3, 20):
+        one = spec.model_copy(update={"name": f"s{epochs}", "baseline": BaselineSpec(epochs=epochs)})
+        running = create_study(storage, one, DATASET_SUMMARY).start_trial(BASELINE_SLOT)
+        keys[epochs] = running.key
+    assert keys[None] == keys[3] == spec.baseline.genome.key
+    assert keys[20] != keys[3]

@@ -402,3 +402,21 @@ def test_processes_add_the_column_at_once(slots_without_progress: Slots, engine:
         for future in [pool.submit(create) for _ in range(4)]:
             future.result(30)
     assert "progress" in columns(engine)
+
+
+def test_a_trial_that_was_given_back_or_lost_is_interrupted_for_good(slots: Slots, engine: Engine) -> None:
+    slots.open_slots(3)
+    leases = [claimed(slots, name) for name in "abcd"]
+    for lease in leases:
+        assert slots.attach(lease, 100 + lease.slot, "key")
+    slots.finish(leases[0], "completed")
+    assert slots.interrupted_trial_ids() == set()
+    slots.release(leases[1])
+    slots.renew(leases[2], SHORT)
+    expire()
+    assert slots.interrupted_trial_ids() == {101, 102}
+    again = claimed(slots, "e")
+    assert again.trial_id == 101
+    slots.finish(again, "completed")
+    assert slots.interrupted_trial_ids() == {101, 102}
+    assert Slots(engine, "another study").interrupted_trial_ids() == set()

@@ -19,6 +19,7 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.study_status import study_status
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
@@ -27,8 +28,9 @@ from nas.search.storage.trial_records import TrialRecord
 from nas.search.trial_tells import TrialFiles
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
+from nas.study.baseline_spec import BaselineSpec
 from nas.study.study_spec import StudySpec
-from nas.worker.progress_events import EpochProgressed, Event, Notice, TrialEnded, TrialPaused, TrialReused
+from nas.worker.progress_events import EpochEnded, EpochProgressed, Event, Notice, TrialEnded, TrialPaused, TrialReused
 from nas.worker.supervisor import lease_heartbeat
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
@@ -55,7 +57,7 @@ class Harness:
         create_missing_tables(engine)
         self.engine = engine
         self.slots = Slots(engine, spec.name)
-        self.study = SearchStudy.create(connect(), spec, DATASET_SUMMARY)
+        self.study = create_study(connect(), spec, DATASET_SUMMARY)
         self.slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
         self.events: list[Event] = []
         self.stop = threading.Event()
@@ -620,3 +622,13 @@ def test_a_weights_folder_that_cannot_be_written_is_one_line(database_url: str, 
     with pytest.raises(SettingsError, match=r"weights cannot be kept in .*set NAS_ARTIFACTS"):
         harness.run(ScriptedTrainer())
     storage.close()
+
+
+def test_the_baseline_is_trained_for_its_own_epochs(new_harness: MakeHarness) -> None:
+    spec = tiny_spec(trials=2, epochs=3)
+    harness = new_harness(spec.model_copy(update={"baseline": BaselineSpec(epochs=20)}))
+    trainer = ScriptedTrainer()
+    harness.run(trainer)
+    assert [(is_baseline(one.genome), one.epochs) for one in trainer.requests] == [(True, 20), (False, 3), (False, 3)]
+    assert [event.epochs for event in harness.events if isinstance(event, EpochEnded)] == [20, 3, 3]
+    assert "trained 20 epochs" in summarize_front(harness.study).verdict

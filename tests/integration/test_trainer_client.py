@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 
 from nas.errors import DataError, NasError, WorkerError
 from nas.results.learning_curve import EpochProgress, EpochRecord
-from nas.results.outcome import Completed, Failed, Stopped, StopReason
+from nas.results.outcome import Completed, Dominated, Failed, Stopped
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
@@ -294,7 +295,7 @@ def test_a_pause_at_the_end_of_the_training_has_no_unread_reply(trainer: Trainer
         assert trainer.measure(SMALL).params == 1362
 
 
-BEHIND = StopReason(4, 0.1, 7, 0.5)
+BEHIND = Dominated(4, 0.1, 7, 0.5)
 
 
 def early_stop_after(epochs: int) -> tuple[Callable[[Report], None], Callable[[], Stop | None]]:
@@ -539,7 +540,7 @@ def test_supervisors_replace_a_killed_trainer_and_spend_the_budget(
     create_missing_tables(engine)
     slots = Slots(engine, spec.name)
     trainers = [new_trainer(folder) for _ in range(2)]
-    study = SearchStudy.create(connect(), spec, trainers[0].open_data())
+    study = create_study(connect(), spec, trainers[0].open_data())
     slots.open_slots(spec.budget.trials)
     killed: list[int] = []
     events: list[Event] = []

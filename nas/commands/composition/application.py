@@ -254,20 +254,20 @@ class Application:
 
 
 def require_budget_met(smallest: int, spec: StudySpec) -> None:
-    """Reject a budget that no genome of the space meets.
+    """Reject a budget, or a size at which the search ends, that no genome of the space meets.
 
     Args:
         smallest: Parameter count of the smallest network of the space.
 
     Raises:
-        StudyError: It has more than the budget allows.
+        StudyError: It has more than they allow.
     """
-    allowed = spec.budget.max_params
-    if allowed is not None and smallest > allowed:
-        raise StudyError(
-            f"study {spec.name!r}: no genome meets budget.max_params = {allowed:,}; the smallest network of the "
-            f"search space has {smallest:,} parameters"
-        )
+    for key, allowed in (("budget.max_params", spec.budget.max_params), ("stop.at_params", spec.stop.at_params)):
+        if allowed is not None and smallest > allowed:
+            raise StudyError(
+                f"study {spec.name!r}: no genome meets {key} = {allowed:,}; the smallest network of the search space "
+                f"has {smallest:,} parameters"
+            )
 
 
 def _with_file_width(console: Console) -> Console:

@@ -30,6 +30,7 @@ def grid_samples(trainer: TrainerClient, spec: StudySpec) -> dict[str, SampledGe
         try:
             cost = trainer.measure(genome.architecture) if duplicate is None else duplicate.cost
         except MeasurementFailed as error:
-            raise StudyError(f"study {spec.name!r}{f' ({name})' if name else ''}: {error}") from error
+            where = f"study {spec.name!r}{f' ({name})' if name else ''}"
+            raise StudyError(f"{where}: genome.architecture: {error}") from error
         samples[name] = SampledGenome(genome, cost)
     return samples

@@ -12,6 +12,7 @@ from nas.finals.finals_study import read_predictions
 from nas.finals.reproducibility import Repetition, largest_weight_difference, share_alike
 from nas.results.outcome import Completed
 from nas.results.predictions_on_test_images import Predictions
+from nas.search.distillation_teacher import fetch_teacher
 from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
@@ -27,6 +28,8 @@ def repeat_training(application: Application, finals_study: SearchStudy, record:
     assert finals_study.spec.finals is not None
     assert record.run is not None
     run = finals_study.spec.finals.runs[record.run]
+    data_folder = application.settings.data_folder.absolute()
+    needs_teacher = run.genome.recipe.distillation.needs_teacher
     # Same number of threads as in concurrent trials, since the number of threads changes the last bits.
     plan = WorkerPlan(application.num_slots)
     trainer = plan.new_trainer(
@@ -41,9 +44,10 @@ def repeat_training(application: Application, finals_study: SearchStudy, record:
             trainer.open_data()
             outcome = trainer.train(
                 Train(
-                    run.genome, finals_study.spec.budget.epochs, run.seed, repeated_weights,
+                    run.genome, finals_study.spec.epochs_of(is_baseline=run.is_baseline), run.seed, repeated_weights,
                     Path(folder) / "checkpoints", choices=run.choices, predictions=predictions_path,
-                    pretrained=fetch_weights(finals_study, application.settings.data_folder.absolute()),
+                    pretrained=fetch_weights(finals_study, data_folder),
+                    teacher=fetch_teacher(finals_study, data_folder) if needs_teacher else None,
                 ),
                 on_report=lambda report: None,
             )  # fmt: skip

@@ -7,31 +7,37 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NoReturn
 
 from nas.commands.composition.application import Application
 from nas.commands.progress.json_log import JsonLog
 from nas.commands.progress.live_display import FrontPoint, Progress
+from nas.commands.progress.search_progress_thread import SearchProgressThread
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
+from nas.search.distillation_teacher import fetch_teacher
 from nas.search.pretrained_weights_artifact import fetch_weights
+from nas.search.search_monitor import SearchMonitor
 from nas.search.search_study import SearchStudy
+from nas.search.stop_conditions import StopConditions
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
 from nas.study.study_spec import StudySpec
-from nas.worker.progress_events import Listener
+from nas.worker.progress_events import Listener, SearchEnded
 from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainerClient
 
 _SECONDS_TO_ATTACH = 5.0
+_PROGRESS_SECONDS = 180.0
+_LIVE_PROGRESS_SECONDS = 60.0
 
 
 class LogFormat(str, Enum):
@@ -90,7 +96,7 @@ def run_trials(
     *,
     first_trainer: TrainerClient | None = None,
 ) -> bool:
-    """Run supervisors with live progress until the budget is spent or they are stopped.
+    """Run supervisors with live progress until the budget is spent, the search ends or they are stopped.
 
     Args:
         first_trainer: Trainer client with opened data, for the first supervisor.
@@ -99,37 +105,71 @@ def run_trials(
         True if all supervisors ended; see `run_supervisors`.
     """
     slots = application.slots(study.name)
-    # NSGA-II selects parents from all trials.
-    window = None if study.spec.sampler.name == "nsga2" else WINDOW_TRIALS
-
-    def new_context(index: int, pretrained: Path | None) -> SupervisorContext:
-        trainer = first_trainer if index == 0 else None
-        return SupervisorContext(
-            application.open_study(study.name, window=window),
-            slots,
-            trainer or plan.new_trainer(application, study.spec, index, control, study.dataset_summary),
-            application.checkpoints(study.name),
-            pretrained,
-        )
-
     all_ended = True
-    if slots.seconds_until_claimable(baseline_only=control.baseline_only) is not None:
-        # Otherwise the budget is spent: starting trainers to find that out would take seconds.
+    monitor = SearchMonitor(study)
+    reason = None if control.baseline_only else monitor.stop_reason()
+    if slots.seconds_until_claimable(baseline_only=control.baseline_only or reason is not None) is not None:
+        # Otherwise nothing is left to do: starting trainers to find that out would take seconds.
         pretrained = fetch_weights(study, application.settings.data_folder.absolute())
+        if study.spec.trains_baseline_first and not slots.baseline_done():
+            application.errors.print("The baseline is the teacher of the other trials: they wait until it is trained.")
         with (
             _progress_listener(application, study, slots, plan) as listener,
+            _search_progress(application, study, listener, control),
             application.dashboard_refresh(study.name, skip_final_report=control.stop.is_set),
         ):
+            conditions = (
+                StopConditions(monitor.stop_reason, lambda reason: listener(SearchEnded(reason)))
+                if study.spec.stop.is_given
+                else None
+            )
+            contexts = _Contexts(application, study, control, plan, pretrained, conditions, first_trainer)
             all_ended = run_supervisors(
-                [partial(new_context, index, pretrained) for index in range(plan.num_workers)],
+                [partial(contexts.new, index) for index in range(plan.num_workers)],
                 control,
                 listener,
                 timeout_seconds=None if plan.timeout_minutes is None else 60 * plan.timeout_minutes,
             )
+    elif reason is not None and plan.log_format is LogFormat.JSON:
+        JsonLog(study.name, sys.stdout)(SearchEnded(reason))
     if not control.stop.is_set():
         # After a stop request there is no time for it; other workers do it.
         _clean_up_lost_trials(application, study, slots)
     return all_ended
+
+
+@dataclass(frozen=True)
+class _Contexts:
+    """Factory of the contexts of a process's supervisors.
+
+    Attributes:
+        pretrained: File of the initial weights of pretrained networks.
+        conditions: Conditions that end the search; None without any.
+        first_trainer: Trainer client with opened data, for the first supervisor.
+    """
+
+    application: Application
+    study: SearchStudy
+    control: RunControl
+    plan: WorkerPlan
+    pretrained: Path | None
+    conditions: StopConditions | None
+    first_trainer: TrainerClient | None
+
+    def new(self, index: int) -> SupervisorContext:
+        """Create the context of one supervisor, in its thread."""
+        application, spec = self.application, self.study.spec
+        # NSGA-II selects parents from all trials.
+        window = None if spec.sampler.name == "nsga2" else WINDOW_TRIALS
+        own_study = application.open_study(self.study.name, window=window)
+        trainer = self.first_trainer if index == 0 else None
+        if trainer is None:
+            trainer = self.plan.new_trainer(application, spec, index, self.control, self.study.dataset_summary)
+        teacher = cache(partial(fetch_teacher, own_study, application.settings.data_folder.absolute()))
+        return SupervisorContext(
+            own_study, application.slots(self.study.name), trainer, application.checkpoints(self.study.name),
+            self.pretrained, teacher if spec.distillation.teacher is not None else None, self.conditions,
+        )  # fmt: skip
 
 
 def exit_process(code: int) -> NoReturn:
@@ -159,6 +199,22 @@ def _progress_listener(
         counts_baseline=study.spec.counts_baseline,
     ) as progress:
         yield progress
+
+
+def _search_progress(
+    application: Application, study: SearchStudy, listener: Listener, control: RunControl
+) -> AbstractContextManager[object]:
+    """Context manager that reports the progress of a search; a grid and finals have no target and no front."""
+    if study.spec.grid is not None or study.spec.finals is not None or control.baseline_only:
+        return nullcontext()
+    is_live = isinstance(listener, Progress) and listener.is_live
+    return SearchProgressThread(
+        SearchMonitor(study, max_outage_seconds=0.0).progress,
+        listener,
+        on_failure=lambda text: application.errors.print(text, markup=False),
+        interval_seconds=_LIVE_PROGRESS_SECONDS if is_live else _PROGRESS_SECONDS,
+        at_once=is_live,
+    )
 
 
 def _clean_up_lost_trials(application: Application, study: SearchStudy, slots: Slots) -> None:

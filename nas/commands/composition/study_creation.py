@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
+from nas.commands.composition.network_timing import NetworkTimer
+from nas.commands.composition.training_length import with_converted_length
+from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.create_study import create_study
+from nas.search.distillation_teacher import Teacher, find_teacher, store_teacher, teacher_of
+from nas.search.inherited_genomes import inherit_genomes
 from nas.search.pretrained_weights_artifact import store_weights, stored_weights
+from nas.search.sampling.first_trials import first_trials
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import BASELINE_SLOT
+from nas.space.genome import Genome
+from nas.study.distillation_spec import TrialReference
+from nas.study.start_tables import check_start
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
-from nas.worker.trainer_messages import FindPrecision, Precision, Preview
+from nas.worker.supervisor.trainer_errors import MeasurementFailed
+from nas.worker.trainer_messages import FindPrecision, Precision, Preview, SpacePreview
 
 
 def create_checked_study(
-    application: Application, spec: StudySpec, trainer: TrainerClient, weights: Path | None
+    application: Application, spec: StudySpec, timer: NetworkTimer, weights: Path | None
 ) -> SearchStudy:
-    """Validate everything possible before training, then create or open the study and its slots."""
+    """Validate everything possible before training, then create or open the study and its slots.
+
+    Args:
+        timer: Timer of the study's networks, with the study's trainer client.
+    """
+    trainer = timer.trainer
     dataset_summary = trainer.open_data()
+    check_start(spec, dataset_summary.image_size)
     require_budget_met(_smallest_params(trainer, spec), spec)
     storage = application.connect(create_tables=True)
+    teacher = None if _has_stored_teacher(storage, spec) else check_teacher(application, spec, dataset_summary, storage)
+    is_new = spec.name not in storage.study_names()
+    if is_new:
+        timer.teacher = None if teacher is None else teacher.architecture
+        # An existing study keeps its epochs.
+        spec = with_converted_length(spec, dataset_summary, timer)
     pretrained = (
         None
-        if weights is None and _has_stored_weights(storage, spec)
+        if weights is None and not is_new and stored_weights(SearchStudy.open(storage, spec.name)) is not None
         else application.find_weights(spec, trainer, weights)
     )
     is_open = spec.training.deterministic and spec.training.precision == "auto"
-    study = SearchStudy.create(
-        storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None
-    )
+    study = create_study(
+        storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None,
+        _initial_parameters(application, storage, spec, dataset_summary, trainer),
+    )  # fmt: skip
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
+    if teacher is not None:
+        store_teacher(study, teacher)
     slots = application.slots(study.name)
     slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
     if summarize_front(study).baseline_failure is not None:
@@ -45,13 +73,70 @@ def create_checked_study(
     return study
 
 
+def _initial_parameters(
+    application: Application,
+    storage: Storage,
+    spec: StudySpec,
+    dataset_summary: DatasetSummary,
+    trainer: TrainerClient,
+) -> Sequence[Mapping[str, Any]] | None:
+    """Return the parameters of a new study's first trials; None for a study that exists."""
+    if spec.name in storage.study_names():
+        return None
+    size = dataset_summary.image_size
+    inherited = inherit_genomes(storage, spec, size)
+    if inherited is not None:
+        application.errors.print(inherited.notice, markup=False, highlight=False, soft_wrap=True)
+    return first_trials(spec, size, () if inherited is None else inherited.parameters, _parameter_limit(trainer, spec))
+
+
+def _parameter_limit(trainer: TrainerClient, spec: StudySpec) -> Callable[[Genome], bool] | None:
+    """Return a function that is True for genomes within the parameter limit; None without a limit."""
+    allowed = spec.budget.max_params
+    if allowed is None:
+        return None
+
+    def is_within(genome: Genome) -> bool:
+        try:
+            return trainer.measure(genome.architecture).params <= allowed
+        except MeasurementFailed:
+            return False
+
+    return is_within
+
+
+def check_teacher(
+    application: Application, spec: StudySpec, dataset_summary: DatasetSummary, storage: Storage | None = None
+) -> Teacher | None:
+    """Find the trial of another study that is a study's teacher, and download its weights; None if it names none.
+
+    Args:
+        storage: Storage of the study; None to connect to one.
+
+    Raises:
+        NasError: The trial cannot teach the study, or its weights are missing.
+    """
+    reference = spec.distillation.teacher
+    if not isinstance(reference, TrialReference):
+        return None
+    storage = storage or application.connect()
+    teacher = find_teacher(storage, reference, dataset_summary)
+    teacher.download(storage, application.settings.data_folder.absolute())
+    for note in teacher.notes:
+        application.errors.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    return teacher
+
+
+def _has_stored_teacher(storage: Storage, spec: StudySpec) -> bool:
+    """Return True if the study exists with a trial of another study stored as its teacher."""
+    if not isinstance(spec.distillation.teacher, TrialReference) or spec.name not in storage.study_names():
+        return False
+    return teacher_of(SearchStudy.open(storage, spec.name)) is not None
+
+
 def _smallest_params(trainer: TrainerClient, spec: StudySpec) -> int:
     """Return the parameter count of the smallest network; for a grid, all networks are built to find it."""
     if spec.search_space is not None:
-        return trainer.preview(Preview(spec.search_space, spec.budget.max_params, num_samples=0)).smallest.cost.params
+        preview = trainer.request(Preview(spec.search_space, spec.budget.max_params, num_samples=0), SpacePreview)
+        return preview.smallest.cost.params
     return min(sample.cost.params for sample in grid_samples(trainer, spec).values())
-
-
-def _has_stored_weights(storage: Storage, spec: StudySpec) -> bool:
-    """Return True if the study exists with its pretrained weights stored."""
-    return spec.name in storage.study_names() and stored_weights(SearchStudy.open(storage, spec.name)) is not None

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
+from nas.commands.composition.network_timing import TimedNetworks
+from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import duration_text
-from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
-from nas.worker.supervisor.trainer_client import TrainerClient
-from nas.worker.trainer_messages import EstimateTimes, Preview, SampledGenome, TrainingTimes
 
 FINAL_SEEDS, FINALISTS = 5, 3
-_NUM_SAMPLES = 6
-_SECONDS_PER_GENOME = 0.7
 _TRAINED_SHARE = 0.5
 """Mean share of a trial's epochs with early stopping, and of its time with a sampler that weighs time."""
 
@@ -25,13 +20,15 @@ class StudyTimes:
     """Estimated durations of a study's trainings, in seconds.
 
     Attributes:
-        baseline: Training of the baseline; None without one.
+        baseline: Training of the baseline, all epochs; None without one.
+        baseline_name: Network and epochs of the baseline.
         trials: Trainings of sample genomes, or of a grid's settings, each for all epochs.
         total: Search or grid with all of its trials, and the baseline.
         finals: Finals of three finalists and the baseline, or of all settings, from five seeds.
     """
 
     baseline: float | None
+    baseline_name: str
     trials: tuple[float, ...]
     num_trials: int
     num_workers: int
@@ -41,12 +38,17 @@ class StudyTimes:
     @property
     def text(self) -> str:
         """Estimate in one line."""
-        baseline = "" if self.baseline is None else f"baseline {duration_text(self.baseline)}, "
         low, high = duration_text(min(self.trials)), duration_text(max(self.trials))
-        trial = low if low == high else f"{low} to {high}"
+        trial, total = low if low == high else f"{low} to {high}", duration_text(self.total)
+        parts = [f"a trial {trial}", f"{self.num_trials} trials about {total}"]
+        if self.baseline is not None:
+            parts = [
+                f"the baseline ({self.baseline_name}) {duration_text(self.baseline)}", parts[0],
+                f"baseline and {self.num_trials} trials about {total}",
+            ]  # fmt: skip
         return (
-            f"Time on this machine, {self.num_workers} trained at once: {baseline}a trial {trial}, so "
-            f"{self.num_trials} trials about {duration_text(self.total)}; finals about {duration_text(self.finals)}."
+            f"Time on this machine, {self.num_workers} trained at once: {', '.join(parts[:-1])}, so {parts[-1]}; "
+            f"finals about {duration_text(self.finals)}."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -57,54 +59,25 @@ class StudyTimes:
         }  # fmt: skip
 
 
-def estimate_study(
-    trainer: TrainerClient,
-    spec: StudySpec,
-    samples: Sequence[SampledGenome] | None = None,
-    *,
-    num_workers: int,
-    num_cores: int,
-) -> StudyTimes | None:
-    """Estimate the duration of a study by timing a few steps of its trainings; None if no genome could be trained.
-
-    Args:
-        samples: Random genomes of the space, or a grid's settings; None to draw some.
-    """
-    dataset = trainer.open_data()
-    genomes = _trained_genomes(trainer, spec, samples)
-    baseline = [spec.baseline.genome] if spec.baseline.enabled else []
-    request = EstimateTimes(
-        (*baseline, *genomes), spec.budget.epochs, max(1, num_cores // num_workers), _SECONDS_PER_GENOME
-    )
-    seconds = trainer.request(request, TrainingTimes).seconds
-    trials = tuple(one for one in seconds[len(baseline) :] if one is not None)
-    if not trials:
+def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSummary) -> StudyTimes | None:
+    """Estimate the duration of a study from its timed networks; None if no genome could be trained."""
+    if not networks.times:
         return None
-    baseline_seconds = seconds[0] if baseline else None
+    num_workers, baseline_epochs = networks.num_workers, spec.epochs_of(is_baseline=True)
+    baseline = None if networks.baseline is None else networks.baseline.seconds(baseline_epochs)
+    trials = tuple(one.seconds(spec.budget.epochs) for one in networks.times)
     mean = sum(trials) / len(trials)
     share = _TRAINED_SHARE if spec.early_stopping.enabled else 1.0
-    total = _makespan(baseline_seconds or 0.0, spec.budget.trials, share * mean, num_workers)
+    first, searched = baseline or 0.0, spec.budget.trials * share * mean
+    # A baseline that is the teacher of the trials is trained before them, else beside them.
+    total = (
+        first + searched / num_workers if spec.trains_baseline_first else max(first, (first + searched) / num_workers)
+    )
     num_finalists = FINALISTS if spec.grid is None else len(list(spec.grid.settings()))
     # Finals train on the validation images too.
     longer = (dataset.num_train + dataset.num_validation) / dataset.num_train
-    finals = FINAL_SEEDS * longer * ((baseline_seconds or 0.0) + num_finalists * mean) / num_workers
-    return StudyTimes(baseline_seconds, trials, spec.budget.trials, num_workers, total, finals)
-
-
-def _trained_genomes(
-    trainer: TrainerClient, spec: StudySpec, samples: Sequence[SampledGenome] | None
-) -> tuple[Genome, ...]:
-    """Return genomes whose trainings represent the study's, within its parameter limit where possible."""
-    if spec.grid is not None:
-        return tuple(islice(spec.grid_genomes(), _NUM_SAMPLES))
-    limit = spec.budget.max_params
-    if samples is None:
-        assert spec.search_space is not None
-        samples = trainer.preview(Preview(spec.search_space, limit, _NUM_SAMPLES)).samples
-    within = [one.genome for one in samples if limit is None or one.cost.params <= limit]
-    return tuple((within or [one.genome for one in samples])[:_NUM_SAMPLES])
-
-
-def _makespan(baseline: float, count: int, mean: float, num_workers: int) -> float:
-    """Time of one long training and many short ones on several workers."""
-    return max(baseline, (baseline + count * mean) / num_workers)
+    finals = FINAL_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
+    return StudyTimes(
+        baseline, f"{spec.baseline.network}, {baseline_epochs} epochs", trials, spec.budget.trials, num_workers,
+        total, finals,
+    )  # fmt: skip

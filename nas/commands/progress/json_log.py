@@ -21,8 +21,11 @@ from nas.worker.progress_events import (
     Event,
     Notice,
     Preparing,
+    SearchEnded,
+    SearchProgressed,
     TrialDescription,
     TrialEnded,
+    TrialEvent,
     TrialPaused,
     TrialResumed,
     TrialReused,
@@ -47,7 +50,16 @@ class JsonLog:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Write a supervisor's event; called from the supervisor threads."""
+        """Write an event; called from the supervisor threads, and from the one of the search's progress."""
+        match event:
+            case SearchProgressed(progress=progress):
+                self.write_event("search_progress", **progress.as_json())
+            case SearchEnded(reason=reason):
+                self.write_event("search_ended", reason=reason)
+            case _:
+                self._write_trial_event(event)
+
+    def _write_trial_event(self, event: TrialEvent) -> None:
         if isinstance(event, Preparing) and not self._is_due(event):
             return
         location = event.location
@@ -75,7 +87,7 @@ class JsonLog:
         return True
 
 
-def _fields(event: Event) -> tuple[str, dict[str, Any]]:
+def _fields(event: TrialEvent) -> tuple[str, dict[str, Any]]:
     """Return the name of an event in the log and its own fields."""
     match event:
         case TrialStarted(trial=trial):

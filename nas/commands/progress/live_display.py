@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import assert_never
 
 from nas.results.learning_curve import duration_text
@@ -23,8 +24,11 @@ from nas.worker.progress_events import (
     Event,
     Notice,
     Preparing,
+    SearchEnded,
+    SearchProgressed,
     TrialDescription,
     TrialEnded,
+    TrialEvent,
     TrialPaused,
     TrialResumed,
     TrialReused,
@@ -67,9 +71,15 @@ class Progress:
         self._counts_baseline = counts_baseline
         self._running: dict[int, tuple[TrialStarted, Preparing | EpochProgressed | None, EpochEnded | None]] = {}
         self._last_lines: dict[int, float] = {}
+        self._search_progress = ""
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    @property
+    def is_live(self) -> bool:
+        """True on a terminal, where the progress is redrawn."""
+        return self._live is not None
 
     def __enter__(self) -> Progress:
         if self._live is not None:
@@ -83,13 +93,21 @@ class Progress:
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Show an event; called from the supervisor threads."""
+        """Show an event; called from the supervisor threads, and from the one of the search's progress."""
         with self._lock:
-            self._handle(event)
+            match event:
+                case SearchProgressed(progress=progress):
+                    self._search_progress = progress.text
+                    if self._live is None:
+                        self._print_line(progress.text)
+                case SearchEnded(reason=reason):
+                    self._print_line(f"no further trial starts: {reason}")
+                case _:
+                    self._handle(event)
             if self._live is not None:
                 self._live.update(self._view())
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: TrialEvent) -> None:
         worker, number = event.location.worker, event.location.number
         match event:
             case TrialStarted():
@@ -164,7 +182,7 @@ class Progress:
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
 
-    def _view(self) -> Group:
+    def _view(self) -> RenderableType:
         running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
         for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "loss", "images/s", "left"):
             running.add_column(name, justify="left" if name == "family" else "right")
@@ -178,7 +196,7 @@ class Progress:
             front.add_column(name, justify="left" if name == "family" else "right")
         for point in self._front:
             front.add_row(str(point.number), point.family, f"{point.macro_f1:.4f}", f"{point.params:,}")
-        return Group(running, front)
+        return Group(*([Text(self._search_progress)] if self._search_progress else []), running, front)
 
 
 def _title(trial: TrialDescription, number: int) -> str:

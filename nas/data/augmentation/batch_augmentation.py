@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.data.augmentation.alternating_flip import AlternatingFlip
 from nas.data.augmentation.box_mask import box_mask
 from nas.data.augmentation.mixup_cutmix import cutmix, mixup
 from nas.data.augmentation.rotation_shear_elastic import (
@@ -21,7 +22,7 @@ from nas.data.augmentation.rotation_shear_elastic import (
     shears,
     warp,
 )
-from nas.space.augmentation_policy_parser import parse_policy
+from nas.space.augmentation_policy_parser import flips_alternately, parse_policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +67,47 @@ class Augmentation:
         generator: Source of all random numbers. They are drawn on its device, then moved.
         is_pair: True if each image is a pair. Its two images are then augmented independently, and mixed as one with
             those of another pair.
+        alternating_flip: Required by a policy with alternating flips, and used by no other.
     """
 
-    def __init__(self, policy: str, mean_pixel: Tensor, generator: torch.Generator, *, is_pair: bool = False) -> None:
+    def __init__(
+        self,
+        policy: str,
+        mean_pixel: Tensor,
+        generator: torch.Generator,
+        *,
+        is_pair: bool = False,
+        alternating_flip: AlternatingFlip | None = None,
+    ) -> None:
         self._magnitudes = {operation.name: operation.magnitude for operation in parse_policy(policy)}
         self._mean_pixel = mean_pixel.reshape(2, -1).mean(0) if is_pair else mean_pixel
         self._generator = generator
         self._is_pair = is_pair
+        self._alternating_flip = alternating_flip if flips_alternately(policy) else None
+        if flips_alternately(policy) and alternating_flip is None:
+            raise ValueError(f"{policy!r} needs the alternating flip of a training split")
 
-    def __call__(self, images_NCHW: Tensor, labels_N: Tensor, parts_N2: Tensor | None = None) -> AugmentedBatch:
-        """Augment images, uint8 [N, C, H, W], and their labels; the policy "none" returns the same tensors."""
+    def __call__(
+        self,
+        images_NCHW: Tensor,
+        labels_N: Tensor,
+        parts_N2: Tensor | None = None,
+        indices_N: Tensor | None = None,
+    ) -> AugmentedBatch:
+        """Augment images, uint8 [N, C, H, W], and their labels; the policy "none" returns the same tensors.
+
+        Args:
+            images_NCHW: Images of a batch.
+            labels_N: Their labels, int64.
+            parts_N2: Classes of the images of pairs, int64.
+            indices_N: Their indices in the training split, int64, for alternating flips.
+        """
         if self._is_pair:
             num_images, channels, height, width = images_NCHW.shape
             singles = images_NCHW.reshape(2 * num_images, channels // 2, height, width)
-            images_NCHW = self._augment_images(singles).reshape(images_NCHW.shape)
+            images_NCHW = self._augment_images(singles, indices_N).reshape(images_NCHW.shape)
         else:
-            images_NCHW = self._augment_images(images_NCHW)
+            images_NCHW = self._augment_images(images_NCHW, indices_N)
         magnitudes, generator = self._magnitudes, self._generator
         if "mixup" in magnitudes:
             mixed = mixup(images_NCHW, magnitudes["mixup"], generator)
@@ -91,13 +117,16 @@ class Augmentation:
             return AugmentedBatch(images_NCHW, labels_N, parts=parts_N2)
         return AugmentedBatch(mixed.images, labels_N, labels_N[mixed.partners], mixed.weight)
 
-    def _augment_images(self, images_NCHW: Tensor) -> Tensor:
+    def _augment_images(self, images_NCHW: Tensor, indices_N: Tensor | None) -> Tensor:
         """Apply the operations that act on single images."""
         magnitudes, generator = self._magnitudes, self._generator
         if "shift" in magnitudes:
             images_NCHW = random_shift(images_NCHW, int(magnitudes["shift"]), generator)
         if "flip" in magnitudes:
             images_NCHW = random_flip(images_NCHW, generator)
+        if self._alternating_flip is not None:
+            assert indices_N is not None, "alternating flips need the images' indices"
+            images_NCHW = self._alternating_flip(images_NCHW, indices_N)
         if magnitudes.keys() & {"rotate", "shear", "elastic"}:
             images_NCHW = self._warp_images(images_NCHW)
         if "cutout" in magnitudes:

@@ -5,10 +5,13 @@ Dimensions: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from nas.networks.families.block_shapes import BlockShape, block_shapes
+from nas.networks.families.block_shapes import BlockShape, create_blocks
 from nas.networks.layers.convolution import conv_norm_act, create_convolution
+from nas.networks.layers.squeeze_excitation import squeeze_excitation
 from nas.space.architecture import MobileNetArchitecture
 
 
@@ -33,6 +36,7 @@ class InvertedResidual(nn.Module):
             expand = create_convolution(architecture, shape.in_width, width, kernel_size=1)
             self.layers.append(conv_norm_act(architecture, expand))
         self.layers.append(conv_norm_act(architecture, depthwise))
+        self.layers.extend(squeeze_excitation(architecture, width))
         self.layers.append(conv_norm_act(architecture, project, activated=False))
 
     def forward(self, inputs_NCHW: Tensor) -> Tensor:
@@ -47,5 +51,4 @@ def mobilenet_stages(architecture: MobileNetArchitecture) -> tuple[nn.Sequential
     The last projection feeds the pooling directly: MobileNetV2's final 1×1 convolution to 1,280 channels is omitted,
     since it is larger than many whole networks of the search; a hidden layer of the head is its equivalent.
     """
-    stages = nn.Sequential(*(InvertedResidual(architecture, shape) for shape in block_shapes(architecture)))
-    return stages, architecture.widths[-1]
+    return create_blocks(architecture, partial(InvertedResidual, architecture)), architecture.widths[-1]

@@ -53,6 +53,11 @@ class PairNetwork(Network):
         self.classifier = create_linear(width, num_classes, gain=1.0)
         self.evaluation_batch_size = branch.evaluation_batch_size // (2 if self.is_shared else 1)
 
+    @property
+    def output_layers(self) -> tuple[nn.Module, ...]:
+        """Classifier of the pairs and, if there is one, that of the single images."""
+        return (self.classifier,) if self.part_classifier is None else (self.classifier, self.part_classifier)
+
     def remove_training_layers(self) -> None:
         """Remove the auxiliary classifiers."""
         self.part_classifier = None

@@ -6,7 +6,7 @@ from torch import nn
 from typing_extensions import assert_never
 
 from nas.networks.layers.fused_cpu_layers import GELU, BatchNorm, LeakyReLU, SiLU
-from nas.space.architecture import Activation, Normalization
+from nas.space.convolutional_architecture import Activation, Normalization
 
 ACTIVATION_GAINS: dict[Activation, float] = {
     "relu": 1.41421,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, activation_layer
-from nas.space.architecture import Activation, ConvolutionalArchitecture, PlainArchitecture
+from nas.space.architecture import PlainArchitecture
+from nas.space.convolutional_architecture import Activation, ConvolutionalArchitecture
 
 
 def create_linear(in_width: int, out_width: int, gain: float) -> nn.Linear:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, activation_layer, normalization_layer
 from nas.networks.layers.depthwise_convolution import DepthwiseConvolution
 from nas.networks.layers.fused_cpu_layers import BatchNorm
-from nas.space.architecture import ConvolutionalArchitecture
+from nas.space.convolutional_architecture import ConvolutionalArchitecture
 
 
 class Convolution(nn.Sequential):
@@ -96,6 +96,18 @@ class Convolution(nn.Sequential):
             nn.init.normal_(part.weight, std=part_gain / math.sqrt(part.weight[0].numel()))
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+    @torch.no_grad()
+    def initialize_identity(self) -> None:
+        """Let the first filters pass on the input's channels unchanged, as far as there are filters for them.
+
+        A stack of convolutions then starts with an implicit skip connection in its first channels; the other filters
+        keep their random weights.
+
+        Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (partial identity initialisation).
+        """
+        for part in self.parts:
+            nn.init.dirac_(part.weight[: part.in_channels])
 
 
 def create_convolution(

@@ -17,7 +17,7 @@ def write_report(study: SearchStudy, records: Sequence[TrialRecord]) -> None:
 
     from nas.report.figures.search_figures import study_figures
 
-    for identifier, figure in study_figures(study.name, records).items():
+    for identifier, figure in study_figures(study.spec, records).items():
         optuna_dashboard.save_plotly_graph_object(study.optuna_study, figure, graph_object_id=identifier)
     optuna_dashboard.save_note(study.optuna_study, study_note(study, records))
 
@@ -31,8 +31,8 @@ def write_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequ
 
 def study_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequence[str] = ()) -> str:
     """Markdown note on a study: data, verdict, running trainings, and the front or a grid's settings."""
-    dataset, spec = study.dataset_summary, study.spec
-    summary = summarize_records(study.name, records, has_baseline=spec.baseline.enabled)
+    dataset, spec, own_epochs = study.dataset_summary, study.spec, study.spec.own_baseline_epochs
+    summary = summarize_records(spec, records, dataset)
     settings = gather_settings(spec, records)
     paragraphs = [
         f"# {study.name}",
@@ -40,7 +40,7 @@ def study_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequ
         f"{'Searches' if settings is None else 'Compares settings of'} {', '.join(spec.families)} "
         f"on {dataset.name}: {len(dataset.classes)} classes, "
         f"{dataset.num_train:,} training and {dataset.num_validation:,} validation images, "
-        f"{spec.budget.epochs} epochs a trial.",
+        f"{spec.budget.epochs} epochs a trial{'' if own_epochs is None else f', {own_epochs} of the baseline'}.",
         summary.verdict if settings is None else settings.verdict,
         "\n".join(f"- {line}" for line in running),
         "" if settings is None else settings_table(settings).as_markdown(),
@@ -53,8 +53,9 @@ def _front_as_markdown(summary: FrontSummary) -> str:
     rows = ["| trial | family | macro-F1 | parameters | times smaller |", "|---|---|---|---|---|"]
     for record in (*summary.front, *([summary.baseline] if summary.baseline else [])):
         smaller = summary.times_smaller(record)
+        mark = " (baseline)" if record.is_baseline else " (answer)" if record is summary.answer else ""
         rows.append(
-            f"| {record.number}{' (baseline)' if record.is_baseline else ''} | {record.family} | "
+            f"| {record.number}{mark} | {record.family} | "
             f"{record.macro_f1:.4f} | {record.params or 0:,} | {f'{smaller:,.1f}' if smaller else '-'} |"
         )
     return "\n".join(rows)

@@ -13,7 +13,6 @@ from typing_extensions import assert_never
 from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import (
     Architecture,
-    ConvolutionalArchitecture,
     DenseNetArchitecture,
     MlpArchitecture,
     MobileNetArchitecture,
@@ -26,6 +25,7 @@ from nas.space.architecture import (
     VggArchitecture,
     family_name,
 )
+from nas.space.convolutional_architecture import ConvolutionalArchitecture, StridedBlockArchitecture
 
 Link = Literal["none", "skip", "dense"]
 
@@ -74,24 +74,30 @@ def diagram_layers(architecture: Architecture, dataset: DatasetSummary) -> list[
 
 
 def _staged_layers(architecture: SearchedArchitecture, dataset: DatasetSummary) -> list[Layer]:
-    height, width = dataset.height, dataset.width
-    layers = [
-        _image(dataset),
+    sizes = architecture.map_sizes((dataset.height, dataset.width))
+    kernel, layers = _kernel(architecture, factorized=False), [_image(dataset)]
+    if architecture.whitened_stem:
+        filters = 2 * dataset.channels * architecture.kernel_size**2
+        layers.append(Layer(f"{kernel} whitening → {filters}", f"fixed filters · {architecture.activation}", filters))
+        kernel = "1×1"
+    layers.append(
         Layer(
-            f"{_kernel(architecture, factorized=False)} convolution → {architecture.stem_width}",
-            _joined(f"{height} × {width}", _normalization(architecture), _dropout(architecture.dropout_first),
-                    _noise(architecture.noise_std)),
+            f"{kernel} convolution → {architecture.stem_width}",
+            _joined(f"{sizes[0][0]} × {sizes[0][1]}", _normalization(architecture),
+                    _dropout(architecture.dropout_first), _noise(architecture.noise_std)),
             architecture.stem_width,
-        ),
-    ]  # fmt: skip
-    for stage, (depth, channels) in enumerate(_stages(architecture)):
-        if stage > 0:
-            height, width = -(-height // 2), -(-width // 2)
-        detail = _joined(f"{height} × {width}", _block_detail(architecture))
+        )
+    )  # fmt: skip
+    stages = zip(_stages(architecture), architecture.stage_strides, sizes[1:], strict=True)
+    for (depth, channels), stride, (height, width) in stages:
+        pooled = "average-pooled before" if stride > 1 and _is_pooled(architecture) else ""
+        detail = _joined(f"{height} × {width}", _block_detail(architecture), _squeeze(architecture), pooled)
         layers.append(
             Layer(f"{depth} × {_block(architecture)} → {channels}", detail, channels, depth, _link(architecture))
         )
-    layers.append(Layer("average over all pixels", f"{layers[-1].channels} features", layers[-1].channels, kind="head"))
+    flips = "means of an image and its mirror image in evaluation" if architecture.test_time_flip else ""
+    detail = _joined(f"{layers[-1].channels} features", flips)
+    layers.append(Layer("average over all pixels", detail, layers[-1].channels, kind="head"))
     return [*layers, *_head(architecture.head_widths, architecture.activation, dataset, architecture.dropout_head)]
 
 
@@ -240,13 +246,25 @@ def _block_detail(architecture: ConvolutionalArchitecture) -> str:
     kernel = _kernel(architecture, factorized=architecture.factorized)
     match architecture:
         case ResNetArchitecture():
-            return f"each twice {kernel}"
+            middle = (
+                f" with {architecture.bottleneck:.2g} × the channels between" if architecture.bottleneck != 1 else ""
+            )
+            return f"each twice {kernel}{middle}" + (", pre-activation" if architecture.preactivated else "")
         case DenseNetArchitecture():
             return f"1×1, then {kernel}, adds {architecture.growth_rate}"
         case MobileNetArchitecture():
             return f"× {architecture.expansion} inside, {kernel} depthwise"
         case _:
             return kernel
+
+
+def _squeeze(architecture: ConvolutionalArchitecture) -> str:
+    ratio = architecture.squeeze_ratio
+    return f"squeeze-and-excitation {ratio:.2g}" if ratio > 0 else ""
+
+
+def _is_pooled(architecture: ConvolutionalArchitecture) -> bool:
+    return isinstance(architecture, StridedBlockArchitecture) and architecture.downsampling == "average"
 
 
 def _link(architecture: ConvolutionalArchitecture) -> Link:

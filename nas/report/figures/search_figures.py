@@ -19,10 +19,12 @@ from nas.report.figures.figure_style import (
     themed_text,
 )
 from nas.report.figures.option_effects import options_figure
+from nas.report.figures.target_and_answer import answer_marker, target_line
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.hypervolume_history import hypervolume_history
 from nas.search.analysis.option_effects import explain_options
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.study_spec import StudySpec
 
 MAX_POINTS = 2000
 MAX_CURVES = 12
@@ -35,13 +37,13 @@ _END_SIZE = 6
 _NO_RESULT = "No trial has a result yet."
 
 
-def study_figures(study: str, records: Sequence[TrialRecord]) -> Mapping[str, go.Figure]:
+def study_figures(spec: StudySpec, records: Sequence[TrialRecord]) -> Mapping[str, go.Figure]:
     """Return all figures of a study by a constant identifier.
 
     Args:
         records: All trials, in the order of their numbers.
     """
-    summary = summarize_records(study, records)
+    summary = summarize_records(spec, records)
     return {
         "nas-front": front_figure(records, summary),
         "nas-hypervolume": hypervolume_figure(records),
@@ -60,7 +62,7 @@ def trained_trials(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:
-    """Scatter plot of macro-F1 over the number of parameters: all trials, the front and the baseline."""
+    """Scatter plot of macro-F1 over the number of parameters: trials, front, baseline, target and answer."""
     title = "Pareto front"
     on_front = {record.number for record in summary.front}
     others = [
@@ -86,6 +88,10 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         figure.add_trace(_trial_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
         figure.add_trace(_trial_points(members, family, size=12, opacity=1, in_legend=bool(members)))
     figure.add_trace(_front_line(summary.front, max(sizes)))
+    if summary.target is not None:
+        figure.add_trace(target_line(summary.target, summary.target_text, min(sizes), max(sizes)))
+    if summary.answer is not None:
+        figure.add_trace(answer_marker(summary.answer))
     if summary.baseline is not None:
         figure.add_trace(_baseline_marker(summary.baseline))
     figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))

@@ -92,7 +92,7 @@ def _code_spans(text: str) -> Markup:
 
 
 def _data_sentence(contents: ReportContents) -> str:
-    dataset = contents.dataset
+    dataset, own_epochs = contents.dataset, contents.spec.own_baseline_epochs
     imbalance = max(dataset.train_counts) / min(dataset.train_counts)
     size = f"{dataset.channels} × {dataset.height} × {dataset.width} pixels"
     content = f"{len(dataset.classes)} classes of {size}"
@@ -102,7 +102,8 @@ def _data_sentence(contents: ReportContents) -> str:
     return (
         f"{dataset.name}: {content}, "
         f"{dataset.num_train:,} training {dataset.unit}s ({_imbalance_text(imbalance)}), "
-        f"{dataset.num_validation:,} validation {dataset.unit}s; epochs of a trial: {contents.spec.budget.epochs}."
+        f"{dataset.num_validation:,} validation {dataset.unit}s; epochs of a trial: {contents.spec.budget.epochs}"
+        f"{'' if own_epochs is None else f', of the baseline: {own_epochs}'}."
     )
 
 
@@ -124,6 +125,9 @@ def _key_figures(contents: ReportContents) -> list[KeyFigure]:
             KeyFigure("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
             KeyFigure(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
         ]
+    if summary.target is not None:
+        answer = "not reached yet" if summary.answer is None else f"answer: trial {summary.answer.number}"
+        figures.append(KeyFigure("target of the search", f"{summary.target.macro_f1:.4f}", answer))
     hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
     results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
     stopped = sum(record.stopped_early for record in contents.records)
@@ -150,7 +154,7 @@ def _headings(contents: ReportContents) -> list[tuple[str, str]]:
 
 
 def _figures(contents: ReportContents) -> Mapping[str, EmbeddedFigure | None]:
-    shared = study_figures(contents.name, contents.records)
+    shared = study_figures(contents.spec, contents.records)
     heights = {"nas-front": 520, "nas-hypervolume": 380, "nas-curves": 480}
     return {
         **{name.removeprefix("nas-"): embed_figure(name, figure, heights.get(name)) for name, figure in shared.items()},

@@ -23,7 +23,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
     networks = [*summary.front, *([summary.baseline] if summary.baseline else [])]
     rows = tuple(
         (
-            "baseline" if record.is_baseline else str(record.number),
+            "baseline" if record.is_baseline else f"{record.number}{' (answer)' if record is summary.answer else ''}",
             record.family,
             f"{record.macro_f1:.4f}",
             *(_score(record.metrics, name) for name in ("precision_macro", "recall_macro", "f1_micro")),
@@ -208,7 +208,11 @@ def final_class_table(contents: ReportContents, finals: FinalResults) -> PlainTa
 def reproduction_table(contents: ReportContents) -> PlainTable:
     """Table of seeds, data, devices and versions."""
     spec, provenance = contents.spec, contents.provenance
+    budget, own_epochs = spec.budget, spec.own_baseline_epochs
+    given = "" if budget.length == "epochs" else f", from {budget.given_text} of the study file"
     rows = [
+        ("epochs of a trial", f"{budget.epochs}{given}"),
+        *([("epochs of the baseline", str(own_epochs))] if own_epochs is not None else []),
         ("seed of the splits", str(spec.data.seed)),
         ("seed of the trainings", str(spec.training.seed)),
         ("deterministic", "yes" if spec.training.deterministic else "no"),

@@ -11,24 +11,39 @@ from nas.search.storage.trial_records import TrialRecord
 
 
 def front_table(summary: FrontSummary) -> Table:
-    """Table of the front, smallest first, compared with the baseline."""
+    """Table of the front, smallest first, compared with the baseline; the answer is marked by an asterisk."""
     compared = " and its baseline" if summary.has_baseline else ""
-    table = Table(title=f"Front of {summary.study}{compared}, on validation images", title_justify="left")
+    table = Table(
+        title=f"Front of {summary.study}{compared}, on validation images", title_justify="left",
+        caption=_target_caption(summary), caption_justify="left",
+    )  # fmt: skip
     table.add_column("trial", justify="right")
     table.add_column("family")
     for name in ("macro-F1", "accuracy", "params", "MFLOPs", "smaller"):
         table.add_column(name, justify="right")
     table.add_column("macro-F1 vs baseline")
+    marked = summary.smallest if summary.target is None else summary.answer
     for record in summary.front:
         smaller = summary.times_smaller(record)
+        number, *columns = _record_columns(record)
         table.add_row(
-            *_record_columns(record), f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
-            style="bold" if record is summary.smallest else None,
+            f"* {number}" if record is summary.answer else number,
+            *columns, f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
+            style="bold" if record is marked else None,
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
         table.add_row(*_record_columns(summary.baseline), "1x", "the baseline")
     return table
+
+
+def _target_caption(summary: FrontSummary) -> str | None:
+    """Legend of the answer's mark, or the target that no network has reached; None without a target."""
+    if summary.target is None:
+        return None
+    if summary.answer is None:
+        return f"{summary.target_text}: not reached yet"
+    return f"* answer: the smallest network at the {summary.target_text}"
 
 
 def _record_columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:

@@ -1,20 +1,26 @@
-"""Summary of a study: its Pareto front, compared with the baseline."""
+"""Summary of a study: its Pareto front, compared with the baseline and the target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from nas.results.dataset_summary import DatasetSummary
+from nas.search.analysis.target_remedies import target_remedies
+from nas.search.analysis.target_text import target_text
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
+from nas.search.target import Target, answer_of, target_of
 from nas.space.architecture import PretrainedArchitecture
+from nas.space.genome import Genome
+from nas.study.study_spec import StudySpec
 
 
 @dataclass(frozen=True)
 class FrontSummary:
-    """Pareto front and baseline of a study.
+    """Pareto front, baseline and target of a study.
 
     Attributes:
         baseline: Record of the baseline; None until it is trained.
@@ -22,6 +28,11 @@ class FrontSummary:
         front: Members of the front without the baseline, smallest first.
         hypervolume: Hypervolume of the front, see `nas.search.pareto_front`.
         has_baseline: True if the study trains a baseline.
+        reference_name: Name of the baseline's network.
+        target: Macro-F1 at which the smallest network is searched for; None without one, or before it is known.
+        answer: Smallest searched network at the target.
+        remedies: Changes that may bring the search to its target, in a few words each; empty with an answer.
+        baseline_epochs: Epochs of a baseline that is trained for other epochs than the trials; else None.
     """
 
     study: str
@@ -30,6 +41,11 @@ class FrontSummary:
     hypervolume: float
     baseline_failure: str | None = None
     has_baseline: bool = True
+    reference_name: str = "ResNet-18"
+    target: Target | None = None
+    answer: TrialRecord | None = None
+    remedies: tuple[str, ...] = ()
+    baseline_epochs: int | None = None
 
     @property
     def best(self) -> TrialRecord | None:
@@ -43,6 +59,19 @@ class FrontSummary:
             return None
         return next((record for record in self.front if record.macro_f1 >= self.baseline.macro_f1), None)
 
+    @property
+    def reported(self) -> TrialRecord | None:
+        """Network that the verdict is about: the answer, or that nearest to the target.
+
+        Without a target the smallest that at least equals the baseline, or the best.
+        """
+        return (self.smallest if self.target is None else self.answer) or self.best
+
+    @property
+    def target_text(self) -> str:
+        """The target with its origin in a few words; empty without one."""
+        return "" if self.target is None else target_text(self.target, self.reference_name)
+
     def times_smaller(self, record: TrialRecord) -> float | None:
         """Return the ratio of the baseline's parameters to those of a record."""
         if self.baseline is None or not self.baseline.params or not record.params:
@@ -50,15 +79,28 @@ class FrontSummary:
         return self.baseline.params / record.params
 
     def verdict_on(self, record: TrialRecord) -> str:
-        """Describe the difference in macro-F1 from the baseline on the validation images."""
+        """Describe the difference in macro-F1 from the baseline, or the target, on the validation images."""
+        is_at_target = self.target is not None and self.target.is_met_by(record)
         if self.baseline is None:
-            return "no baseline yet" if self.has_baseline else ""
+            if self.has_baseline:
+                return "no baseline yet"
+            return "" if self.target is None else "at the target" if is_at_target else "below the target"
         difference = record.macro_f1 - self.baseline.macro_f1
-        return f"{difference:+.4f} {'(at least equal)' if difference >= 0 else '(below)'}"
+        if difference >= 0:
+            return f"{difference:+.4f} (at least equal)"
+        return f"{difference:+.4f} {'(at the target)' if is_at_target else '(below)'}"
 
     @property
     def verdict(self) -> str:
-        """Result of the study in one sentence."""
+        """Result of the study in one sentence: by its target, or compared with the baseline."""
+        if self.target is None or self.best is None:
+            return self.verdict_by_baseline
+        sentence = self._distance_to(self.target, self.best) if self.answer is None else self._answer(self.answer)
+        return f"{sentence} {self._failure_of_baseline}".rstrip()
+
+    @property
+    def verdict_by_baseline(self) -> str:
+        """Result of the study in one sentence, without regard to its target."""
         if self.best is None:
             return "No trial has a result yet."
         if not self.has_baseline:
@@ -67,11 +109,11 @@ class FrontSummary:
                 f"{self.best.params:,} parameters: {self.best.macro_f1:.3f}."
             )
         if self.baseline is None:
-            if self.baseline_failure is not None:
-                return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
-            return "The baseline is not trained yet, so there is nothing to compare with."
-        name, size = network_name(self.baseline), f"{self.baseline.params:,} parameters"
-        reference = f"{name} ({size}, macro-F1 {self.baseline.macro_f1:.3f})"
+            return self._failure_of_baseline or (
+                "The baseline is not trained yet, so there is nothing to compare with."
+            )
+        size = size_and_epochs(self.baseline, self.baseline_epochs)
+        reference = f"{self.reference_name} ({size}, macro-F1 {self.baseline.macro_f1:.3f})"
         record = self.smallest
         if record is None:
             return (
@@ -82,6 +124,37 @@ class FrontSummary:
             f"The smallest network that at least equals {reference} on the validation images is trial "
             f"{record.number}, a {record.family} with {record.params:,} parameters and macro-F1 "
             f"{record.macro_f1:.3f}: {_ratio_in_words(self.times_smaller(record) or 1.0)}."
+        )
+
+    @property
+    def _failure_of_baseline(self) -> str:
+        if self.baseline_failure is None:
+            return ""
+        return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
+
+    def _answer(self, answer: TrialRecord) -> str:
+        """Verdict of a search that has reached its target."""
+        sentence = (
+            f"The smallest network at the {self.target_text} on the validation images is trial {answer.number}, a "
+            f"{answer.family} with {answer.params:,} parameters and macro-F1 {answer.macro_f1:.3f}"
+        )
+        times_smaller = self.times_smaller(answer)
+        if self.baseline is None or times_smaller is None:
+            return f"{sentence}."
+        size = size_and_epochs(self.baseline, self.baseline_epochs)
+        if self.target is None or self.target.reference_f1 is None:
+            size += f", macro-F1 {self.baseline.macro_f1:.3f}"
+        return f"{sentence}: {_ratio_in_words(times_smaller)} than {self.reference_name} ({size})."
+
+    def _distance_to(self, target: Target, nearest: TrialRecord) -> str:
+        """Verdict of a search that has not reached its target."""
+        distance = target.macro_f1 - nearest.macro_f1
+        below = f"{distance:.3f}" if distance >= 0.0005 else "less than 0.001"
+        remedies = f" May help: {', '.join(self.remedies)}." if self.remedies else ""
+        return (
+            f"No network has reached the {self.target_text} yet; the nearest in macro-F1 is trial {nearest.number}, a "
+            f"{nearest.family} with {nearest.params:,} parameters and macro-F1 {nearest.macro_f1:.3f}: {below} below "
+            f"it.{remedies}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -98,17 +171,26 @@ class FrontSummary:
                 for record in self.front
             ],
             "hypervolume": self.hypervolume,
+            "target": None if self.target is None else asdict(self.target),
+            "answer": None if self.answer is None else self.answer.number,
             "verdict": self.verdict,
         }
 
 
 def summarize_front(study: SearchStudy) -> FrontSummary:
-    """Summarise the front and baseline of a study."""
-    return summarize_records(study.name, study.records(), has_baseline=study.spec.baseline.enabled)
+    """Summarise the front, baseline and target of a study."""
+    return summarize_records(study.spec, study.records(), study.dataset_summary)
 
 
-def summarize_records(study: str, records: Sequence[TrialRecord], *, has_baseline: bool = True) -> FrontSummary:
-    """Summarise the front and baseline of trial records."""
+def summarize_records(
+    spec: StudySpec, records: Sequence[TrialRecord], dataset: DatasetSummary | None = None
+) -> FrontSummary:
+    """Summarise the front, baseline and target of a study's trial records.
+
+    Args:
+        records: All trials of the study.
+        dataset: Summary of its data, for the changes that may bring the search to its target.
+    """
     complete = [record for record in records if record.objectives is not None]
     failures = [
         f"{record.reason}: {record.detail}" for record in records if record.is_baseline and record.state == "FAIL"
@@ -116,13 +198,21 @@ def summarize_records(study: str, records: Sequence[TrialRecord], *, has_baselin
     baseline = next((record for record in complete if record.is_baseline), None)
     searched = [record for record in complete if not record.is_baseline]
     front = pareto_front(searched, _objectives)
+    target = target_of(spec, records)
+    answer = answer_of(target, records)
+    is_short = target is not None and answer is None and bool(front)
     return FrontSummary(
-        study=study,
+        study=spec.name,
         baseline=baseline,
         baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
         hypervolume=hypervolume([_objectives(record) for record in front]),
-        has_baseline=has_baseline,
+        has_baseline=spec.baseline.enabled,
+        baseline_epochs=spec.own_baseline_epochs,
+        reference_name=_network_of(spec.baseline.genome) if baseline is None else network_name(baseline),
+        target=target,
+        answer=answer,
+        remedies=tuple(target_remedies(spec, records, front[-1], dataset)) if is_short else (),
     )
 
 
@@ -151,11 +241,20 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
 
 def network_name(baseline: TrialRecord) -> str:
     """Name the baseline's network and the origin of its weights."""
-    architecture = baseline.genome.architecture if baseline.genome is not None else None
+    return _network_of(baseline.genome)
+
+
+def _network_of(genome: Genome | None) -> str:
+    architecture = genome.architecture if genome is not None else None
     if not isinstance(architecture, PretrainedArchitecture):
         return "ResNet-18"
     name = architecture.network.replace("resnet", "ResNet-")
     return f"{name} {'with frozen' if architecture.frozen else 'fine-tuned from'} ImageNet weights"
+
+
+def size_and_epochs(baseline: TrialRecord, own_epochs: int | None) -> str:
+    """Describe the baseline's size, and its epochs if they are not those of the trials."""
+    return f"{baseline.params:,} parameters" + ("" if own_epochs is None else f", trained {own_epochs} epochs")
 
 
 def _ratio_in_words(times_smaller: float) -> str:

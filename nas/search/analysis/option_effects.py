@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.search.analysis.matched_pairs import Difference, Matcher
-from nas.search.analysis.options_of_genomes import GeneValues, Option, gene_values, options_among
+from nas.search.analysis.options_of_genomes import (
+    Option,
+    comparable_values,
+    default_values,
+    gene_values,
+    options_among,
+)
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.genome import Genome
 
@@ -45,7 +51,7 @@ class Explanation:
 
     def of(self, genome: Genome) -> dict[str, OptionEffect]:
         """Return the effects of the options that a genome has, by gene."""
-        genes = gene_values(genome)
+        genes = {**default_values(genome), **gene_values(genome)}
         return {effect.option.gene: effect for effect in self.effects if effect.option.matches(genes)}
 
     @property
@@ -97,8 +103,8 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
         for record in records
         if record.objectives is not None and not record.is_baseline and record.reused_from is None
     ][-_MAX_TRIALS:]
-    genomes = [_gene_values_of(record) for record in trained]
-    on_front = [_gene_values_of(record) for record in front]
+    values = comparable_values([_genome_of(record) for record in (*trained, *front)])
+    genomes, on_front = values[: len(trained)], values[len(trained) :]
     if len(trained) < 2:
         return Explanation(len(front), len(trained), ())
     matcher = Matcher(genomes, [record.params or 1 for record in trained], [record.macro_f1 for record in trained])
@@ -116,6 +122,6 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
     return Explanation(len(front), len(trained), tuple(effects))
 
 
-def _gene_values_of(record: TrialRecord) -> GeneValues:
+def _genome_of(record: TrialRecord) -> Genome:
     assert record.genome is not None, "a trial with a result has a genome"
-    return gene_values(record.genome)
+    return record.genome

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nas.space.architecture import Architecture, PairArchitecture
+from nas.space.architecture import Architecture, PairArchitecture, branch_of
+from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.gene_definitions import Scalar
 from nas.space.genome import Genome
 
@@ -33,12 +34,16 @@ def gene_values(genome: Genome) -> GeneValues:
     values: dict[str, Scalar] = {}
     if isinstance(genome.architecture, PairArchitecture):
         genes["recipe"]["auxiliary_weight"] = genome.recipe.auxiliary_weight
+    # Absent from the JSON, but an option to compare with.
+    genes["recipe"].setdefault("distillation", {"name": genome.recipe.distillation.name})
     for gene, value in architecture_genes(genome.architecture).items():
         match gene:
             case "depths":
                 values |= {"architecture.num_stages": len(value), "architecture.depth": sum(value)}
             case "widths":
                 values["architecture.width"] = max(value)
+            case "strides":
+                values["architecture.strides"] = "-".join(map(str, value))
             case "head_widths":
                 values["architecture.head_layers"] = len(value)
             case "comparison_widths":
@@ -54,6 +59,29 @@ def gene_values(genome: Genome) -> GeneValues:
         else:
             values[f"recipe.{gene}"] = value
     return values
+
+
+def default_values(genome: Genome) -> GeneValues:
+    """Return the values of the genes that a genome's JSON leaves out at their defaults, by dotted name."""
+    values: dict[str, Scalar] = {}
+    branch = branch_of(genome.architecture)
+    for section, model in (("architecture", branch), ("recipe", genome.recipe)):
+        for gene, info in type(model).model_fields.items():
+            if info.exclude_if is not None and info.exclude_if(getattr(model, gene)):
+                values[f"{section}.{gene}"] = info.default
+    if "architecture.strides" in values and isinstance(branch, ConvolutionalArchitecture):
+        values["architecture.strides"] = "-".join(map(str, branch.stage_strides))
+    return values
+
+
+def comparable_values(genomes: Sequence[Genome]) -> list[GeneValues]:
+    """Return the gene values of genomes; a default is included where another of the genomes has the gene."""
+    values = [gene_values(genome) for genome in genomes]
+    names = {gene for genes in values for gene in genes}
+    return [
+        {**genes, **{gene: value for gene, value in default_values(genome).items() if gene in names - genes.keys()}}
+        for genome, genes in zip(genomes, values, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

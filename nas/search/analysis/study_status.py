@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.search_progress import SearchProgress, search_progress
 from nas.search.search_study import SearchStudy
+from nas.search.stop_conditions import stop_reason
 from nas.search.storage.slot_leases import BASELINE_SLOT, Slots
 from nas.search.storage.trial_records import TrialRecord
+from nas.search.target import Target
 
 _WINDOW = timedelta(hours=1)
 
@@ -30,7 +33,12 @@ class Status:
         workers: Owners of the current leases.
         running: Progress of each running training in one line, by the name of its slot.
         trials_per_hour: Throughput over the last hour in which trials ended; None before the first.
-        seconds_left: Time until the budget is used up at that rate; None without workers.
+        seconds_left: Time until the budget is used up at that rate; None without workers; 0 if the search has ended.
+        stop_reason: Stop condition that ended the search, in words; None while it goes on, or if its budget is spent.
+        search_progress: Progress of the search in one sentence; None for a grid and finals, as the following.
+        target: Target of the search; None without one, or before anything is known of the baseline.
+        answer: Number of the trial with the smallest network at the target; None before the first.
+        minutes_since_improvement: Minutes of search since the last improvement; None before the first result.
     """
 
     study: str
@@ -48,6 +56,11 @@ class Status:
     seconds_left: float | None
     best_macro_f1: float | None
     running: dict[str, str]
+    stop_reason: str | None
+    search_progress: str | None
+    target: Target | None
+    answer: int | None
+    minutes_since_improvement: float | None
 
 
 def study_status(study: SearchStudy, slots: Slots) -> Status:
@@ -59,6 +72,9 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
     records = study.records()
     trials = [record for record in records if not (has_own_slot and record.is_baseline)]
     rate = trials_per_hour(trials)
+    progress, reason = _search_progress(study, slots, records)
+    reason = None if num_left == 0 else reason
+    has_ended = num_left == 0 or (reason is not None and not owners)
     # Without duplicates, which would not have been trained in any case.
     stopped_epochs = [record.stopped_at or 0 for record in records if record.stopped_early]
     return Status(
@@ -74,10 +90,26 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
         epochs_saved=sum(study.spec.budget.epochs - epoch for epoch in stopped_epochs),
         workers=tuple(f"{owner.name} ({_task(owner.slot, has_own_slot)})" for owner in owners),
         trials_per_hour=rate,
-        seconds_left=0.0 if num_left == 0 else 3600 * num_left / rate if rate and owners else None,
+        seconds_left=0.0 if has_ended else 3600 * num_left / rate if rate and owners else None,
         best_macro_f1=summary.best.macro_f1 if summary.best else None,
         running={_task(owner.slot, has_own_slot): owner.progress for owner in owners if owner.progress},
+        stop_reason=reason,
+        search_progress=None if progress is None else progress.text,
+        target=None if progress is None else progress.target,
+        answer=None if progress is None or progress.answer is None else progress.answer.number,
+        minutes_since_improvement=None if progress is None else progress.minutes_since_improvement,
     )
+
+
+def _search_progress(
+    study: SearchStudy, slots: Slots, records: Sequence[TrialRecord]
+) -> tuple[SearchProgress | None, str | None]:
+    """Return the progress of a search and the stop condition that holds; None for a grid and finals."""
+    spec = study.spec
+    if spec.grid is not None or spec.finals is not None:
+        return None, None
+    now, interrupted = datetime.now(), slots.interrupted_trial_ids()
+    return search_progress(spec, records, now, interrupted), stop_reason(spec, records, now, interrupted)
 
 
 def _count_states(records: Sequence[TrialRecord], leased_trial_ids: set[int | None]) -> dict[str, int]:

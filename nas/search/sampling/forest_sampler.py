@@ -16,15 +16,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.early_stopping_rule import comparable_group
 from nas.search.pareto_front import Objectives, pareto_front
-from nas.search.sampling.forest_surrogate import Observation, SurrogatePrediction
+from nas.search.sampling.forest_surrogate import Candidate, Observation, SurrogatePrediction
+from nas.search.sampling.search_guidance import SearchGuidance
+from nas.search.target import aims_at_target
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 
+_NO_GUIDANCE = SearchGuidance()
 # Measured on tables of trainings: twice or half the rate, no children, and three times the candidates were not better.
 _NUM_CANDIDATES = 40
 _CHILD_SHARE = 0.7
 _MUTATION_RATE = 0.2
+# Sizes are counted, not predicted, so that more candidates are of use.
+_NUM_COUNTED_CANDIDATES = 80
+_NEAREST_PARENTS = 4
 _GENOME_FAILURES = ("diverged", "out_of_memory", "timed_out")
 
 
@@ -32,20 +38,25 @@ class ForestSampler(BaseSampler):
     """Sampler that selects among children of the front and random genomes by a `SurrogatePrediction`.
 
     The surrogate is fitted to all trained trials, stopped ones included. Genomes of earlier trials are not proposed.
+    With a target, most trials are selected by the expected gain in the smallest size at the target, among children of
+    the front's networks nearest to it; the others by the expected gain in hypervolume.
 
     Args:
         space: Search space of the genomes.
-        startup_trials: Number of random trials before the surrogate is used.
-        max_params: Parameter limit; genomes predicted above it are proposed only if all candidates are.
+        startup_trials: Number of trials before the surrogate is used.
+        max_params: Parameter limit; genomes above it are proposed only if all candidates are.
         seed: Random seed; None for a random one.
+        target_share: Share of the trials that aim at the target.
     """
 
     def __init__(
-        self, space: SearchSpace, *, startup_trials: int, max_params: int | None = None, seed: int | None = None
-    ) -> None:
+        self, space: SearchSpace, *, startup_trials: int, max_params: int | None = None, seed: int | None = None,
+        guidance: SearchGuidance = _NO_GUIDANCE, target_share: float = 0.0,
+    ) -> None:  # fmt: skip
         self._space = space
         self._startup_trials = startup_trials
         self._max_log10_params = math.inf if max_params is None else math.log10(max_params)
+        self._guidance, self._target_share = guidance, target_share
         self._random = random.Random(seed)
         self._uniform = RandomSampler(seed=seed)
         self._observations: dict[int, Observation | None] = {}
@@ -64,36 +75,56 @@ class ForestSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         if self._proposal[0] != trial.number:
-            self._proposal = (trial.number, self._propose(study.get_trials(deepcopy=False)))
+            self._proposal = (trial.number, self._propose(trial.number, study.get_trials(deepcopy=False)))
         proposed = self._proposal[1]
         if param_name in proposed:
             return proposed[param_name]
         # A trial with enqueued parameters may have other genes than the proposal.
         return self._uniform.sample_independent(study, trial, param_name, param_distribution)
 
-    def _propose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Any]:
+    def _propose(self, number: int, trials: Sequence[FrozenTrial]) -> Mapping[str, Any]:
         """Return the parameters of the best candidate; empty with too few observations."""
         observations = [observation for trial in trials if (observation := self._observation(trial)) is not None]
         front = pareto_front([one for one in observations if one.final_f1 is not None], _objectives)
         if len(observations) < max(2, self._startup_trials) or not front:
             return {}
-        candidates = self._candidates(front, [trial.params for trial in trials])
+        target = self._guidance.target() if aims_at_target(number, self._target_share) else None
+        target_f1 = None if target is None else target.macro_f1
+        parents = front if target_f1 is None else nearest_to_target(front, target_f1)
+        candidates = self._candidates(parents, trials)
         prediction = SurrogatePrediction.fit_predict(candidates, observations, self._random.randrange(2**31))
-        gains = prediction.hypervolume_gains([_objectives(member) for member in front]) / 10**prediction.log10_seconds
-        # Candidates over the limit rank below every gain, which may be 0, the smallest first.
-        gains = np.where(prediction.log10_params > self._max_log10_params, -prediction.log10_params, gains)
-        return candidates[int(np.argmax(gains))]
+        objectives = [_objectives(member) for member in front]
+        gains = (
+            prediction.hypervolume_gains(objectives)
+            if target_f1 is None
+            else prediction.target_gains(objectives, target_f1)
+        ) / 10**prediction.log10_seconds
+        # Candidates over the limit rank below all others, whose gains may be 0, the smallest first.
+        is_over = prediction.log10_params > self._max_log10_params
+        order = np.lexsort((np.where(is_over, -prediction.log10_params, gains), ~is_over))
+        return candidates[int(order[-1])].parameters
 
-    def _candidates(self, front: Sequence[Observation], used: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        used_identities = {_identity(parameters) for parameters in used}
-        candidates: list[Mapping[str, Any]] = []
-        for _ in range(_NUM_CANDIDATES):
+    def _candidates(self, parents: Sequence[Observation], trials: Sequence[FrozenTrial]) -> list[Candidate]:
+        """Draw children of the parents and random genomes, without those of earlier trials if others are left."""
+        # A trial's genome is recorded some time after its parameters.
+        used = {trial.user_attrs.get("genome_key") for trial in trials} | {_identity(trial.params) for trial in trials}
+        counts_params = self._guidance.count_params
+        genomes: dict[str, tuple[Mapping[str, Any], Genome]] = {}
+        for _ in range(_NUM_CANDIDATES if counts_params is None else _NUM_COUNTED_CANDIDATES):
             is_child = self._random.random() < _CHILD_SHARE
-            parent = self._random.choice(front).parameters if is_child else {}
+            parent = self._random.choice(parents).parameters if is_child else {}
             suggester = _MutationSuggester(parent, self._random)
-            self._space.sample(suggester)
-            candidates.append(suggester.parameters)
-        return [candidate for candidate in candidates if _identity(candidate) not in used_identities] or candidates
+            genome = self._space.sample(suggester, self._guidance.image_size)
+            genomes.setdefault(genome.key, (suggester.parameters, genome))
+        unused = {
+            key: one for key, one in genomes.items() if key not in used and _identity(one[0]) not in used
+        } or genomes
+        architectures = [genome.architecture for _, genome in unused.values()]
+        params = [None] * len(unused) if counts_params is None else counts_params(architectures)
+        return [
+            Candidate(parameters, None if count is None else math.log10(count))
+            for (parameters, _), count in zip(unused.values(), params, strict=True)
+        ]
 
     def _observation(self, trial: FrozenTrial) -> Observation | None:
         """Cached observation of a trial, which is constant once the trial has ended; None if there is none."""
@@ -151,6 +182,17 @@ class _MutationSuggester:
         inherits = name in self._parent and self._generator.random() >= _MUTATION_RATE
         self.parameters[name] = self._parent[name] if inherits else new_value
         return self.parameters[name]
+
+
+def nearest_to_target(front: Sequence[Observation], target_f1: float) -> list[Observation]:
+    """Members of the front around the target: the smallest at it, and the next ones above and below.
+
+    Args:
+        front: Smallest first, with rising macro-F1.
+    """
+    reached = sum((member.final_f1 or 0.0) < target_f1 for member in front)
+    first = min(max(0, reached - _NEAREST_PARENTS // 2), max(0, len(front) - _NEAREST_PARENTS))
+    return list(front[first : first + _NEAREST_PARENTS])
 
 
 def _objectives(observation: Observation) -> Objectives:

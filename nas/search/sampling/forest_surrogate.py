@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
 
 _NUM_TREES = 20
+_TARGET_BAND = 0.1
+"""Macro-F1 below the target in which a network counts for a search of the smallest at it."""
 _LEAST_F1 = 1e-3
 """Lower bound of a score in extrapolation: a curve from 0 would rise without bounds."""
 
@@ -53,6 +55,18 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Genome that may be proposed.
+
+    Attributes:
+        log10_params: log10 of the number of parameters; None if it is to be predicted.
+    """
+
+    parameters: Parameters
+    log10_params: float | None = None
+
+
+@dataclass(frozen=True)
 class SurrogatePrediction:
     """Surrogate predictions for each candidate.
 
@@ -68,11 +82,20 @@ class SurrogatePrediction:
 
     @classmethod
     def fit_predict(
-        cls, candidates: Sequence[Parameters], observations: Sequence[Observation], seed: int
+        cls, candidates: Sequence[Candidate], observations: Sequence[Observation], seed: int
     ) -> SurrogatePrediction:
-        """Fit forests to the observations, at least one of them trained and timed, and predict the candidates."""
-        encoded = _encode([*(one.parameters for one in observations), *candidates])
+        """Fit forests to the observations, at least one of them trained and timed, and predict the candidates.
+
+        Where the sizes of all candidates are known, size is an input of the other forests.
+        """
+        encoded = _encode([*(one.parameters for one in observations), *(one.parameters for one in candidates)])
         observed, unobserved = encoded[: len(observations)], encoded[len(observations) :]
+        observed_sizes = np.array([one.log10_params for one in observations])
+        if all(one.log10_params is not None for one in candidates):
+            sizes = np.array([one.log10_params for one in candidates], dtype=np.float64)
+            observed, unobserved = np.c_[observed, observed_sizes], np.c_[unobserved, sizes]
+        else:
+            sizes = _predict(observed, observed_sizes, unobserved, seed).mean(0)
         trained = [row for row, one in enumerate(observations) if one.curve]
         timed = [(row, one.seconds / len(one.curve)) for row, one in enumerate(observations) if one.seconds]
         log10_seconds = [math.log10(seconds) for _, seconds in timed]
@@ -80,24 +103,35 @@ class SurrogatePrediction:
             macro_f1=_predict(
                 observed[trained], final_scores([observations[row] for row in trained]), unobserved, seed
             ),
-            log10_params=_predict(observed, [one.log10_params for one in observations], unobserved, seed).mean(0),
+            log10_params=sizes,
             log10_seconds=_predict(observed[[row for row, _ in timed]], log10_seconds, unobserved, seed).mean(0),
         )
 
-    def hypervolume_gains(self, front: Sequence[Objectives]) -> Floats:
+    def hypervolume_gains(self, front: Sequence[Objectives], floor: float = 0.0, ceiling: float = 1.0) -> Floats:
         """Hypervolume that each candidate would add to a front, mean over the trees, [C].
 
-        The reference point is macro-F1 0 and twice the largest network of the front and the candidates.
+        The reference point is the floor's macro-F1 and twice the largest network of the front and the candidates.
+        Scores above the ceiling count as the ceiling.
         """
-        steps = pareto_front(front, lambda point: point)
+        members = pareto_front(front, lambda point: point)
+        largest = max([*(point.log10_params for point in members), float(self.log10_params.max())])
+        steps = [point for point in members if point.macro_f1 > floor]
         sizes = [point.log10_params for point in steps]
-        corner = max([*sizes, float(self.log10_params.max())]) + math.log10(2)
-        edges = np.array([-math.inf, *sizes, corner])
-        floors_S = np.array([0.0, *(point.macro_f1 for point in steps)])
+        edges = np.array([-math.inf, *sizes, largest + math.log10(2)])
+        floors_S = np.array([floor, *(min(point.macro_f1, ceiling) for point in steps)])
         widths_CS = (edges[1:] - np.maximum(edges[:-1], self.log10_params[:, None])).clip(0.0)
-        heights_TCS = (self.macro_f1[..., None] - floors_S).clip(0.0)
+        heights_TCS = (self.macro_f1[..., None].clip(max=ceiling) - floors_S).clip(0.0)
         gains: Floats = (heights_TCS * widths_CS).sum(-1).mean(0)
         return gains
+
+    def target_gains(self, front: Sequence[Objectives], target_f1: float) -> Floats:
+        """Hypervolume that each candidate would add in the band of scores below a target, mean over the trees, [C].
+
+        What exceeds the target does not count, so that at the target only smaller networks gain. The band reaches from
+        the target, or before it is reached from the best score, `_TARGET_BAND` down.
+        """
+        best = max(point.macro_f1 for point in front)
+        return self.hypervolume_gains(front, floor=min(best, target_f1) - _TARGET_BAND, ceiling=target_f1)
 
 
 def final_scores(observations: Sequence[Observation]) -> list[float]:
@@ -135,7 +169,7 @@ def _encode(genomes: Sequence[Parameters]) -> Floats:
     return encoded
 
 
-def _predict(observed: Floats, values: Sequence[float], unobserved: Floats, seed: int) -> Floats:
+def _predict(observed: Floats, values: Sequence[float] | Floats, unobserved: Floats, seed: int) -> Floats:
     """Fit a forest and return the predictions of each tree for each candidate, [T, C]."""
     forest = ExtraTreesRegressor(n_estimators=_NUM_TREES, max_features=0.5, random_state=seed)
     forest.fit(observed, values)

@@ -6,10 +6,11 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from typing_extensions import assert_never
 
 from nas.search.sampling.grid_sampler import SlotGridSampler
+from nas.search.sampling.search_guidance import SearchGuidance
 from nas.study.study_spec import StudySpec
 
 
-def make_sampler(spec: StudySpec) -> BaseSampler:
+def make_sampler(spec: StudySpec, guidance: SearchGuidance) -> BaseSampler:
     """Create the sampler of a worker; unseeded, since workers with equal seeds make equal proposals."""
     startup_trials = spec.sampler.startup_trials
     match spec.sampler.name:
@@ -17,7 +18,10 @@ def make_sampler(spec: StudySpec) -> BaseSampler:
             # Imported here, since importing scikit-learn takes as long as the rest of a command.
             from nas.search.sampling.forest_sampler import ForestSampler
 
-            return ForestSampler(spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params)
+            return ForestSampler(
+                spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params, guidance=guidance,
+                target_share=spec.target.share,
+            )  # fmt: skip
         case "tpe":
             return TPESampler(n_startup_trials=startup_trials)
         case "nsga2":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -75,6 +75,17 @@ class LeanStorage(RDBStorage):
         with self.engine.connect() as connection:
             return _state_of(connection, trial_id, select(_Trial.state))
 
+    def brief_trials(self, study_id: int, keys: Collection[str]) -> list[FrozenTrial]:
+        """Read all trials of a study without their parameters, and with these of their attributes alone.
+
+        The trials are not cached, so that a frequent reader of a long study holds no memory.
+        """
+        condition = _Trial.study_id == study_id
+        with self.engine.connect() as connection:
+            rows = connection.execute(_select_trials(condition)).all()
+            details = _TrialDetails(connection, select(_Trial.trial_id).where(condition), keys)
+        return [self._frozen_trial(row, details) for row in rows]
+
     def _get_trials(
         self,
         study_id: int,
@@ -126,36 +137,50 @@ class LeanStorage(RDBStorage):
 
 
 class _TrialDetails:
-    """Parameters, values and attributes of trials, by trial identifier."""
+    """Parameters, values and attributes of trials, by trial identifier.
 
-    def __init__(self, connection: Connection, trial_ids: Select[Any]) -> None:
+    Args:
+        keys: User attributes to read, for values and these alone; None for everything.
+    """
+
+    def __init__(self, connection: Connection, trial_ids: Select[Any], keys: Collection[str] | None = None) -> None:
         self._connection = connection
         self._trial_ids = trial_ids
-        value, step = models.TrialValueModel, models.TrialIntermediateValueModel
-        param = models.TrialParamModel
+        value, user_attribute = models.TrialValueModel, models.TrialUserAttributeModel
         self.params: defaultdict[int, list[tuple[str, float, str]]] = defaultdict(list)
+        self.values: dict[int, list[float]] = {}
+        self.intermediate_values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        self.system_attrs: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+        for trial_id, number, kind in self._rows(value, (value.value, value.value_type), value.objective):
+            self.values.setdefault(trial_id, []).append(value.stored_repr_to_value(number, kind))
+        if keys is not None:
+            self.user_attrs = self._attributes(user_attribute, user_attribute.key.in_(keys))
+            return
+        self.user_attrs = self._attributes(user_attribute)
+        self.system_attrs = self._attributes(models.TrialSystemAttributeModel)
+        self._read_parameters()
+
+    def _read_parameters(self) -> None:
+        """Read the parameters and the intermediate values."""
+        step, param = models.TrialIntermediateValueModel, models.TrialParamModel
         rows = self._rows(param, (param.param_name, param.param_value, param.distribution_json), param.param_id)
         for trial_id, name, number, stored in rows:
             self.params[trial_id].append((sys.intern(name), number, sys.intern(stored)))
-        self.values: dict[int, list[float]] = {}
-        for trial_id, number, kind in self._rows(value, (value.value, value.value_type), value.objective):
-            self.values.setdefault(trial_id, []).append(value.stored_repr_to_value(number, kind))
-        self.intermediate_values: defaultdict[int, dict[int, float]] = defaultdict(dict)
         columns = (step.step, step.intermediate_value, step.intermediate_value_type)
         for trial_id, number, stored, kind in self._rows(step, columns, step.step):
             self.intermediate_values[trial_id][number] = step.stored_repr_to_intermediate_value(stored, kind)
-        self.user_attrs = self._attributes(models.TrialUserAttributeModel)
-        self.system_attrs = self._attributes(models.TrialSystemAttributeModel)
 
-    def _attributes(self, model: Any) -> defaultdict[int, dict[str, Any]]:
+    def _attributes(self, model: Any, condition: ColumnElement[bool] | None = None) -> defaultdict[int, dict[str, Any]]:
         attributes: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-        for trial_id, key, stored in self._rows(model, (model.key, model.value_json)):
+        for trial_id, key, stored in self._rows(model, (model.key, model.value_json), condition=condition):
             attributes[trial_id][sys.intern(key)] = json.loads(stored)
         return attributes
 
-    def _rows(self, model: Any, columns: tuple[Any, ...], *order: Any) -> Iterable[Any]:
+    def _rows(
+        self, model: Any, columns: tuple[Any, ...], *order: Any, condition: ColumnElement[bool] | None = None
+    ) -> Iterable[Any]:
         statement = select(model.trial_id, *columns).where(model.trial_id.in_(self._trial_ids)).order_by(*order)
-        return self._connection.execute(statement)
+        return self._connection.execute(statement if condition is None else statement.where(condition))
 
 
 def _state_of(connection: Connection, trial_id: int, states: Select[Any]) -> TrialState:

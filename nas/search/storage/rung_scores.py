@@ -18,6 +18,7 @@ from nas.search.storage.outage_retry import retry_through_outage
 from nas.search.storage.sql_tables import rungs as _rung_scores
 
 _Trial = models.TrialModel
+_TrialValue = models.TrialValueModel
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,26 @@ class RungScores:
                 connection.execute(statement)
 
         retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
+
+    def ends(self, epoch: int, group: str) -> list[tuple[float, float]]:
+        """Return the macro-F1 at a rung and at the end of the complete trials of a group.
+
+        Raises:
+            DatabaseError: See `record`.
+        """
+        statement = (
+            select(_rung_scores.c.macro_f1, _TrialValue.value)
+            .join(_Trial, _Trial.trial_id == _rung_scores.c.trial_id)
+            .join(_TrialValue, _TrialValue.trial_id == _rung_scores.c.trial_id)
+            .where(_rung_scores.c.study == self._study, _rung_scores.c.epoch == epoch, _rung_scores.c.grouping == group)
+            .where(_Trial.state == TrialState.COMPLETE, _TrialValue.objective == 0)
+        )
+
+        def call() -> list[tuple[float, float]]:
+            with self._engine.connect() as connection:
+                return [(at_rung, final) for at_rung, final in connection.execute(statement).all()]
+
+        return retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
 
     def peers(self, epoch: int, trial_id: int, group: str, objectives: Objectives) -> list[RungScore]:
         """Return the scores of the other trials of a group at a rung that are no larger and have not failed.

@@ -97,7 +97,7 @@ class Slots:
 
     def __init__(self, engine: Engine, study: str, *, max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._url = _url(engine)
+        self._url = engine.url.render_as_string(hide_password=False)
         self._study = study
         self._max_outage_seconds = max_outage_seconds
         self._progress_column = False
@@ -231,6 +231,12 @@ class Slots:
         statement = select(_slots.c.trial_id).where(self._in_study(), _is_open(), _slots.c.trial_id.is_not(None))
         return set(self._run(lambda connection: connection.scalars(statement).all()))
 
+    def interrupted_trial_ids(self) -> set[int]:
+        """Return the trials that were claimed more than once, or that wait for an owner to resume them."""
+        interrupted = and_(or_(_slots.c.attempt > 1, _is_claimable()), _slots.c.trial_id.is_not(None))
+        statement = select(_slots.c.trial_id).where(self._in_study(), interrupted)
+        return set(self._run(lambda connection: connection.scalars(statement).all()))
+
     def seconds_until_claimable(self, *, baseline_only: bool = False) -> float | None:
         """Seconds until a slot is claimable: 0 for now, else when the first lease expires; None if all are done.
 
@@ -290,7 +296,3 @@ def _is_leased() -> ColumnElement[bool]:
 
 def _time_after(seconds: float) -> ColumnElement[Any]:
     return func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
-
-
-def _url(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=False)

@@ -23,6 +23,9 @@ from nas.study.grid_spec import Parameters
 STOPPED = "stopped"
 """Reason of trials ended by early stopping."""
 
+BRIEF_ATTRIBUTES = ("baseline", "params", "reason", "reused_from", "stopped_at", "train_seconds")
+"""Attributes of a trial that say what it is and how it ended, without genome, scores and curve."""
+
 
 @dataclass(frozen=True)
 class TrialRecord:

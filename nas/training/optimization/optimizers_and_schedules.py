@@ -11,30 +11,31 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLR
 from nas.space.recipe import Recipe, Schedule
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.optimization.cuda_graph_optimizers import DeviceAdamW, DeviceSGD
+from nas.training.optimization.muon import Muon
+from nas.training.optimization.parameter_groups import parameter_groups
 
 _MOMENTUM = 0.9
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
-    """Create SGD with Nesterov momentum, or AdamW; without weight decay on biases and normalisation parameters.
+    """Create SGD with Nesterov momentum, AdamW or Muon, with the groups of `parameter_groups`.
 
-    On the CPU these are PyTorch's fused optimisers; on other devices always the variants that support graph capture.
+    On the CPU the first two are PyTorch's fused optimisers; on other devices always the variants that support graph
+    capture.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    groups, rate = parameter_groups(recipe, network), recipe.peak_learning_rate
+    on_cpu = all(parameter.device.type == "cpu" for group in groups for parameter in group["params"])
     match recipe.optimizer, on_cpu:
         case "sgd", True:
-            return optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
+            return optim.SGD(groups, lr=rate, momentum=_MOMENTUM, nesterov=True, fused=True)
         case "sgd", False:
-            return DeviceSGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM)
+            return DeviceSGD(groups, lr=rate, momentum=_MOMENTUM)
         case "adamw", True:
-            return optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+            return optim.AdamW(groups, lr=rate, fused=True)
         case "adamw", False:
-            return DeviceAdamW(groups, lr=recipe.learning_rate)
+            return DeviceAdamW(groups, lr=rate)
+        case "muon", _:
+            return Muon(groups, lr=rate)
         case name, _:
             raise ValueError(f"no optimizer {name!r}")
 
@@ -42,7 +43,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
 class LearningRateSchedule:
     """Learning-rate schedule, advanced after each step and after each epoch.
 
-    All but `reduce_on_plateau` are fixed for `total_steps` in advance and ignore the validation loss.
+    The peaks are the rates of the optimiser's groups. All but `reduce_on_plateau` are fixed for `total_steps` in
+    advance and ignore the validation loss.
 
     Source: one-cycle, Smith & Topin, "Super-Convergence", 2018; cosine, Loshchilov & Hutter, "SGDR", 2017, after a
     linear warm-up; step, He et al., 2016, section 4.2.
@@ -54,7 +56,8 @@ class LearningRateSchedule:
         schedule = recipe.schedule
         if schedule.name == "one_cycle":
             # One step more than is taken, because the scheduler raises when it is stepped past its last step.
-            self._by_step = OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=total_steps + 1)
+            peaks = [group["lr"] for group in optimizer.param_groups]
+            self._by_step = OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps + 1)
         elif schedule.name == "reduce_on_plateau":
             self._by_epoch = ReduceLROnPlateau(
                 optimizer,

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.networks.layers.squeeze_excitation import SqueezeExcitation
+from nas.networks.layers.whitening_convolution import WhiteningConvolution
+
 
 def convolutional_defect(weight: Tensor, stride: tuple[int, int] = (1, 1), groups: int = 1) -> Tensor:
     """Convolutional defect ‖Conv(K, K) - I‖², computed exactly; a scalar.
@@ -52,11 +55,12 @@ def orthogonality_penalty(network: nn.Module, form: str) -> Tensor:
     """Sum of the defects of all convolutions, or of all linear layers; a float32 scalar.
 
     Args:
-        form: "convolution" or "kernel" for convolutions; "linear" for the kernel form of linear layers.
+        form: "convolution" or "kernel" for convolutions; "linear" for the kernel form of linear layers. Those of
+            squeeze-and-excitation are not counted: they compute factors, not features.
     """
     with torch.autocast(next(network.parameters()).device.type, enabled=False):
         if form == "linear":
-            weights = [module.weight.float() for module in network.modules() if isinstance(module, nn.Linear)]
+            weights = [module.weight.float() for module in _linear_layers(network)]
             return torch.stack([kernel_defect(weight[:, :, None, None]) for weight in weights]).sum()
         return torch.stack([_defect(convolution, form) for convolution in _convolutions(network)]).sum()
 
@@ -81,8 +85,18 @@ def _layer_defects(network: nn.Module) -> Tensor:
     return torch.stack(defects) if defects else torch.empty(0)
 
 
+def _linear_layers(network: nn.Module) -> Iterator[nn.Linear]:
+    factors = {
+        part for module in network.modules() if isinstance(module, SqueezeExcitation) for part in module.modules()
+    }
+    return (module for module in network.modules() if isinstance(module, nn.Linear) and module not in factors)
+
+
 def _convolutions(network: nn.Module) -> Iterator[nn.Conv2d]:
-    return (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    """Yield the convolutions with trained weights."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and not isinstance(module, WhiteningConvolution):
+            yield module
 
 
 def _defect(convolution: nn.Conv2d, form: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Early stopping of a running training: record its rung scores and compare them with other trials."""
+"""Early stopping of a running training: record its curve and rung scores, and compare them with other trials."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from nas.errors import DatabaseError
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import StopReason
-from nas.search.early_stopping_rule import comparable_group, dominates, should_stop, study_rungs
+from nas.results.outcome import BelowTarget, Dominated, StopReason
+from nas.search.early_stopping_rule import comparable_group, dominates, highest_end, should_stop, study_rungs
 from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
 from nas.search.storage.rung_scores import RungScores
@@ -22,9 +22,11 @@ class EarlyStoppingMonitor:
 
     A rung score that the database refuses is recorded after a later epoch; a trial that could not be compared is
     trained to the end. A training resumed from a checkpoint is compared at its past rungs again: the previous worker
-    may have been lost between a rung and the stop request.
+    may have been lost between a rung and the stop request. A trial's curve is recorded at its rungs. That of a baseline
+    is recorded after each epoch if the study has a target, which is predicted from it (`nas.search.target`).
 
     Args:
+        target_f1: Macro-F1 of the target that the trial aims at; None for a trial that is for the whole front.
         warn: Called once, with one line, when the database is unavailable.
 
     Attributes:
@@ -39,13 +41,16 @@ class EarlyStoppingMonitor:
         cost: Cost,
         *,
         is_baseline: bool,
+        target_f1: float | None,
         warn: Callable[[str], None],
     ) -> None:
         self._study, self._rung_scores, self._trial = study, rung_scores, trial
         self._log10_params = math.log10(cost.params)
+        self._target_f1 = target_f1
         self._group = comparable_group(trial.genome.recipe)
         # The baseline is never stopped: the search needs its result, whatever its score.
         self._rungs = () if is_baseline else study_rungs(study.spec)
+        self._predicts_target = is_baseline and study.spec.has_target
         self._warn: Callable[[str], None] | None = warn
         self.restart()
 
@@ -62,6 +67,8 @@ class EarlyStoppingMonitor:
         if record.epoch in self._rungs:
             self._due_records.append(record)
         self._compare_due_rungs()
+        if self._predicts_target:
+            self._record_curve_of_baseline()
 
     def _compare_due_rungs(self) -> None:
         if self.stop_request is not None or not self._due_records:
@@ -73,9 +80,18 @@ class EarlyStoppingMonitor:
                 del self._due_records[0]
             self._study.record_curve(self._trial, self._curve)
         except DatabaseError as error:
-            if self._warn is not None:
-                self._warn(f"not compared with other trials for now: {error}")
-                self._warn = None
+            self._warn_once(f"not compared with other trials for now: {error}")
+
+    def _record_curve_of_baseline(self) -> None:
+        try:
+            self._study.record_curve(self._trial, self._curve)
+        except DatabaseError as error:
+            self._warn_once(f"its curve, from which the target is predicted, is not recorded for now: {error}")
+
+    def _warn_once(self, text: str) -> None:
+        if self._warn is not None:
+            self._warn(text)
+            self._warn = None
 
     def _compare(self, record: EpochRecord) -> StopReason | None:
         """Record the rung score; return the reason to stop if the trial has fallen behind, else None."""
@@ -84,7 +100,14 @@ class EarlyStoppingMonitor:
         self._rung_scores.record(record.epoch, trial_id, self._group, objectives)
         peers = self._rung_scores.peers(record.epoch, trial_id, self._group, objectives)
         if not should_stop(objectives, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
-            return None
+            return self._compare_with_target(record)
         ahead = [peer for peer in peers if dominates(peer.objectives, objectives)]
         leader = max(ahead, key=lambda peer: peer.objectives.macro_f1)
-        return StopReason(record.epoch, objectives.macro_f1, leader.number, leader.objectives.macro_f1)
+        return Dominated(record.epoch, objectives.macro_f1, leader.number, leader.objectives.macro_f1)
+
+    def _compare_with_target(self, record: EpochRecord) -> StopReason | None:
+        """Return the reason to stop if the trial is not expected to reach the target, else None."""
+        if self._target_f1 is None:
+            return None
+        end = highest_end(record.macro_f1, self._rung_scores.ends(record.epoch, self._group))
+        return BelowTarget(record.epoch, record.macro_f1, end, self._target_f1) if end < self._target_f1 else None

@@ -44,7 +44,7 @@ class ActiveTrial:
 
 
 class Supervisor:
-    """Loop that runs one trial after another until the budget is spent or a stop is requested.
+    """Loop that runs one trial after another until the budget is spent, the search ends or a stop is requested.
 
     Args:
         number: Number of this supervisor in its process, from 1.
@@ -56,6 +56,7 @@ class Supervisor:
     ) -> None:
         self._context = context
         self._study, self._slots, self._trainer = context.study, context.slots, context.trainer
+        self._study.count_params = context.trainer.count_params
         self._rung_scores = RungScores(context.study.storage.rdb.engine, context.study.name)
         self._control = control
         self._number = number
@@ -65,6 +66,8 @@ class Supervisor:
     def run(self) -> None:
         """Run trials until every slot of the study is done, a stop is requested or the deadline is set.
 
+        When a stop condition of the study holds, no slot but the baseline's is claimed: finals and target need it.
+
         Raises:
             NasError: The data cannot be loaded, or an outage of the database lasts too long.
         """
@@ -72,10 +75,10 @@ class Supervisor:
         try:
             self._trainer.open_data()
             while not (control.stop.is_set() or control.deadline.is_set()):
-                lease = self._slots.claim(self._owner, control.lease_seconds, baseline_only=control.baseline_only)
+                lease = self._claim()
                 if lease is not None:
                     self._run_trial(lease)
-                elif self._slots.seconds_until_claimable(baseline_only=control.baseline_only) is None:
+                elif self._slots.seconds_until_claimable(baseline_only=self._trains_baseline_only()) is None:
                     return
                 else:
                     # Other workers train the last trials; the slot of a lost one becomes claimable.
@@ -84,6 +87,24 @@ class Supervisor:
             return
         finally:
             self._trainer.close()
+
+    def _claim(self) -> Lease | None:
+        """Claim a slot; if the baseline teaches the trials, none of theirs before its own is done.
+
+        Raises:
+            NasError: The baseline that should teach gave no result, or a teacher's weights are missing.
+        """
+        waits = self._study.spec.trains_baseline_first and not self._slots.baseline_done()
+        baseline_only = self._trains_baseline_only() or waits
+        if self._context.teacher is not None and not baseline_only:
+            # Before the claim, so that an error leaves no lease behind.
+            self._context.teacher()
+        return self._slots.claim(self._owner, self._control.lease_seconds, baseline_only=baseline_only)
+
+    def _trains_baseline_only(self) -> bool:
+        """Return True if that is asked for, or if the search has come to its end."""
+        conditions = self._context.stop_conditions
+        return self._control.baseline_only or (conditions is not None and conditions.hold())
 
     def _run_trial(self, lease: Lease) -> None:
         """Run the trial of a leased slot; a result is recorded only while the lease holds."""
@@ -188,7 +209,7 @@ class Supervisor:
     def _early_stopping_monitor(self, active: ActiveTrial) -> EarlyStoppingMonitor:
         return EarlyStoppingMonitor(
             self._study, self._rung_scores, active.trial, active.description.cost,
-            is_baseline=active.description.is_baseline,
+            is_baseline=active.description.is_baseline, target_f1=self._study.target_f1_of(active.trial),
             warn=lambda text: self._listener(Notice(active.location, text)),
         )  # fmt: skip
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.search.search_study import SearchStudy
+from nas.search.stop_conditions import StopConditions
 from nas.search.storage.slot_leases import Slots
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.trainer_client import TrainerClient
@@ -18,6 +20,8 @@ class SupervisorContext:
 
     Attributes:
         pretrained: File of the initial weights of pretrained networks.
+        teacher: Returns the weights file of the study's teacher, downloaded at the first call; None without one.
+        stop_conditions: Conditions under which no further trial starts, shared by the process; None without any.
     """
 
     study: SearchStudy
@@ -25,6 +29,8 @@ class SupervisorContext:
     trainer: TrainerClient
     checkpoints: TrialCheckpoints
     pretrained: Path | None = None
+    teacher: Callable[[], Path] | None = None
+    stop_conditions: StopConditions | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
@@ -20,23 +20,24 @@ from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, Hang
 from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
 from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, TrainerLost
 from nas.worker.trainer_messages import (
+    CountParams,
     FindWeights,
     KeepAlive,
     Measure,
     OpenData,
+    ParamCounts,
     Pause,
     Paused,
     PreparationProgress,
-    Preview,
     Reply,
     Report,
     Request,
     RequestRefused,
     Resumed,
-    SpacePreview,
     Stop,
     Train,
     TrainingNotice,
+    TrainingTimes,
 )
 
 ReplyT = TypeVar("ReplyT")
@@ -120,9 +121,12 @@ class TrainerClient:
             # The process may have ended while idle; only the loss of a new one is due to this network.
             return self.request(Measure(architecture), Cost)
 
-    def preview(self, request: Preview) -> SpacePreview:
-        """Return the summary of a search space; raises as `open_data` does."""
-        return self.request(request, SpacePreview)
+    def count_params(self, architectures: Sequence[Architecture]) -> Sequence[int | None]:
+        """Return the parameters of networks; nothing is known where the trainer was lost or a stop is requested."""
+        try:
+            return self.request(CountParams(tuple(architectures)), ParamCounts).counts
+        except (TrainerLost, Interrupted):
+            return [None] * len(architectures)
 
     def train(
         self,
@@ -213,9 +217,9 @@ class TrainerClient:
         """Send a request and wait for its reply; progress reports go to `on_progress`."""
         try:
             connection = self._submit(request)
-            loads = reply_type in (DatasetSummary, PretrainedWeights)
+            is_slow = reply_type in (DatasetSummary, PretrainedWeights, TrainingTimes)
             hang_detector = HangDetector(
-                max(_LOADING_SILENCE_SECONDS if loads else 0.0, self._min_silence_limit_seconds)
+                max(_LOADING_SILENCE_SECONDS if is_slow else 0.0, self._min_silence_limit_seconds)
             )
             while True:
                 reply = self._wait_for_reply(connection, hang_detector)

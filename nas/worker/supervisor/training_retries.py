@@ -47,7 +47,7 @@ class TrainingRetries:
         show_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._trainer, self._slots, self._checkpoints = context.trainer, context.slots, context.checkpoints
-        self._spec, self._pretrained = context.study.spec, context.pretrained
+        self._spec, self._pretrained, self._teacher = context.study.spec, context.pretrained, context.teacher
         self._checkpoint_seconds = control.checkpoint_seconds
         self._lease, self._lease_lost, self._show_progress = lease, lease_lost, show_progress
         self._listener, self._early_stopping = listener, early_stopping
@@ -55,18 +55,25 @@ class TrainingRetries:
     def run(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles) -> TrainingOutcome:
         """Train until there is an outcome; each retry resumes from the last checkpoint."""
         crashes, micro_batches = self._lease.crashes, 1
+        epochs = self._spec.epochs_of(is_baseline=trial.is_baseline)
         if crashes >= MAX_TRAININGS:
             return Failed("crashed", f"in {crashes} trainings, after the last of which its worker was lost")
+        needs_teacher = trial.genome.recipe.distillation.needs_teacher
+        teacher = self._teacher() if needs_teacher and self._teacher is not None else None
         while True:
             request = Train(
-                trial.genome, self._spec.budget.epochs, trial.seed, files.weights,
+                trial.genome, epochs, trial.seed, files.weights,
                 self._checkpoints.folder_of(location.number), self._lease.attempt, micro_batches,
                 self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained, trial.fold,
+                teacher,
             )  # fmt: skip
             self._early_stopping.restart()
             outcome = _fail_if_not_finite(
                 self._trainer.train(
-                    request, self._report_handler(location), self._lease_lost, lambda: self._early_stopping.stop_request
+                    request,
+                    self._report_handler(location, epochs),
+                    self._lease_lost,
+                    lambda: self._early_stopping.stop_request,
                 )
             )
             if not isinstance(outcome, Failed):
@@ -88,12 +95,12 @@ class TrainingRetries:
             else:
                 return outcome
 
-    def _report_handler(self, location: TrialLocation) -> Callable[[Report], None]:
+    def _report_handler(self, location: TrialLocation, epochs: int) -> Callable[[Report], None]:
         def report(message: Report) -> None:
             match message:
                 case EpochRecord():
                     self._early_stopping.add_epoch(message)
-                    self._listener(EpochEnded(location, self._spec.budget.epochs, message))
+                    self._listener(EpochEnded(location, epochs, message))
                 case EpochProgress():
                     self._show_progress(message.text)
                     self._listener(EpochProgressed(location, message))

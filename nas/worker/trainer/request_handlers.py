@@ -20,18 +20,20 @@ from nas.errors import ArchitectureError, DataError, NasError
 from nas.networks.build_network import build_network_for
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
-from nas.networks.parameter_and_flop_count import measure_cost_for
+from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
+from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
 from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
-from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
+from nas.training.execution.device_and_precision import PRECISIONS, ComputeDevice, make_deterministic
 from nas.training.execution.precision_selection import select_precision
 from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
@@ -41,11 +43,13 @@ from nas.worker.trainer.search_space_preview import preview_space
 from nas.worker.trainer.supervisor_callback import SupervisedCallback
 from nas.worker.trainer.time_estimate import estimate_times
 from nas.worker.trainer_messages import (
+    CountParams,
     EstimateTimes,
     FindPrecision,
     FindWeights,
     Measure,
     OpenData,
+    ParamCounts,
     Pause,
     Paused,
     Precision,
@@ -87,13 +91,15 @@ class Trainer:
                 return find_weights(request.network, request.file, self._folder)
             case Measure():
                 return self._measure(request)
+            case CountParams():
+                return self._count_params(request)
             case Preview():
                 return self._preview(request)
             case FindPrecision():
                 _, _, compute = self._opened_data()
                 return Precision("bfloat16" if compute.precision is torch.bfloat16 else "float32")
             case EstimateTimes():
-                return estimate_times(request, *self._opened_data(), self._folder)
+                return estimate_times(request, *self._opened_data(), self._folder, self._report)
             case Train():
                 with self._core_share or nullcontext():
                     return self._train(request)
@@ -146,6 +152,17 @@ class Trainer:
             # As in training: a network too large for this machine's memory must not end one worker after another.
             return Failed("crashed", error_line(error))
 
+    def _count_params(self, request: CountParams) -> ParamCounts:
+        dataset_summary, _, _ = self._opened_data()
+
+        def count(architecture: Architecture) -> int | None:
+            try:
+                return count_params_for(architecture, dataset_summary)
+            except ArchitectureError:
+                return None
+
+        return ParamCounts(tuple(count(architecture) for architecture in request.architectures))
+
     def _preview(self, request: Preview) -> SpacePreview:
         dataset_summary, _, _ = self._opened_data()
         return preview_space(
@@ -154,11 +171,12 @@ class Trainer:
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
         dataset_summary, _, self._training_compute = self._opened_data()
-        # Without a fold the key equals that of earlier versions, so that their checkpoints stay valid.
+        # Without fold and teacher the key equals that of earlier versions, so that their checkpoints stay valid.
         fold = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
+        teacher = "" if request.teacher is None else f"{request.teacher.stem} "
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {fold}{dataset_summary.fingerprint}",
+            f"{request.genome.key} {request.epochs} {request.seed} {fold}{teacher}{dataset_summary.fingerprint}",
         )  # fmt: skip
         share = self._core_share if self._training_compute.device.type == "cpu" else None
         callback = SupervisedCallback(self._connection, checkpoints, request.checkpoint_seconds, share)
@@ -207,8 +225,12 @@ class Trainer:
             return Failed("crashed", error_line(error))
 
     def _task_of(self, request: Train) -> TrainingTask:
-        """Return the study's training task, or that of a fold with the study's normalisation."""
-        _, task, _ = self._opened_data()
+        """Return the study's training task, or that of a fold with the study's normalisation, with its teacher."""
+        _, task, compute = self._opened_data()
+        if request.genome.recipe.distillation.needs_teacher:
+            if request.teacher is None:
+                raise DataError("the study has no teacher; name one in its file, under [distillation]")
+            task = replace(task, teacher=TeacherNetwork.load(request.teacher, compute.device))
         if request.fold is None:
             return task
         train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)
@@ -245,7 +267,10 @@ class Trainer:
         _, _, compute = self._opened_data()
         if start is not None:
             # Checkpoints of version 0.1.0 name no precision; they were made in the device's default.
-            return compute.with_precision(start.part("progress").values.get("precision", compute.precision_name))
+            precision = start.part("progress").values.get("precision", compute.precision_name)
+            if precision not in PRECISIONS:
+                raise CheckpointError(f"a checkpoint in an unknown precision, {precision!r:.40}")
+            return compute.with_precision(precision)
         if isinstance(network, PretrainedNetwork) and network.is_frozen:
             return compute
         batch_size = request.genome.recipe.batch_size

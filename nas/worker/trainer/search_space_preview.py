@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -35,35 +35,55 @@ class _CornerSuggester:
         return low
 
 
-def smallest_genome(space: SearchSpace, params_of: Callable[[Genome], int]) -> Genome:
+def smallest_genome(
+    space: SearchSpace, params_of: Callable[[Genome], int], size: tuple[int, int] | None = None
+) -> Genome:
     """Return the genome with the fewest parameters.
 
-    Parameters grow with every number in a space but two: a hidden layer may narrow the classifier's input, and so
-    may the transition before a further DenseNet stage. Those two, factorisation, normalisation and siamese sharing (for
+    Parameters grow with every number in a space but three: a hidden layer may narrow the classifier's input, so may the
+    transition before a further DenseNet stage, and a stride in the stem may spare a later one, which needs a projection
+    on a ResNet's shortcut. The numbers of layers and stages, factorisation, normalisation and siamese sharing (for
     pairs) are enumerated, so a few corners of the space contain the smallest. (ResNets of 1×1 kernels are an exception:
     a stem as wide as the first stage needs no projection; this is not enumerated.)
+
+    Args:
+        size: Rows and columns of the images, as in `SearchSpace.sample`.
     """
     candidates = []
     siamese_choices = (False, True) if space.pair_genes else (False,)
     for family, factorized, normalization, is_siamese in product(
         space.families, (False, True), ("batch", "none"), siamese_choices
     ):
-        stages, layers = (
-            space.architecture.domain(gene, (family,))[1].integer_values() for gene in ("num_stages", "head_layers")
-        )
-        for num_stages, head_layers in product(stages if family == "densenet" else (min(stages),), layers):
+        for numbers in _numbers_of_layers(space, family):
             fixed = {
-                "family": family, "factorized": factorized, "normalization": normalization,
-                "num_stages": num_stages, "head_layers": head_layers, "siamese": is_siamese,
+                "family": family, "factorized": factorized, "normalization": normalization, "siamese": is_siamese,
+                "stem_stride": 2, "downsampling": "average", "preactivated": False, **numbers,
             }  # fmt: skip
-            candidates.append(space.sample(_CornerSuggester(fixed)))
+            candidates.append(space.sample(_CornerSuggester(fixed), size))
     return min(candidates, key=params_of)
+
+
+def _numbers_of_layers(space: SearchSpace, family: str) -> Iterator[dict[str, int]]:
+    """Yield the numbers of stages and hidden layers that a family's smallest network may have."""
+    stages, layers, depths = (
+        space.architecture.domain(gene, (family,))[1].integer_values()
+        for gene in ("num_stages", "head_layers", "depth")
+    )
+    lowest = min((depth for depth in depths if depth > 0), default=1)
+    for num_stages in stages if family == "densenet" else (min(stages),):
+        for num_skipped in range(num_stages) if 0 in depths else (0,):
+            stage_depths = {
+                f"depth_{stage}": 0 if stage <= num_skipped else lowest for stage in range(1, num_stages + 1)
+            }
+            for head_layers in layers:
+                yield {"num_stages": num_stages, "head_layers": head_layers, **stage_depths}
 
 
 def preview_space(
     space: SearchSpace, dataset_summary: DatasetSummary, max_params: int | None, num_samples: int
 ) -> SpacePreview:
     """Describe a search space for a data set; trains nothing."""
+    size = dataset_summary.height, dataset_summary.width
 
     def params_of(genome: Genome) -> int:
         return count_params_for(genome.architecture, dataset_summary)
@@ -71,10 +91,10 @@ def preview_space(
     def sample(genome: Genome) -> SampledGenome:
         return SampledGenome(genome, measure_cost_for(genome.architecture, dataset_summary))
 
-    samples = tuple(sample(space.sample(RandomSuggester(seed))) for seed in range(num_samples))
+    samples = tuple(sample(space.sample(RandomSuggester(seed), size)) for seed in range(num_samples))
     within = [max_params is None or one.cost.params <= max_params for one in samples]
     return SpacePreview(
-        smallest=sample(smallest_genome(space, params_of)),
+        smallest=sample(smallest_genome(space, params_of, size)),
         samples=samples,
         share_within_budget=sum(within) / len(within) if within else 1.0,
     )

@@ -27,7 +27,7 @@ from nas.training.checkpoints.weights_file import Weights, WeightsMetadata, load
 from nas.training.training_inputs import TrainingPlan
 from nas.training.training_loop import TrainingLoop
 from tests.unit.export.examples import MEAN, ORIGIN, STD, SUMMARY, TASK, random_network, random_weights_file
-from tests.unit.networks.examples import FAMILIES, architecture
+from tests.unit.networks.examples import BLOCK_GENES, FAMILIES, architecture
 from tests.unit.training.examples import CPU, VGG, small_network
 
 BLUEPRINT = WeightsMetadata(Genome(architecture=VGG), SUMMARY, {"f1_macro": 0.25})
@@ -172,6 +172,29 @@ def test_every_family_in_every_format(family: str, tmp_path: Path, quick: None) 
     outputs = float32_outputs(tmp_path / "m")
     for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration):
         assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_strides_and_other_blocks_in_every_format(family: str, tmp_path: Path, quick: None) -> None:
+    exported_architecture = architecture(family, **BLOCK_GENES[family])
+    path = random_weights_file(tmp_path / "w", exported_architecture, channels=3, height=17, width=15, num_images=1)
+    outputs = float32_outputs(tmp_path / "m")
+    for one in export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration):
+        assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+
+
+def test_flips_in_evaluation_are_part_of_every_format(tmp_path: Path, quick: None) -> None:
+    exported_architecture = architecture("resnet", test_time_flip=True)
+    path = random_weights_file(tmp_path / "w", exported_architecture, channels=3, height=13, width=9, num_images=2)
+    outputs = float32_outputs(tmp_path / "m")
+    files = export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration)
+    images = load_weights(path).sample_images.numpy()
+    for one in files:
+        logits = open_model(one.output.path).logits
+        # The two passes are rounded to eight bits separately.
+        mirrored, tolerance = images[..., ::-1].copy(), 0.02 if one.output.format is Format.INT8 else TOLERANCE
+        assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
+        np.testing.assert_allclose(logits(images), logits(mirrored), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from nas.search.storage.trial_records import TrialRecord
 from nas.space.recipe import Recipe
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import GridSpec
+from tests.tiny_study import tiny_spec
 from tests.unit.search.examples import baseline, record, vgg
 
 
@@ -29,7 +30,7 @@ def numbers(*records: TrialRecord, **options: Any) -> list[int]:
     by_number = {one.number: one for one in records}
     study: Any = SimpleNamespace(name="s", record=by_number.__getitem__)
     study.record_with_result = lambda number, purpose: SearchStudy.record_with_result(study, number, purpose)
-    return [one.number for one in choose_finalists(study, summarize_records("s", records), **options).values()]
+    return [one.number for one in choose_finalists(study, summarize_records(tiny_spec(), records), **options).values()]
 
 
 # Sizes 3, 4, 5 and 6 decades; the second is far above the line from the first to the last, the third a little.

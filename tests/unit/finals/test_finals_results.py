@@ -141,3 +141,10 @@ def test_a_repetition_in_words() -> None:
     assert "(-0.0100), the same class for 99.00%" in Repetition(3, 0.8, 0.79, 0.99, 0.0012).sentence
     assert "weights were not kept" in Repetition(3, 0.8, 0.79, 0.99, None).sentence
     assert share_alike(right(1.0, 0), right(0.0, 0)) == 0.0
+
+
+def test_the_verdict_says_epochs_of_the_baseline_alone() -> None:
+    better = replace(finals(0.95, 0.8), baseline_epochs=20)
+    assert "220x smaller than ResNet-18 (trained 20 epochs), which has" in better.verdict
+    worse = replace(finals(0.7, 0.95), baseline_epochs=20)
+    assert worse.verdict.startswith("No finalist is shown to equal ResNet-18 (trained 20 epochs), which has")

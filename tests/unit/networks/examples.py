@@ -15,6 +15,15 @@ from nas.space.architecture import (
 FAMILIES = ("vgg", "resnet", "densenet", "mobilenet")
 ACTIVATIONS = ("relu", "leaky_relu", "silu", "gelu")
 NORMALIZATIONS = ("batch", "none")
+BLOCK_GENES: dict[str, dict[str, Any]] = {
+    "vgg": {"stem_stride": 2, "strides": (2, 1), "squeeze_ratio": 0.25},
+    "resnet": {
+        "strides": (2, 1), "squeeze_ratio": 0.25, "bottleneck": 0.5, "preactivated": True, "downsampling": "average",
+    },
+    "densenet": {"stem_stride": 2, "strides": (2, 1), "squeeze_ratio": 0.5},
+    "mobilenet": {"strides": (2, 2), "squeeze_ratio": 0.25, "downsampling": "average"},
+}  # fmt: skip
+"""Genes of strides and blocks that are not at their defaults, for each family."""
 
 
 def architecture(family: str, **genes: Any) -> SearchedArchitecture:

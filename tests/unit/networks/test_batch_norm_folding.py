@@ -9,7 +9,7 @@ from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.space.architecture import Architecture, ReferenceArchitecture
 from tests.strategies import architectures
 from tests.unit.export.examples import random_network
-from tests.unit.networks.examples import FAMILIES, architecture
+from tests.unit.networks.examples import BLOCK_GENES, FAMILIES, architecture
 
 
 def _num_norms(network: nn.Module) -> int:
@@ -33,6 +33,20 @@ def test_no_norm_is_left_behind_a_convolution(family: str, factorized: bool) -> 
     # In a DenseNet, layers, transitions and the end start with a norm of a concatenation.
     assert (before, after) == ((10, 6) if family == "densenet" else (before, 0))
     assert before > 0
+
+
+@pytest.mark.parametrize(
+    ("family", "norms", "kept"),
+    [
+        ("vgg", 5, 0),
+        # Behind a sum, a concatenation or a pooling the first norm of each block stays, and the last one.
+        ("resnet", 1 + 4 * 2 + 1 + 1, 5),
+        ("densenet", 10, 6),
+        ("mobilenet", 1 + 4 * 3, 0),
+    ],
+)
+def test_norms_of_other_blocks(family: str, norms: int, kept: int) -> None:
+    assert _check(architecture(family, **BLOCK_GENES[family])) == (norms, kept)
 
 
 def test_the_reference_network() -> None:

@@ -16,7 +16,7 @@ from nas.networks.layers.activation_and_normalization import ACTIVATION_GAINS, a
 from nas.networks.parameter_and_flop_count import measure_cost
 from nas.space.architecture import Architecture, PretrainedArchitecture, ReferenceArchitecture, SearchedArchitecture
 from tests.strategies import architectures
-from tests.unit.networks.examples import ACTIVATIONS, FAMILIES, NORMALIZATIONS, architecture
+from tests.unit.networks.examples import ACTIVATIONS, BLOCK_GENES, FAMILIES, NORMALIZATIONS, architecture
 
 sides = st.integers(8, 64)
 num_channels = st.sampled_from([1, 3])
@@ -24,6 +24,7 @@ num_channels = st.sampled_from([1, 3])
 EVERY_KIND: list[Architecture] = [
     *(architecture(family, normalization=kind) for family in FAMILIES for kind in NORMALIZATIONS),
     *(architecture(family, factorized=True, noise_std=0.1, dropout_first=0.1) for family in FAMILIES),
+    *(architecture(family, activation="silu", **BLOCK_GENES[family]) for family in FAMILIES),
     ReferenceArchitecture(),
     PretrainedArchitecture(head_widths=(8,)),
 ]
@@ -56,8 +57,8 @@ def test_every_parameter_gets_a_finite_gradient(
 ) -> None:
     network = build_network(genes, channels, 5).train()
     loss = nn.functional.cross_entropy(network(torch.randn(3, channels, height, width)), torch.tensor([0, 1, 4]))
-    # Raises where a parameter is not part of the loss.
-    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    # Raises where a trained parameter is not part of the loss.
+    gradients = torch.autograd.grad(loss, [parameter for parameter in network.parameters() if parameter.requires_grad])
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     assert max(gradient.abs().max().item() for gradient in gradients) > 0.0
 
@@ -118,6 +119,16 @@ def test_logits_start_in_a_sane_range(family: str, normalization: str, activatio
     images = torch.randn(32, 3, 32, 32)
     with torch.no_grad():
         logits_NK = build_network(genes, 3, 62).train()(images)
+    assert 0.05 < logits_NK.std().item() < 10.0
+    assert logits_NK.std(dim=0).mean().item() > 0.005
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_start_in_a_sane_range_with_other_blocks(family: str) -> None:
+    torch.manual_seed(0)
+    genes = architecture(family, stem_width=16, depths=(5, 5), widths=(16, 32), **BLOCK_GENES[family])
+    with torch.no_grad():
+        logits_NK = build_network(genes, 3, 62).train()(torch.randn(32, 3, 32, 32))
     assert 0.05 < logits_NK.std().item() < 10.0
     assert logits_NK.std(dim=0).mean().item() > 0.005
 

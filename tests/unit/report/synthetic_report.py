@@ -108,10 +108,9 @@ def synthetic_contents(
 ) -> ReportContents:
     dataset = dataset or synthetic_dataset(3)
     records = tuple(synthetic_trials(dataset))
-    summary = summarize_records("tiny", records)
-    finalist = summary.smallest or summary.best
-    assert finalist is not None
     spec = tiny_spec(name="tiny")
+    finalist = summarize_records(spec, records, dataset).reported
+    assert finalist is not None
     provenance = Provenance(
         study_file(spec), "[architecture]\n", VERSIONS, "abc123", (DeviceUse("cpu", 9, 0.5),), date(2024, 1, 2)
     )

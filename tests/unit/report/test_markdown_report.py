@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nas.report.markdown_report import as_markdown
+from nas.study.baseline_spec import BaselineSpec
+from nas.study.budget_spec import BudgetSpec
 from tests.unit.report.synthetic_report import synthetic_contents, synthetic_dataset
 
 
@@ -38,7 +40,10 @@ def test_classes_stand_rarest_first_beside_the_baselines() -> None:
 
 
 def test_the_front_marks_how_much_smaller_it_is() -> None:
-    rows = rows_below(as_markdown(synthetic_contents()), "Front and baseline, on validation images")
+    contents = synthetic_contents()
+    rows = rows_below(as_markdown(contents), "Front and baseline, on validation images")
+    assert contents.summary.answer is not None
+    assert [row[0] for row in rows if "answer" in row[0]] == [f"{contents.summary.answer.number} (answer)"]
     assert rows[-1][0] == "baseline"
     assert rows[-1][-1] == "1.0"
     assert float(rows[0][-1].replace(",", "")) > 1_000
@@ -52,3 +57,20 @@ def test_scores_of_classes_without_images_are_not_shown() -> None:
         "Classes on validation images, rarest first",
     )
     assert {cell for row in rows for cell in row[3:6]} == {"–"}
+
+
+def test_the_length_of_the_trainings_is_reproducible() -> None:
+    contents = synthetic_contents()
+    rows = dict(rows_below(as_markdown(contents), "How to reproduce it"))
+    assert rows["epochs of a trial"] == "1"
+    assert "epochs of the baseline" not in rows
+    spec = contents.spec.model_copy(
+        update={
+            "budget": BudgetSpec(trials=9, minutes=2.5).with_epochs(8), "baseline": BaselineSpec(epochs=20),
+        }
+    )  # fmt: skip
+    text = as_markdown(replace(contents, spec=spec))
+    rows = dict(rows_below(text, "How to reproduce it"))
+    assert rows["epochs of a trial"] == "8, from minutes = 2.5 of the study file"
+    assert rows["epochs of the baseline"] == "20"
+    assert "smaller than ResNet-18 (11,000,000 parameters, trained 20 epochs)." in text

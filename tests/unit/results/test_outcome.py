@@ -8,7 +8,7 @@ import pytest
 
 from nas.results.metrics import ClassScores, Scores
 from nas.results.network_cost import Cost
-from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped, StopReason
+from nas.results.outcome import Completed, Dominated, Failed, Infeasible, Outcome, Stopped
 
 SCORES = Scores(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, (ClassScores("a", 1.0, 0.5, 2 / 3, 2),), ("b",))
 
@@ -27,7 +27,7 @@ def test_an_outcome_is_one_of_four() -> None:
     "value",
     [
         Completed(SCORES, (), 1.0, "cpu"),
-        Stopped(StopReason(4, 0.3, 7, 0.5), (), 1.0, "cpu"),
+        Stopped(Dominated(4, 0.3, 7, 0.5), (), 1.0, "cpu"),
         Infeasible(5, 4),
         Failed("diverged", "nan"),
         Cost(1, 2),

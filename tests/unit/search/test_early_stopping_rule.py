@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from nas.search.early_stopping_rule import (
     comparable_group,
     default_grace,
     dominates,
+    highest_end,
     rung_epochs,
     should_stop,
     study_rungs,
@@ -153,3 +155,16 @@ def test_with_a_true_order_of_ranks_nobody_of_the_final_front_is_ever_stopped(
     on_front = {ends.index(point) for point in pareto_front(ends, lambda point: point)}
     equal_to_front = {number for number, end in enumerate(ends) if ends.index(end) in on_front}
     assert not stopped & equal_to_front
+
+
+def test_the_highest_end_is_two_deviations_above_the_median_rise() -> None:
+    ends = [(0.5, 0.7)] * 4
+    # Equal rises: the least deviation, 0.1, twice, in logits.
+    expected = 1 / (1 + math.exp(-(math.log(0.7 / 0.3) + 0.2)))
+    assert highest_end(0.5, ends) == pytest.approx(expected)
+    assert highest_end(0.4, ends) < expected < highest_end(0.5, [*ends, (0.2, 0.8)]), "rises that differ say less"
+
+
+def test_nothing_is_hopeless_before_enough_trials_are_complete() -> None:
+    assert highest_end(0.01, [(0.5, 0.7)] * 3) == 1.0
+    assert highest_end(0.0, [(0.5, 0.7)] * 4) < 0.1

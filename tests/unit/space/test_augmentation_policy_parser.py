@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.space.augmentation_policy_parser import OPERATIONS, canonical_policy, flips, mixes_labels, parse_policy
+from nas.space.augmentation_policy_parser import (
+    OPERATIONS,
+    canonical_policy,
+    flips,
+    flips_alternately,
+    mixes_labels,
+    parse_policy,
+)
 
 
 @st.composite
@@ -12,7 +19,8 @@ def policies(draw: st.DrawFn) -> str:
     """Policies with operations in any order, each with an explicit or default magnitude."""
     names = draw(st.permutations(sorted(draw(st.sets(st.sampled_from(sorted(OPERATIONS)), min_size=1)))))
     parts = []
-    for name in [name for name in names if name != "cutmix" or "mixup" not in names]:
+    rivals = {"cutmix": "mixup", "flip alternating": "flip"}
+    for name in [name for name in names if rivals.get(name) not in names]:
         kind = OPERATIONS[name]
         number = st.integers(1, int(kind.high)) if kind.integer else st.floats(0.001, kind.high)
         parts.append(name if kind.unit is None or draw(st.booleans()) else f"{name}  {draw(number)}")
@@ -32,12 +40,13 @@ def test_spelling_and_order() -> None:
     assert canonical_policy("cutout, rotate") == "rotate 10, cutout 0.25"
     assert canonical_policy(" none ") == "none"
     assert parse_policy("none") == ()
+    assert canonical_policy("cutout,  flip   alternating, shift") == "shift 1, flip alternating, cutout 0.25"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("shfit 2", "unknown operation 'shfit'; known: none alone, or shift, flip, rotate"),
+        ("shfit 2", "unknown operation 'shfit'; known: none alone, or shift, flip, flip alternating, rotate"),
         ("", "unknown operation ''"),
         ("shift 2,", "unknown operation ''"),
         ("none, shift 2", "unknown operation 'none'; known: none alone"),
@@ -49,6 +58,8 @@ def test_spelling_and_order() -> None:
         ("flip 2", "flip takes no magnitude"),
         ("shift 2 flip", "shift takes one magnitude; operations are separated by commas"),
         ("shift 1, shift 2", "an operation is given twice"),
+        ("flip, flip alternating", "an operation is given twice"),
+        ("flip always", "flip takes no magnitude"),
         ("mixup, cutmix", "mixup and cutmix both"),
     ],
 )
@@ -59,4 +70,7 @@ def test_what_is_no_policy_is_refused(text: str, message: str) -> None:
 
 def test_what_a_policy_does() -> None:
     assert [flips(policy) for policy in ("none", "shift 1", "shift 1, flip")] == [False, False, True]
+    alternating = "shift 1, flip alternating"
+    assert [flips(policy) for policy in ("flip", alternating)] == [True, True]
+    assert [flips_alternately(policy) for policy in ("flip", alternating)] == [False, True]
     assert [mixes_labels(policy) for policy in ("flip", "mixup", "shift 1, cutmix 2")] == [False, True, True]

@@ -14,7 +14,7 @@ FAMILIES = {
     "densenet": DenseNetArchitecture, "mobilenet": MobileNetArchitecture,
 }  # fmt: skip
 IN_GENOME = {"num_stages": "depths", "depth": "depths", "width": "widths", "head_layers": "head_widths",
-             "head_width": "head_widths"}  # fmt: skip
+             "head_width": "head_widths", "stride": "strides"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -58,7 +58,7 @@ def test_defaults_are_those_of_the_genome() -> None:
         ("gamma", float, "float"),
         ("factorized", bool, "bool"),
         ("kernel_size", str, "1 | 3 | 5 | 7"),
-        ("optimizer", str, "sgd | adamw"),
+        ("optimizer", str, "sgd | adamw | muon"),
         ("imbalance", str, "none | balanced_sampling | square_root_sampling | reweighting | smote | borderline_smote"),
         ("augmentation", str, "str"),
         ("posthoc_adjustment", bool, "bool"),
@@ -73,7 +73,9 @@ def test_kinds(name: str, kind: type, words: str) -> None:
     ("name", "good", "bad"),
     [
         ("stem_width", [4, 1024], [3, 1025, 8.0, "8", True, [8], None]),
-        ("num_stages", [2, 4], [1, 5]),
+        ("num_stages", [1, 4], [0, 5]),
+        ("depth", [0, 32], [-1, 33]),
+        ("stride", [1, 2], [0, 3, True, "1"]),
         ("kernel_size", [1, 3, 5, 7], [2, "3", True, 3.0, [3], {}]),
         ("factorized", [True, False], [0, 1, "true"]),
         ("compression", [1, 0.01], [0.0, 1.1, True, "1", float("nan")]),
@@ -83,6 +85,9 @@ def test_kinds(name: str, kind: type, words: str) -> None:
         ("augmentation", ["none", "shift 2, flip"], ["shfit", 3, "mixup 0.2, cutmix 1"]),
         ("learning_rate", [1e-5, 10], [0.0, 11.0, float("inf")]),
         ("family", ["vgg"], ["resnet18", 3]),
+        ("learning_rate_scaling", ["none", "linear", "square_root"], ["cubic", True]),
+        ("norm_rate_factor", [1, 64.0], [0.5, 1001]),
+        ("lookahead_steps", [0, 5], [-1, 0.5, True]),
     ],
 )
 def test_bounds_and_types(name: str, good: list[Any], bad: list[Any]) -> None:

@@ -138,3 +138,41 @@ def test_an_optuna_trial_is_a_suggester(domain: Choices | Range) -> None:
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     value = domain.suggest("x", trial)
     assert trial.params == {"x": value}
+
+
+@pytest.mark.parametrize(
+    ("gene", "domain", "inside", "outside"),
+    [
+        (WIDTH, {"low": 8, "high": 24, "step": 8}, [8, 16, 24], [7, 12, 32, 16.5, True, "16"]),
+        (WIDTH, {"low": 8, "high": 24, "log": True}, [8, 9, 24], [25, 9.5]),
+        (DROPOUT, {"low": 0.0, "high": 0.5, "step": 0.1}, [0.0, 0.1, 0.30000000000000004, 0.5], [0.25, 0.6]),
+        (DROPOUT, {"low": 0.0, "high": 0.5}, [0.0, 0.123, 0.5], [-0.1, 0.51]),
+        (DROPOUT, [0, 0.5], [0.0, 0.5], [0.25, False]),
+        (KERNEL, 3, [3], [1, 5, 3.0]),
+    ],
+)
+def test_a_domain_contains_what_can_be_drawn(gene: Any, domain: Any, inside: list[Any], outside: list[Any]) -> None:
+    parsed = parse_domain(gene, domain)
+    assert not isinstance(parsed, list)
+    assert [value for value in (*inside, *outside) if parsed.contains(value)] == inside
+
+
+@pytest.mark.parametrize(
+    ("domain", "shares", "targets", "text"),
+    [
+        (Choices((64, 16, 32)), {0.0: 16, 0.3: 32, 0.25: 16, 1.0: 64}, {0: 16, 24: 16, 49: 64}, "64, 16, 32"),
+        (Range(8, 32, 8, False, True), {0.0: 8, 0.5: 16, 0.6: 24, 1.0: 32}, {0: 8, 12: 8, 21: 24}, "8 to 32 in steps"),
+        (Range(1, 16, None, True, True), {0.0: 1, 0.5: 4, 1.0: 16}, {7.4: 7, 99: 16}, "1 to 16"),
+        (Range(0.0, 0.5, None, False, False), {0.0: 0.0, 0.5: 0.25}, {0.3: 0.3, 9.0: 0.5}, "0.0 to 0.5"),
+        (Range(0.0, 0.5, 0.2, False, False), {0.0: 0.0, 0.7: 0.4}, {0.31: 0.4, 0.1: 0.0}, "0.0 to 0.5 in steps of 0.2"),
+        (Choices((True,)), {}, {}, "true"),
+    ],
+)
+def test_quantiles_and_nearest_values_are_of_the_domain(
+    domain: Choices | Range, shares: dict[float, Any], targets: dict[float, Any], text: str
+) -> None:
+    assert {share: domain.quantile(share) for share in shares} == shares
+    assert {target: domain.nearest(target) for target in targets} == targets
+    for value in (*shares.values(), *targets.values()):
+        assert domain.contains(value)
+    assert domain.describe().startswith(text)

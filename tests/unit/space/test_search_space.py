@@ -19,9 +19,8 @@ from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 from tests.enumeration import ScriptedSuggester, every_genome
+from tests.search_spaces import FORMER_SMALL_CNN, ROOT, SMALL_CNN
 
-ROOT = Path(__file__).parents[3]
-SMALL_CNN = SearchSpace.load(ROOT / "search_spaces" / "small_cnn.toml")
 TINY: dict[str, Any] = {
     "architecture": {
         "family": ["vgg", "densenet", "mobilenet"],
@@ -45,17 +44,26 @@ TINY: dict[str, Any] = {
 }
 
 
+DEFAULT_SPACES = pytest.mark.parametrize(
+    "space", [SMALL_CNN, FORMER_SMALL_CNN], ids=["small_cnn", "small_cnn of version 0.1.0"]
+)
+
+
+@DEFAULT_SPACES
 @given(seed=st.integers(0, 2**32))
-def test_every_sample_is_a_genome_that_survives_json(seed: int) -> None:
-    genome = SMALL_CNN.sample(RandomSuggester(seed))
+def test_every_sample_is_a_genome_that_survives_json(space: SearchSpace, seed: int) -> None:
+    genome = space.sample(RandomSuggester(seed))
     assert Genome.from_json(genome.canonical_json) == genome
-    assert SMALL_CNN.sample(RandomSuggester(seed)).key == genome.key
+    assert space.sample(RandomSuggester(seed)).key == genome.key
 
 
+@DEFAULT_SPACES
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), side=st.integers(8, 64), channels=st.sampled_from([1, 3]))
-def test_every_sample_builds_with_the_counted_parameters(seed: int, side: int, channels: int) -> None:
-    architecture = SMALL_CNN.sample(RandomSuggester(seed)).architecture
+def test_every_sample_builds_with_the_counted_parameters(
+    space: SearchSpace, seed: int, side: int, channels: int
+) -> None:
+    architecture = space.sample(RandomSuggester(seed), (side, side)).architecture
     network = build_network(architecture, channels, 7).eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, channels, side, side)).shape == (2, 7)
@@ -91,6 +99,24 @@ def test_a_gene_without_effect_is_neither_sampled_nor_counted(gene: str, domain:
     suggester = ScriptedSuggester()
     space.sample(suggester)
     assert "beta" not in suggester.names
+
+
+def test_a_rate_of_normalisation_is_drawn_with_normalisation_only() -> None:
+    tables: dict[str, Any] = {
+        "architecture": {
+            "family": ["vgg", "resnet"], "normalization": ["batch", "none"], "vgg": {"kernel_size": [3, 5]},
+        },
+        "recipe": {"norm_rate_factor": [1.0, 16.0, 64.0], "optimizer": ["sgd", "muon"]},
+    }  # fmt: skip
+    space = SearchSpace.parse(tables)
+    genomes = list(every_genome(space))
+    assert space.size().discrete == len({genome.key for genome in genomes}) == len(genomes) == (2 + 1) * (3 + 1) * 2
+    assert {genome.recipe.norm_rate_factor for genome in genomes} == {1.0, 16.0, 64.0}
+    assert "recipe.norm_rate_factor: not drawn with normalization none, which has no biases" in space.notes()
+    tables["architecture"]["normalization"] = "none"
+    assert SearchSpace.parse(tables).notes() == [
+        "recipe.norm_rate_factor: never drawn with normalization none, which has no biases"
+    ]
 
 
 def test_parameters_are_named_after_gene_choice_and_position() -> None:
@@ -139,7 +165,7 @@ def test_the_tables_say_the_space_whole() -> None:
     again = SearchSpace.parse(json.loads(json.dumps(dict(SMALL_CNN.tables))))
     assert again == SMALL_CNN
     assert again.sample(RandomSuggester(1)) == SMALL_CNN.sample(RandomSuggester(1))
-    assert SMALL_CNN.families == ("vgg", "resnet", "densenet", "mobilenet")
+    assert SMALL_CNN.families == ("resnet", "vgg", "densenet", "mobilenet")
 
 
 def test_every_fault_of_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
@@ -214,10 +240,12 @@ def test_scripted_answers_cover_a_product() -> None:
 
 
 def test_the_default_space_holds_networks_of_the_size_it_says() -> None:
-    sizes = sorted(count_params(SMALL_CNN.sample(RandomSuggester(seed)).architecture, 1, 62) for seed in range(200))
-    assert 20_000 < sizes[10] < 90_000
-    assert 100_000 < sizes[50] < sizes[150] < 600_000
-    assert 700_000 < sizes[190] < 1_400_000
+    genomes = [SMALL_CNN.sample(RandomSuggester(seed), (28, 28)) for seed in range(200)]
+    sizes = sorted(count_params(genome.architecture, 1, 62) for genome in genomes)
+    assert 15_000 < sizes[10] < 30_000
+    assert 40_000 < sizes[50] < 80_000
+    assert 90_000 < sizes[100] < 130_000
+    assert 300_000 < sizes[190] < 600_000
 
 
 def _recipe_faults(recipe: dict[str, Any]) -> list[str]:
@@ -349,11 +377,11 @@ def test_pair_genes_are_drawn_between_the_branch_and_the_recipe() -> None:
 
 def test_a_space_without_pair_genes_draws_what_it_drew_before_there_were_any() -> None:
     """The expected keys were computed with the version before pair genes."""
-    assert SMALL_CNN.pair_genes == ()
+    assert FORMER_SMALL_CNN.pair_genes == ()
     suggester = ScriptedSuggester()
-    genome = SMALL_CNN.sample(suggester)
+    genome = FORMER_SMALL_CNN.sample(suggester)
     assert not {"siamese", "comparison_width", "auxiliary_weight"} & set(suggester.names)
-    assert [SMALL_CNN.sample(RandomSuggester(seed)).key for seed in range(3)] == [
+    assert [FORMER_SMALL_CNN.sample(RandomSuggester(seed)).key for seed in range(3)] == [
         "2af533fa9cf804a6", "d5221b168e39f027", "4b21c39b8d2c217e",
     ]  # fmt: skip
     assert genome.key == "889e8bdd1379edb5"
@@ -389,3 +417,19 @@ def test_where_smote_is_drawn_the_auxiliary_loss_may_be_left_out() -> None:
     assert {(genome.recipe.imbalance.name, genome.recipe.auxiliary_weight) for genome in genomes} == {
         ("none", 0.3), ("smote", 0.0),
     }  # fmt: skip
+
+
+def test_distillation_is_drawn_last_of_the_choices_with_its_own_parameters() -> None:
+    recipe = {
+        "distillation": ["none", "logits", "standardized_logits"], "temperature": [2.0, 4.0], "loss": ["cross_entropy",
+        "focal"], "classifier": ["joint", "svm"], "standardized_logits": {"temperature": 2.0},
+    }  # fmt: skip
+    space = SearchSpace.parse({"architecture": {"family": "vgg"}, "recipe": recipe})
+    suggester = ScriptedSuggester([0, 0, 1, 1])
+    assert space.sample(suggester).recipe.distillation.parameters == {"temperature": 4.0, "distillation_weight": 0.5}
+    assert suggester.names == ["loss", "classifier", "distillation", "temperature"]
+    drawn = [genome.recipe.distillation for genome in every_genome(space)]
+    assert len(set(drawn)) == 4
+    assert len(drawn) == space.size().discrete == 2 * 2 * 4
+    assert space.needs_teacher
+    assert not SMALL_CNN.needs_teacher

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from nas.errors import SpecificationError
 from nas.space.toml_file import read_toml, validation_faults
+from nas.study.budget_spec import BudgetSpec
 from nas.study.data_spec import DataSpec
-from nas.study.study_spec import BudgetSpec
 
 
 def test_tables_are_read(tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
 
 def test_faults_name_key_reason_and_value() -> None:
     with pytest.raises(ValidationError) as caught:
-        BudgetSpec.model_validate({"trials": 0, "max_params": "many", "trails": 3})
+        BudgetSpec.model_validate({"epochs": 0, "max_params": "many", "trails": 3})
     assert sorted(validation_faults(caught.value, "budget")) == [
-        "budget.epochs: missing",
+        "budget.epochs: input should be greater than or equal to 1 (given: 0)",
         "budget.max_params: input should be a valid integer (given: 'many')",
         "budget.trails: unknown key",
-        "budget.trials: input should be greater than or equal to 1 (given: 0)",
+        "budget.trials: missing",
     ]
 
 

@@ -152,6 +152,7 @@ def test_quick_tables_take_the_place_of_the_others(tmp_path: Path) -> None:
         ("[grid]", '[sampler]\nname = "tpe"\n[grid]', "'grid' where there is a .grid., not 'tpe'"),
         ("[grid]", "[early_stopping]\nenabled = true\n[grid]", "not for a grid"),
         ("[genome.architecture]", '[genome.recipe]\naugmentation = "flip"\n[genome.architecture]', "mirrored"),
+        ("[genome.architecture]", "[genome.architecture]\ntest_time_flip = true", "test_time_flip may be true, but a"),
     ],
 )  # fmt: skip
 def test_faults_of_a_study_with_a_grid(tmp_path: Path, old: str, new: str, fault: str) -> None:

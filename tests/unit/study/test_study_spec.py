@@ -198,6 +198,17 @@ def test_characters_are_never_mirrored(tmp_path: Path, source: str, refused: boo
     assert fault.startswith("search_space: recipe.augmentation may be 'shift 1, flip', but a mirrored character")
 
 
+@pytest.mark.parametrize(("source", "refused"), [("digits", True), ("cifar10", False)])
+def test_characters_are_not_mirrored_in_evaluation_either(tmp_path: Path, source: str, refused: bool) -> None:
+    space = SPACE + "[architecture.resnet]\ntest_time_flip = [false, true]\n"
+    path = _write(tmp_path, STUDY.replace("digits", source), space)
+    if refused:
+        (fault,) = _faults(path)
+        assert fault.startswith("search_space: architecture.test_time_flip may be true, but a mirrored character")
+    else:
+        assert load_study(path).space.families == ("vgg", "resnet")
+
+
 def test_patience_that_outlasts_the_training_is_noted(tmp_path: Path) -> None:
     space = SPACE + (
         '[recipe]\nschedule = "reduce_on_plateau"\nplateau_patience = { low = 1, high = 4 }\n'

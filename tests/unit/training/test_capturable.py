@@ -30,12 +30,13 @@ from nas.space.architecture import (
     VggArchitecture,
 )
 from nas.space.augmentation_policy_parser import OPERATIONS
-from nas.space.recipe import Imbalance, Loss, Orthogonality, Recipe, Schedule
+from nas.space.recipe import Distillation, Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.training import training_step as step_module
 from nas.training.execution.cuda_graph_capture import NUM_WARM_UP_STEPS
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule
 from nas.training.optimization.weight_averaging import WeightAverage
+from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_step import TrainingStep
 from tests.unit.training.recording import NotCapturableError, record_operations
@@ -49,16 +50,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     "label smoothing": {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}},
     **{f"imbalance {name}": {"imbalance": name} for name in Imbalance.PARAMETERS},
     **{f"orthogonality {name}": {"orthogonality": name} for name in Orthogonality.PARAMETERS},
+    **{f"distillation {name}": {"distillation": name} for name in Distillation.PARAMETERS},
     **{f"schedule {name}": {"schedule": name} for name in Schedule.PARAMETERS},
     **{f"sgd with schedule {name}": {"schedule": name, "optimizer": "sgd"} for name in Schedule.PARAMETERS},
     **{f"augmentation {name}": {"augmentation": name} for name in OPERATIONS},
     "all that warps": {"augmentation": "shift, flip, rotate, shear, elastic, cutout, mixup"},
+    **{f"muon with schedule {name}": {"schedule": name, "optimizer": "muon"} for name in Schedule.PARAMETERS},
+    **{
+        f"{name} with fast biases": {"optimizer": name, "norm_rate_factor": 64, "learning_rate_scaling": "linear"}
+        for name in ("sgd", "adamw", "muon")
+    },
     "average": {"ema_decay": 0.99},
     "no clipping, no decay": {"gradient_clip": 0.0, "weight_decay": 0.0},
     "patience": {"early_stopping_patience": 2},
     "everything": {
         "loss": "focal", "imbalance": "reweighting", "orthogonality": "convolution", "augmentation": "elastic, cutmix",
-        "ema_decay": 0.9, "optimizer": "sgd",
+        "ema_decay": 0.9, "optimizer": "sgd", "distillation": "standardized_logits",
     },
 }  # fmt: skip
 
@@ -66,9 +73,19 @@ VGG = VggArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8), dropout_head=0
 ARCHITECTURES: tuple[Architecture, ...] = (
     VGG,
     VGG.model_copy(update={"normalization": "none", "factorized": True}),
+    VGG.model_copy(update={"whitened_stem": True, "test_time_flip": True, "identity_init": True}),
     ResNetArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8)),
     DenseNetArchitecture(stem_width=4, depths=(2, 2), growth_rate=4),
     MobileNetArchitecture(stem_width=4, depths=(1, 2), widths=(4, 8), expansion=2),
+    ResNetArchitecture(
+        stem_width=4,
+        depths=(1, 1),
+        widths=(4, 8),
+        strides=(2, 1),
+        squeeze_ratio=0.5,
+        preactivated=True,
+        downsampling="average",
+    ),
     PlainArchitecture(widths=(4, 8), padded=True, dropout_first=0.1, noise_std=0.01),
 )
 
@@ -118,7 +135,8 @@ def _steps(
         torch.zeros(50, 2, dtype=torch.int64, device=META) if are_pairs else None,
     )
     normalization = Normalization(torch.full((channels,), 0.5), torch.ones(channels)).to(META)
-    task = TrainingTask(split, split, tuple("0123456789"), normalization)
+    teacher = TeacherNetwork(normalization, build_network(VGG, channels, 10).to(META))
+    task = TrainingTask(split, split, tuple("0123456789"), normalization, teacher)
     compute = ComputeDevice(META, torch.float32, cuda_graphs=True)
     step = TrainingStep(network, recipe, task, TrainingPlan(5, 0, micro_batches), compute)
     schedule = LearningRateSchedule(recipe, step.optimizer, 2 * NUM_STEPS)

@@ -21,6 +21,7 @@ from nas.training.execution.cuda_graph_capture import CapturedStep
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
@@ -41,7 +42,9 @@ def _compute(precision: torch.dtype = torch.float32, *, cuda_graphs: bool = True
 
 def _task() -> TrainingTask:
     task = digits_task(NUM_IMAGES, 60)
-    return TrainingTask(task.train.to("cuda"), task.validation.to("cuda"), task.classes, task.normalization.to("cuda"))
+    teacher = TeacherNetwork(task.normalization, small_network()).to("cuda")
+    normalization = task.normalization.to("cuda")
+    return TrainingTask(task.train.to("cuda"), task.validation.to("cuda"), task.classes, normalization, teacher)
 
 
 @contextmanager

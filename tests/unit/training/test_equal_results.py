@@ -25,7 +25,11 @@ EPOCHS, SEEDS = 5, range(5)
 ARCHITECTURES = [
     ResNetArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16), activation="silu"),
     MobileNetArchitecture(stem_width=8, depths=(1, 1), widths=(16, 24), expansion=2, kernel_size=5, activation="gelu"),
-]
+    ResNetArchitecture(
+        stem_width=8, depths=(1, 1), widths=(8, 16), strides=(2, 1), squeeze_ratio=0.25, bottleneck=0.5,
+        preactivated=True, downsampling="average",
+    ),
+]  # fmt: skip
 
 
 def fast(architecture: SearchedArchitecture, task: TrainingTask, seed: int) -> tuple[list[float], float]:
@@ -70,7 +74,7 @@ def plain(architecture: SearchedArchitecture, task: TrainingTask, seed: int) -> 
     return curve, float(f1_score(task.validation.labels, predicted, average="macro"))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda one: one.family)
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=["resnet", "mobilenet", "resnet of other blocks"])
 def test_loss_curves_and_macro_f1_are_those_of_a_plain_loop(
     architecture: SearchedArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

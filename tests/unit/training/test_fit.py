@@ -16,6 +16,7 @@ from nas.space.gene_definitions import RECIPE_GENES
 from nas.space.recipe import CHOICES, Imbalance, Recipe
 from nas.training.evaluation import evaluate
 from nas.training.fit import FitResult, fit, make_sampler
+from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from tests.unit.training.examples import CPU, digits_task, small_network
 
@@ -30,7 +31,8 @@ def task() -> TrainingTask:
     full = digits_task(1200)
     counts = [80, 60, 40, 30, 20, 15, 10, 8, 6, 4]
     kept = torch.cat([(full.train.labels == label).nonzero()[:count, 0] for label, count in enumerate(counts)])
-    return TrainingTask(full.train.select(kept), full.validation, full.classes, full.normalization)
+    teacher = TeacherNetwork(full.normalization, small_network())
+    return TrainingTask(full.train.select(kept), full.validation, full.classes, full.normalization, teacher=teacher)
 
 
 @pytest.fixture

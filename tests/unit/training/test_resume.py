@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from nas.networks.layers.whitening_convolution import WhiteningConvolution
 from nas.results.learning_curve import EpochProgress, EpochRecord
-from nas.space.recipe import Recipe
+from nas.space.recipe import Orthogonality, Recipe
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.fit import FitResult, PausedTraining, fit
-from nas.training.training_callback import TrainingPaused
+from nas.training.teacher_network import TeacherNetwork
+from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
 from nas.training.training_inputs import TrainingPlan
-from tests.unit.training.examples import CPU, digits_task, small_network
+from tests.unit.training.examples import CPU, VGG, digits_task, small_network
 
 EPOCHS = 4
 NUM_STEPS = EPOCHS * 7
@@ -29,7 +32,10 @@ RECIPES: list[dict[str, Any]] = [
     {"schedule": {"name": "step", "decay_every": 0.3}, "early_stopping_patience": 1, "loss": "ldam"},
     {"schedule": "constant", "classifier": "retrained", "posthoc_adjustment": True, "ema_decay": 0.5},
     {"convergence_tolerance": 0.3, "learning_rate": 1e-4, "schedule": "constant"},
+    {"distillation": "standardized_logits", "augmentation": "mixup"},
     {"early_stopping_patience": 2, "ema_decay": 0.8, "orthogonality": "convolution", "optimizer": "sgd"},
+    {"lookahead_steps": 5, "norm_rate_factor": 8, "optimizer": "sgd", "augmentation": "flip alternating"},
+    {"optimizer": "muon", "norm_rate_factor": 8, "lookahead_steps": 2, "ema_decay": 0.8},
 ]
 
 
@@ -56,9 +62,11 @@ class _PausesAt:
 
 
 def _fit(recipe: dict[str, Any], cache: Path, **arguments: Any) -> tuple[FitResult, list[Tensor], list[EpochRecord]]:
+    task = digits_task(101, 60)
+    task = replace(task, teacher=TeacherNetwork(task.normalization, small_network()))
     network, records = small_network(), []
     fitted = fit(
-        network, Recipe.model_validate({"batch_size": 16, **recipe}), digits_task(101, 60), TrainingPlan(EPOCHS, 1),
+        network, Recipe.model_validate({"batch_size": 16, **recipe}), task, TrainingPlan(EPOCHS, 1),
         compute=CPU, cache=cache, on_epoch=records.append, **arguments,
     )  # fmt: skip
     return fitted, [tensor.clone() for tensor in network.state_dict().values()], records
@@ -136,6 +144,29 @@ def test_paused_in_the_last_evaluation_the_classifier_is_not_finished_twice(
     assert resumed.figures == expected.figures
     assert resumed.scores == expected.scores
     assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
+
+
+def test_a_whitened_stem_is_set_once_and_resumed(tmp_path: Path) -> None:
+    task, whitened = digits_task(101, 60), VGG.model_copy(update={"whitened_stem": True})
+
+    def trained(start: TrainingState | None, callback: TrainingCallback) -> dict[str, Tensor]:
+        network = small_network(whitened)
+        fit(
+            network, Recipe(batch_size=16, weight_decay=0.1, orthogonality=Orthogonality(name="kernel")), task,
+            TrainingPlan(EPOCHS, 1), compute=CPU, cache=tmp_path, on_epoch=lambda record: None, start=start,
+            callback=callback,
+        )  # fmt: skip
+        return network.state_dict()
+
+    expected = trained(None, NoCallback())
+    convolution = WhiteningConvolution(1, 3)
+    convolution.whiten(task.normalization(task.train.images))
+    torch.testing.assert_close(expected["stem.0.weight"], convolution.weight.detach())
+    assert not torch.equal(expected["stem.0.bias"], torch.zeros(18))
+    with pytest.raises(PausedTraining) as interruption:
+        trained(None, _PausesAt(9, in_evaluation=False))
+    resumed = trained(interruption.value.state, NoCallback())
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in expected.items())
 
 
 def test_the_seconds_of_all_parts_count(tmp_path: Path) -> None:

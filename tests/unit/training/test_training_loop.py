@@ -42,7 +42,7 @@ def _train(
     return TrainingLoop(network, recipe, task, TrainingPlan(epochs, seed), sampler, CPU).run(on_epoch)
 
 
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 1e-2), ("sgd", 0.2)])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 1e-2), ("sgd", 0.2), ("muon", 1e-2)])
 def test_it_learns_digits(optimizer: str, learning_rate: float) -> None:
     recipe = Recipe(optimizer=optimizer, learning_rate=learning_rate, batch_size=32)
     records: list[EpochRecord] = []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.nn import functional
 
 from nas.data.sampling.samplers import Draws, Sampler, ShuffleSampler
@@ -125,3 +125,27 @@ def test_without_an_epoch_there_is_no_loss() -> None:
     network = small_network()
     with pytest.raises(AssertionError, match="called first"):
         TrainingStep(network, Recipe(), digits_task(64), TrainingPlan(1, 0), CPU)(Draws(torch.arange(8)))
+
+
+def test_alternating_flips_show_each_image_in_both_directions_in_two_epochs() -> None:
+    class Recorded(nn.Module):
+        """Classifier that keeps its inputs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.inputs = nn.Linear(64, 10), []
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.inputs.append(images.detach().clone())
+            outputs: Tensor = self.linear(images.flatten(1))
+            return outputs
+
+    task, network = digits_task(48, 20), Recorded()
+    recipe = Recipe(augmentation="flip alternating", batch_size=16)
+    TrainingLoop(network, recipe, task, TrainingPlan(2, 5), ShuffleSampler(48, 5), CPU).run(lambda record: None)
+    trained = torch.cat([inputs for inputs in network.inputs if len(inputs) == 16])
+    order = [ShuffleSampler(48, 5).draws(epoch).first.argsort() for epoch in (0, 1)]
+    first, second = trained[:48][order[0]], trained[48:][order[1]]
+    assert torch.equal(first, second.flip(3))
+    is_mirrored = (first != task.normalization(task.train.images)).flatten(1).any(1)
+    assert 10 < int(is_mirrored.sum()) < 38

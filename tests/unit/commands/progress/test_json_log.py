@@ -11,12 +11,15 @@ import pytest
 from nas.commands.progress.json_log import JsonLog
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Failed, Infeasible, Stopped, StopReason
+from nas.results.outcome import Dominated, Failed, Infeasible, Stopped
+from nas.search.analysis.search_progress import search_progress
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,
     Notice,
     Preparing,
+    SearchEnded,
+    SearchProgressed,
     TrialDescription,
     TrialEnded,
     TrialLocation,
@@ -25,7 +28,8 @@ from nas.worker.progress_events import (
     TrialReused,
     TrialStarted,
 )
-from tests.unit.search.examples import completed
+from tests.tiny_study import tiny_spec
+from tests.unit.search.examples import completed, record
 
 LOCATION = TrialLocation(2, 7, 5)
 DESCRIPTION = TrialDescription(False, "vgg", Cost(1500, 10))
@@ -77,7 +81,7 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
             {**DESCRIPTION_FIELDS, "outcome": "failed", "reason": "diverged", "detail": "nan", "on_front": False},
         ),
         (
-            TrialEnded(LOCATION, DESCRIPTION, Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
+            TrialEnded(LOCATION, DESCRIPTION, Stopped(Dominated(1, 0.3, 7, 0.5), completed().curve, 3.25, "cpu")),
             "trial_ended",
             {**DESCRIPTION_FIELDS, "outcome": "stopped", "epoch": 2, "rung": 1, "macro_f1": 0.3, "leader": 7,
              "leader_macro_f1": 0.5, "seconds": 3.25, "on_front": False},
@@ -102,6 +106,16 @@ def test_an_event_is_one_object_on_one_line(event: Any, name: str, fields: dict[
 def test_preparations_are_thinned_but_their_end_is_logged() -> None:
     lines = _logged(*(Preparing(LOCATION, "finding neighbours", done, 1000) for done in range(1, 1001)))
     assert [line["done"] for line in lines] == [1, 1000]
+
+
+def test_the_search_has_lines_of_its_own() -> None:
+    progress = search_progress(tiny_spec(), [record(3, 0.5)], datetime(2024, 1, 1, 13, 5), ())
+    shown, ended = _logged(SearchProgressed(progress), SearchEnded("no improvement for 20 trials"))
+    assert (shown["event"], shown["text"], shown["best_macro_f1"]) == ("search_progress", progress.text, 0.5)
+    assert (ended["event"], ended["reason"]) == ("search_ended", "no improvement for 20 trials")
+    for line in (shown, ended):
+        assert line["study"] == "s"
+        assert "trial" not in line
 
 
 def test_an_event_of_the_process_has_no_trial() -> None:

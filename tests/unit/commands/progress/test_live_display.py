@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ from nas.commands.progress import live_display
 from nas.commands.progress.live_display import FrontPoint, Progress
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
-from nas.results.outcome import Failed, Infeasible, Outcome, Stopped, StopReason
+from nas.results.outcome import Dominated, Failed, Infeasible, Outcome, Stopped
+from nas.search.analysis.search_progress import SearchProgress, search_progress
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,
     Notice,
     Preparing,
+    SearchEnded,
+    SearchProgressed,
     TrialDescription,
     TrialEnded,
     TrialLocation,
@@ -25,7 +29,8 @@ from nas.worker.progress_events import (
     TrialStarted,
 )
 from tests.clock import Clock
-from tests.unit.search.examples import completed
+from tests.tiny_study import tiny_spec
+from tests.unit.search.examples import completed, record
 
 COST = Cost(1500, 10)
 
@@ -162,7 +167,7 @@ def test_two_workers_have_a_line_a_minute_each(progress: Progress, output: io.St
     [
         (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
         (
-            _ended(Stopped(StopReason(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
+            _ended(Stopped(Dominated(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
             3,
             "trial 5 (vgg) stopped after epoch 2: macro-F1 0.3000 at epoch 1, where trial 7, which is no larger, "
             "had 0.5000",
@@ -179,6 +184,31 @@ def test_two_workers_have_a_line_a_minute_each(progress: Progress, output: io.St
 def test_other_events(progress: Progress, output: io.StringIO, event: Any, done: int, text: str) -> None:
     progress(event)
     assert output.getvalue() == f"  0:00  [{done}/9] {text}\n"
+
+
+def _search_progress() -> SearchProgress:
+    return search_progress(tiny_spec(), [record(1, 0.5)], datetime(2024, 1, 1, 14), ())
+
+
+def test_the_progress_and_the_end_of_the_search_are_lines(progress: Progress, output: io.StringIO) -> None:
+    progress(SearchProgressed(_search_progress()))
+    progress(SearchEnded("no improvement for [20] trials"))
+    assert not progress.is_live
+    assert output.getvalue().splitlines() == [
+        f"  0:00  [2/9] {_search_progress().text}",
+        "  0:00  [2/9] no further trial starts: no improvement for [20] trials",
+    ]
+
+
+def test_the_live_view_has_the_progress_of_the_search_on_top(clock: Clock) -> None:
+    console = Console(file=(output := io.StringIO()), width=200, force_terminal=True, force_interactive=True)
+    progress = Progress(console, budget=9, done=2, front=[])
+    assert progress.is_live
+    progress(SearchProgressed(_search_progress()))
+    assert output.getvalue() == "", "it is no line of the log"
+    plain = Console(file=(shown := io.StringIO()), width=200)
+    plain.print(progress._view())
+    assert shown.getvalue().splitlines()[0] == _search_progress().text
 
 
 def test_the_live_view_shows_what_runs_and_the_front(clock: Clock) -> None:

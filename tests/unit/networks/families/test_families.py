@@ -16,8 +16,10 @@ from nas.networks.families.densenet import densenet_stages, transition
 from nas.networks.families.mobilenet import InvertedResidual
 from nas.networks.families.resnet import BasicBlock
 from nas.networks.families.resnet18_baseline import ResNet18Baseline
+from nas.networks.layers.convolution import Convolution
+from nas.networks.parameter_and_flop_count import measure_cost
 from nas.space.architecture import DenseNetArchitecture, MobileNetArchitecture, ResNetArchitecture, VggArchitecture
-from tests.unit.networks.examples import architecture
+from tests.unit.networks.examples import FAMILIES, architecture
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
@@ -82,7 +84,7 @@ def test_vgg_rounds_odd_sides_up() -> None:
 
 def test_transition_averages_only_real_pixels() -> None:
     genes = DenseNetArchitecture(stem_width=4, depths=(1, 1), growth_rate=2, normalization="none")
-    outputs_NCHW = transition(genes, 4, 2)(torch.ones(1, 4, 9, 13))
+    outputs_NCHW = transition(genes, 4, 2, stride=2)(torch.ones(1, 4, 9, 13))
     assert outputs_NCHW.shape == (1, 2, 5, 7)
     torch.testing.assert_close(outputs_NCHW, outputs_NCHW[:, :, :1, :1].expand_as(outputs_NCHW))
 
@@ -114,3 +116,48 @@ def test_convolutions_have_a_bias_only_without_normalisation() -> None:
             assert all((module.bias is not None) == (normalization == "none") for module in convolutions)
             normalized = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
             assert normalized == (normalization == "batch")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_of_an_image_and_its_mirror_image_are_averaged_in_evaluation_only(family: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(architecture(family, test_time_flip=True), 3, 5)
+    plain = build_network(architecture(family), 3, 5)
+    plain.load_state_dict(network.state_dict())
+    images = torch.randn(4, 3, 8, 9)
+    trained, expected = network.train()(images), plain.train()(images)
+    torch.testing.assert_close(trained, expected)
+    network.eval(), plain.eval()
+    with torch.no_grad():
+        logits = network(images)
+        torch.testing.assert_close(logits, (plain(images) + plain(images.flip(3))) / 2)
+        torch.testing.assert_close(logits, network(images.flip(3)))
+        assert not torch.allclose(logits, plain(images))
+        torch.testing.assert_close(network.classifier(network.features(images)), logits)
+
+
+def test_flips_in_evaluation_double_the_flops_and_add_no_parameters() -> None:
+    plain, flipped = (measure_cost(architecture("vgg", test_time_flip=flip), 3, 10, 32, 32) for flip in (False, True))
+    assert flipped.params == plain.params
+    # The classifier is applied once.
+    assert flipped.flops == 2 * plain.flops - 16 * 10
+
+
+@pytest.mark.parametrize("factorized", [False, True])
+def test_first_filters_of_an_identity_initialisation_pass_on_their_input(factorized: bool) -> None:
+    torch.manual_seed(0)
+    genes = {"factorized": factorized, "kernel_size": 5, "widths": (8, 12)}
+    network = build_network(architecture("vgg", identity_init=True, **genes), 3, 5)
+    inputs = torch.randn(2, 8, 6, 7)
+    convolutions = [module for module in network.get_submodule("stages").modules() if isinstance(module, Convolution)]
+    assert [convolution.parts[-1].out_channels for convolution in convolutions] == [8, 8, 12, 12]
+    with torch.no_grad():
+        for convolution in convolutions:
+            maps = convolution(inputs)
+            assert torch.equal(maps[:, : inputs.shape[1]], inputs)
+            inputs = maps
+    # The other filters and the stem are random.
+    wider = convolutions[2].parts[-1].weight
+    assert float(wider[8:].detach().std()) > 0.01
+    stem = network.get_submodule("stem.0.convolution.kernel")
+    assert int((stem.weight == 0).sum()) == 0

@@ -58,8 +58,8 @@ def test_every_pair_architecture_runs_learns_and_counts_what_it_has(
         loss = logits.square().mean() + part_logits.square().mean()
     else:
         loss = network(images).square().mean()
-    # Raises where a parameter is not part of the loss.
-    torch.autograd.grad(loss, list(network.parameters()))
+    # Raises where a trained parameter is not part of the loss.
+    torch.autograd.grad(loss, [parameter for parameter in network.parameters() if parameter.requires_grad])
     network.eval()
     with torch.no_grad():
         logits, features = network(images), network.features(images)

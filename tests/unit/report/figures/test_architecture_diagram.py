@@ -31,9 +31,28 @@ def test_layers_follow_the_architecture() -> None:
     assert "5 × 5" in layers[3].detail
 
 
+def test_a_whitened_stem_and_flips_in_evaluation_are_drawn() -> None:
+    architecture = BRANCH.model_copy(update={"whitened_stem": True, "test_time_flip": True})
+    layers = diagram_layers(architecture, synthetic_dataset(5, channels=3, side=9))
+    assert [layer.name for layer in layers[1:3]] == ["3×3 whitening → 54", "1×1 convolution → 8"]
+    assert layers[-2].detail == "16 features · means of an image and its mirror image in evaluation"
+
+
 def test_a_dense_stage_returns_what_its_layers_add() -> None:
     dense = DenseNetArchitecture(stem_width=8, depths=(2, 3), growth_rate=4, compression=0.5)
     assert [layer.channels for layer in diagram_layers(dense, synthetic_dataset(2))] == [1, 8, 16, 20, 20, 2]
+
+
+def test_strides_and_blocks_are_shown() -> None:
+    genes = ResNetArchitecture(
+        stem_width=8, depths=(1, 1), widths=(8, 16), stem_stride=2, strides=(1, 2), bottleneck=0.5, squeeze_ratio=0.25,
+        preactivated=True, downsampling="average",
+    )  # fmt: skip
+    layers = diagram_layers(genes, synthetic_dataset(2, side=17))
+    block = "each twice 3×3 with 0.5 × the channels between, pre-activation · squeeze-and-excitation 0.25"
+    assert layers[1].detail.startswith("9 × 9 · ")
+    assert layers[2].detail == f"9 × 9 · {block}"
+    assert layers[3].detail == f"5 × 5 · {block} · average-pooled before"
 
 
 def test_what_is_flattened_is_counted() -> None:

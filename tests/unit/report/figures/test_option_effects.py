@@ -6,13 +6,14 @@ from nas.report.figures.option_effects import options_figure
 from nas.search.analysis.front_summary import summarize_records
 from nas.search.analysis.option_effects import explain_options
 from nas.search.storage.trial_records import TrialRecord
+from tests.tiny_study import tiny_spec
 from tests.unit.report.figures.figure_text import plain_text
 from tests.unit.search.examples import focal_trials, record
 
 
 def test_options_are_their_differences_with_intervals() -> None:
     records = focal_trials()
-    explanation = explain_options(records, summarize_records("s", records).front)
+    explanation = explain_options(records, summarize_records(tiny_spec(), records).front)
     figure = options_figure(explanation)
     (effect,) = [effect for effect in explanation.by_importance if effect.option.gene == "recipe.loss"]
     assert effect.difference is not None

@@ -24,9 +24,11 @@ from nas.search.analysis.option_effects import Explanation
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.architecture import DenseNetArchitecture
 from nas.space.genome import Genome
+from tests.tiny_study import tiny_spec
 from tests.unit.report.figures.figure_text import plain_text
 from tests.unit.search.examples import baseline, record, stopped
 
+SPEC = tiny_spec()
 DENSENET = Genome(architecture=DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4))
 
 
@@ -42,7 +44,7 @@ def trials() -> list[TrialRecord]:
 
 
 def front_of(records: list[TrialRecord]) -> go.Figure:
-    return front_figure(records, summarize_records("s", records))
+    return front_figure(records, summarize_records(SPEC, records))
 
 
 def named(figure: go.Figure, name: str) -> list[Any]:
@@ -97,6 +99,24 @@ def test_without_a_baseline_there_is_neither_star_nor_quadrant() -> None:
     assert not [trace for trace in figure.data if trace.marker.symbol == "star"]
 
 
+def test_the_target_is_a_line_with_its_value_and_the_answer_is_ringed() -> None:
+    figure = front_of([*trials(), record(6, 0.79, 20_000)])
+    (line,) = named(figure, "target 0.790 (ResNet-18 0.800 - 0.01)")
+    assert set(line.y) == {0.79}
+    assert min(line.x) < 1_000
+    assert max(line.x) > 11_000_000
+    assert [plain_text(text) for text in line.text if text] == ["target 0.790"]
+    (ring,) = named(figure, "answer: trial 6")
+    assert (list(ring.x), list(ring.y), ring.marker.symbol) == ([20_000], [0.79], "circle-open")
+
+
+def test_a_target_that_nothing_reached_is_a_line_alone_and_without_one_there_is_none() -> None:
+    figure = front_of([baseline(0.99), record(1, 0.5)])
+    assert named(figure, "target 0.980 (ResNet-18 0.990 - 0.01)")
+    assert not [trace for trace in figure.data if trace.marker.symbol == "circle-open"]
+    assert not [trace for trace in front_of(trials()[1:]).data if "target" in (trace.name or "")]
+
+
 def test_of_very_many_trials_the_front_is_whole_and_the_others_are_counted() -> None:
     many = [record(number, 0.3 + 1e-5 * number, 100_000 - number) for number in range(MAX_POINTS + 500)]
     many.append(record(len(many), 0.9, 1_000))
@@ -122,7 +142,7 @@ def test_hypervolume_grows_over_trials_and_over_the_hours_of_their_training() ->
 def test_learning_curves_are_those_of_the_front_and_the_baseline() -> None:
     curve = tuple(EpochRecord(epoch, 1.0, 1.0, 0.1 * epoch, 0.5, 100.0, 1.0) for epoch in (1, 2, 3))
     records = [baseline(0.8), record(1, 0.5, curve=curve), record(2, 0.2, 2_000)]
-    figure = curves_figure(summarize_records("s", records))
+    figure = curves_figure(summarize_records(SPEC, records))
     assert [plain_text(trace.name) for trace in figure.data] == ["1 (vgg)", "baseline (resnet18)"]
     assert list(figure.data[0].x) == [1, 2, 3]
     assert list(figure.data[0].y) == pytest.approx([0.1, 0.2, 0.3])
@@ -130,7 +150,7 @@ def test_learning_curves_are_those_of_the_front_and_the_baseline() -> None:
 
 def test_of_a_long_front_some_curves_are_drawn_and_the_figure_says_so() -> None:
     records = [record(number, 0.1 + number / 100, 1000 + number) for number in range(30)]
-    figure = curves_figure(summarize_records("s", records))
+    figure = curves_figure(summarize_records(SPEC, records))
     assert len(figure.data) == MAX_CURVES
     assert [plain_text(figure.data[place].name) for place in (0, -1)] == ["0 (vgg)", "29 (vgg)"]
     assert "12 of 30 are drawn" in words(figure)
@@ -140,7 +160,7 @@ def test_stopped_curves_lie_behind_in_one_trace_and_say_whose_they_are() -> None
     records = [
         baseline(0.8), record(1, 0.5), stopped(2, 0.1, 0.2), stopped(3, 0.3), stopped(4, 0.1, 0.2, reused_from=2)
     ]  # fmt: skip
-    figure = study_figures("s", records)["nas-curves"]
+    figure = study_figures(SPEC, records)["nas-curves"]
     first = figure.data[0]
     assert [plain_text(trace.name) for trace in figure.data] == ["stopped early", "1 (vgg)", "baseline (resnet18)"]
     assert list(first.x) == [1, 2, None, 1, None]
@@ -151,21 +171,21 @@ def test_stopped_curves_lie_behind_in_one_trace_and_say_whose_they_are() -> None
 
 def test_of_very_many_stopped_trials_some_are_drawn_and_the_figure_is_small() -> None:
     records = [baseline(0.8), record(1, 0.5), *(stopped(2 + n, *[0.1] * 12) for n in range(900))]
-    figure = study_figures("s", records)["nas-curves"]
+    figure = study_figures(SPEC, records)["nas-curves"]
     assert len(set(figure.data[0].customdata)) == MAX_STOPPED
     assert "40 of 900 stopped trials are drawn" in words(figure)
     assert len(figure.to_json()) < 20_000
 
 
 def test_an_empty_study_has_four_figures_that_say_why_they_are_empty() -> None:
-    for figure in study_figures("s", []).values():
+    for figure in study_figures(SPEC, []).values():
         assert not figure.data
         assert figure.layout.annotations[0].text
     assert options_figure(Explanation(0, 0, ())).layout.annotations
 
 
 def test_figures_are_small_and_carry_no_ground_of_their_own() -> None:
-    for identifier, figure in study_figures("s", trials()).items():
+    for identifier, figure in study_figures(SPEC, trials()).items():
         assert identifier.startswith("nas-")
         assert len(figure.to_json()) < 8_000, identifier
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"

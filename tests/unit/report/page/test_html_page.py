@@ -18,6 +18,7 @@ from nas.report.report_contents import ReportContents
 from nas.results.metrics import ClassScores
 from nas.results.predictions_on_test_images import Predictions
 from nas.search.analysis.front_summary import summarize_records
+from nas.study.baseline_spec import BaselineSpec
 from tests.unit.report.synthetic_report import (
     synthetic_comparison,
     synthetic_contents,
@@ -120,6 +121,19 @@ def test_the_verdict_comes_first_and_says_what_it_is_worth() -> None:
     assert "nas finals tiny gives scores of the test images" in text
 
 
+def test_the_target_is_named_drawn_and_among_the_key_figures() -> None:
+    contents = whole()
+    summary = contents.summary
+    assert summary.answer is not None
+    page = page_of(contents)
+    assert f"at the {summary.target_text} on the validation images is trial {summary.answer.number}" in page.text
+    assert f"target of the search0.3900answer: trial {summary.answer.number}" in page.text
+    assert f"{summary.answer.number} (answer)" in page.text
+    names = [trace.get("name", "") for trace in page.figures["nas-front"]["data"]]
+    assert any(summary.target_text in name for name in names)
+    assert any(f"answer: trial {summary.answer.number}" in name for name in names)
+
+
 def test_finals_take_the_place_of_the_validation_verdict() -> None:
     contents = whole()
     per_class = tuple(ClassScores(name, 0.5, 0.5, f1, 9) for name, f1 in zip("abc", (0.4, 0.5, 0.6), strict=True))
@@ -164,7 +178,7 @@ def test_without_a_baseline_the_rest_is_there() -> None:
 def test_a_trial_that_is_not_the_fronts_is_named_after_the_verdict() -> None:
     contents = whole()
     other = next(record for record in contents.records if record.number == 1)
-    assert summarize_records("tiny", contents.records).smallest != other
+    assert summarize_records(contents.spec, contents.records).reported != other
     page = page_of(replace(contents, finalist=other))
     assert "This report is about trial 1." in page.text
 
@@ -190,3 +204,10 @@ def test_pairs_are_called_pairs_and_maps_of_shared_weights_are_explained() -> No
     page = page_of(synthetic_contents(dataset, replace(comparison, activations=activations, finalist=finalist)))
     assert "the upper row is the first one's" in page.text
     assert "red darkness; the same for both images" in page.text
+
+
+def test_epochs_of_the_baseline_alone_are_said() -> None:
+    contents = synthetic_contents()
+    assert "epochs of a trial: 1." in page_of(contents).text
+    spec = contents.spec.model_copy(update={"baseline": BaselineSpec(epochs=20)})
+    assert "epochs of a trial: 1, of the baseline: 20." in page_of(replace(contents, spec=spec)).text

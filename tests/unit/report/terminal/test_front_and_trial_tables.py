@@ -6,8 +6,9 @@ from nas.report.terminal.data_and_space_tables import dataset_table, preview_tab
 from nas.report.terminal.front_and_trial_tables import class_table, curve_table, front_table
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
-from nas.search.analysis.front_summary import FrontSummary
+from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.worker.trainer_messages import SampledGenome, SpacePreview
+from tests.tiny_study import tiny_spec
 from tests.unit.report.rendered_tables import rows_of, text_of
 from tests.unit.report.synthetic_report import DIGIT_PAIRS
 from tests.unit.search.examples import VGG, baseline, record
@@ -24,6 +25,18 @@ def test_the_front_is_shown_against_the_baseline() -> None:
         ["2", "vgg", "0.8000", "0.6100", "2,000,000", "2.5", "5.5x", "+0.1000 (at least equal)"],
         ["0", "resnet18", "0.7000", "0.6100", "11,000,000", "2.5", "1x", "the baseline"],
     ]
+
+
+def test_the_answer_and_the_target_are_in_the_table_of_the_front() -> None:
+    records = [baseline(0.805), record(1, 0.6, 1_000), record(2, 0.8, 2_000_000)]
+    table = front_table(summarize_records(tiny_spec(), records))
+    _, first, answer, _ = rows_of(table)
+    assert (first[0], answer[0], answer[-1]) == ("1", "* 2", "-0.0050 (at the target)")
+    assert [row.style for row in table.rows] == [None, "bold", None]
+    assert "* answer: the smallest network at the target 0.795 (ResNet-18 0.805 - 0.01)" in text_of(table)
+    missed = front_table(summarize_records(tiny_spec(), records[:2]))
+    assert "target 0.795 (ResNet-18 0.805 - 0.01): not reached yet" in text_of(missed)
+    assert "*" not in text_of(missed)
 
 
 def test_a_front_without_a_baseline() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from nas.search.analysis.option_effects import Explanation, explain_options
-from nas.search.analysis.options_of_genomes import Option, gene_values, options_among
+from nas.search.analysis.options_of_genomes import Option, comparable_values, gene_values, options_among
 from nas.space.architecture import DenseNetArchitecture, PairArchitecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Loss, Recipe
@@ -21,6 +21,15 @@ def test_gene_values_have_dotted_names() -> None:
     assert "recipe.loss.label_smoothing" not in genes
     densenet = DenseNetArchitecture(stem_width=8, depths=(1, 2), growth_rate=4)
     assert "architecture.width" not in gene_values(Genome(architecture=densenet))
+
+
+def test_trials_without_a_teacher_are_compared_with_those_that_have_one() -> None:
+    taught = gene_values(vgg(Recipe.model_validate({"distillation": "logits"})))
+    options = options_among([gene_values(vgg(Recipe())), taught])
+    assert [(option.gene, option.value) for option in options] == [
+        ("recipe.distillation", "logits"), ("recipe.distillation", "none"),
+    ]  # fmt: skip
+    assert taught["recipe.distillation.temperature"] == 4.0
 
 
 def test_gene_values_of_a_pair_network_are_its_branchs_and_its_own() -> None:
@@ -43,6 +52,22 @@ def test_gene_values_of_a_pair_network_are_its_branchs_and_its_own() -> None:
         "recipe.auxiliary_weight": (0.0, 0.3),
     }
     assert plain.keys() == siamese.keys()
+
+
+def test_a_gene_that_some_leave_out_at_its_default_is_compared() -> None:
+    branch = VggArchitecture(stem_width=8, depths=(1, 2), widths=(8, 16), strides=(2, 2))
+    plain, other = comparable_values(
+        [vgg(Recipe()), Genome(architecture=branch, recipe=Recipe(lookahead_steps=5, learning_rate_scaling="linear"))]
+    )
+    assert plain.keys() == other.keys()
+    differing = {gene: (plain[gene], other[gene]) for gene in plain if plain[gene] != other[gene]}
+    assert differing == {
+        "architecture.strides": ("1-2", "2-2"),
+        "recipe.learning_rate_scaling": ("none", "linear"),
+        "recipe.lookahead_steps": (0, 5),
+    }
+    # Where no genome has another value, nothing is added.
+    assert comparable_values([vgg(Recipe())]) == [gene_values(vgg(Recipe()))]
 
 
 def test_options_are_values_or_the_sides_of_the_median() -> None:

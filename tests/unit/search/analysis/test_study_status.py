@@ -9,7 +9,11 @@ import pytest
 from nas.search.analysis.study_status import study_status, trials_per_hour
 from nas.search.storage.slot_leases import Owner, SlotCounts
 from nas.search.storage.trial_records import TrialRecord
-from nas.study.baseline_spec import BaselineSpec
+from nas.study.final_runs import FinalsSpec
+from nas.study.stop_spec import StopSpec
+from nas.study.study_spec import StudySpec
+from nas.study.target_spec import TargetSpec
+from tests.tiny_study import DATASET_SUMMARY, tiny_spec
 from tests.unit.search.examples import baseline, record
 
 NOON = datetime(2024, 1, 1, 12)
@@ -49,15 +53,15 @@ def test_failures_do_not_count_but_pruned_trials_do() -> None:
 
 def _status(
     records: list[TrialRecord], counts: SlotCounts, owners: list[Owner], *, baseline_done: bool = True,
-    counts_baseline: bool = False,
+    counts_baseline: bool = False, spec: StudySpec | None = None,
 ) -> Any:  # fmt: skip
-    spec = SimpleNamespace(
-        budget=SimpleNamespace(trials=5, epochs=9), baseline=BaselineSpec(), counts_baseline=counts_baseline
+    spec = spec or tiny_spec(trials=5, epochs=9)
+    if counts_baseline:
+        spec = spec.model_copy(update={"finals": FinalsSpec(study="s", runs=())})
+    study: Any = SimpleNamespace(name="s", spec=spec, dataset_summary=DATASET_SUMMARY, records=lambda: records)
+    slots: Any = SimpleNamespace(
+        owners=lambda: owners, counts=lambda: counts, baseline_done=lambda: baseline_done, interrupted_trial_ids=set
     )
-    study: Any = SimpleNamespace(
-        name="s", spec=spec, dataset_summary=SimpleNamespace(name="digits"), records=lambda: records
-    )
-    slots: Any = SimpleNamespace(owners=lambda: owners, counts=lambda: counts, baseline_done=lambda: baseline_done)
     return study_status(study, slots)
 
 
@@ -109,6 +113,32 @@ def test_a_trial_that_runs_while_no_worker_has_it_is_paused() -> None:
     records = [_trial(1, 0, None, state="RUNNING"), _trial(2, 0, None, state="RUNNING"), record(3)]
     status = _status(records, SlotCounts(open=1, leased=1, done=1), [Owner("host", 1, 101, 20.0, None)])
     assert status.states == {"RUNNING": 1, "PAUSED": 1, "FAIL": 1}
+
+
+def _ending(**stop: Any) -> StudySpec:
+    return tiny_spec(trials=5, epochs=9).model_copy(
+        update={"stop": StopSpec(**stop), "target": TargetSpec(macro_f1=0.45)}
+    )
+
+
+def test_a_search_says_where_it_stands_and_why_it_ended() -> None:
+    records = [baseline(0.8), _trial(1, 0, 10), _trial(2, 10, 20, params=2000), _trial(3, 20, 30, params=2000)]
+    spec = _ending(trials_without_improvement=2)
+    left = SlotCounts(open=2, leased=0, done=4)
+    status = _status(records, left, [], spec=spec)
+    assert (status.answer, status.target.macro_f1, status.minutes_since_improvement) == (1, 0.45, 20.0)
+    assert status.search_progress.startswith("target 0.450; smallest at the target so far 1,000 parameters (trial 1)")
+    assert (status.stop_reason, status.seconds_left) == ("no improvement for 2 trials", 0.0)
+    at_work = [Owner("host", 4, None, 20.0, None)]
+    assert _status(records, SlotCounts(1, 1, 4), at_work, spec=spec).seconds_left > 0, "its last trials still run"
+    assert _status(records, SlotCounts(0, 0, 6), [], spec=spec).stop_reason is None, "its budget ended it"
+    assert _status(records, left, [], spec=_ending(trials_without_improvement=3)).stop_reason is None
+
+
+def test_finals_have_no_target() -> None:
+    records = [_trial(0, 0, 10, is_baseline=True), _trial(1, 10, 20)]
+    status = _status(records, SlotCounts(0, 0, 2), [], counts_baseline=True)
+    assert (status.search_progress, status.target, status.answer, status.minutes_since_improvement) == (None,) * 4
 
 
 def test_running_names_the_baseline_and_the_slots_that_have_progress() -> None:

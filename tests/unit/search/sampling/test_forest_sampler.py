@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import optuna
 import pytest
@@ -11,8 +11,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState, create_trial
 
 from nas.search.pareto_front import Objectives, hypervolume
-from nas.search.sampling.forest_sampler import ForestSampler, observation_of
-from nas.space.architecture import ConvolutionalArchitecture
+from nas.search.sampling.forest_sampler import ForestSampler, nearest_to_target, observation_of
+from nas.search.sampling.forest_surrogate import Observation
+from nas.search.sampling.search_guidance import SearchGuidance
+from nas.search.target import Target
+from nas.space.architecture import Architecture, ConvolutionalArchitecture
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 from tests.tiny_study import SPACE
@@ -97,7 +100,7 @@ def test_it_learns_what_is_over_the_budget_though_nothing_of_it_was_trained() ->
         sampler = ForestSampler(TINY, startup_trials=8, max_params=max_params, seed=seed)
         return sum(trial.user_attrs["params"] > limit for trial in searched(sampler, 20, max_params=limit).trials[8:])
 
-    assert sum(over(seed, limit) for seed in range(3)) < 0.5 * sum(over(seed, None) for seed in range(3))
+    assert sum(over(seed, limit) for seed in range(7)) < 0.5 * sum(over(seed, None) for seed in range(7))
 
 
 def test_a_trial_that_was_given_its_family_gets_genes_of_it() -> None:
@@ -136,3 +139,40 @@ def test_a_failure_is_an_observation_if_the_genome_caused_it(reason: str, curve:
     assert (observation and (observation.curve, observation.final_f1, observation.seconds)) == (
         curve and (curve, None, None)
     )
+
+
+def test_with_a_target_it_finds_smaller_networks_that_reach_it() -> None:
+    target = 0.6
+
+    def count_params(architectures: Sequence[Architecture]) -> list[int]:
+        return [params_of(Genome(architecture=architecture)) for architecture in architectures]  # type: ignore[arg-type]
+
+    def smallest(share: float, seed: int) -> float:
+        guidance = SearchGuidance(lambda: Target(target), count_params=count_params)
+        sampler = ForestSampler(TINY, startup_trials=6, seed=seed, guidance=guidance, target_share=share)
+        return smallest_of(searched(sampler, 30), target)
+
+    random_sizes = [smallest_of(searched(RandomSampler(seed=seed), 30), target) for seed in range(4)]
+    assert statistics.mean(smallest(1.0, seed) for seed in range(4)) < statistics.mean(random_sizes) - 0.3
+
+
+def smallest_of(study: optuna.Study, target: float) -> float:
+    """log10 size of the smallest network at a target; 6 without one."""
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    return min((trial.values[1] for trial in complete if trial.values[0] >= target), default=6.0)
+
+
+def test_the_parents_for_a_target_are_those_around_it() -> None:
+    front = [observation_at(f1) for f1 in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)]
+
+    def scores(target: float) -> list[float | None]:
+        return [member.final_f1 for member in nearest_to_target(front, target)]
+
+    assert scores(0.45) == [0.3, 0.4, 0.5, 0.6]
+    assert scores(0.9) == [0.4, 0.5, 0.6, 0.7]
+    assert scores(0.0) == [0.1, 0.2, 0.3, 0.4]
+    assert [member.final_f1 for member in nearest_to_target(front[:2], 0.9)] == [0.1, 0.2]
+
+
+def observation_at(final_f1: float) -> Observation:
+    return Observation({}, 4.0 + final_f1, (final_f1,), final_f1, 1.0, "joint")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
-from nas.search.sampling.forest_surrogate import Observation, SurrogatePrediction, final_scores
+from nas.search.sampling.forest_surrogate import Candidate, Observation, SurrogatePrediction, final_scores
 
 GENES = {"family": "vgg", "width": 8}
 
@@ -73,10 +73,44 @@ def test_a_gain_is_the_mean_over_the_trees() -> None:
 def test_observations_are_predicted_and_untrained_networks_count_with_their_size() -> None:
     observations = [observation(0.1, final_f1=0.1 * width, width=width) for width in range(2, 9)]
     over_budget = Observation({"family": "densenet", "growth_rate": 8}, 7.0, (), None, None, "joint")
-    candidates = [{**GENES, "width": 3}, {**GENES, "width": 7}, over_budget.parameters]
+    candidates = [Candidate({**GENES, "width": 3}), Candidate({**GENES, "width": 7}), Candidate(over_budget.parameters)]
     prediction = SurrogatePrediction.fit_predict(candidates, [*observations, over_budget], seed=0)
-    assert prediction.macro_f1.shape == (20, 3)
+    assert prediction.macro_f1.shape[1:] == (3,)
     assert prediction.macro_f1.mean(0)[:2] == pytest.approx([0.3, 0.7])
     assert prediction.log10_params == pytest.approx([3.3, 3.7, 7.0])
     # Each observation has two seconds an epoch.
     assert prediction.log10_seconds == pytest.approx(np.log10([2.0, 2.0, 2.0]))
+
+
+def test_counted_sizes_are_taken_as_they_are_and_explain_the_scores() -> None:
+    # Two genes that mean nothing, and scores that follow the size.
+    observations = [
+        Observation({"x": n % 3}, 3.0 + 0.1 * n, (0.1,), 0.1 * n, 2.0, "joint") for n in range(10)
+    ]  # fmt: skip
+    candidates = [Candidate({"x": 0}, 3.2), Candidate({"x": 0}, 3.8)]
+    prediction = SurrogatePrediction.fit_predict(candidates, observations, seed=0)
+    assert prediction.log10_params.tolist() == [3.2, 3.8]
+    assert prediction.macro_f1.mean(0) == pytest.approx([0.2, 0.8], abs=0.15)
+
+
+def test_above_the_target_only_a_smaller_size_gains() -> None:
+    front = [Objectives(0.66, 4.0), Objectives(0.7, 5.0), Objectives(0.8, 6.0)]
+    prediction = SurrogatePrediction(
+        np.array([[0.75, 0.95, 0.95, 0.65]]), np.array([4.5, 4.8, 5.5, 4.5]), np.zeros(4)
+    )  # fmt: skip
+    # Half a decade at the height between the 0.66 that a smaller network has and the target.
+    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.04, 0.2 * 0.04, 0.0, 0.0])
+
+
+def test_half_of_the_trees_at_the_target_are_half_of_the_gain() -> None:
+    front = [Objectives(0.7, 5.0)]
+    prediction = SurrogatePrediction(np.array([[0.7], [0.2]]), np.array([4.5]), np.zeros(1))
+    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.5 * 0.1])
+
+
+def test_before_the_target_is_reached_a_better_score_gains() -> None:
+    front = [Objectives(0.5, 4.0), Objectives(0.6, 5.0)]
+    gains = SurrogatePrediction(
+        np.array([[0.60, 0.63, 0.66, 0.66]]), np.array([5.0, 5.0, 5.0, 4.5]), np.zeros(4)
+    ).target_gains(front, 0.7)
+    assert 0.0 == gains[0] < gains[1] < gains[2] < gains[3]

@@ -6,7 +6,9 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 
 from nas.search.sampling.forest_sampler import ForestSampler
 from nas.search.sampling.sampler_factory import make_sampler
-from nas.study.study_spec import SamplerSpec, StudySpec
+from nas.search.sampling.search_guidance import SearchGuidance
+from nas.study.sampler_spec import SamplerSpec
+from nas.study.study_spec import StudySpec
 from tests.tiny_study import tiny_spec
 
 
@@ -19,14 +21,14 @@ def spec_of(name: str, startup_trials: int = 4) -> StudySpec:
     [("forest", ForestSampler), ("tpe", TPESampler), ("nsga2", NSGAIISampler), ("random", RandomSampler)],
 )
 def test_the_name_chooses(name: str, kind: type[BaseSampler]) -> None:
-    assert type(make_sampler(spec_of(name))) is kind
+    assert type(make_sampler(spec_of(name), SearchGuidance())) is kind
 
 
 @pytest.mark.parametrize("name", ["forest", "tpe", "nsga2", "random"])
 @pytest.mark.parametrize("startup_trials", [0, 3])
 def test_it_proposes_for_two_objectives_and_never_like_another_worker(name: str, startup_trials: int) -> None:
     def proposals() -> list[float]:
-        sampler = make_sampler(spec_of(name, startup_trials))
+        sampler = make_sampler(spec_of(name, startup_trials), SearchGuidance())
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
         study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_int("y", 1, 9)), n_trials=6)
         return [trial.params["x"] for trial in study.trials]

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import Trial, TrialState, create_trial
 
 from nas.results.network_cost import Cost
-from nas.results.outcome import Stopped, StopReason
+from nas.results.outcome import Dominated, Stopped
 from nas.search.pareto_front import Objectives
 from nas.search.storage.trial_records import (
     TrialRecord,
@@ -88,7 +88,7 @@ def test_a_trial_without_a_result_has_no_macro_f1_and_no_family(study: optuna.St
 
 
 def test_a_stopped_trial_and_its_duplicate_have_the_reason_and_the_curve(study: optuna.Study) -> None:
-    outcome = Stopped(StopReason(1, 0.31, 7, 0.5), completed(0.31).curve, 2.5, "cpu")
+    outcome = Stopped(Dominated(1, 0.31, 7, 0.5), completed(0.31).curve, 2.5, "cpu")
     trial, duplicate = study.ask(), study.ask()
     _set_attributes(trial, curve_attributes(outcome.curve[:1]))
     assert _read(study, trial).curve == outcome.curve[:1], "while it runs"

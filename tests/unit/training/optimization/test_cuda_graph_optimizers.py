@@ -27,7 +27,7 @@ def _network() -> nn.Sequential:
 def _on_device(recipe: Recipe, network: nn.Module) -> DeviceSGD | DeviceAdamW:
     """Optimiser that `make_optimizer` creates on a GPU."""
     groups = [
-        {"params": list(group["params"]), "weight_decay": group["weight_decay"]}
+        {"params": list(group["params"]), "weight_decay": group["weight_decay"], "lr": group["lr"]}
         for group in make_optimizer(recipe, network).param_groups
     ]
     if recipe.optimizer == "sgd":
@@ -59,13 +59,13 @@ def _weights(recipe: Recipe, makes: tuple[Make, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "reduce_on_plateau"])
 @pytest.mark.parametrize(("optimizer", "learning_rate"), [("sgd", 0.05), ("adamw", 0.01)])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize(("weight_decay", "norm_rate_factor"), [(0.0, 1), (0.1, 1), (0.1, 16)])
 def test_they_take_the_steps_of_pytorchs(
-    optimizer: str, learning_rate: float, schedule: str, weight_decay: float
+    optimizer: str, learning_rate: float, schedule: str, weight_decay: float, norm_rate_factor: float
 ) -> None:
     recipe = Recipe(
         optimizer=optimizer, learning_rate=learning_rate, schedule=Schedule(name=schedule),
-        weight_decay=weight_decay,
+        weight_decay=weight_decay, norm_rate_factor=norm_rate_factor,
     )  # fmt: skip
     expected = _weights(recipe, (make_optimizer,))
     for makes in ((_on_device,), (make_optimizer, _on_device), (_on_device, make_optimizer)):

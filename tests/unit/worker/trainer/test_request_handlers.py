@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 import torch
 
-from nas.errors import ArchitectureError
+from nas.errors import ArchitectureError, DataError, ModelFileError
 from nas.export.pixel_classifier import rebuild
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed
-from nas.space.architecture import MlpArchitecture, PlainArchitecture, VggArchitecture
+from nas.space.architecture import MlpArchitecture, PlainArchitecture, ReferenceArchitecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.study.data_spec import DataSpec
@@ -25,11 +25,12 @@ from nas.training.checkpoints.weights_file import load_weights
 from nas.training.execution import precision_selection
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import FitResult
+from nas.training.teacher_network import TeacherNetwork
 from nas.worker.trainer import request_handlers
 from nas.worker.trainer.core_sharing import CoreShare
 from nas.worker.trainer.finals_scoring import FinalsScorer
 from nas.worker.trainer.request_handlers import Trainer
-from nas.worker.trainer_messages import Measure, OpenData, Pause, Paused, Resumed, Train
+from nas.worker.trainer_messages import EstimateTimes, Measure, OpenData, Pause, Paused, Resumed, Train, TrainingTimes
 
 GENOME = Genome(architecture=VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 16)))
 
@@ -85,6 +86,12 @@ def test_a_network_that_the_images_are_too_small_for_fails_with_one_line(tmp_pat
         "crashed",
         "images of 8×8 pixels are too small for 3 blocks of an unpadded 3×3 convolution and a 2×2 pooling: "
         "block 2 would have nothing left of 3×3; take fewer widths, or padded = true",
+    )
+    strided = VggArchitecture(stem_width=4, depths=(1, 1), widths=(4, 4), stem_stride=2)
+    assert trainer.handle(Measure(strided)) == Failed(
+        "crashed",
+        "strides 2 (stem) and 1, 2 leave maps of 2×2 of images of 8×8 pixels, and 4×4 must stay; take fewer strides of "
+        "2",
     )
 
 
@@ -226,6 +233,25 @@ def test_a_checkpoint_without_a_precision_goes_on_in_the_default_of_the_device(
     assert outcome.device == f"cpu, {'bfloat16' if native else 'float32'}, channels-last"
 
 
+def test_a_checkpoint_in_an_unknown_precision_begins_the_training_again(
+    tmp_path: Path, faster: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case: it was written by a later version."""
+    faster("float32")
+    trainer, pipe = _trainer(tmp_path)
+    request = _train(tmp_path, epochs=3)
+    _pause_after_an_epoch(trainer, pipe, request, monkeypatch)
+    for path in (tmp_path / "checkpoints").iterdir():
+        state = read_checkpoint(path)
+        state.values["progress"]["precision"] = "float8"
+        write_checkpoint(path, state)
+    outcome = trainer.handle(replace(request, attempt=2))
+    assert isinstance(outcome, Completed)
+    assert len(outcome.curve) == 3
+    refusals = [report.refused for report in pipe.reports if isinstance(report, Resumed) and report.refused]
+    assert refusals == [("a checkpoint in an unknown precision, 'float8'",)]
+
+
 @pytest.mark.parametrize(("capture_failed", "steps"), [(False, "captured"), (True, "eager")])
 def test_after_a_failed_capture_the_result_names_eager_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture_failed: bool, steps: str
@@ -245,6 +271,43 @@ def test_after_a_failed_capture_the_result_names_eager_steps(
         assert isinstance(outcome, Completed)
         # The next training tries to capture its steps again.
         assert outcome.device == steps
+
+
+def test_a_student_learns_from_the_teacher_of_its_request(tmp_path: Path) -> None:
+    trainer, _ = _trainer(tmp_path, "float32")
+    assert isinstance(trainer.handle(_train(tmp_path)), Completed)
+    teacher, student = tmp_path / "teacher.safetensors", tmp_path / "student.safetensors"
+    (tmp_path / "weights.safetensors").rename(teacher)
+    recipe = Recipe.model_validate({"distillation": {"name": "logits", "distillation_weight": 0.9}})
+    genome = GENOME.model_copy(update={"recipe": recipe})
+    request = replace(_train(tmp_path), genome=genome, weights=student, checkpoints=tmp_path / "others")
+    with pytest.raises(DataError, match="the study has no teacher"):
+        trainer.handle(request)
+    outcome = trainer.handle(replace(request, teacher=teacher))
+    assert isinstance(outcome, Completed)
+    assert load_weights(student).metadata.genome == genome
+    teacher.write_bytes(b"")
+    with pytest.raises(ModelFileError, match="not a weights file"):
+        trainer.handle(replace(request, teacher=teacher))
+
+
+def test_the_estimated_time_includes_a_teacher_that_is_not_trained_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, _ = _trainer(tmp_path, "float32")
+    forward, batches = TeacherNetwork.forward, []
+
+    def counted(teacher: TeacherNetwork, images_NCHW: torch.Tensor) -> torch.Tensor:
+        batches.append(len(images_NCHW))
+        return forward(teacher, images_NCHW)
+
+    monkeypatch.setattr(TeacherNetwork, "forward", counted)
+    recipe = Recipe.model_validate({"distillation": "logits"})
+    genomes = (GENOME, GENOME.model_copy(update={"recipe": recipe}))
+    times = trainer.handle(EstimateTimes(genomes, 1, 0.5, ReferenceArchitecture()))
+    assert isinstance(times, TrainingTimes)
+    assert None not in times.times
+    assert batches[:2] == [128, 72]
 
 
 class _Share(CoreShare):

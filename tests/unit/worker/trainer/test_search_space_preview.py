@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.networks.parameter_and_flop_count import count_params, measure_cost
 from nas.results.dataset_summary import DatasetSummary
+from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 from nas.worker.trainer.search_space_preview import preview_space, smallest_genome
 from tests.enumeration import every_genome
+from tests.search_spaces import SMALL_CNN
 
-SMALL_CNN = SearchSpace.load(Path(__file__).parents[4] / "search_spaces" / "small_cnn.toml")
 DATASET_SUMMARY = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
 
 
@@ -43,6 +43,35 @@ SHARED: dict[str, Any] = {
         ({"family": "resnet", **SHARED, "num_stages": 2}, 3),
         ({"family": "mobilenet", **SHARED, "num_stages": 2, "expansion": [2, 1], "kernel_size": [5, 3]}, 3),
         ({"family": "densenet", **SHARED, "width": 4, "growth_rate": [4, 2], "compression": [1.0, 0.5]}, 3),
+        # Skipped stages, strides that cost a projection, and blocks of other widths.
+        (
+            {
+                "family": ["vgg", "resnet"],
+                "width": [4, 8],
+                "stem_width": 4,
+                "num_stages": 2,
+                "depth": [0, 1],
+                "stem_stride": [1, 2],
+                "stride": [1, 2],
+            },
+            3,
+        ),
+        (
+            {
+                "family": "resnet",
+                "width": 4,
+                "stem_width": 4,
+                "num_stages": 2,
+                "stride": [2, 1],
+                "downsampling": ["strided", "average"],
+                "preactivated": [True, False],
+                "bottleneck": [2.0, 1.0],
+                "squeeze_ratio": [0.5, 0.0],
+                "normalization": ["batch", "none"],
+            },
+            3,
+        ),
+        ({"family": "densenet", "num_stages": 4, "depth": [0, 1], "stem_width": 64, "growth_rate": 2}, 500),
         # With many classes, a narrower input of the classifier is smaller: a hidden layer, a further transition.
         (
             {
@@ -74,6 +103,14 @@ def test_the_preview_costs_what_its_genomes_cost() -> None:
     within = sum(sample.cost.params <= 200_000 for sample in preview.samples)
     assert preview.share_within_budget == within / 6
     assert 0 < within < 6
+
+
+def test_strides_are_feasible_for_the_images() -> None:
+    genes = {"family": ["vgg", "densenet"], "num_stages": 4, "stem_stride": 2, "stride": 2, "width": [8, 16]}
+    preview = preview_space(SearchSpace.parse({"architecture": genes}), DATASET_SUMMARY, None, 4)
+    for sample in (preview.smallest, *preview.samples):
+        assert isinstance(sample.genome.architecture, ConvolutionalArchitecture)
+        assert sample.genome.architecture.map_sizes((8, 8)) == ((4, 4),) * 5
 
 
 def test_without_a_budget_everything_is_within_it() -> None:

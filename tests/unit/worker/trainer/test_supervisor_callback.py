@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nas.results.learning_curve import EpochProgress
-from nas.results.outcome import StopReason
+from nas.results.outcome import Dominated
 from nas.training.checkpoints.checkpoint_file import CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.training_callback import TrainingPaused
@@ -107,7 +107,7 @@ def test_a_pause_request_raises_after_the_step(tmp_path: Path, clock: Clock) -> 
 
 def test_a_stop_request_raises_after_the_step_and_is_kept(tmp_path: Path, clock: Clock) -> None:
     harness = _Harness(tmp_path, clock, 1000.0)
-    request = Stop(StopReason(4, 0.3, 7, 0.5))
+    request = Stop(Dominated(4, 0.3, 7, 0.5))
     harness.supervisor.send(request)
     with pytest.raises(TrainingPaused):
         harness.step(1.0)

@@ -1,0 +1,98 @@
+"""Timing of the networks of a study on this machine, before any of them is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from nas.commands.composition.application import Application
+from nas.space.architecture import Architecture
+from nas.space.genome import Genome
+from nas.study.study_spec import StudySpec
+from nas.worker.supervisor.trainer_client import TrainerClient
+from nas.worker.trainer_messages import EstimateTimes, Preview, SpacePreview, TrainingTime, TrainingTimes
+
+_NUM_TIMED = 10
+_NUM_DRAWN = 12
+_NUM_DRAWN_IF_FEW_ARE_SMALL = 40
+_SECONDS_PER_NETWORK = 0.5
+
+
+@dataclass(frozen=True)
+class TimedNetworks:
+    """Timed trainings of a study.
+
+    Attributes:
+        baseline: Training of the baseline; None without one, or if it cannot be trained.
+        genomes: Random genomes of the space within its parameter limit, or settings of a grid, that can be trained.
+        times: Their trainings.
+        num_workers: Number of concurrent trials.
+    """
+
+    baseline: TrainingTime | None
+    genomes: tuple[Genome, ...]
+    times: tuple[TrainingTime, ...]
+    num_workers: int
+
+
+class NetworkTimer:
+    """Timing of a study's networks, once and when it is first needed.
+
+    Args:
+        trainer: Trainer client; it opens its data if they are not open yet.
+        num_workers: Number of concurrent trials.
+        threads: CPU threads of each.
+        num_cores: CPU cores that they share.
+
+    Attributes:
+        teacher: Architecture of the teacher of recipes with distillation; None for the baseline's.
+    """
+
+    def __init__(
+        self, trainer: TrainerClient, spec: StudySpec, *, num_workers: int, threads: int, num_cores: int
+    ) -> None:
+        self.trainer = trainer
+        self.teacher: Architecture | None = None
+        self._spec = spec
+        self._num_workers, self._threads, self._num_cores = num_workers, threads, num_cores
+
+    @classmethod
+    def of(cls, application: Application, spec: StudySpec, trainer: TrainerClient, num_workers: int) -> NetworkTimer:
+        """Return a timer for so many concurrent trials, each with its share of this machine's cores."""
+        threads = application.settings.threads or max(1, application.num_cores // num_workers)
+        if spec.training.deterministic:
+            threads = 1
+        return cls(trainer, spec, num_workers=num_workers, threads=threads, num_cores=application.num_cores)
+
+    @cached_property
+    def networks(self) -> TimedNetworks:
+        """The timed networks; takes seconds at the first use."""
+        self.trainer.open_data()
+        genomes = self._representative_genomes()
+        baseline = (self._spec.baseline.genome,) if self._spec.baseline.enabled else ()
+        slowdown = max(1.0, self._num_workers * self._threads / self._num_cores)
+        teacher = self.teacher or (self._spec.baseline.architecture if self._spec.trains_baseline_first else None)
+        request = EstimateTimes((*baseline, *genomes), self._threads, _SECONDS_PER_NETWORK, teacher, slowdown)
+        times = self.trainer.request(request, TrainingTimes).times
+        timed = [(genome, one) for genome, one in zip(genomes, times[len(baseline) :], strict=True) if one is not None]
+        return TimedNetworks(
+            times[0] if baseline else None,
+            tuple(genome for genome, _ in timed),
+            tuple(one for _, one in timed),
+            self._num_workers,
+        )
+
+    def _representative_genomes(self) -> tuple[Genome, ...]:
+        spec = self._spec
+        if spec.grid is not None:
+            genomes = tuple(spec.grid_genomes())
+            # Evenly over the settings, since those of one option follow each other.
+            return genomes[:: -(-len(genomes) // _NUM_TIMED)]
+        assert spec.search_space is not None
+        limit = spec.budget.max_params
+        for num_drawn in (_NUM_DRAWN, _NUM_DRAWN_IF_FEW_ARE_SMALL):
+            preview = self.trainer.request(Preview(spec.search_space, limit, num_drawn), SpacePreview)
+            within = [one.genome for one in preview.samples if limit is None or one.cost.params <= limit]
+            if len(within) >= _NUM_TIMED / 2:
+                break
+        return tuple(within[:_NUM_TIMED]) or (preview.smallest.genome,)

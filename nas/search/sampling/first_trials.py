@@ -1,0 +1,34 @@
+"""Parameters of a search's first trials: its start genomes, or else the initial design."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nas.search.sampling.initial_genomes import initial_parameters
+from nas.space.genome import Genome
+from nas.space.start_genomes import translate_start
+from nas.study.study_spec import StudySpec
+
+
+def first_trials(
+    spec: StudySpec,
+    size: tuple[int, int],
+    inherited: Sequence[Mapping[str, Any]] = (),
+    fits: Callable[[Genome], bool] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the parameters of a study's first trials; missing ones are proposed by the sampler.
+
+    Args:
+        size: Rows and columns of the images.
+        inherited: Parameters of the genomes of another study (`nas.search.inherited_genomes`).
+        fits: As for `initial_parameters`.
+    """
+    if spec.grid is not None or spec.finals is not None:
+        return []
+    given = [dict(translate_start(spec.space, table, size).parameters) for table in spec.start]
+    given += [dict(parameters) for parameters in inherited if parameters not in given]
+    if given or not spec.sampler.initial_design:
+        return given
+    # The small networks are the first ones. More than the budget would wait forever.
+    return initial_parameters(spec.space, size, fits)[: spec.budget.trials]

@@ -1,0 +1,90 @@
+"""Target of a search: the macro-F1 at which the smallest network is looked for, known or predicted."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.search.pareto_front import pareto_front
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.study_spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Target:
+    """Target of a search.
+
+    Attributes:
+        macro_f1: Score that an answer must have at least.
+        reference_f1: Macro-F1 of the baseline; None for a target that is a number.
+        tolerance: Macro-F1 subtracted from it.
+        is_predicted: True while the baseline is in training, and its end is predicted from its curve.
+    """
+
+    macro_f1: float
+    reference_f1: float | None = None
+    tolerance: float = 0.0
+    is_predicted: bool = False
+
+    def is_met_by(self, record: TrialRecord) -> bool:
+        """Return True if a trial with a result has the target's score."""
+        return record.macro_f1 >= self.macro_f1
+
+
+def target_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Target | None:
+    """Return the target of a study; None without one, or before anything is known of the baseline.
+
+    Args:
+        records: All trials of the study.
+    """
+    if not spec.has_target:
+        return None
+    if spec.target.macro_f1 is not None:
+        return Target(spec.target.macro_f1)
+    baseline = next((record for record in reversed(records) if record.is_baseline and record.state != "FAIL"), None)
+    if baseline is None:
+        return None
+    tolerance = spec.target.margin
+    if baseline.objectives is not None:
+        return Target(baseline.macro_f1 - tolerance, baseline.macro_f1, tolerance)
+    predicted = _predicted_end(baseline, records, spec.budget.epochs / spec.epochs_of(is_baseline=True))
+    return None if predicted is None else Target(predicted - tolerance, predicted, tolerance, is_predicted=True)
+
+
+def aims_at_target(number: int, share: float) -> bool:
+    """Return True if a trial is for the smallest network at the target, by its number; the others are for the front.
+
+    Args:
+        share: Share of the trials that aim at the target; they are spread evenly.
+    """
+    return math.floor((number + 1) * share) > math.floor(number * share)
+
+
+def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the smallest searched network at the target, on the validation images; None if there is none."""
+    if target is None:
+        return None
+    searched = [one for one in records if one.objectives is not None and not one.is_baseline]
+    front = pareto_front(searched, lambda record: record.objectives)  # type: ignore[arg-type, return-value]
+    return next((record for record in front if target.is_met_by(record)), None)
+
+
+def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_epochs: float) -> float | None:
+    """Predict the final macro-F1 of a running training from its curve and the rise of the complete trials' curves.
+
+    Args:
+        trial_epochs: Epochs of a trial for one of the running training; both have passed the same share of their
+            schedules then.
+    """
+    if not running.curve:
+        return None
+    epoch = max(1, round(trial_epochs * len(running.curve)))
+    ended = [one for one in records if one.objectives is not None and len(one.curve) > epoch]
+    rises = [one.macro_f1 - one.curve[epoch - 1].macro_f1 for one in ended]
+    latest = running.curve[-1].macro_f1
+    # A rise in the same share of what is missing: networks that are better already have less to gain.
+    missing = [1 - one.curve[epoch - 1].macro_f1 for one in ended]
+    shares = [rise / lack for rise, lack in zip(rises, missing, strict=True) if lack > 0.0]
+    return latest + (1 - latest) * max(0.0, statistics.median(shares)) if shares else latest

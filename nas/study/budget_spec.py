@@ -1,0 +1,100 @@
+"""Specification of a study's budget: the `[budget]` table of a study file.
+
+A file gives the length of a trial's training in epochs, images or minutes. Everything that trains takes epochs, so
+images are converted when the data are opened, and minutes when the study is created. A stored budget has the epochs
+beside what the file gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nas.space.immutable_model import FrozenModel, PositiveInt
+
+Length = Literal["epochs", "images", "minutes"]
+LENGTHS: tuple[Length, ...] = ("epochs", "images", "minutes")
+"""Keys that give the length of a trial's training."""
+
+
+class BudgetSpec(FrozenModel):
+    """Budget of a study.
+
+    Attributes:
+        trials: Number of trials without the baseline; for finals the number of all runs.
+        epochs: Passes over the training images, for each trial and for a baseline without epochs of its own; 0 until
+            images or minutes are converted.
+        max_params: Maximum number of parameters; larger networks are not trained.
+        images: Training images, or pairs of them, that each trial sees; None unless the file gives them.
+        minutes: Minutes that a trial's training takes at most on the machine that creates the study, estimated for
+            nine of ten networks; None unless the file gives them.
+    """
+
+    trials: PositiveInt
+    # The default is not validated, so no file can give it; it is left out of JSON, which could not be read again.
+    epochs: Annotated[PositiveInt, Field(exclude_if=lambda epochs: epochs == 0)] = 0
+    max_params: PositiveInt | None = None
+    images: PositiveInt | None = None
+    minutes: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _check_length(self) -> BudgetSpec:
+        if self.images is not None and self.minutes is not None:
+            raise ValueError("images: not with minutes")
+        if self.epochs == 0 and self.images is None and self.minutes is None:
+            raise ValueError("epochs: missing")
+        return self
+
+    @property
+    def length(self) -> Length:
+        """Key with which the file gives the length of a training."""
+        return "images" if self.images is not None else "minutes" if self.minutes is not None else "epochs"
+
+    @property
+    def given_text(self) -> str:
+        """The length of a training as the file gives it, such as "minutes = 2"."""
+        value = getattr(self, self.length)
+        return f"{self.length} = {value:g}" if isinstance(value, float) else f"{self.length} = {value:,}"
+
+    def with_epochs(self, epochs: int) -> BudgetSpec:
+        """Return the budget with the epochs that its images or minutes are converted to."""
+        return self.model_copy(update={"epochs": epochs})
+
+    def with_images_converted(self, num_train: int) -> BudgetSpec:
+        """Return the budget with the epochs of its images, if the file gives images.
+
+        Args:
+            num_train: Training images of the data.
+        """
+        if self.images is None:
+            return self
+        # Halves are rounded up.
+        return self.with_epochs(max(1, (2 * self.images + num_train) // (2 * num_train)))
+
+    def as_given_by(self, other: BudgetSpec) -> BudgetSpec:
+        """Return this stored budget for a comparison with that of a file.
+
+        A file with epochs is compared by them, whatever they were converted from. Images or minutes of a file are
+        compared with stored ones, since the same minutes may be other epochs on another machine.
+        """
+        if other.length == "epochs":
+            return self.model_copy(update={"images": None, "minutes": None})
+        return self.with_epochs(other.epochs)
+
+
+def length_faults(table: Mapping[str, Any]) -> list[str]:
+    """Return a one-line fault, starting with its key, if a file's `[budget]` table has no length or several."""
+    given = [key for key in LENGTHS if key in table]
+    if not given:
+        return ["epochs: missing; give epochs, images or minutes"]
+    return [f"{key}: not with {given[0]}; give one of epochs, images and minutes" for key in given[1:]]
+
+
+def replace_length(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tables of a study without the length of a training if the overrides give one in their `[budget]`."""
+    budget, override = tables.get("budget"), overrides.get("budget")
+    if not isinstance(budget, dict) or not isinstance(override, dict) or not any(key in override for key in LENGTHS):
+        return tables
+    return {**tables, "budget": {key: value for key, value in budget.items() if key not in LENGTHS}}

@@ -1,0 +1,44 @@
+"""Specification of the score that an answer must have: the `[target]` table of a study file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nas.space.immutable_model import FrozenModel
+
+DEFAULT_TOLERANCE = 0.01
+"""Macro-F1 that counts as equal: two trainings of one network from different seeds differ by about as much."""
+
+
+class TargetSpec(FrozenModel):
+    """Macro-F1 that the smallest network is searched for.
+
+    Attributes:
+        reference: `baseline` for the baseline's macro-F1 less the tolerance, `none` for no target; default: `baseline`
+            where the study has one.
+        tolerance: Macro-F1 by which a network may be below the baseline; default: `DEFAULT_TOLERANCE`.
+        macro_f1: The target itself, instead of a reference.
+        share: Share of the trials that are proposed, and stopped, for the smallest network at the target. The others
+            are for the whole front.
+    """
+
+    reference: Literal["baseline", "none"] | None = None
+    tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    macro_f1: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.7
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> TargetSpec:
+        given = [key for key in ("reference", "tolerance") if getattr(self, key) is not None]
+        if self.macro_f1 is not None and given:
+            raise ValueError(f"{', '.join(given)}: not with macro_f1, which is the target itself")
+        if self.reference == "none" and self.tolerance is not None:
+            raise ValueError("tolerance: not with reference 'none'")
+        return self
+
+    @property
+    def margin(self) -> float:
+        """Macro-F1 subtracted from the baseline's."""
+        return DEFAULT_TOLERANCE if self.tolerance is None else self.tolerance
