@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
 
 _NUM_TREES = 20
-_TARGET_BAND = 0.1
+_TARGET_BAND = 0.05
 """Macro-F1 below the target in which a network counts for a search of the smallest at it."""
 _LEAST_F1 = 1e-3
 """Lower bound of a score in extrapolation: a curve from 0 would rise without bounds."""

@@ -105,7 +105,7 @@ def test_above_the_target_only_a_smaller_size_gains() -> None:
 def test_half_of_the_trees_at_the_target_are_half_of_the_gain() -> None:
     front = [Objectives(0.7, 5.0)]
     prediction = SurrogatePrediction(np.array([[0.7], [0.2]]), np.array([4.5]), np.zeros(1))
-    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.5 * 0.1])
+    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.5 * 0.05])
 
 
 def test_before_the_target_is_reached_a_better_score_gains() -> None:
