@@ -125,12 +125,17 @@ class SurrogatePrediction:
         return gains
 
     def target_gains(self, front: Sequence[Objectives], target_f1: float) -> Floats:
-        """Hypervolume that each candidate would add in the band of scores below a target, mean over the trees, [C].
+        """Gain of each candidate for the smallest network at a target, mean over the trees, [C].
 
-        What exceeds the target does not count, so that at the target only smaller networks gain. The band reaches from
-        the target, or before it is reached from the best score, `_TARGET_BAND` down.
+        Before the target is reached, it is the rise of the best score, up to the target, whatever the size; if none is
+        expected, and afterwards, the hypervolume in the band of scores of `_TARGET_BAND` below target or best score.
+        What exceeds the target does not count, so that at the target only smaller networks gain.
         """
         best = max(point.macro_f1 for point in front)
+        if best < target_f1:
+            rises: Floats = (self.macro_f1.clip(max=target_f1) - best).clip(0.0).mean(0)
+            if rises.any():
+                return rises
         return self.hypervolume_gains(front, floor=min(best, target_f1) - _TARGET_BAND, ceiling=target_f1)
 
 
