@@ -77,7 +77,5 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
     # Finals train on the validation images too.
     longer = (dataset.num_train + dataset.num_validation) / dataset.num_train
     finals = FINAL_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
-    return StudyTimes(
-        baseline, f"{spec.baseline.network}, {baseline_epochs} epochs", trials, spec.budget.trials, num_workers,
-        total, finals,
-    )  # fmt: skip
+    name = f"{spec.baseline.network}, {baseline_epochs} epoch{'s' if baseline_epochs > 1 else ''}"
+    return StudyTimes(baseline, name, trials, spec.budget.trials, num_workers, total, finals)
