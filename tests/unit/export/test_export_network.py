@@ -183,8 +183,8 @@ def test_strides_and_other_blocks_in_every_format(family: str, tmp_path: Path, q
         assert one.verification.largest_difference < (1.0 if one.output.format is Format.INT8 else TOLERANCE)
 
 
-def test_flips_in_evaluation_are_part_of_every_format(tmp_path: Path, quick: None) -> None:
-    exported_architecture = architecture("resnet", test_time_flip=True)
+def test_flips_in_evaluation_and_a_whitened_stem_are_part_of_every_format(tmp_path: Path, quick: None) -> None:
+    exported_architecture = architecture("resnet", test_time_flip=True, whitened_stem=True)
     path = random_weights_file(tmp_path / "w", exported_architecture, channels=3, height=13, width=9, num_images=2)
     outputs = float32_outputs(tmp_path / "m")
     files = export_network(path, [*outputs, int8_output(outputs)], ORIGIN, _load_random_calibration)
