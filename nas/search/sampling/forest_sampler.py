@@ -94,11 +94,11 @@ class ForestSampler(BaseSampler):
         candidates = self._candidates(parents, trials)
         prediction = SurrogatePrediction.fit_predict(candidates, observations, self._random.randrange(2**31))
         objectives = [_objectives(member) for member in front]
-        gains = (
-            prediction.hypervolume_gains(objectives)
-            if target_f1 is None
-            else prediction.target_gains(objectives, target_f1)
-        ) / 10**prediction.log10_seconds
+        if target_f1 is None:
+            gains = prediction.hypervolume_gains(objectives) / 10**prediction.log10_seconds
+        else:
+            # By the root: many cheap trials far below the target are no substitute for one that reaches it.
+            gains = prediction.target_gains(objectives, target_f1) / 10 ** (prediction.log10_seconds / 2)
         # Candidates over the limit rank below all others, whose gains may be 0, the smallest first.
         is_over = prediction.log10_params > self._max_log10_params
         order = np.lexsort((np.where(is_over, -prediction.log10_params, gains), ~is_over))

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 from sklearn.ensemble import ExtraTreesRegressor
 
 from nas.search.pareto_front import Objectives, pareto_front
@@ -28,8 +29,8 @@ Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
 
 _NUM_TREES = 20
-_TARGET_BAND = 0.05
-"""Macro-F1 below the target in which a network counts for a search of the smallest at it."""
+_SCORE_DEVIATION = 0.01
+"""Least standard deviation of a predicted macro-F1: two trainings of one genome differ by half of it."""
 _LEAST_F1 = 1e-3
 """Lower bound of a score in extrapolation: a curve from 0 would rise without bounds."""
 
@@ -107,36 +108,45 @@ class SurrogatePrediction:
             log10_seconds=_predict(observed[[row for row, _ in timed]], log10_seconds, unobserved, seed).mean(0),
         )
 
-    def hypervolume_gains(self, front: Sequence[Objectives], floor: float = 0.0, ceiling: float = 1.0) -> Floats:
+    def hypervolume_gains(self, front: Sequence[Objectives]) -> Floats:
         """Hypervolume that each candidate would add to a front, mean over the trees, [C].
 
-        The reference point is the floor's macro-F1 and twice the largest network of the front and the candidates.
-        Scores above the ceiling count as the ceiling.
+        The reference point is macro-F1 0 and twice the largest network of the front and the candidates.
         """
-        members = pareto_front(front, lambda point: point)
-        largest = max([*(point.log10_params for point in members), float(self.log10_params.max())])
-        steps = [point for point in members if point.macro_f1 > floor]
+        steps = pareto_front(front, lambda point: point)
         sizes = [point.log10_params for point in steps]
-        edges = np.array([-math.inf, *sizes, largest + math.log10(2)])
-        floors_S = np.array([floor, *(min(point.macro_f1, ceiling) for point in steps)])
+        corner = max([*sizes, float(self.log10_params.max())]) + math.log10(2)
+        edges = np.array([-math.inf, *sizes, corner])
+        floors_S = np.array([0.0, *(point.macro_f1 for point in steps)])
         widths_CS = (edges[1:] - np.maximum(edges[:-1], self.log10_params[:, None])).clip(0.0)
-        heights_TCS = (self.macro_f1[..., None].clip(max=ceiling) - floors_S).clip(0.0)
+        heights_TCS = (self.macro_f1[..., None] - floors_S).clip(0.0)
         gains: Floats = (heights_TCS * widths_CS).sum(-1).mean(0)
         return gains
 
     def target_gains(self, front: Sequence[Objectives], target_f1: float) -> Floats:
-        """Gain of each candidate for the smallest network at a target, mean over the trees, [C].
+        """Gain of each candidate for the smallest network at a target, [C].
 
-        Before the target is reached, it is the rise of the best score, up to the target, whatever the size; if none is
-        expected, and afterwards, the hypervolume in the band of scores of `_TARGET_BAND` below target or best score.
-        What exceeds the target does not count, so that at the target only smaller networks gain.
+        A score is normally distributed around the mean of the trees, with their spread and `_SCORE_DEVIATION`, since a
+        forest predicts nothing above what it has seen. Before the target is reached, the gain is the expected rise of
+        the best score, up to the target; afterwards it is the probability of the target times the decades below the
+        smallest network at it.
         """
+        means_C = self.macro_f1.mean(0)
+        deviations_C = np.sqrt(self.macro_f1.var(0) + _SCORE_DEVIATION**2)
+        at_target = [point.log10_params for point in front if point.macro_f1 >= target_f1]
+        if at_target:
+            decades_C = (min(at_target) - self.log10_params).clip(0.0)
+            gains: Floats = ndtr((means_C - target_f1) / deviations_C) * decades_C
+            return gains
         best = max(point.macro_f1 for point in front)
-        if best < target_f1:
-            rises: Floats = (self.macro_f1.clip(max=target_f1) - best).clip(0.0).mean(0)
-            if rises.any():
-                return rises
-        return self.hypervolume_gains(front, floor=min(best, target_f1) - _TARGET_BAND, ceiling=target_f1)
+        return _expected_excess(means_C, deviations_C, best) - _expected_excess(means_C, deviations_C, target_f1)
+
+
+def _expected_excess(means: Floats, deviations: Floats, threshold: float) -> Floats:
+    """Expected excess of normally distributed values over a threshold."""
+    scaled = (means - threshold) / deviations
+    excess: Floats = deviations * (scaled * ndtr(scaled) + np.exp(-(scaled**2) / 2) / math.sqrt(2 * math.pi))
+    return excess
 
 
 def final_scores(observations: Sequence[Observation]) -> list[float]:

@@ -93,32 +93,32 @@ def test_counted_sizes_are_taken_as_they_are_and_explain_the_scores() -> None:
     assert prediction.macro_f1.mean(0) == pytest.approx([0.2, 0.8], abs=0.15)
 
 
-def test_above_the_target_only_a_smaller_size_gains() -> None:
-    front = [Objectives(0.66, 4.0), Objectives(0.7, 5.0), Objectives(0.8, 6.0)]
-    prediction = SurrogatePrediction(
-        np.array([[0.75, 0.95, 0.95, 0.65]]), np.array([4.5, 4.8, 5.5, 4.5]), np.zeros(4)
-    )  # fmt: skip
-    # Half a decade at the height between the 0.66 that a smaller network has and the target.
-    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.04, 0.2 * 0.04, 0.0, 0.0])
+def _target_gains(macro_f1: list[float], sizes: list[float], target_f1: float) -> list[float]:
+    """Gains of candidates of whose macro-F1 all trees are sure, with a front of two."""
+    front = [Objectives(0.5, 4.0), Objectives(0.7, 5.0)]
+    prediction = SurrogatePrediction(np.array([macro_f1]), np.array(sizes), np.zeros(len(sizes)))
+    gains: list[float] = prediction.target_gains(front, target_f1).tolist()
+    return gains
 
 
-def test_half_of_the_trees_at_the_target_are_half_of_the_gain() -> None:
+def test_at_the_target_the_gain_is_its_probability_times_the_decades_saved() -> None:
+    gains = _target_gains([0.68, 0.68, 0.60, 0.95, 0.95], [4.8, 4.5, 4.0, 4.9, 5.5], 0.68)
+    # Exactly at the target the chances are even; a score far above it adds nothing, and a larger network gains nothing.
+    assert gains[:2] == pytest.approx([0.5 * 0.2, 0.5 * 0.5])
+    assert gains[2] == pytest.approx(0.0, abs=1e-9)
+    assert gains[3:] == pytest.approx([0.1, 0.0])
+
+
+def test_before_the_target_is_reached_the_gain_is_the_expected_rise_of_the_best_score_up_to_it() -> None:
+    gains = _target_gains([0.5, 0.69, 0.74, 0.79, 0.99], [4.0, 4.0, 6.0, 4.0, 4.0], 0.8)
+    assert 0.0 <= gains[0] < 1e-6 < gains[1] < gains[2] < gains[3] < gains[4]
+    # Of a sure score between both that is its distance to the best; beyond the target that of the target.
+    assert gains[2] == pytest.approx(0.04, abs=1e-3)
+    assert gains[4] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_trees_that_disagree_hope_for_more() -> None:
     front = [Objectives(0.7, 5.0)]
-    prediction = SurrogatePrediction(np.array([[0.7], [0.2]]), np.array([4.5]), np.zeros(1))
-    assert prediction.target_gains(front, 0.7) == pytest.approx([0.5 * 0.5 * 0.05])
-
-
-def test_before_the_target_is_reached_the_rise_of_the_best_score_up_to_it_counts() -> None:
-    front = [Objectives(0.5, 4.0), Objectives(0.6, 5.0)]
-    trees = np.array([[0.60, 0.64, 0.8], [0.58, 0.60, 0.8]])
-    gains = SurrogatePrediction(trees, np.array([4.0, 5.5, 5.5]), np.zeros(3)).target_gains(front, 0.7)
-    assert gains == pytest.approx([0.0, 0.02, 0.1])
-
-
-def test_if_no_rise_is_expected_a_network_close_to_the_best_score_gains_by_its_size() -> None:
-    front = [Objectives(0.5, 4.0), Objectives(0.6, 5.0)]
-    gains = SurrogatePrediction(
-        np.array([[0.54, 0.58, 0.58]]), np.array([4.5, 4.5, 4.8]), np.zeros(3)
-    ).target_gains(front, 0.7)  # fmt: skip
-    # The band reaches 0.05 below the best score.
-    assert gains == pytest.approx([0.0, 0.03 * 0.5, 0.03 * 0.2])
+    trees = np.array([[0.68, 0.60], [0.68, 0.76]])
+    gains = SurrogatePrediction(trees, np.array([4.0, 4.0]), np.zeros(2)).target_gains(front, 0.8)
+    assert gains[1] > 3 * gains[0]
