@@ -31,6 +31,7 @@ Parameters = Mapping[str, Any]
 _NUM_TREES = 20
 _SCORE_DEVIATION = 0.01
 """Least standard deviation of a predicted macro-F1: two trainings of one genome differ by half of it."""
+_NUM_COMPARED = 5
 _LEAST_F1 = 1e-3
 """Lower bound of a score in extrapolation: a curve from 0 would rise without bounds."""
 
@@ -150,22 +151,22 @@ def _expected_excess(means: Floats, deviations: Floats, threshold: float) -> Flo
 
 
 def final_scores(observations: Sequence[Observation]) -> list[float]:
-    """Final macro-F1 of trained trials; stopped curves are extrapolated by the median rise of complete ones."""
+    """Final macro-F1 of trained trials; a stopped curve is extrapolated by the rise of complete trials of its size.
+
+    This is the median over the `_NUM_COMPARED` of them that are nearest in size: after a few epochs small networks are
+    ahead of their end, and large ones are behind.
+    """
     complete = [one for one in observations if one.final_f1 is not None]
-    rises: dict[tuple[str, int], float] = {}
 
-    def rise(group: str, epoch: int) -> float:
-        if (group, epoch) not in rises:
-            longer = [one for one in complete if len(one.curve) >= epoch]
-            comparable = [one for one in longer if one.group == group] or longer
-            factors = [(one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in comparable]
-            rises[group, epoch] = statistics.median(factors) if factors else 1.0
-        return rises[group, epoch]
+    def rise(stopped: Observation) -> float:
+        epoch = len(stopped.curve)
+        longer = [one for one in complete if len(one.curve) >= epoch]
+        comparable = [one for one in longer if one.group == stopped.group] or longer
+        nearest = sorted(comparable, key=lambda one: abs(one.log10_params - stopped.log10_params))[:_NUM_COMPARED]
+        factors = [(one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in nearest]
+        return statistics.median(factors) if factors else 1.0
 
-    return [
-        min(1.0, one.curve[-1] * rise(one.group, len(one.curve))) if one.final_f1 is None else one.final_f1
-        for one in observations
-    ]
+    return [min(1.0, one.curve[-1] * rise(one)) if one.final_f1 is None else one.final_f1 for one in observations]
 
 
 def _encode(genomes: Sequence[Parameters]) -> Floats:

@@ -40,6 +40,13 @@ def test_a_curve_is_drawn_out_like_those_of_its_group_where_there_are_any() -> N
     assert final_scores(observations)[2:] == pytest.approx([0.8, 0.5])
 
 
+def test_a_stopped_curve_rises_as_those_of_its_size_did() -> None:
+    small = [Observation({}, 3.0 + 0.01 * n, (0.5, 0.6), 0.6, 1.0, "joint") for n in range(5)]
+    large = [Observation({}, 5.0 + 0.01 * n, (0.4, 0.8), 0.8, 1.0, "joint") for n in range(5)]
+    stopped = [Observation({}, size, (0.4,), None, 1.0, "joint") for size in (3.1, 4.9)]
+    assert final_scores([*small, *large, *stopped])[-2:] == pytest.approx([0.4 * 1.2, 0.4 * 2.0])
+
+
 def test_no_score_is_predicted_above_1_and_none_rises_without_complete_trials() -> None:
     assert final_scores([observation(0.1, final_f1=0.9), observation(0.8)]) == [0.9, 1.0]
     assert final_scores([observation(0.3)]) == [0.3]
