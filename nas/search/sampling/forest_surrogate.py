@@ -151,22 +151,24 @@ def _expected_excess(means: Floats, deviations: Floats, threshold: float) -> Flo
 
 
 def final_scores(observations: Sequence[Observation]) -> list[float]:
-    """Final macro-F1 of trained trials; a stopped curve is extrapolated by the rise of complete trials of its size.
+    """Final macro-F1 of trained trials; a stopped curve is extrapolated by the complete trials of its size.
 
-    This is the median over the `_NUM_COMPARED` of them that are nearest in size: after a few epochs small networks are
-    ahead of their end, and large ones are behind.
+    Its rise is the median over the `_NUM_COMPARED` of them that are nearest in size, and their best score is its limit:
+    after a few epochs small networks are ahead of their end, and those that learn at once are ahead of the others.
     """
     complete = [one for one in observations if one.final_f1 is not None]
 
-    def rise(stopped: Observation) -> float:
-        epoch = len(stopped.curve)
+    def extrapolate(stopped: Observation) -> float:
+        epoch, latest = len(stopped.curve), stopped.curve[-1]
         longer = [one for one in complete if len(one.curve) >= epoch]
         comparable = [one for one in longer if one.group == stopped.group] or longer
+        if not comparable:
+            return latest
         nearest = sorted(comparable, key=lambda one: abs(one.log10_params - stopped.log10_params))[:_NUM_COMPARED]
-        factors = [(one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in nearest]
-        return statistics.median(factors) if factors else 1.0
+        rise = statistics.median((one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in nearest)
+        return max(latest, min(latest * rise, max(one.final_f1 or 0.0 for one in nearest)))
 
-    return [min(1.0, one.curve[-1] * rise(one)) if one.final_f1 is None else one.final_f1 for one in observations]
+    return [extrapolate(one) if one.final_f1 is None else one.final_f1 for one in observations]
 
 
 def _encode(genomes: Sequence[Parameters]) -> Floats:

@@ -47,8 +47,8 @@ def test_a_stopped_curve_rises_as_those_of_its_size_did() -> None:
     assert final_scores([*small, *large, *stopped])[-2:] == pytest.approx([0.4 * 1.2, 0.4 * 2.0])
 
 
-def test_no_score_is_predicted_above_1_and_none_rises_without_complete_trials() -> None:
-    assert final_scores([observation(0.1, final_f1=0.9), observation(0.8)]) == [0.9, 1.0]
+def test_no_score_is_predicted_above_the_best_of_its_size_and_none_rises_without_complete_trials() -> None:
+    assert final_scores([observation(0.1, final_f1=0.9), observation(0.8)]) == [0.9, 0.9]
     assert final_scores([observation(0.3)]) == [0.3]
 
 
