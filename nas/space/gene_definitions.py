@@ -159,3 +159,12 @@ RECIPE_GENES: Mapping[str, Gene] = {
     **{name: _gene_from_field(Recipe, name) for name in Recipe.model_fields if name not in (*CHOICES, "optimizer")},
 }
 """Genes of `[recipe]`. Parameter names are unique across choices, since each name is one gene."""
+
+
+def parameter_gene(name: str) -> tuple[str, int]:
+    """Split a parameter's name into its gene and its stage or layer, counted from 1; 0 for a gene with one value."""
+    gene = name.rpartition(".")[2]
+    stem, _, index = gene.rpartition("_")
+    if gene not in ARCHITECTURE_GENES and stem in ARCHITECTURE_GENES:
+        return stem, int(index)
+    return gene, 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from nas.space.gene_definitions import ARCHITECTURE_GENES, Scalar
+from nas.space.gene_definitions import ARCHITECTURE_GENES, Scalar, parameter_gene
 from nas.space.gene_domains import Choices, Domain, Range
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
@@ -72,7 +72,7 @@ class _DesignSuggester:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         is_numeric = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in choices)
-        gene, _ = _gene_and_index(name)
+        gene, _ = parameter_gene(name)
         if gene not in self._fixed and not is_numeric:
             return self._record(name, _option(gene, choices))
         return self._number(name, Choices(tuple(choices)))
@@ -86,7 +86,7 @@ class _DesignSuggester:
         return float(self._number(name, Range(low, high, step, log, integer=False)))
 
     def _number(self, name: str, domain: Domain) -> Any:
-        gene, index = _gene_and_index(name)
+        gene, index = parameter_gene(name)
         if gene in self._fixed:
             return self._record(name, self._fixed[gene])
         is_small = self._share <= _SMALL_SHARES[0]
@@ -131,12 +131,3 @@ def _option(gene: str, options: Sequence[Any]) -> Any:
         case _:
             preferred = options[0]
     return preferred if preferred in options else options[0]
-
-
-def _gene_and_index(name: str) -> tuple[str, int]:
-    """Split a parameter's name into its gene and its stage or layer, counted from 1; 0 for a gene with one value."""
-    gene = name.rpartition(".")[2]
-    stem, _, index = gene.rpartition("_")
-    if gene not in ARCHITECTURE_GENES and stem in ARCHITECTURE_GENES:
-        return stem, int(index)
-    return gene, 0
