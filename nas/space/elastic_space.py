@@ -6,11 +6,12 @@ are slices of larger ones. This module imports neither optuna nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from nas.errors import ArchitectureError
 from nas.space.architecture import SearchedArchitecture
 from nas.space.gene_definitions import parameter_gene
 from nas.space.gene_domains import Choices, Domain, Range, Suggester
@@ -45,9 +46,28 @@ class ElasticSpace:
     share: float = 1.0
     image_size: tuple[int, int] | None = None
 
+    @classmethod
+    def within(
+        cls, space: SearchSpace, parameters: Mapping[str, Any], image_size: tuple[int, int] | None,
+        fits: Callable[[Genome], bool],
+    ) -> ElasticSpace:  # fmt: skip
+        """Return the widest elastic space around a genome whose largest network is within a limit.
+
+        Args:
+            fits: Returns True for a genome within the limit.
+
+        Raises:
+            ArchitectureError: Not even the smallest network is within the limit.
+        """
+        for share in _SHARES:
+            elastic = cls(space, parameters, share, image_size)
+            if fits(elastic.largest):
+                return elastic
+        raise ArchitectureError("the smallest network of the elastic space is above the limit of parameters")
+
     @cached_property
     def genes(self) -> frozenset[str]:
-        """Elastic genes. A whitened stem has fixed filters of one kernel size, so the kernels' size is fixed with it."""
+        """Elastic genes; the kernel size is none with a whitened stem, whose fixed filters have one size."""
         genome = self.space.sample(GivenSuggester(self.parameters), self.image_size)
         is_whitened = searched_architecture(genome).whitened_stem
         return ELASTIC_GENES - {"kernel_size"} if is_whitened else ELASTIC_GENES

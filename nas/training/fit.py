@@ -97,7 +97,7 @@ def fit(
         return _fit_head(trunk, recipe, task, plan, on_epoch, start)
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
     if start is None:
-        _whiten(network, task)
+        whiten(network, task)
     loop = TrainingLoop(network, recipe, task, plan, sampler, compute, callback)
     if start is not None:
         loop.load(start)
@@ -106,23 +106,32 @@ def fit(
         loop_result = loop.run(on_epoch)
         started = time.perf_counter()
         figures = {"kept_epoch": float(loop_result.kept_epoch)}
-        defect = mean_defect(network)
-        if defect is not None:
-            figures["orthogonality_defect"] = defect
         if loop.micro_batches > 1:
             figures["micro_batches"] = float(loop.micro_batches)
-        if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
-            figures |= _finish_classifier(network, recipe, task, plan, compute, callback)
-        scores, _ = evaluate(network, task.validation, task, compute, callback)
+        scores, last_figures = finish_and_score(network, recipe, task, plan, compute, callback)
     except TrainingPaused as paused:
         # The resumed training finishes the classifier again, so it must start from the unmodified one.
         network.classifier = classifier
         raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
     seconds = loop_result.seconds + time.perf_counter() - started
-    return FitResult(scores, loop_result.curve, seconds, figures, loop.capture_failed)
+    return FitResult(scores, loop_result.curve, seconds, figures | last_figures, loop.capture_failed)
 
 
-def _whiten(network: Network, task: TrainingTask) -> None:
+def finish_and_score(
+    network: Network, recipe: Recipe, task: TrainingTask, plan: TrainingPlan, compute: ComputeDevice,
+    callback: TrainingCallback = _NO_CALLBACK,
+) -> tuple[Scores, dict[str, float]]:  # fmt: skip
+    """Train and adjust the classifier as the recipe has it, and score the network; return the figures of `fit`."""
+    figures: dict[str, float] = {}
+    defect = mean_defect(network)
+    if defect is not None:
+        figures["orthogonality_defect"] = defect
+    if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
+        figures |= _finish_classifier(network, recipe, task, plan, compute, callback)
+    return evaluate(network, task.validation, task, compute, callback)[0], figures
+
+
+def whiten(network: nn.Module, task: TrainingTask) -> None:
     """Set the filters of a whitened stem by the first training images."""
     images_NCHW = task.train.images[:_NUM_WHITENED_IMAGES]
     for module in network.modules():

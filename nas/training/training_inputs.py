@@ -5,7 +5,7 @@ Dimensions: K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.study.final_runs import ValidationChoices
+from nas.study.shared_weights_spec import SandwichSpec
 from nas.training.teacher_network import TeacherNetwork
 
 
@@ -45,12 +46,14 @@ class TrainingPlan:
         seed: Seed of sampling, augmentation, dropout and noise.
         micro_batches: Number of parts into which a batch is split to save memory; gradients are accumulated.
         choices: Choices of an earlier training on validation images; None to choose on the validation split.
+        sandwich: Slices that are trained beside an elastic network's largest.
     """
 
     epochs: int
     seed: int
     micro_batches: int = 1
     choices: ValidationChoices | None = None
+    sandwich: SandwichSpec = field(default_factory=SandwichSpec)
 
     @property
     def last_epoch(self) -> int:

@@ -14,6 +14,7 @@ from nas.data.augmentation.batch_augmentation import Augmentation, AugmentedBatc
 from nas.data.normalization import MAX_PIXEL
 from nas.data.sampling.batches import gather
 from nas.data.sampling.samplers import Draws
+from nas.networks.elastic.elastic_network import ElasticNetwork
 from nas.networks.families.pair_network import PairNetwork
 from nas.space.augmentation_policy_parser import flips_alternately
 from nas.space.recipe import Recipe
@@ -25,6 +26,7 @@ from nas.training.optimization.losses import LossFunction, bind_loss, class_weig
 from nas.training.optimization.optimizers_and_schedules import make_optimizer
 from nas.training.optimization.orthogonality import orthogonality_penalty
 from nas.training.optimization.weight_averaging import WeightAverage
+from nas.training.shared_weights.sandwich_rule import SandwichRule
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 
 
@@ -67,6 +69,9 @@ class TrainingStep:
         self._beta: float | None = None
         self.capture_failure: str | None = None
         self._loss_function: LossFunction | None = None
+        self._sandwich: SandwichRule | None = None
+        if isinstance(network, ElasticNetwork):
+            self._sandwich = SandwichRule(network, plan.sandwich, compute)
         self._teacher = task.teacher if recipe.distillation.needs_teacher else None
         if recipe.distillation.needs_teacher and self._teacher is None:
             raise ValueError("a recipe with distillation needs a teacher in its task")
@@ -121,8 +126,12 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batch.labels.device)
         for part, share in augmented.split(self._micro_batches):
-            loss = share * self._loss(part)
+            inputs_NCHW = self._normalization(part.images).contiguous(memory_format=torch.channels_last)
+            loss, logits_NK = self._loss(part, inputs_NCHW)
+            loss = share * loss
             loss.backward()  # type: ignore[no-untyped-call]
+            if self._sandwich is not None:
+                self._sandwich.backward(inputs_NCHW, logits_NK, share)
             total += loss.detach()
         if self._recipe.gradient_clip > 0.0:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.gradient_clip)
@@ -131,9 +140,9 @@ class TrainingStep:
             self.average.update()
         return total
 
-    def _loss(self, augmented: AugmentedBatch) -> Tensor:
+    def _loss(self, augmented: AugmentedBatch, inputs_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss with its penalties, and the logits."""
         assert self._loss_function is not None, "begin_epoch must be called first"
-        inputs_NCHW = self._normalization(augmented.images).contiguous(memory_format=torch.channels_last)
         part_logits_N2K: Tensor | None = None
         with self._compute.autocast():
             if self._recipe.auxiliary_weight > 0.0:
@@ -161,4 +170,4 @@ class TrainingStep:
         if self._recipe.orthogonality.name != "none":
             penalty = orthogonality_penalty(self._network, self._recipe.orthogonality.name)
             loss = loss + self._recipe.orthogonality.parameter("orthogonality_weight") * penalty
-        return loss
+        return loss, logits_NK

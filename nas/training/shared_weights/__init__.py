@@ -1,0 +1,1 @@
+"""Training of elastic networks, and networks that inherit their weights from one."""

@@ -1,0 +1,100 @@
+"""Training of an elastic network, and the scores of its slices.
+
+Dimensions: N images, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nas.data.labelled_images import Progress
+from nas.networks.elastic.elastic_network import ElasticNetwork
+from nas.networks.network_interface import Network
+from nas.results.learning_curve import EpochRecord
+from nas.space.elastic_space import searched_architecture
+from nas.space.genome import Genome
+from nas.space.recipe import Recipe
+from nas.training.checkpoints.training_state import TrainingState
+from nas.training.execution.device_and_precision import ComputeDevice
+from nas.training.fit import FitResult, PausedTraining, finish_and_score, make_sampler, whiten
+from nas.training.shared_weights.recalibration import recalibrate
+from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
+from nas.training.training_inputs import TrainingPlan, TrainingTask
+from nas.training.training_loop import TrainingLoop, TrainingResult
+
+_NO_CALLBACK = NoCallback()
+_GRADIENT_CLIP = 2.0
+"""Largest norm of the summed gradients of the largest network and its slices, if the recipe has no limit."""
+
+
+def elastic_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe of an elastic training: without a new classifier and early stopping, and with clipping.
+
+    Both are for a single network: a slice's classifier is trained or adjusted when it is scored.
+    """
+    clip = recipe.gradient_clip or _GRADIENT_CLIP
+    return recipe.model_copy(update={"gradient_clip": clip, "early_stopping_patience": 0})
+
+
+def train_elastic(
+    network: ElasticNetwork,
+    recipe: Recipe,
+    task: TrainingTask,
+    plan: TrainingPlan,
+    *,
+    compute: ComputeDevice,
+    cache: Path,
+    on_epoch: Callable[[EpochRecord], None],
+    progress: Progress | None = None,
+    start: TrainingState | None = None,
+    callback: TrainingCallback = _NO_CALLBACK,
+) -> TrainingResult:
+    """Train an elastic network in place, by the sandwich rule; the curve is that of its largest network.
+
+    Args:
+        cache: Folder of neighbour tables.
+        on_epoch: Called after each epoch; an exception that it raises ends the training.
+        progress: Called during neighbour search.
+        start: State of an earlier, paused call, to resume from.
+
+    Raises:
+        Diverged: A loss is not finite.
+        PausedTraining: The callback paused the training; the exception holds the state to resume from.
+        CheckpointError: `start` does not fit.
+    """
+    recipe = elastic_recipe(recipe)
+    sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
+    if start is None:
+        whiten(network, task)
+    loop = TrainingLoop(network, recipe, task, plan, sampler, compute, callback)
+    if start is not None:
+        loop.load(start)
+    try:
+        return loop.run(on_epoch)
+    except TrainingPaused as paused:
+        raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
+
+
+def score_slice(
+    network: ElasticNetwork,
+    genome: Genome,
+    task: TrainingTask,
+    plan: TrainingPlan,
+    *,
+    compute: ComputeDevice,
+    callback: TrainingCallback = _NO_CALLBACK,
+) -> tuple[Network, FitResult]:
+    """Cut a network out of an elastic one, recalibrate its normalisations, and score it; it is not trained.
+
+    The genome's classifier training and post-hoc adjustment are those of a trained network.
+
+    Raises:
+        ArchitectureError: The genome is none of the elastic network's space.
+    """
+    started = time.perf_counter()
+    own = network.extract(searched_architecture(genome))
+    recalibrate(own, task, compute, callback)
+    scores, figures = finish_and_score(own, genome.recipe, task, plan, compute, callback)
+    return own, FitResult(scores, (), time.perf_counter() - started, figures)
