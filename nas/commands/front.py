@@ -11,7 +11,7 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
-from nas.report.terminal.front_and_trial_tables import front_table
+from nas.report.terminal.front_and_trial_tables import front_table, shared_front_table
 from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, shared_sentence
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.option_effects import explain_options
@@ -39,6 +39,8 @@ def front(
         application.print_json(summary.as_json() | options)
         return
     application.console.print(front_table(summary))
+    if summary.shared_front:
+        application.console.print(shared_front_table(summary))
     application.print_line(summary.verdict)
     application.print_line(f"hypervolume {summary.hypervolume:.4f}")
     if explanation is not None:

@@ -30,7 +30,7 @@ from nas.commands.shared_options import (
 )
 from nas.report.tables.grid_tables import settings_table
 from nas.report.terminal.data_and_space_tables import dataset_table
-from nas.report.terminal.front_and_trial_tables import front_table, terminal_table
+from nas.report.terminal.front_and_trial_tables import front_table, shared_front_table, terminal_table
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
@@ -103,6 +103,8 @@ def _print_results(application: Application, study: SearchStudy, *, json: bool) 
         return
     if settings is None:
         application.console.print(front_table(summary))
+        if summary.shared_front:
+            application.console.print(shared_front_table(summary))
         application.print_line(summary.verdict)
     else:
         application.console.print(terminal_table(settings_table(settings, is_brief=True)))

@@ -85,7 +85,7 @@ class ReportContents:
                 "These are scores of validation images. Where nothing was chosen by them they are as good as any: no "
                 "epoch kept by early stopping, no learning rate lowered on a plateau, no setting picked for its score."
             )
-        num_candidates = sum(record.objectives is not None and not record.is_baseline for record in self.records)
+        num_candidates = sum(record.objectives is not None and record.is_searched for record in self.records)
         return (
             f"These are scores of validation images, each of a single training, and the network was picked from "
             f"{num_candidates:,} trials by them, which biases them upwards. `nas finals {self.name}` gives scores of "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nas.errors import SettingsError, StudyError
+from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
@@ -61,21 +60,8 @@ class Teacher:
             SettingsError: The data folder cannot be written to.
         """
         path = data_folder / "teachers" / f"{self.artifact}.safetensors"
-        if path.is_file():
-            return path
-        # Several threads may download at once.
-        partial = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            storage.download(
-                self.artifact, partial, f"the weights of the teacher, trial {self.trial} of {self.study!r},"
-            )
-            partial.replace(path)
-        except OSError as error:
-            raise SettingsError(f"{path}: cannot be written ({error.strerror or error}); set NAS_DATA") from error
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        what = f"the weights of the teacher, trial {self.trial} of {self.study!r},"
+        return storage.download_once(self.artifact, path, what)
 
 
 def find_teacher(storage: Storage, reference: TrialReference, dataset_summary: DatasetSummary) -> Teacher:

@@ -74,8 +74,8 @@ def minutes_of_search(
 
 
 def searched(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials of the search, without the baseline."""
-    return [record for record in records if not record.is_baseline]
+    """Return the trials of the search with a network of their own."""
+    return [record for record in records if record.is_searched]
 
 
 def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,28 @@ from nas.results.network_cost import Cost
 from nas.search.sampling.grid_sampler import suggest_point
 from nas.search.sampling.sampler_factory import make_sampler
 from nas.search.sampling.search_guidance import ParamCounter, SearchGuidance
+from nas.search.shared_weights.elastic_selection import ElasticDefinition
+from nas.search.shared_weights.shared_trials import SharedTrials
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.slot_leases import BASELINE_SLOT
 from nas.search.storage.study_attributes import spec_json
-from nas.search.storage.trial_records import TrialRecord, curve_attributes, genome_attributes, read_record
+from nas.search.storage.trial_records import (
+    FINE_TUNED,
+    TrialRecord,
+    curve_attributes,
+    genome_attributes,
+    read_record,
+)
 from nas.search.storage.windowed_storage import WindowedStorage
 from nas.search.target import aims_at_target, target_of
 from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.study_spec import StudySpec
+
+_FIXED_PARAMETERS = "fixed_params"
+"""System attribute in which Optuna keeps the parameters of an enqueued trial."""
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -40,6 +52,7 @@ class SearchStudy:
     Attributes:
         tell: Records the ends of trials.
         count_params: Counts the parameters of networks for the sampler, which predicts them where it is None.
+        shared: Starts of trials with shared weights; None in a study without.
     """
 
     def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, dataset_summary: DatasetSummary) -> None:
@@ -51,6 +64,9 @@ class SearchStudy:
         self._has_sampler = False
         self.tell = TrialTeller(storage, lambda: self._study)
         self.count_params: ParamCounter | None = None
+        self.shared: SharedTrials | None = None
+        if spec.shared_weights is not None and spec.finals is None:
+            self.shared = SharedTrials(spec, dataset_summary, self.records, lambda: self.count_params)
 
     @classmethod
     def open(cls, storage: Storage, name: str) -> SearchStudy:
@@ -143,6 +159,11 @@ class SearchStudy:
             return self._create_running_trial({"run": slot} | ({"baseline": True} if is_baseline else {}))
         if slot == BASELINE_SLOT:
             return self._create_running_trial({"baseline": True})
+        if self.shared is not None:
+            start = self.shared.start(slot)
+            if start.attributes:
+                fixed = {} if start.parameters is None else {_FIXED_PARAMETERS: dict(start.parameters)}
+                return self._create_running_trial(dict(start.attributes), fixed)
         if self.spec.grid is None:
             return self.ask()
         return self._create_running_trial({}, point_attributes(self.spec.grid, slot - 1))
@@ -191,9 +212,12 @@ class SearchStudy:
         if attributes.get("baseline"):
             genome, seed = self.spec.baseline.genome, self.spec.training.seed
             return RunningTrial(trial, genome, seed, is_baseline=True, own_epochs=baseline_epochs)
+        if "elastic" in attributes:
+            return self._elastic_trial(trial, ElasticDefinition(**attributes["elastic"]))
         # The worker may have been lost before all parameters were sampled.
         self._ensure_sampler()
-        return self._with_proposed_genome(trial)
+        running = self._with_proposed_genome(trial)
+        return running if attributes.get("source") is None else self._slice_of(running, attributes["source"])
 
     @retried_through_outage
     def has_ended(self, trial_id: int) -> bool:
@@ -252,6 +276,22 @@ class SearchStudy:
                 "were on the front when they ended, and the first seed and fold of a grid's settings do"
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
+
+    def _elastic_trial(self, trial: Trial, definition: ElasticDefinition) -> RunningTrial:
+        """Return the training of an elastic network; its genome is that of the largest network."""
+        assert self.spec.shared_weights is not None
+        genome = definition.space(self.spec, self.dataset_summary.image_size).largest
+        epochs = self.spec.shared_weights.elastic_epochs(self.spec.budget.epochs)
+        return RunningTrial(trial, genome, self.spec.training.seed, own_epochs=epochs, definition=definition)
+
+    def _slice_of(self, running: RunningTrial, source: str) -> RunningTrial:
+        """Return a trial with the elastic network of which its network is a slice."""
+        assert self.shared is not None
+        assert self.spec.shared_weights is not None
+        number, definition = self.shared.elastic_of(running.trial.params)
+        tuning_epochs = self.spec.shared_weights.tuning_epochs(self.spec.budget.epochs)
+        epochs = tuning_epochs if source == FINE_TUNED else None
+        return replace(running, own_epochs=epochs, definition=definition, elastic_trial=number, source=source)
 
     def _ensure_sampler(self) -> None:
         """Load the sampler on first use: importing the default one takes longer than showing a front."""

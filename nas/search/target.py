@@ -63,10 +63,13 @@ def aims_at_target(number: int, share: float) -> bool:
 
 
 def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the smallest searched network at the target, on the validation images; None if there is none."""
+    """Return the smallest searched network at the target, on the validation images; None if there is none.
+
+    It is a trained network: a score with shared weights is an estimate.
+    """
     if target is None:
         return None
-    searched = [one for one in records if one.objectives is not None and not one.is_baseline]
+    searched = [one for one in records if one.objectives is not None and one.is_searched]
     front = pareto_front(searched, lambda record: record.objectives)  # type: ignore[arg-type, return-value]
     return next((record for record in front if target.is_met_by(record)), None)
 
@@ -81,7 +84,7 @@ def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_e
     if not running.curve:
         return None
     epoch = max(1, round(trial_epochs * len(running.curve)))
-    ended = [one for one in records if one.objectives is not None and len(one.curve) > epoch]
+    ended = [one for one in records if one.objectives is not None and one.source is None and len(one.curve) > epoch]
     rises = [one.macro_f1 - one.curve[epoch - 1].macro_f1 for one in ended]
     latest = running.curve[-1].macro_f1
     # A rise in the same share of what is missing: networks that are better already have less to gain.

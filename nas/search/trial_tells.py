@@ -16,9 +16,12 @@ from optuna.trial import Trial, TrialState
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
+from nas.search.shared_weights.elastic_selection import ElasticDefinition
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.trial_records import (
+    ELASTIC,
+    SHARED,
     TrialRecord,
     duplicate_attributes,
     objectives_of,
@@ -44,7 +47,10 @@ class RunningTrial:
         fold: Cross-validation fold; None for the study's own validation images.
         is_point: True for a grid point; a grid trains one genome from several seeds.
         always_keeps_weights: True if the weights are kept off the front too: a grid keeps one training of each setting.
-        own_epochs: Epochs of a baseline that is trained for other epochs than the trials; else None.
+        own_epochs: Epochs of a training that is not as long as the trials'; else None.
+        definition: Elastic network that is trained, or of which the network is a slice.
+        elastic_trial: Number of the trial that trained the elastic network of a slice.
+        source: As in `TrialRecord`.
     """
 
     trial: Trial
@@ -56,6 +62,14 @@ class RunningTrial:
     is_point: bool = False
     always_keeps_weights: bool = False
     own_epochs: int | None = None
+    definition: ElasticDefinition | None = None
+    elastic_trial: int | None = None
+    source: str | None = None
+
+    @property
+    def is_elastic(self) -> bool:
+        """True for the training of an elastic network."""
+        return self.definition is not None and self.elastic_trial is None
 
     @property
     def number(self) -> int:
@@ -70,6 +84,8 @@ class RunningTrial:
     def key(self) -> str:
         """Identity of the training: trials with equal keys have the same result."""
         epochs = "" if self.own_epochs is None else f"-{self.own_epochs}e"
+        if self.is_elastic or self.source is not None:
+            return f"{self.genome.key}-{self.source or ELASTIC}{epochs}"
         if not self.is_final and not self.is_point:
             return f"{self.genome.key}{epochs}"
         return f"{self.genome.key}-{self.seed}{epochs}" + ("" if self.fold is None else f"-{self.fold.index}")
@@ -123,7 +139,12 @@ class TrialTeller:
         if self._has_ended(running.trial):
             return False
         trial, objectives = running.trial, objectives_of(completed, cost)
-        on_front = not running.is_baseline and not running.is_final and self._would_be_on_front(objectives)
+        is_shared = running.source == SHARED
+        on_front = (
+            not running.is_baseline
+            and not running.is_final
+            and self._would_be_on_front(objectives, is_shared=is_shared)
+        )
         attributes = result_attributes(completed)
         if running.is_final != running.is_baseline or on_front or running.always_keeps_weights:
             attributes["weights"] = self._storage.store_file(files.weights, trial)
@@ -132,6 +153,18 @@ class TrialTeller:
         self.set_attributes(trial, attributes)
         self._tell(trial, values=objectives)
         return on_front
+
+    @retried_through_outage
+    def elastic(self, running: RunningTrial, completed: Completed, files: TrialFiles) -> None:
+        """Record the training of an elastic network and store its weights; the trial gets no objective values."""
+        trial = running.trial
+        if self._has_ended(trial):
+            return
+        detail = f"elastic network, whose largest has macro-F1 {completed.scores.f1_macro:.4f}"
+        attributes = {**result_attributes(completed), "reason": ELASTIC, "detail": detail}
+        attributes["weights"] = self._storage.store_file(files.weights, trial)
+        self.set_attributes(trial, attributes)
+        self._tell(trial, state=TrialState.PRUNED)
 
     @retried_through_outage
     def stopped(self, running: RunningTrial, stopped: Stopped) -> None:
@@ -190,9 +223,14 @@ class TrialTeller:
         self.set_attributes(trial, {"reason": failed.reason, "detail": failed.detail})
         self._tell(trial, state=TrialState.FAIL)
 
-    def _would_be_on_front(self, objectives: Objectives) -> bool:
+    def _would_be_on_front(self, objectives: Objectives, *, is_shared: bool) -> bool:
+        """Return True on the front of trained networks, or for a shared score on that of the shared scores."""
         complete = self._study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = [stored_objectives(trial) for trial in complete if not trial.user_attrs.get("baseline")]
+        known = [
+            stored_objectives(trial)
+            for trial in complete
+            if not trial.user_attrs.get("baseline") and (trial.user_attrs.get("source") == SHARED) == is_shared
+        ]
         # First, so that it wins a tie: a front has the lowest number of equal trials, which may have ended last.
         return any(point is objectives for point in pareto_front([objectives, *known], lambda point: point))
 

@@ -91,6 +91,7 @@ def _parse_study(
     # These checks parse the search space, which must have no fault.
     faults = [*chain(*table_faults.values()), *faults] or [
         *spec.flip_faults(), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
+        *_shared_weights_faults(spec),
     ]  # fmt: skip
     if faults:
         raise SpecificationError(str(path), faults)
@@ -149,6 +150,13 @@ def _distillation_faults(spec: StudySpec) -> list[str]:
     if spec.grid is not None and spec.grid.folds is not None:
         faults.append("grid.folds: not with [distillation], whose teacher has seen images that the folds validate on")
     return faults
+
+
+def _shared_weights_faults(spec: StudySpec) -> list[str]:
+    """List settings of shared weights that do not fit the search space or the budget."""
+    if spec.shared_weights is None or spec.grid is not None:
+        return []
+    return list(spec.shared_weights.faults(spec.space, spec.budget, are_pairs=spec.data.pairs is not None))
 
 
 def _complete_grid(tables: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 from nas.study.sampler_spec import SamplerSpec
+from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.stop_spec import StopSpec
 from nas.study.target_spec import TargetSpec
 from nas.study.training_spec import PrecisionName, TrainingSpec
@@ -36,6 +37,7 @@ class StudySpec(FrozenModel):
             displayed Pareto front always has both.
         start: Genomes that are tried first, whole or in part (`nas.space.start_genomes`).
         start_from: Name of a study in the same database whose front is tried first.
+        shared_weights: Elastic networks of which the trials are slices; None for trials that are trained one by one.
         search_space: Tables of the search-space file; None for a grid.
         genome: Tables of the genome that a grid's options are merged over; None for a search.
         grid: Dimensions of a grid; the budget has one trial per point.
@@ -57,6 +59,7 @@ class StudySpec(FrozenModel):
     start: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     start_from: str | None = None
     distillation: DistillationSpec = DistillationSpec()
+    shared_weights: Annotated[SharedWeightsSpec | None, Field(exclude_if=lambda table: table is None)] = None
     finals: FinalsSpec | None = None
     search_space: dict[str, Any] | None = None
     genome: dict[str, Any] | None = None
@@ -71,7 +74,9 @@ class StudySpec(FrozenModel):
 
     @model_validator(mode="after")
     def _check_search_or_grid(self) -> StudySpec:
-        faults = [*self._kind_faults(), *self._objective_faults(), *self._target_faults()]
+        faults = [
+            *self._kind_faults(), *self._objective_faults(), *self._target_faults(), *self._shared_weights_faults(),
+        ]  # fmt: skip
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -115,6 +120,14 @@ class StudySpec(FrozenModel):
             yield "target: the study has no baseline; give target.macro_f1, or enable the baseline"
         yield from self.stop.faults(has_target=self.has_target, max_params=self.budget.max_params)
 
+    def _shared_weights_faults(self) -> Iterator[str]:
+        if self.shared_weights is None:
+            return
+        if self.grid is not None:
+            yield "shared_weights: not with [grid], whose settings are all trained; remove it"
+        if len(self.objectives) == 1:
+            yield 'shared_weights: needs objectives = ["macro_f1", "params"]'
+
     def _objective_faults(self) -> Iterator[str]:
         if self.objectives not in (("macro_f1",), ("macro_f1", "params")):
             yield 'objectives: ["macro_f1"] or ["macro_f1", "params"]'
@@ -149,6 +162,17 @@ class StudySpec(FrozenModel):
     def with_trials(self, trials: int) -> StudySpec:
         """Return the specification with another number of trials."""
         return self.model_copy(update={"budget": self.budget.model_copy(update={"trials": trials})})
+
+    @property
+    def num_preliminary(self) -> int:
+        """Number of trials before elastic networks are trained; 0 without shared weights."""
+        shared = self.shared_weights
+        return 0 if shared is None else shared.num_preliminary(len(self.space.families))
+
+    @property
+    def num_elastic(self) -> int:
+        """Number of elastic networks."""
+        return 0 if self.shared_weights is None else self.shared_weights.num_networks(len(self.space.families))
 
     @property
     def own_baseline_epochs(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
@@ -28,11 +29,16 @@ class TrialLocation:
 
 @dataclass(frozen=True)
 class TrialDescription:
-    """Description of a trial's network: role, family and cost."""
+    """Description of a trial's network: role, family and cost.
+
+    Attributes:
+        role: A training of its own, the training of an elastic network, or the score of a slice of one.
+    """
 
     is_baseline: bool
     family: str
     cost: Cost
+    role: Literal["training", "elastic", "slice"] = "training"
 
 
 @dataclass(frozen=True)

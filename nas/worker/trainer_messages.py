@@ -13,10 +13,12 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
+from nas.space.elastic_space import ElasticSpace
 from nas.space.genome import Genome
 from nas.study.data_spec import DataSpec
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
+from nas.study.shared_weights_spec import SandwichSpec
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,28 @@ class TrainingTimes:
 
 
 @dataclass(frozen=True)
+class SharedWeights:
+    """Elastic network of a training.
+
+    Attributes:
+        elastic: Architectures that share its weights.
+        sandwich: Slices that its training trains beside the largest network.
+        weights: File of its weights; None to train it.
+        is_fine_tuned: True to train a slice from these weights; else it is scored with them.
+    """
+
+    elastic: ElasticSpace
+    sandwich: SandwichSpec
+    weights: Path | None = None
+    is_fine_tuned: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Part of the name of a training, which its checkpoints hold."""
+        return f"elastic-{self.elastic.smallest.key}" if self.weights is None else self.weights.stem
+
+
+@dataclass(frozen=True)
 class Train:
     """Request to train a genome on the open data, from its last checkpoint if there is one.
 
@@ -159,6 +183,8 @@ class Train:
         pretrained: File of the initial weights of a pretrained network.
         fold: Cross-validation fold to validate on, instead of the validation images.
         teacher: Weights file of the teacher; required by a recipe with distillation.
+        shared: Elastic network that is trained, or of which the genome's network is a slice; None for a network with
+            weights of its own.
     """
 
     genome: Genome
@@ -174,6 +200,7 @@ class Train:
     pretrained: Path | None = None
     fold: Fold | None = None
     teacher: Path | None = None
+    shared: SharedWeights | None = None
 
 
 @dataclass(frozen=True)

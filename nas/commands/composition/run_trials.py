@@ -26,6 +26,7 @@ from nas.search.distillation_teacher import fetch_teacher
 from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_monitor import SearchMonitor
 from nas.search.search_study import SearchStudy
+from nas.search.shared_weights.elastic_weights import fetch_elastic_weights
 from nas.search.stop_conditions import StopConditions
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
@@ -159,8 +160,8 @@ class _Contexts:
     def new(self, index: int) -> SupervisorContext:
         """Create the context of one supervisor, in its thread."""
         application, spec = self.application, self.study.spec
-        # NSGA-II selects parents from all trials.
-        window = None if spec.sampler.name == "nsga2" else WINDOW_TRIALS
+        # NSGA-II selects parents from all trials, and slices are children of all others.
+        window = None if spec.sampler.name == "nsga2" or spec.shared_weights is not None else WINDOW_TRIALS
         own_study = application.open_study(self.study.name, window=window)
         trainer = self.first_trainer if index == 0 else None
         if trainer is None:
@@ -168,7 +169,9 @@ class _Contexts:
         teacher = cache(partial(fetch_teacher, own_study, application.settings.data_folder.absolute()))
         return SupervisorContext(
             own_study, application.slots(self.study.name), trainer, application.checkpoints(self.study.name),
-            self.pretrained, teacher if spec.distillation.teacher is not None else None, self.conditions,
+            self.pretrained, teacher if spec.distillation.teacher is not None else None,
+            cache(partial(fetch_elastic_weights, own_study, application.settings.data_folder.absolute())),
+            self.conditions,
         )  # fmt: skip
 
 

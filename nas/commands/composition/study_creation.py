@@ -63,7 +63,11 @@ def create_checked_study(
     if teacher is not None:
         store_teacher(study, teacher)
     slots = application.slots(study.name)
-    slots.open_slots(spec.budget.trials, baseline=spec.baseline.enabled)
+    shared = spec.shared_weights
+    slots.open_slots(
+        spec.budget.trials, baseline=spec.baseline.enabled, elastic=spec.num_elastic,
+        inherited=0 if shared is None else shared.inherited,
+    )  # fmt: skip
     if summarize_front(study).baseline_failure is not None:
         slots.reopen(BASELINE_SLOT)
     if study.spec.budget.trials > spec.budget.trials:

@@ -121,7 +121,8 @@ def _fields(event: TrialEvent) -> tuple[str, dict[str, Any]]:
 
 
 def _trial(trial: TrialDescription) -> dict[str, Any]:
-    return {"is_baseline": trial.is_baseline, "family": trial.family, "params": trial.cost.params}
+    role = {} if trial.role == "training" else {"role": trial.role}
+    return {"is_baseline": trial.is_baseline, "family": trial.family, "params": trial.cost.params, **role}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing_extensions import assert_never
 from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
+from nas.search.storage.slot_leases import FIRST_INHERITED_SLOT
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,
@@ -134,7 +135,7 @@ class Progress:
                 self._running.pop(worker, None)
                 self._show_ended(event)
             case TrialReused():
-                self._done += 1
+                self._done += event.location.slot < FIRST_INHERITED_SLOT
                 self._print_line(f"trial {number} is trial {event.reused_from} again: result reused")
             case Notice():
                 if event.is_end:
@@ -154,14 +155,17 @@ class Progress:
     def _show_ended(self, event: TrialEnded) -> None:
         trial, number = event.trial, event.location.number
         title, params = _title(trial, number), trial.cost.params
-        self._done += self._counts_baseline or not trial.is_baseline
+        self._done += trial.role == "training" and (self._counts_baseline or not trial.is_baseline)
+        if trial.role == "slice" and isinstance(event.outcome, Completed) and not event.on_front:
+            # One of thousands, each of which takes a second.
+            return
         match event.outcome:
             case Completed(scores=scores):
                 self._print_line(
                     f"{title} completed: macro-F1 {scores.f1_macro:.4f}, {params:,} parameters, "
                     f"{event.outcome.seconds:.0f} s{', on the front' if event.on_front else ''}"
                 )
-                if not trial.is_baseline:
+                if not trial.is_baseline and trial.role != "elastic":
                     point = FrontPoint(number, trial.family, scores.f1_macro, params)
                     self._front = pareto_front([*self._front, point], FrontPoint.objectives)
             case Stopped(reason=stop_reason, epoch=epoch):
@@ -200,7 +204,10 @@ class Progress:
 
 
 def _title(trial: TrialDescription, number: int) -> str:
-    return f"baseline ({trial.family})" if trial.is_baseline else f"trial {number} ({trial.family})"
+    if trial.is_baseline:
+        return f"baseline ({trial.family})"
+    names = {"training": "trial", "elastic": "elastic network, trial", "slice": "slice, trial"}
+    return f"{names[trial.role]} {number} ({trial.family})"
 
 
 def _progress_cells(

@@ -57,7 +57,7 @@ def trained_trials(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [
         record
         for record in records
-        if record.objectives is not None and not record.is_baseline and record.reused_from is None
+        if record.objectives is not None and record.is_searched and record.reused_from is None
     ]
 
 
@@ -68,7 +68,7 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
     others = [
         record
         for record in records
-        if record.objectives is not None and not record.is_baseline and record.number not in on_front
+        if record.objectives is not None and record.is_searched and record.number not in on_front
     ]
     shown_others = evenly_spaced(others, MAX_POINTS)
     shown = [*shown_others, *summary.front, *([summary.baseline] if summary.baseline else [])]

@@ -129,7 +129,7 @@ def _key_figures(contents: ReportContents) -> list[KeyFigure]:
         answer = "not reached yet" if summary.answer is None else f"answer: trial {summary.answer.number}"
         figures.append(KeyFigure("target of the search", f"{summary.target.macro_f1:.4f}", answer))
     hours = sum(record.train_seconds or 0.0 for record in contents.records) / 3600
-    results = sum(record.objectives is not None and not record.is_baseline for record in contents.records)
+    results = sum(record.objectives is not None and record.is_searched for record in contents.records)
     stopped = sum(record.stopped_early for record in contents.records)
     return [
         *figures,

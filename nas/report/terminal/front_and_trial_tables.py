@@ -22,6 +22,9 @@ def front_table(summary: FrontSummary) -> Table:
     for name in ("macro-F1", "accuracy", "params", "MFLOPs", "smaller"):
         table.add_column(name, justify="right")
     table.add_column("macro-F1 vs baseline")
+    names_training = any(record.source is not None for record in summary.front)
+    if names_training:
+        table.add_column("trained")
     marked = summary.smallest if summary.target is None else summary.answer
     for record in summary.front:
         smaller = summary.times_smaller(record)
@@ -29,12 +32,38 @@ def front_table(summary: FrontSummary) -> Table:
         table.add_row(
             f"* {number}" if record is summary.answer else number,
             *columns, f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
-            style="bold" if record is marked else None,
+            *([training_name(record)] if names_training else []), style="bold" if record is marked else None,
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
         table.add_row(*_record_columns(summary.baseline), "1x", "the baseline")
     return table
+
+
+def shared_front_table(summary: FrontSummary) -> Table:
+    """Table of the slices on the front of the shared scores, smallest first."""
+    table = Table(
+        title="Slices by their scores with shared weights", title_justify="left", caption_justify="left",
+        caption="shared scores: estimates of networks that were not trained by themselves",
+    )  # fmt: skip
+    table.add_column("trial", justify="right")
+    table.add_column("family")
+    for name in ("shared macro-F1", "shared accuracy", "params", "MFLOPs"):
+        table.add_column(name, justify="right")
+    for record in summary.shared_front:
+        table.add_row(*_record_columns(record))
+    return table
+
+
+def training_name(record: TrialRecord) -> str:
+    """How the weights of a network came about, in a few words."""
+    match record.source:
+        case "shared":
+            return "not by itself: shared weights"
+        case "fine_tuned":
+            return "fine-tuned from shared weights"
+        case _:
+            return "from nothing"
 
 
 def _target_caption(summary: FrontSummary) -> str | None:

@@ -11,7 +11,7 @@ from nas.search.analysis.target_remedies import target_remedies
 from nas.search.analysis.target_text import target_text
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 from nas.search.search_study import SearchStudy
-from nas.search.storage.trial_records import TrialRecord
+from nas.search.storage.trial_records import SHARED, TrialRecord
 from nas.search.target import Target, answer_of, target_of
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.genome import Genome
@@ -33,6 +33,8 @@ class FrontSummary:
         answer: Smallest searched network at the target.
         remedies: Changes that may bring the search to its target, in a few words each; empty with an answer.
         baseline_epochs: Epochs of a baseline that is trained for other epochs than the trials; else None.
+        shared_front: Front of the slices by their scores with shared weights, smallest first, without those that were
+            trained by themselves.
     """
 
     study: str
@@ -46,6 +48,7 @@ class FrontSummary:
     answer: TrialRecord | None = None
     remedies: tuple[str, ...] = ()
     baseline_epochs: int | None = None
+    shared_front: tuple[TrialRecord, ...] = ()
 
     @property
     def best(self) -> TrialRecord | None:
@@ -170,6 +173,7 @@ class FrontSummary:
                 }
                 for record in self.front
             ],
+            **({"shared_front": [record_json(record) for record in self.shared_front]} if self.shared_front else {}),
             "hypervolume": self.hypervolume,
             "target": None if self.target is None else asdict(self.target),
             "answer": None if self.answer is None else self.answer.number,
@@ -196,8 +200,7 @@ def summarize_records(
         f"{record.reason}: {record.detail}" for record in records if record.is_baseline and record.state == "FAIL"
     ]
     baseline = next((record for record in complete if record.is_baseline), None)
-    searched = [record for record in complete if not record.is_baseline]
-    front = pareto_front(searched, _objectives)
+    front = pareto_front([record for record in complete if record.is_searched], _objectives)
     target = target_of(spec, records)
     answer = answer_of(target, records)
     is_short = target is not None and answer is None and bool(front)
@@ -206,6 +209,7 @@ def summarize_records(
         baseline=baseline,
         baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
+        shared_front=tuple(shared_front(records)),
         hypervolume=hypervolume([_objectives(record) for record in front]),
         has_baseline=spec.baseline.enabled,
         baseline_epochs=spec.own_baseline_epochs,
@@ -216,12 +220,21 @@ def summarize_records(
     )
 
 
+def shared_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the front of the slices that were not trained by themselves, by their shared scores, smallest first."""
+    trained = {one.genome.key for one in records if one.is_searched and one.objectives is not None and one.genome}
+    shared = [one for one in records if one.source == SHARED and one.objectives is not None and one.genome is not None]
+    front = pareto_front(shared, _objectives)
+    return [record for record in front if record.genome is not None and record.genome.key not in trained]
+
+
 def record_json(record: TrialRecord) -> dict[str, Any]:
     """Return one trial for `--json`."""
     return {
         "number": record.number,
         "state": record.state,
         "is_baseline": record.is_baseline,
+        **({} if record.source is None else {"source": record.source}),
         "family": record.family,
         "macro_f1": record.objectives.macro_f1 if record.objectives else None,
         "params": record.params,

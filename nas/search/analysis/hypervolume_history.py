@@ -32,7 +32,7 @@ def hypervolume_history(records: Sequence[TrialRecord]) -> list[HypervolumePoint
 
     Trials are ordered by their end. Empty without a finished trial.
     """
-    ended = [record for record in records if record.state in _FINISHED and not record.is_baseline]
+    ended = [record for record in records if record.state in _FINISHED and record.is_searched]
     ended.sort(key=lambda record: (record.ended or datetime.min, record.number))
     history = [HypervolumePoint(0, 0.0, 0.0)]
     front: list[Objectives] = []

@@ -101,7 +101,7 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
     trained = [
         record
         for record in records
-        if record.objectives is not None and not record.is_baseline and record.reused_from is None
+        if record.objectives is not None and record.is_searched and record.reused_from is None
     ][-_MAX_TRIALS:]
     values = comparable_values([_genome_of(record) for record in (*trained, *front)])
     genomes, on_front = values[: len(trained)], values[len(trained) :]

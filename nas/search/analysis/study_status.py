@@ -70,7 +70,7 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
     counts, baseline_done, has_own_slot = slots.counts(), slots.baseline_done(), not study.spec.counts_baseline
     num_left = counts.open + counts.leased - (has_own_slot and not baseline_done)
     records = study.records()
-    trials = [record for record in records if not (has_own_slot and record.is_baseline)]
+    trials = [record for record in records if record.is_searched or (record.is_baseline and not has_own_slot)]
     rate = trials_per_hour(trials)
     progress, reason = _search_progress(study, slots, records)
     reason = None if num_left == 0 else reason

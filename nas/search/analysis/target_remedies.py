@@ -22,7 +22,7 @@ def target_remedies(
         nearest: Searched network with the highest macro-F1.
         dataset: Summary of the study's data; without it a limit of training images is taken to have cut them.
     """
-    ended = sum(not one.is_baseline and one.state in ("COMPLETE", "PRUNED", "FAIL") for one in records)
+    ended = sum(one.is_searched and one.state in ("COMPLETE", "PRUNED", "FAIL") for one in records)
     if ended < spec.budget.trials:
         yield f"more trials or time ({ended:,} of {spec.budget.trials:,} trials have ended)"
     yield f"more epochs than {spec.budget.epochs:,}"

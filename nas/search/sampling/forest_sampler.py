@@ -138,10 +138,11 @@ class ForestSampler(BaseSampler):
 def observation_of(trial: FrozenTrial) -> Observation | None:
     """Convert a finished trial to an observation for the surrogate.
 
-    None for the baseline, which has no parameters, for duplicates, and for failures that the genome did not cause.
+    None for the baseline, which has no parameters, for duplicates, for trials with shared weights, and for failures
+    that the genome did not cause.
     """
     attributes = trial.user_attrs
-    if not trial.params or "params" not in attributes or "reused_from" in attributes:
+    if not trial.params or "params" not in attributes or "reused_from" in attributes or "source" in attributes:
         return None
     curve = tuple(point["macro_f1"] for point in json.loads(attributes.get("curve", "[]")))
     if trial.state == TrialState.FAIL:

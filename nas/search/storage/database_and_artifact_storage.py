@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,31 @@ class Storage:
             raise SettingsError(
                 f"weights cannot be kept in {self.artifact_folder} ({error.strerror or error}); set NAS_ARTIFACTS"
             ) from error
+
+    def download_once(self, artifact_id: str, path: Path, description: str) -> Path:
+        """Return a path that holds a file of the artifact store, downloaded if missing.
+
+        Args:
+            path: In a folder of the data folder, which may be missing.
+            description: As in `download`.
+
+        Raises:
+            StudyError: The file is not in the artifact store.
+            SettingsError: The data folder cannot be written to.
+        """
+        if path.is_file():
+            return path
+        # Several threads may download at once.
+        partial = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.download(artifact_id, partial, description)
+            partial.replace(path)
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be written ({error.strerror or error}); set NAS_DATA") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
 
     def download(self, artifact: str, path: Path, description: str) -> None:
         """Copy a file from the artifact store to a path.

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     and_,
     case,
     func,
@@ -38,6 +39,8 @@ from nas.search.storage.sql_tables import has_progress_column
 from nas.search.storage.sql_tables import slots as _slots
 
 BASELINE_SLOT = 0
+FIRST_INHERITED_SLOT = 1_000_000
+"""Slots from here on are for slices that are scored with shared weights; negative ones are for elastic trainings."""
 
 _REUSABLE_REASONS = ("completed", "reused", "diverged", "stopped")
 
@@ -68,6 +71,16 @@ class SlotCounts:
     open: int
     leased: int
     done: int
+
+
+@dataclass(frozen=True)
+class SharedCounts:
+    """Number of elastic trainings and of slices scored with their weights, done ones and all."""
+
+    elastic_done: int
+    elastic: int
+    inherited_done: int
+    inherited: int
 
 
 @dataclass(frozen=True)
@@ -102,22 +115,32 @@ class Slots:
         self._max_outage_seconds = max_outage_seconds
         self._progress_column = False
 
-    def open_slots(self, count: int, *, baseline: bool = True) -> int:
+    def open_slots(self, count: int, *, baseline: bool = True, elastic: int = 0, inherited: int = 0) -> int:
         """Add the missing slots among the baseline's and those of `count` trials; return their number.
 
         A budget only grows: a smaller count removes no slot.
 
         Args:
             baseline: True if the study trains a baseline; its slot is created as done otherwise.
+            elastic: Number of elastic trainings.
+            inherited: Number of slices that are scored with shared weights.
         """
-        number = func.generate_series(BASELINE_SLOT, count).column_valued("number")
+        last_inherited = FIRST_INHERITED_SLOT + inherited - 1
+        return self._add(-elastic, count, baseline=baseline) + (
+            self._add(FIRST_INHERITED_SLOT, last_inherited) if inherited else 0
+        )
+
+    def _add(self, first: int, last: int, *, baseline: bool = True) -> int:
+        number = func.generate_series(first, last).column_valued("number")
         is_open = or_(number != BASELINE_SLOT, literal(baseline))
         rows = select(literal(self._study), number, case((is_open, "open"), else_="done"))
         missing = insert(_slots).from_select(["study", "slot", "state"], rows).on_conflict_do_nothing()
         statement = missing.returning(_slots.c.slot)
         return len(self._run(lambda connection: connection.execute(statement).all()))
 
-    def claim(self, owner: str, lease_seconds: float, *, baseline_only: bool = False) -> Lease | None:
+    def claim(
+        self, owner: str, lease_seconds: float, *, baseline_only: bool = False, num_preliminary: int = 0
+    ) -> Lease | None:
         """Claim the first slot that is free or whose lease expired; None if there is none now.
 
         When the connection breaks after the commit, the retry claims another slot, and the first remains unused until
@@ -126,13 +149,16 @@ class Slots:
         Args:
             owner: Identifier unique among concurrent claims, such as host, process and slot of it.
             baseline_only: Claim no slot but the baseline's.
+            num_preliminary: Number of trials before the elastic trainings of a study that has some. No slot is claimed
+                before all those of the phases before its own are done, which are preliminary trials, elastic trainings,
+                scores of slices, and trials.
         """
         cleared = {"progress": None} if self._has_progress() else {}
         # Rows locked by concurrent claims are skipped.
         claimable = (
             select(_slots.c.slot)
-            .where(self._in_study(), _is_claimable(), _slots.c.slot == BASELINE_SLOT if baseline_only else true())
-            .order_by(_slots.c.slot)
+            .where(self._in_study(), _is_claimable(), self._is_due(num_preliminary, baseline_only=baseline_only))
+            .order_by(_slots.c.slot != BASELINE_SLOT, func.abs(_slots.c.slot))
             .limit(1)
             .with_for_update(skip_locked=True)
             .cte("claimable")
@@ -192,13 +218,23 @@ class Slots:
         return self._update_leased(lease, _is_open(), owner=None, until=None)
 
     def counts(self) -> SlotCounts:
-        """Return the number of claimable, leased and done slots."""
+        """Return the number of claimable, leased and done slots of the baseline and the trials."""
         statement = select(
             func.count().filter(_is_claimable()),
             func.count().filter(_is_leased()),
             func.count().filter(_slots.c.state == "done"),
-        ).where(self._in_study())
+        ).where(self._in_study(), _slots.c.slot.between(BASELINE_SLOT, FIRST_INHERITED_SLOT - 1))
         return SlotCounts(*self._run(lambda connection: connection.execute(statement).one()))
+
+    def shared_counts(self) -> SharedCounts:
+        """Return the number of elastic trainings and of scored slices, done and all."""
+        is_done, is_elastic = _slots.c.state == "done", _slots.c.slot < BASELINE_SLOT
+        is_inherited = _slots.c.slot >= FIRST_INHERITED_SLOT
+        statement = select(
+            func.count().filter(is_elastic, is_done), func.count().filter(is_elastic),
+            func.count().filter(is_inherited, is_done), func.count().filter(is_inherited),
+        ).where(self._in_study())  # fmt: skip
+        return SharedCounts(*self._run(lambda connection: connection.execute(statement).one()))
 
     def reopen(self, slot: int) -> None:
         """Open a done slot again whose trial has no result."""
@@ -249,6 +285,17 @@ class Slots:
         seconds = self._run(lambda connection: connection.scalar(statement))
         return None if seconds is None else max(0.0, float(seconds))
 
+    def _is_due(self, num_preliminary: int, *, baseline_only: bool) -> ColumnElement[bool]:
+        """Condition of the slots that may start: the baseline's, and those of the first phase that is not done."""
+        is_baseline = _slots.c.slot == BASELINE_SLOT
+        if baseline_only:
+            return is_baseline
+        others = _slots.alias("others")
+        phase = select(func.min(_phase_of(others, num_preliminary))).where(
+            others.c.study == self._study, others.c.state == "open", others.c.slot != BASELINE_SLOT
+        )
+        return or_(is_baseline, _phase_of(_slots, num_preliminary) == phase.scalar_subquery())
+
     def _has_progress(self) -> bool:
         """Return True if the table has the column of progress, which studies of version 0.1.0 may lack."""
         if not self._progress_column:
@@ -274,6 +321,14 @@ class Slots:
                 return operation(connection)
 
         return retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
+
+
+def _phase_of(slots: FromClause, num_preliminary: int) -> ColumnElement[int]:
+    """Phase of a slot: 1 for preliminary trials, 2 for elastic trainings, 3 for scores of slices, 4 for trials."""
+    return case(
+        (slots.c.slot < BASELINE_SLOT, 2), (slots.c.slot >= FIRST_INHERITED_SLOT, 3),
+        (slots.c.slot <= num_preliminary, 1), else_=4,
+    )  # fmt: skip
 
 
 def _is_open() -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,16 @@ from nas.study.grid_spec import Parameters
 STOPPED = "stopped"
 """Reason of trials ended by early stopping."""
 
-BRIEF_ATTRIBUTES = ("baseline", "params", "reason", "reused_from", "stopped_at", "train_seconds")
+SHARED = "shared"
+"""Source of a score with the weights of an elastic network; the trial's network was not trained by itself."""
+
+FINE_TUNED = "fine_tuned"
+"""Source of a score of a network that was trained from the weights of an elastic network."""
+
+ELASTIC = "elastic"
+"""Reason of the trial that stands for the training of an elastic network; it has no score of its own."""
+
+BRIEF_ATTRIBUTES = ("baseline", "elastic", "params", "reason", "reused_from", "source", "stopped_at", "train_seconds")
 """Attributes of a trial that say what it is and how it ended, without genome, scores and curve."""
 
 
@@ -43,6 +52,10 @@ class TrialRecord:
         reused_from: Number of the trial of the same genome whose result this duplicate copied.
         trained_params: See `Cost`.
         point: Values of the grid dimensions; empty outside a grid.
+        parameters: Optuna's parameters of the genome.
+        source: `SHARED` or `FINE_TUNED`; None for a network that was trained from nothing.
+        candidate_of: Number of the trial with the shared score of a network that was trained by itself later.
+        elastic: Definition of an elastic network, if the trial stands for its training.
     """
 
     number: int
@@ -70,10 +83,22 @@ class TrialRecord:
     ended: datetime | None
     trained_params: int | None = None
     point: Parameters = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
+    candidate_of: int | None = None
+    elastic: Mapping[str, Any] | None = None
 
     @property
     def family(self) -> str:
         return self.genome.family if self.genome else "?"
+
+    @property
+    def is_searched(self) -> bool:
+        """True for a trial of the search with a network of its own.
+
+        False for the baseline, an elastic training, and a slice with a shared score.
+        """
+        return not self.is_baseline and self.elastic is None and self.source != SHARED
 
     @property
     def stopped_early(self) -> bool:
@@ -134,6 +159,10 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         ended=trial.datetime_complete,
         trained_params=attributes.get("trained_params"),
         point=grid_point_of(trial),
+        parameters=trial.params,
+        source=attributes.get("source"),
+        candidate_of=attributes.get("candidate_of"),
+        elastic=attributes.get("elastic"),
     )
 
 

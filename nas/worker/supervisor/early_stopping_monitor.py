@@ -48,8 +48,9 @@ class EarlyStoppingMonitor:
         self._log10_params = math.log10(cost.params)
         self._target_f1 = target_f1
         self._group = comparable_group(trial.genome.recipe)
-        # The baseline is never stopped: the search needs its result, whatever its score.
-        self._rungs = () if is_baseline else study_rungs(study.spec)
+        # The baseline is never stopped: the search needs its result, whatever its score. Nor are trainings of shared
+        # weights, whose epochs are no measure for those of others.
+        self._rungs = () if is_baseline or trial.definition is not None else study_rungs(study.spec)
         self._predicts_target = is_baseline and study.spec.has_target
         self._warn: Callable[[str], None] | None = warn
         self.restart()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import assert_never
 
 from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.search.storage.rung_scores import RungScores
 from nas.search.storage.slot_leases import Lease
-from nas.search.storage.trial_records import STOPPED, TrialRecord
+from nas.search.storage.trial_records import ELASTIC, SHARED, STOPPED, TrialRecord
 from nas.search.trial_tells import RunningTrial, TrialFiles
 from nas.worker.progress_events import (
     Listener,
@@ -99,7 +100,10 @@ class Supervisor:
         if self._context.teacher is not None and not baseline_only:
             # Before the claim, so that an error leaves no lease behind.
             self._context.teacher()
-        return self._slots.claim(self._owner, self._control.lease_seconds, baseline_only=baseline_only)
+        return self._slots.claim(
+            self._owner, self._control.lease_seconds, baseline_only=baseline_only,
+            num_preliminary=self._study.spec.num_preliminary,
+        )  # fmt: skip
 
     def _trains_baseline_only(self) -> bool:
         """Return True if that is asked for, or if the search has come to its end."""
@@ -160,7 +164,10 @@ class Supervisor:
                 self._listener(Notice(location, f"{failed.reason} {failed.detail}", is_end=True))
             return None
         self._study.record_genome(trial, cost)
-        description = TrialDescription(trial.is_baseline, trial.genome.family, cost)
+        role: Literal["training", "elastic", "slice"] = (
+            "elastic" if trial.is_elastic else "slice" if trial.source == SHARED else "training"
+        )
+        description = TrialDescription(trial.is_baseline, trial.genome.family, cost, role)
         return ActiveTrial(lease, trial, location, description)
 
     def _find_duplicate(self, trial: RunningTrial) -> TrialRecord | None:
@@ -181,10 +188,13 @@ class Supervisor:
             max_params is not None
             and active.description.cost.params > max_params
             and not active.description.is_baseline
+            and not active.trial.is_elastic
         )
 
     def _train(self, active: ActiveTrial, heartbeat: Heartbeat) -> None:
-        self._listener(TrialStarted(active.location, active.description))
+        if active.trial.source != SHARED:
+            # Of thousands of slices, each of which takes a second, the notable ones are shown at their end.
+            self._listener(TrialStarted(active.location, active.description))
         with tempfile.TemporaryDirectory(prefix="nas-") as folder:
             files = TrialFiles.within(Path(folder), active.trial)
             retries = TrainingRetries(
@@ -195,6 +205,10 @@ class Supervisor:
             if not self._still_holds_lease(active.lease, heartbeat, active.location):
                 return
             match outcome:
+                case Completed() if active.trial.is_elastic:
+                    self._study.tell.elastic(active.trial, outcome, files)
+                    self._finish_slot(active, ELASTIC)
+                    self._notify_ended(active, outcome)
                 case Completed():
                     self._tell_completed(active, outcome, files)
                 case Stopped():

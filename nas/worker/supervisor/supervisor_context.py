@@ -21,6 +21,7 @@ class SupervisorContext:
     Attributes:
         pretrained: File of the initial weights of pretrained networks.
         teacher: Returns the weights file of the study's teacher, downloaded at the first call; None without one.
+        elastic_weights: Returns the file of an elastic network's weights by the number of its trial, downloaded once.
         stop_conditions: Conditions under which no further trial starts, shared by the process; None without any.
     """
 
@@ -30,6 +31,7 @@ class SupervisorContext:
     checkpoints: TrialCheckpoints
     pretrained: Path | None = None
     teacher: Callable[[], Path] | None = None
+    elastic_weights: Callable[[int], Path] | None = None
     stop_conditions: StopConditions | None = None
 
 

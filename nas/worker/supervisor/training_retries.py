@@ -9,6 +9,7 @@ from typing_extensions import assert_never
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.outcome import Completed, Failed
 from nas.search.storage.slot_leases import Lease
+from nas.search.storage.trial_records import FINE_TUNED
 from nas.search.trial_tells import RunningTrial, TrialFiles
 from nas.worker.progress_events import (
     EpochEnded,
@@ -22,7 +23,15 @@ from nas.worker.progress_events import (
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainingOutcome
-from nas.worker.trainer_messages import KeepAlive, PreparationProgress, Report, Resumed, Train, TrainingNotice
+from nas.worker.trainer_messages import (
+    KeepAlive,
+    PreparationProgress,
+    Report,
+    Resumed,
+    SharedWeights,
+    Train,
+    TrainingNotice,
+)
 
 MAX_TRAININGS = 3
 _MAX_MICRO_BATCHES = 2
@@ -48,6 +57,7 @@ class TrainingRetries:
     ) -> None:
         self._trainer, self._slots, self._checkpoints = context.trainer, context.slots, context.checkpoints
         self._spec, self._pretrained, self._teacher = context.study.spec, context.pretrained, context.teacher
+        self._elastic_weights, self._image_size = context.elastic_weights, context.study.dataset_summary.image_size
         self._checkpoint_seconds = control.checkpoint_seconds
         self._lease, self._lease_lost, self._show_progress = lease, lease_lost, show_progress
         self._listener, self._early_stopping = listener, early_stopping
@@ -55,17 +65,18 @@ class TrainingRetries:
     def run(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles) -> TrainingOutcome:
         """Train until there is an outcome; each retry resumes from the last checkpoint."""
         crashes, micro_batches = self._lease.crashes, 1
-        epochs = self._spec.epochs_of(is_baseline=trial.is_baseline)
+        epochs = trial.own_epochs or self._spec.epochs_of(is_baseline=trial.is_baseline)
         if crashes >= MAX_TRAININGS:
             return Failed("crashed", f"in {crashes} trainings, after the last of which its worker was lost")
         needs_teacher = trial.genome.recipe.distillation.needs_teacher
         teacher = self._teacher() if needs_teacher and self._teacher is not None else None
+        shared = self._shared_weights(trial)
         while True:
             request = Train(
                 trial.genome, epochs, trial.seed, files.weights,
                 self._checkpoints.folder_of(location.number), self._lease.attempt, micro_batches,
                 self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained, trial.fold,
-                teacher,
+                teacher, shared,
             )  # fmt: skip
             self._early_stopping.restart()
             outcome = _fail_if_not_finite(
@@ -94,6 +105,17 @@ class TrainingRetries:
                 )
             else:
                 return outcome
+
+    def _shared_weights(self, trial: RunningTrial) -> SharedWeights | None:
+        """Return the elastic network that is trained, or of which the trial's network is a slice; None without one."""
+        if trial.definition is None:
+            return None
+        assert self._spec.shared_weights is not None
+        elastic, weights = trial.definition.space(self._spec, self._image_size), None
+        if trial.elastic_trial is not None:
+            assert self._elastic_weights is not None
+            weights = self._elastic_weights(trial.elastic_trial)
+        return SharedWeights(elastic, self._spec.shared_weights, weights, trial.source == FINE_TUNED)
 
     def _report_handler(self, location: TrialLocation, epochs: int) -> Callable[[Report], None]:
         def report(message: Report) -> None:

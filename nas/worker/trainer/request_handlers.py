@@ -18,6 +18,7 @@ from nas.data.splits.cross_validation_folds import split_fold
 from nas.data.summarize_dataset import summarize_dataset
 from nas.errors import ArchitectureError, DataError, NasError
 from nas.networks.build_network import build_network_for
+from nas.networks.elastic.elastic_network import ElasticNetwork
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
@@ -40,6 +41,7 @@ from nas.training.training_loop import Diverged
 from nas.worker.trainer.core_sharing import CoreShare
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
 from nas.worker.trainer.search_space_preview import preview_space
+from nas.worker.trainer.shared_weights_requests import TrainingContext, train_elastic_network, train_slice
 from nas.worker.trainer.supervisor_callback import SupervisedCallback
 from nas.worker.trainer.time_estimate import estimate_times
 from nas.worker.trainer_messages import (
@@ -75,6 +77,7 @@ class Trainer:
         self._dataset_summary: DatasetSummary | None = None
         self._scorer: FinalsScorer | None = None
         self._data_seed = 0
+        self._elastic_networks: dict[Path, ElasticNetwork] = {}
         self._folder = Path()
         self._training_compute = ComputeDevice(torch.device("cpu"), torch.float32)
 
@@ -171,23 +174,22 @@ class Trainer:
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
         dataset_summary, _, self._training_compute = self._opened_data()
-        # Without fold and teacher the key equals that of earlier versions, so that their checkpoints stay valid.
-        fold = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
-        teacher = "" if request.teacher is None else f"{request.teacher.stem} "
+        # Without these parts the key equals that of earlier versions, so that their checkpoints stay valid.
+        parts = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
+        parts += "" if request.teacher is None else f"{request.teacher.stem} "
+        parts += "" if request.shared is None else f"{request.shared.identity} "
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {fold}{teacher}{dataset_summary.fingerprint}",
+            f"{request.genome.key} {request.epochs} {request.seed} {parts}{dataset_summary.fingerprint}",
         )  # fmt: skip
         share = self._core_share if self._training_compute.device.type == "cpu" else None
         callback = SupervisedCallback(self._connection, checkpoints, request.checkpoint_seconds, share)
         try:
             task = self._task_of(request)
-            try:
-                network, result = self._fit(request, task, callback, self._load_checkpoint(checkpoints))
-            except CheckpointError as error:
-                checkpoints.refuse_all()
-                self._connection.send(Resumed(None, (str(error),)))
-                network, result = self._fit(request, task, callback, None)
+            trained = self._fit_from_checkpoint(request, task, callback, checkpoints)
+            if isinstance(trained, Completed):
+                return trained
+            network, result = trained
             scores = result.scores
             if self._scorer is not None:
                 assert request.predictions is not None, "finals write the predictions for the test images"
@@ -236,11 +238,37 @@ class Trainer:
         train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)
         return replace(task, train=train, validation=validation)
 
+    def _fit_from_checkpoint(
+        self, request: Train, task: TrainingTask, callback: SupervisedCallback, checkpoints: CheckpointFolder
+    ) -> tuple[Network, FitResult] | Completed:
+        """Train as `_fit` does, from the last checkpoint that fits."""
+        try:
+            return self._fit(request, task, callback, self._load_checkpoint(checkpoints))
+        except CheckpointError as error:
+            checkpoints.refuse_all()
+            self._connection.send(Resumed(None, (str(error),)))
+            return self._fit(request, task, callback, None)
+
     def _fit(
         self, request: Train, task: TrainingTask, callback: SupervisedCallback, start: TrainingState | None
-    ) -> tuple[Network, FitResult]:
-        """Build and train a network from a checkpoint's state, or from scratch."""
+    ) -> tuple[Network, FitResult] | Completed:
+        """Build and train a network from a checkpoint's state, or from scratch; an elastic one is completed here."""
         dataset_summary, _, compute = self._opened_data()
+        if request.shared is not None:
+            context = TrainingContext(
+                task,
+                dataset_summary,
+                compute,
+                self._folder,
+                self._connection.send,
+                self._report,
+                callback,
+                start,
+                self._elastic_networks,
+            )
+            if request.shared.weights is None:
+                return train_elastic_network(request, request.shared, context)
+            return train_slice(request, request.shared, context)
         torch.manual_seed(request.seed)
         network = build_network_for(request.genome.architecture, dataset_summary).to(compute.device)
         if isinstance(network, PretrainedNetwork):
