@@ -16,6 +16,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.space.elastic_space import searched_architecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
+from nas.study.shared_weights_spec import SandwichSpec
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import FitResult, PausedTraining, finish_and_score, make_sampler, whiten
@@ -25,17 +26,18 @@ from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop, TrainingResult
 
 _NO_CALLBACK = NoCallback()
-_GRADIENT_CLIP = 2.0
-"""Largest norm of the summed gradients of the largest network and its slices, if the recipe has no limit."""
 
 
-def elastic_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of an elastic training: without a new classifier and early stopping, and with clipping.
+def elastic_recipe(recipe: Recipe, sandwich: SandwichSpec) -> Recipe:
+    """Return the recipe of an elastic training, whose gradients are sums over several networks.
 
-    Both are for a single network: a slice's classifier is trained or adjusted when it is scored.
+    The limit of the gradients' norm holds for each of them. A best epoch of the largest network is not that of its
+    slices, so there is no early stopping.
     """
-    clip = recipe.gradient_clip or _GRADIENT_CLIP
-    return recipe.model_copy(update={"gradient_clip": clip, "early_stopping_patience": 0})
+    num_networks = 2 + sandwich.random_slices
+    return recipe.model_copy(
+        update={"gradient_clip": num_networks * recipe.gradient_clip, "early_stopping_patience": 0}
+    )
 
 
 def train_elastic(
@@ -64,7 +66,7 @@ def train_elastic(
         PausedTraining: The callback paused the training; the exception holds the state to resume from.
         CheckpointError: `start` does not fit.
     """
-    recipe = elastic_recipe(recipe)
+    recipe = elastic_recipe(recipe, plan.sandwich)
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
     if start is None:
         whiten(network, task)
