@@ -21,6 +21,7 @@ from nas.commands.shared_options import (
     ImageSize,
     Json,
     Quick,
+    SharedWeights,
     WeightsFile,
     load_spec,
 )
@@ -59,11 +60,12 @@ def check(
     channels: Channels = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
     quick: Quick = False,
+    shared_weights: SharedWeights = False,
     json: Json = False,
 ) -> None:
     """Check a study, its search space and its data; show the space's size, sample genomes and time; train nothing."""
     application: Application = context.obj
-    spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick)
+    spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick, shared_weights=shared_weights)
     trainer = application.new_trainer(spec, device=application.devices[0], threads=application.num_cores)
     try:
         dataset_summary = trainer.open_data()

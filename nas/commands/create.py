@@ -18,6 +18,7 @@ from nas.commands.shared_options import (
     LogFormatOption,
     NoStart,
     Quick,
+    SharedWeights,
     Start,
     StartFrom,
     StudyName,
@@ -45,12 +46,15 @@ def create(
     start: Start = None,
     start_from: StartFrom = None,
     no_start: NoStart = False,
+    shared_weights: SharedWeights = False,
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the baseline as well.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Check a study and create it, for workers to join; trains nothing, or the baseline alone."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    spec = load_spec(
+        file, data, name, trials, image_size=image_size, channels=channels, quick=quick, shared_weights=shared_weights
+    )
     spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application, baseline_only=baseline)
     plan = WorkerPlan(1, log_format=log_format)

@@ -86,7 +86,13 @@ def export(
         exported = export_network(
             weights,
             outputs,
-            Origin(study.name, record.number, fitted=data.image_size is not None, shrink=data.shrink or 1),
+            Origin(
+                study.name,
+                record.number,
+                fitted=data.image_size is not None,
+                shrink=data.shrink or 1,
+                training=record.training,
+            ),
             lambda read: calibration_images(
                 data, application.settings.data_folder.absolute(), study.dataset_summary, read
             ),
@@ -173,6 +179,7 @@ def _as_json(record: TrialRecord, exported: Sequence[ExportedFile]) -> dict[str,
         "family": record.family,
         "params": record.params,
         "flops": record.flops,
+        "training": record.training,
         "files": [
             {
                 "file": str(one.output.path),
@@ -191,7 +198,8 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, exp
     scored_on = "validation" if study.spec.finals is None else "test"
     application.print_line(
         f"Trial {record.number} of {study.name} ({record.family}): {record.params:,} parameters, {record.flops:,} FLOPs"
-        f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s."
+        f", macro-F1 {record.macro_f1:.4f} on {scored_on} {unit}s"
+        + ("." if record.source is None else f"; {record.training}.")
     )
     application.console.print(_table(exported, unit))
     exact = [one.verification for one in exported if one.output.format is not Format.INT8]

@@ -18,6 +18,7 @@ from nas.commands.shared_options import (
     Json,
     NoStart,
     Quick,
+    SharedWeights,
     Start,
     StartFrom,
     StudyName,
@@ -54,11 +55,14 @@ def search(
     start: Start = None,
     start_from: StartFrom = None,
     no_start: NoStart = False,
+    shared_weights: SharedWeights = False,
     json: Json = False,
 ) -> None:
     """Create or resume a study, train its baseline, search, and show the front against the baseline."""
     application: Application = context.obj
-    spec = load_spec(file, data, name, trials, image_size=image_size, channels=channels, quick=quick)
+    spec = load_spec(
+        file, data, name, trials, image_size=image_size, channels=channels, quick=quick, shared_weights=shared_weights
+    )
     spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.run_trials import LogFormat
-from nas.errors import StudyError
+from nas.errors import SpecificationError, StudyError
 from nas.study.data_source_from_path import data_source_from_path
+from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.start_tables import read_start_file
-from nas.study.study_file import load_study
+from nas.study.study_file import load_study, shared_weights_faults
 from nas.study.study_spec import StudySpec
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
@@ -52,6 +53,12 @@ StartFrom = Annotated[
 NoStart = Annotated[
     bool, typer.Option("--no-start", help="Begin with random genomes: no start genomes, and no initial design.")
 ]
+SharedWeights = Annotated[
+    bool,
+    typer.Option(
+        "--shared-weights", help="Train elastic networks, of which the trials are slices: [shared_weights] of a file."
+    ),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Concurrent trials; default: by GPU memory, or one per core.")]
 Timeout = Annotated[
     float | None, typer.Option(min=0, metavar="MIN", help="Start no new trial after this many minutes.")
@@ -77,8 +84,12 @@ def load_spec(
     image_size: int | None = None,
     channels: int | None = None,
     quick: bool = False,
+    shared_weights: bool = False,
 ) -> StudySpec:
     """Load a study file, with replacements from the command line.
+
+    Args:
+        shared_weights: True to search with shared weights, by the defaults where the file has no table of them.
 
     Raises:
         NasError: The file has faults, or the data path leads nowhere.
@@ -92,6 +103,14 @@ def load_spec(
         if spec.grid is not None:
             raise StudyError(f"--trials {trials}: {file} is a grid, whose budget is its {spec.grid.size} points")
         spec = spec.with_trials(trials)
+    if shared_weights and spec.grid is not None:
+        raise StudyError(f"--shared-weights: {file} is a grid, whose settings are all trained; leave it out")
+    if shared_weights and spec.shared_weights is None:
+        spec = spec.model_copy(update={"shared_weights": SharedWeightsSpec()})
+    # Checked again: the budget and the table may be those of the command line.
+    faults = shared_weights_faults(spec)
+    if faults:
+        raise SpecificationError(str(file), faults)
     return spec
 
 

@@ -14,7 +14,7 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
-from nas.report.terminal.front_and_trial_tables import class_table, curve_table, scored_images, training_name
+from nas.report.terminal.front_and_trial_tables import class_table, curve_table, scored_images
 from nas.report.terminal.option_effect_tables import genome_table
 from nas.search.analysis.front_summary import FrontSummary, record_json, summarize_records
 from nas.search.analysis.option_effects import explain_options
@@ -72,7 +72,7 @@ def _result_table(record: TrialRecord, summary: FrontSummary) -> Table:
     for figure, value in record.figures.items():
         table.add_row(figure, f"{value:.4g}")
     if record.source is not None:
-        table.add_row("trained", training_name(record))
+        table.add_row("trained", record.training)
     if record.elastic is not None:
         table.add_row("elastic network", f"around the genome of trial {record.elastic['chosen_from']}")
     if record.train_seconds is not None:

@@ -49,6 +49,12 @@ def _status_table(current: Status) -> Table:
     failed = f"failed ({current.baseline_failure})" if current.baseline_failure else None
     if current.has_baseline:
         table.add_row("baseline", escape(failed or ("done" if current.baseline_done else "not done yet")))
+    if (shared := current.shared_weights) is not None:
+        table.add_row(
+            "shared weights",
+            f"{shared.elastic_done} of {shared.elastic} elastic networks trained, "
+            f"{shared.inherited_done:,} of {shared.inherited:,} slices scored",
+        )  # fmt: skip
     if current.search_progress is not None:
         table.add_row("search", escape(current.search_progress))
     if current.stop_reason is not None:

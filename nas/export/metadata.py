@@ -22,12 +22,14 @@ class Origin:
     Attributes:
         fitted: True if the training images were resized to the network's size, as in a folder of photos.
         shrink: Factor by which each side was then reduced, by averaging squares of pixels.
+        training: Origin of the weights, in words.
     """
 
     study: str
     trial: int
     fitted: bool
     shrink: int = 1
+    training: str = "from nothing"
 
 
 def input_shape(summary: DatasetSummary) -> tuple[int, ...]:
@@ -67,5 +69,6 @@ def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
         "scored_on": metadata.scored_on,
         "study": origin.study,
         "trial": origin.trial,
+        "training": origin.training,
         "versions": {"nas": nas.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }

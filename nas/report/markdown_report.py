@@ -13,6 +13,7 @@ from nas.report.tables.study_tables import (
     genome_table,
     option_table,
     reproduction_table,
+    shared_front_table,
     trial_table,
 )
 from nas.report.tables.text_table import PlainTable
@@ -28,6 +29,8 @@ def as_markdown(contents: ReportContents) -> str:
     if contents.settings is not None:
         tables += [settings_table(contents.settings), setting_class_table(contents.settings, contents.dataset.classes)]
     tables.append(front_table(contents.summary, contents.finalist))
+    if contents.summary.shared_front:
+        tables.append(shared_front_table(contents.summary))
     if contents.finalist.per_class:
         tables.append(class_table(contents))
     paragraphs = [
@@ -39,7 +42,7 @@ def as_markdown(contents: ReportContents) -> str:
         *([option_table(contents.explanation).as_markdown()] if contents.explanation.effects else []),
         shared_sentence(contents.explanation),
         genome_table(contents.finalist).as_markdown(),
-        trial_table(contents.records).as_markdown(),
+        trial_table(contents.listed_records).as_markdown(),
         reproduction_table(contents).as_markdown(),
         f"`{spec.name}.toml`:",
         f"```toml\n{provenance.study_file}```",

@@ -12,7 +12,7 @@ from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.grid_results import SettingResults, gather_settings
 from nas.search.analysis.option_effects import Explanation, explain_options
-from nas.search.storage.trial_records import TrialRecord
+from nas.search.storage.trial_records import SHARED, TrialRecord
 from nas.study.study_spec import StudySpec
 
 
@@ -91,6 +91,11 @@ class ReportContents:
             f"{num_candidates:,} trials by them, which biases them upwards. `nas finals {self.name}` gives scores of "
             "the test images, over several seeds."
         )
+
+    @property
+    def listed_records(self) -> tuple[TrialRecord, ...]:
+        """Trials of the table of all trials: those with networks of their own, and the elastic trainings."""
+        return tuple(record for record in self.records if record.source != SHARED)
 
     @property
     def finalist_name(self) -> str:

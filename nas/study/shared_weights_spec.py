@@ -58,7 +58,7 @@ class SharedWeightsSpec(SandwichSpec):
     inherited: Annotated[int, Field(ge=1, le=100_000)] = 2000
     train: FinalTraining = "fine_tune"
     fine_tune_epochs: PositiveInt | None = None
-    recipe: Annotated[dict[str, Any], Field(default_factory=dict)]
+    recipe: dict[str, Any] = Field(default_factory=dict)
 
     def num_preliminary(self, num_families: int) -> int:
         """Return the number of trials before the elastic trainings."""

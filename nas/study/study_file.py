@@ -91,7 +91,7 @@ def _parse_study(
     # These checks parse the search space, which must have no fault.
     faults = [*chain(*table_faults.values()), *faults] or [
         *spec.flip_faults(), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
-        *_shared_weights_faults(spec),
+        *shared_weights_faults(spec),
     ]  # fmt: skip
     if faults:
         raise SpecificationError(str(path), faults)
@@ -152,7 +152,7 @@ def _distillation_faults(spec: StudySpec) -> list[str]:
     return faults
 
 
-def _shared_weights_faults(spec: StudySpec) -> list[str]:
+def shared_weights_faults(spec: StudySpec) -> list[str]:
     """List settings of shared weights that do not fit the search space or the budget."""
     if spec.shared_weights is None or spec.grid is not None:
         return []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nas.commands.composition.network_timing import TimedNetworks
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import duration_text
+from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.study_spec import StudySpec
 
 FINAL_SEEDS, FINALISTS = 5, 3
+_SLICE_SECONDS = 1.0
 _TRAINED_SHARE = 0.5
 """Mean share of a trial's epochs with early stopping, and of its time with a sampler that weighs time."""
 
@@ -69,6 +72,8 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
     mean = sum(trials) / len(trials)
     share = _TRAINED_SHARE if spec.early_stopping.enabled else 1.0
     first, searched = baseline or 0.0, spec.budget.trials * share * mean
+    if spec.shared_weights is not None:
+        searched = _shared_seconds(spec.shared_weights, spec, trials)
     # A baseline that is the teacher of the trials is trained before them, else beside them.
     total = (
         first + searched / num_workers if spec.trains_baseline_first else max(first, (first + searched) / num_workers)
@@ -79,3 +84,15 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
     finals = FINAL_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
     name = f"{spec.baseline.network}, {baseline_epochs} epoch{'s' if baseline_epochs > 1 else ''}"
     return StudyTimes(baseline, name, trials, spec.budget.trials, num_workers, total, finals)
+
+
+def _shared_seconds(shared: SharedWeightsSpec, spec: StudySpec, trials: Sequence[float]) -> float:
+    """Seconds of a search with shared weights on one core.
+
+    A step of an elastic training takes as long as the steps of its networks: the largest, the smallest and random ones.
+    """
+    mean, epochs = sum(trials) / len(trials), spec.budget.epochs
+    elastic = (max(trials) + min(trials) + shared.random_slices * mean) * shared.elastic_epochs(epochs) / epochs
+    num_tuned = spec.budget.trials - spec.num_preliminary
+    tuned = num_tuned * mean * shared.tuning_epochs(epochs) / epochs
+    return spec.num_preliminary * mean + spec.num_elastic * elastic + shared.inherited * _SLICE_SECONDS + tuned

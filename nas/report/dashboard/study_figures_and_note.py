@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.report.tables.grid_tables import settings_table
+from nas.report.tables.study_tables import shared_front_table
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
@@ -54,8 +55,11 @@ def _front_as_markdown(summary: FrontSummary) -> str:
     for record in (*summary.front, *([summary.baseline] if summary.baseline else [])):
         smaller = summary.times_smaller(record)
         mark = " (baseline)" if record.is_baseline else " (answer)" if record is summary.answer else ""
+        mark += f" ({record.training})" if record.source is not None else ""
         rows.append(
             f"| {record.number}{mark} | {record.family} | "
             f"{record.macro_f1:.4f} | {record.params or 0:,} | {f'{smaller:,.1f}' if smaller else '-'} |"
         )
+    if summary.shared_front:
+        rows += ["", shared_front_table(summary).as_markdown()]
     return "\n".join(rows)

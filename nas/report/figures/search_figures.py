@@ -78,7 +78,7 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
     if len(shown_others) < len(others):
         note += f"; {len(shown_others):,} of {len(others):,} trials off the front are drawn"
     figure = blank_figure(title, note)
-    sizes = [record.params or 1 for record in shown]
+    sizes = [record.params or 1 for record in (*shown, *summary.shared_front)]
     if summary.baseline is not None:
         figure.add_trace(_dominating_region(summary.baseline, min(sizes)))
     for family in sorted({record.family for record in shown if not record.is_baseline}):
@@ -88,6 +88,8 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         figure.add_trace(_trial_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
         figure.add_trace(_trial_points(members, family, size=12, opacity=1, in_legend=bool(members)))
     figure.add_trace(_front_line(summary.front, max(sizes)))
+    if summary.shared_front:
+        figure.add_trace(_shared_markers(summary.shared_front))
     if summary.target is not None:
         figure.add_trace(target_line(summary.target, summary.target_text, min(sizes), max(sizes)))
     if summary.answer is not None:
@@ -96,6 +98,19 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         figure.add_trace(_baseline_marker(summary.baseline))
     figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))
     return figure
+
+
+def _shared_markers(records: Sequence[TrialRecord]) -> go.Scatter:
+    """Hollow markers of slices that were not trained by themselves, at their shared scores."""
+    return go.Scatter(
+        x=[record.params for record in records],
+        y=[round(record.macro_f1, 4) for record in records],
+        customdata=[record.number for record in records],
+        mode="markers",
+        name=themed_text("shared score, not trained by itself"),
+        marker={"color": BASELINE_COLOUR, "symbol": "circle-open", "size": 7},
+        hovertemplate=("trial %{customdata}, shared score<br>macro-F1 %{y:.4f}<br>%{x:,d} parameters<extra></extra>"),
+    )
 
 
 def _trial_points(

@@ -30,6 +30,7 @@ from nas.report.tables.study_tables import (
     genome_table,
     option_table,
     reproduction_table,
+    shared_front_table,
     trial_table,
 )
 from nas.report.tables.text_table import PlainTable
@@ -76,7 +77,7 @@ def render_page(contents: ReportContents) -> str:
         "wide as the logarithm of its channels, a curve around it a shortcut.",
         commands=reproduction_commands(contents),
         space_file=space_file_name(contents.spec),
-        trials_summary=_trials_summary(len(contents.records)),
+        trials_summary=_trials_summary(len(contents.listed_records)),
     )
 
 
@@ -179,11 +180,12 @@ def _class_f1_series(name: str, record: TrialRecord, colour: str, symbol: str) -
 def _tables(contents: ReportContents) -> Mapping[str, PlainTable]:
     return {
         "front": front_table(contents.summary, contents.finalist),
+        **({"shared_front": shared_front_table(contents.summary)} if contents.summary.shared_front else {}),
         "options": option_table(contents.explanation),
         "classes": class_table(contents),
         "genome": genome_table(contents.finalist),
         "reproduction": reproduction_table(contents),
-        "trials": trial_table(contents.records[-MAX_TRIALS:]),
+        "trials": trial_table(contents.listed_records[-MAX_TRIALS:]),
     }
 
 

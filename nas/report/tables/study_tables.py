@@ -21,6 +21,7 @@ _EMPTY_CELL = "–"
 def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
     """Table of the front, smallest first, and the baseline."""
     networks = [*summary.front, *([summary.baseline] if summary.baseline else [])]
+    names_training = any(record.source is not None for record in summary.front)
     rows = tuple(
         (
             "baseline" if record.is_baseline else f"{record.number}{' (answer)' if record is summary.answer else ''}",
@@ -30,6 +31,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
             f"{record.params or 0:,}",
             f"{(record.flops or 0) / 1e6:,.1f}",
             _times_smaller(summary, record),
+            *([record.training] if names_training else []),
         )
         for record in networks
     )
@@ -38,12 +40,29 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
         "Front and baseline, on validation images" if summary.has_baseline else "Front, on validation images",
         (
             "trial", "family", "macro-F1", "macro-precision", "macro-recall", "micro-F1 (accuracy)", "parameters",
-            "MFLOPs", "times smaller",
+            "MFLOPs", "times smaller", *(["trained"] if names_training else []),
         ),
         rows,
         text_columns=2,
         marked=marked,
     )  # fmt: skip
+
+
+def shared_front_table(summary: FrontSummary) -> PlainTable:
+    """Table of the slices on the front of the shared scores that were not trained by themselves, smallest first."""
+    rows = tuple(
+        (
+            str(record.number), record.family, f"{record.macro_f1:.4f}", f"{record.params or 0:,}",
+            f"{(record.flops or 0) / 1e6:,.1f}",
+        )
+        for record in summary.shared_front
+    )  # fmt: skip
+    return PlainTable(
+        "Slices by their scores with shared weights: estimates, not trained by themselves",
+        ("trial", "family", "shared macro-F1", "parameters", "MFLOPs"),
+        rows,
+        text_columns=2,
+    )
 
 
 def class_table(contents: ReportContents) -> PlainTable:

@@ -32,7 +32,7 @@ def front_table(summary: FrontSummary) -> Table:
         table.add_row(
             f"* {number}" if record is summary.answer else number,
             *columns, f"{smaller:,.1f}x" if smaller else "-", summary.verdict_on(record),
-            *([training_name(record)] if names_training else []), style="bold" if record is marked else None,
+            *([record.training] if names_training else []), style="bold" if record is marked else None,
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
@@ -53,17 +53,6 @@ def shared_front_table(summary: FrontSummary) -> Table:
     for record in summary.shared_front:
         table.add_row(*_record_columns(record))
     return table
-
-
-def training_name(record: TrialRecord) -> str:
-    """How the weights of a network came about, in a few words."""
-    match record.source:
-        case "shared":
-            return "not by itself: shared weights"
-        case "fine_tuned":
-            return "fine-tuned from shared weights"
-        case _:
-            return "from nothing"
 
 
 def _target_caption(summary: FrontSummary) -> str | None:

@@ -11,7 +11,7 @@ from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.search_progress import SearchProgress, search_progress
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import stop_reason
-from nas.search.storage.slot_leases import BASELINE_SLOT, Slots
+from nas.search.storage.slot_leases import BASELINE_SLOT, FIRST_INHERITED_SLOT, SharedCounts, Slots
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.target import Target
 
@@ -39,6 +39,7 @@ class Status:
         target: Target of the search; None without one, or before anything is known of the baseline.
         answer: Number of the trial with the smallest network at the target; None before the first.
         minutes_since_improvement: Minutes of search since the last improvement; None before the first result.
+        shared_weights: Elastic trainings and scored slices; None in a study without.
     """
 
     study: str
@@ -61,6 +62,7 @@ class Status:
     target: Target | None
     answer: int | None
     minutes_since_improvement: float | None
+    shared_weights: SharedCounts | None
 
 
 def study_status(study: SearchStudy, slots: Slots) -> Status:
@@ -98,6 +100,7 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
         target=None if progress is None else progress.target,
         answer=None if progress is None or progress.answer is None else progress.answer.number,
         minutes_since_improvement=None if progress is None else progress.minutes_since_improvement,
+        shared_weights=None if study.shared is None else slots.shared_counts(),
     )
 
 
@@ -139,4 +142,8 @@ def trials_per_hour(records: Sequence[TrialRecord]) -> float | None:
 
 
 def _task(slot: int, has_baseline_slot: bool) -> str:
+    if slot < BASELINE_SLOT:
+        return f"elastic network {-slot}"
+    if slot >= FIRST_INHERITED_SLOT:
+        return f"slice {slot - FIRST_INHERITED_SLOT + 1}"
     return "baseline" if has_baseline_slot and slot == BASELINE_SLOT else f"slot {slot}"

@@ -101,6 +101,17 @@ class TrialRecord:
         return not self.is_baseline and self.elastic is None and self.source != SHARED
 
     @property
+    def training(self) -> str:
+        """Origin of the network's weights in a few words."""
+        match self.source:
+            case "shared":
+                return "not trained by itself: shared weights"
+            case "fine_tuned":
+                return "fine-tuned from shared weights"
+            case _:
+                return "from nothing"
+
+    @property
     def stopped_early(self) -> bool:
         """True if early stopping ended this trial itself; False for a duplicate of a stopped one."""
         return self.stopped_at is not None and self.reused_from is None
