@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Engine, event, text
 
 from nas import database
 from nas.errors import DatabaseError
-from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, Owner, SlotCounts, Slots
+from nas.search.storage.slot_leases import (
+    BASELINE_SLOT,
+    FIRST_INHERITED_SLOT,
+    Lease,
+    Owner,
+    SharedCounts,
+    SlotCounts,
+    Slots,
+)
 from nas.search.storage.sql_tables import create_missing_tables
 
 LONG = 60.0
@@ -420,3 +428,46 @@ def test_a_trial_that_was_given_back_or_lost_is_interrupted_for_good(slots: Slot
     slots.finish(again, "completed")
     assert slots.interrupted_trial_ids() == {101, 102}
     assert Slots(engine, "another study").interrupted_trial_ids() == set()
+
+
+class TestSharedWeights:
+    """Slots of elastic trainings and slices, beside those of the trials."""
+
+    def test_each_phase_waits_for_the_one_before(self, slots: Slots) -> None:
+        assert slots.open_slots(4, baseline=False, elastic=2, inherited=2) == 9
+        order, held = [], []
+        while (lease := slots.claim("a", LONG, num_preliminary=2)) is not None or held:
+            if lease is None:
+                # Nothing else may start before these are done.
+                for one in held:
+                    assert slots.finish(one, "completed")
+                order.append([one.slot for one in held])
+                held = []
+                continue
+            held.append(lease)
+        assert order == [[1, 2], [-1, -2], [FIRST_INHERITED_SLOT, FIRST_INHERITED_SLOT + 1], [3, 4]]
+
+    def test_the_baseline_neither_waits_nor_is_waited_for(self, slots: Slots) -> None:
+        slots.open_slots(2, elastic=1, inherited=1)
+        first = slots.claim("a", LONG, num_preliminary=1)
+        second = slots.claim("b", LONG, num_preliminary=1)
+        assert first is not None
+        assert second is not None
+        assert (first.slot, second.slot) == (BASELINE_SLOT, 1)
+        slots.finish(second, "completed")
+        third = slots.claim("b", LONG, num_preliminary=1)
+        assert third is not None
+        assert third.slot == -1
+
+    def test_they_are_counted_by_themselves(self, slots: Slots) -> None:
+        slots.open_slots(2, baseline=False, elastic=1, inherited=3)
+        assert slots.counts() == SlotCounts(open=2, leased=0, done=1)
+        for _ in range(2):
+            lease = slots.claim("a", LONG, num_preliminary=2)
+            assert lease is not None
+            slots.finish(lease, "completed")
+        elastic = slots.claim("a", LONG, num_preliminary=2)
+        assert elastic is not None
+        slots.finish(elastic, "elastic")
+        assert slots.shared_counts() == SharedCounts(elastic_done=1, elastic=1, inherited_done=0, inherited=3)
+        assert slots.counts() == SlotCounts(open=0, leased=0, done=3)

@@ -100,7 +100,7 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
         target=None if progress is None else progress.target,
         answer=None if progress is None or progress.answer is None else progress.answer.number,
         minutes_since_improvement=None if progress is None else progress.minutes_since_improvement,
-        shared_weights=None if study.shared is None else slots.shared_counts(),
+        shared_weights=None if study.spec.shared_weights is None else slots.shared_counts(),
     )
 
 

@@ -140,6 +140,7 @@ def test_metadata_say_what_a_file_is(exported: Sequence[ExportedFile]) -> None:
             "scored_on": "validation",
             "study": "digits",
             "trial": 7,
+            "training": "from nothing",
             "versions": {"nas": nas.__version__, "torch": torch.__version__, "python": platform.python_version()},
         }
 
