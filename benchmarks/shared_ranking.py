@@ -3,9 +3,9 @@
     python benchmarks/shared_ranking.py results.jsonl data/emnist-byclass-116k.npz --family resnet --max-params 120000
     python benchmarks/shared_ranking.py --table results.jsonl
 
-One elastic network of a family is trained once. Slices of it, spread evenly over the logarithm of their size, are scored
-with its weights, then trained from nothing with the same recipe for the epochs of a trial, and the smallest quarter is
-also fine-tuned from its slice. Kendall's τ between shared and own scores says whether a search may trust the former
+One elastic network of a family is trained once. Slices of it, spread evenly over the logarithm of their size, are
+scored with its weights, then trained from nothing with the same recipe for the epochs of a trial, and the smallest
+quarter is also fine-tuned from its slice. Kendall's τ between shared and own scores says whether a search may trust the former
 (Yu et al., "Evaluating the Search Phase of Neural Architecture Search", 2020, section 4). One line is appended for each
 slice, so an interrupted run resumes; the elastic network's weights are kept beside the lines.
 
@@ -109,7 +109,6 @@ def trained_elastic(elastic: ElasticSpace, task: TrainingTask, arguments: argpar
 def fine_tune(network: ElasticNetwork, genome: Genome, task: TrainingTask, arguments: argparse.Namespace) -> float:
     """Fine-tune a slice and return its macro-F1."""
     plan = TrainingPlan(arguments.fine_tune_epochs, arguments.seed)
-    own, _ = score_slice(network, genome, task, plan, compute=arguments.compute)
     own = network.extract(genome.architecture)
     recipe: Recipe = fine_tuning_recipe(genome.recipe)
     with tempfile.TemporaryDirectory() as folder:
@@ -139,9 +138,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         tau = kendalltau([row["shared"] for row in both], [row["own"] for row in both]).statistic
         best = sorted(both, key=lambda row: -row["shared"])[: max(1, round(len(both) / 10))]
         lost = max(row["own"] for row in both) - max(row["own"] for row in best)
-        print(
-            f"{len(both)} slices: Kendall's tau {tau:.3f}; the own best of the shared top 10 % is {lost:.4f} below the own best"
-        )
+        print(f"{len(both)} slices: Kendall's tau {tau:.3f}")
+        print(f"the own best of the shared top 10 % is {lost:.4f} below the own best")
     tuned = [row for row in both if row.get("fine_tuned") is not None]
     if tuned:
         gain = sum(row["fine_tuned"] - row["own"] for row in tuned) / len(tuned)
@@ -179,9 +177,8 @@ def main() -> None:
     network = trained_elastic(elastic, task, arguments)
     known = {row["key"]: row for row in rows_of(arguments.out)}
     genomes = spread_slices(elastic, summary, arguments.slices)
-    print(
-        f"largest {count_params_for(elastic.largest.architecture, summary):,}, smallest {count_params_for(elastic.smallest.architecture, summary):,}"
-    )
+    sizes = [count_params_for(one.architecture, summary) for one in (elastic.largest, elastic.smallest)]
+    print(f"largest {sizes[0]:,}, smallest {sizes[1]:,}")
     for index, genome in enumerate(genomes):
         if genome.key in known:
             continue

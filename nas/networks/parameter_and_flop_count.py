@@ -7,6 +7,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from nas.networks.build_network import build_network
+from nas.networks.layers.uninitialized import uninitialized_on_meta
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.space.architecture import Architecture
@@ -64,7 +65,7 @@ def measure_cost_for(architecture: Architecture, summary: DatasetSummary) -> Cos
 def _build_on_meta(
     architecture: Architecture, channels: int, num_classes: int, size: tuple[int, int] | None, num_part_classes: int
 ) -> nn.Module:
-    with torch.device("meta"):
+    with uninitialized_on_meta():
         network = build_network(architecture, channels, num_classes, size, num_part_classes).eval()
     network.remove_training_layers()
     return network

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nas.space.elastic_space import ELASTIC_GENES
+from nas.space.gene_definitions import ARCHITECTURE_GENES
 from nas.space.immutable_model import FrozenModel, PositiveInt
 from nas.space.search_space import SearchSpace
 from nas.space.start_genomes import translate_start
@@ -86,8 +87,7 @@ class SharedWeightsSpec(SandwichSpec):
         table = {"recipe": self.recipe} if self.recipe else {}
         yield from (f"shared_weights.{fault}" for fault in translate_start(space, table).faults)
         for family in space.families:
-            genes = [gene for gene in ELASTIC_GENES if not space.architecture.domain(gene, (family,))[1].is_fixed]
-            if not genes:
+            if not any(_is_searched(space, gene, family) for gene in ELASTIC_GENES):
                 yield (
                     f"search_space: {family} has one value of each width, depth and kernel size, so its networks have "
                     "no slices; give ranges, or remove the family or [shared_weights]"
@@ -104,3 +104,9 @@ class SharedWeightsSpec(SandwichSpec):
         if self.train == "from_nothing":
             return epochs
         return self.fine_tune_epochs or max(1, round(_FINE_TUNING_SHARE * epochs))
+
+
+def _is_searched(space: SearchSpace, gene: str, family: str) -> bool:
+    """Return True if a gene of a family has several values."""
+    families = ARCHITECTURE_GENES[gene].active_for
+    return (families is None or family in families) and not space.architecture.domain(gene, (family,))[1].is_fixed

@@ -71,7 +71,7 @@ class TrainingStep:
         self._loss_function: LossFunction | None = None
         self._sandwich: SandwichRule | None = None
         if isinstance(network, ElasticNetwork):
-            self._sandwich = SandwichRule(network, plan.sandwich, compute)
+            self._sandwich = SandwichRule(network, plan.sandwich, compute, seed=plan.seed)
         self._teacher = task.teacher if recipe.distillation.needs_teacher else None
         if recipe.distillation.needs_teacher and self._teacher is None:
             raise ValueError("a recipe with distillation needs a teacher in its task")
@@ -80,6 +80,8 @@ class TrainingStep:
         """Bind the recipe's loss for an epoch, counted from 1, that begins once `share_done` of all epochs are done."""
         if self._flip is not None:
             self._flip.begin_epoch(epoch)
+        if self._sandwich is not None:
+            self._sandwich.begin_epoch(epoch)
         beta = class_weight_beta(self._recipe.loss, self._recipe.imbalance, share_done)
         if self._loss_function is None or beta != self._beta:
             self.release_graphs()

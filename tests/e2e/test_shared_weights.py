@@ -91,11 +91,8 @@ def test_a_space_without_anything_elastic_is_refused(terminal: Terminal) -> None
         "width = { low = 8, high = 16, step = 4 }", "width = 8"
     )
     terminal.write("fixed.toml", fixed)
-    result = terminal.run(
-        "search",
-        terminal.write("bad.toml", SHARED.replace("space.toml", "fixed.toml").replace('"shared"', '"fixed"')),
-        code=1,
-    )
+    study = SHARED.replace("space.toml", "fixed.toml").replace('"shared"', '"fixed"')
+    result = terminal.run("search", terminal.write("bad.toml", study), code=1)
     assert "so its networks have no slices; give ranges" in " ".join(result.stderr.split())
 
 

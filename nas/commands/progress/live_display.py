@@ -135,8 +135,9 @@ class Progress:
                 self._running.pop(worker, None)
                 self._show_ended(event)
             case TrialReused():
-                self._done += event.location.slot < FIRST_INHERITED_SLOT
-                self._print_line(f"trial {number} is trial {event.reused_from} again: result reused")
+                if event.location.slot < FIRST_INHERITED_SLOT:
+                    self._done += 1
+                    self._print_line(f"trial {number} is trial {event.reused_from} again: result reused")
             case Notice():
                 if event.is_end:
                     self._running.pop(worker, None)

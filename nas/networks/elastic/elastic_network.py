@@ -16,12 +16,14 @@ from nas.errors import ArchitectureError
 from nas.networks.build_network import build_network_for
 from nas.networks.elastic.parameter_roles import layer_roles, parameter_role
 from nas.networks.elastic.parameter_slices import input_channels, kernel_name, slice_parameter
+from nas.networks.layers.uninitialized import uninitialized_on_meta
 from nas.networks.network_interface import Network
 from nas.results.dataset_summary import DatasetSummary
 from nas.space.architecture import SearchedArchitecture
 from nas.space.elastic_space import ElasticSpace, searched_architecture
 
-_MAX_SKELETONS = 64
+MAX_SKELETONS = 64
+"""Modules of slices that are kept: building one takes as long as a tenth of a step."""
 
 
 class ElasticNetwork(nn.Module):
@@ -110,14 +112,14 @@ class ElasticNetwork(nn.Module):
     def _skeleton(self, architecture: SearchedArchitecture) -> Network:
         skeleton = self._skeletons.pop(architecture, None)
         if skeleton is None:
-            with torch.device("meta"):
+            with uninitialized_on_meta():
                 skeleton = build_network_for(architecture, self._summary)
             device = next(self.parameters()).device
             for module in skeleton.modules():
                 for name, buffer in module.named_buffers(recurse=False):
                     setattr(module, name, torch.zeros_like(buffer, device=device))
         self._skeletons[architecture] = skeleton
-        if len(self._skeletons) > _MAX_SKELETONS:
+        if len(self._skeletons) > MAX_SKELETONS:
             self._skeletons.popitem(last=False)
         return skeleton.train(self.training)
 
@@ -125,7 +127,7 @@ class ElasticNetwork(nn.Module):
         """Add parameters that only networks with a narrower stage have, at the size of the widest ones."""
         shapes: dict[str, list[int]] = {}
         for architecture in self.elastic.narrowed_architectures():
-            with torch.device("meta"):
+            with uninitialized_on_meta():
                 network = build_network_for(architecture, self._summary)
             roles = self._roles(network, architecture)
             for name, parameter in network.named_parameters():
