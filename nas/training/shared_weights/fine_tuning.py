@@ -7,8 +7,8 @@ from nas.space.recipe import Recipe
 _RATE_SHARE = 0.05
 """Peak learning rate as a share of that of a training from nothing.
 
-A high rate undoes what the slice has learned: on EMNIST, slices of 5 to 26 thousand parameters lose 0.004 macro-F1 in an
-epoch with a share of 0.25, and gain 0.002 with 0.1 and 0.004 with 0.03 (`benchmarks/shared_ranking.py`).
+A high rate undoes what the slice has learned: on EMNIST, slices of 5 to 26 thousand parameters lose 0.004 macro-F1 in
+an epoch with a share of 0.25, and gain 0.002 with 0.1 and 0.004 with 0.03 (`benchmarks/shared_ranking.py`).
 """
 
 
