@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,13 @@ from nas.results.network_cost import Cost
 from nas.search.sampling.grid_sampler import suggest_point
 from nas.search.sampling.sampler_factory import make_sampler
 from nas.search.sampling.search_guidance import ParamCounter, SearchGuidance
-from nas.search.shared_weights.elastic_selection import ElasticDefinition
 from nas.search.shared_weights.shared_trials import SharedTrials
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
-from nas.search.storage.slot_leases import BASELINE_SLOT
+from nas.search.storage.slot_conditions import BASELINE_SLOT
 from nas.search.storage.study_attributes import spec_json
 from nas.search.storage.trial_records import (
-    FINE_TUNED,
     TrialRecord,
     curve_attributes,
     genome_attributes,
@@ -39,9 +36,6 @@ from nas.search.target import aims_at_target, target_of
 from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.study_spec import StudySpec
-
-_FIXED_PARAMETERS = "fixed_params"
-"""System attribute in which Optuna keeps the parameters of an enqueued trial."""
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -159,11 +153,9 @@ class SearchStudy:
             return self._create_running_trial({"run": slot} | ({"baseline": True} if is_baseline else {}))
         if slot == BASELINE_SLOT:
             return self._create_running_trial({"baseline": True})
-        if self.shared is not None:
-            start = self.shared.start(slot)
-            if start.attributes:
-                fixed = {} if start.parameters is None else {_FIXED_PARAMETERS: dict(start.parameters)}
-                return self._create_running_trial(dict(start.attributes), fixed)
+        start = None if self.shared is None else self.shared.start(slot)
+        if start is not None:
+            return self._create_running_trial(*start)
         if self.spec.grid is None:
             return self.ask()
         return self._create_running_trial({}, point_attributes(self.spec.grid, slot - 1))
@@ -178,8 +170,7 @@ class SearchStudy:
             # A long-running worker has accumulated more trials than a window.
             self._study = optuna.load_study(study_name=self.name, storage=rdb, sampler=self._new_sampler())
         with windowed.read_once() if windowed is not None else contextlib.nullcontext():
-            trial = self._study.ask()
-            return self._with_proposed_genome(trial)
+            return self._with_proposed_genome(self._study.ask())
 
     @retried_through_outage
     def _create_running_trial(
@@ -213,11 +204,12 @@ class SearchStudy:
             genome, seed = self.spec.baseline.genome, self.spec.training.seed
             return RunningTrial(trial, genome, seed, is_baseline=True, own_epochs=baseline_epochs)
         if "elastic" in attributes:
-            return self._elastic_trial(trial, ElasticDefinition(**attributes["elastic"]))
+            assert self.shared is not None
+            return self.shared.elastic_training(trial, attributes["elastic"])
         # The worker may have been lost before all parameters were sampled.
         self._ensure_sampler()
         running = self._with_proposed_genome(trial)
-        return running if attributes.get("source") is None else self._slice_of(running, attributes["source"])
+        return running if self.shared is None else self.shared.slice_of(running, attributes.get("source"))
 
     @retried_through_outage
     def has_ended(self, trial_id: int) -> bool:
@@ -276,22 +268,6 @@ class SearchStudy:
                 "were on the front when they ended, and the first seed and fold of a grid's settings do"
             )
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
-
-    def _elastic_trial(self, trial: Trial, definition: ElasticDefinition) -> RunningTrial:
-        """Return the training of an elastic network; its genome is that of the largest network."""
-        assert self.spec.shared_weights is not None
-        genome = definition.space(self.spec, self.dataset_summary.image_size).largest
-        epochs = self.spec.shared_weights.elastic_epochs(self.spec.budget.epochs)
-        return RunningTrial(trial, genome, self.spec.training.seed, own_epochs=epochs, definition=definition)
-
-    def _slice_of(self, running: RunningTrial, source: str) -> RunningTrial:
-        """Return a trial with the elastic network of which its network is a slice."""
-        assert self.shared is not None
-        assert self.spec.shared_weights is not None
-        number, definition = self.shared.elastic_of(running.trial.params)
-        tuning_epochs = self.spec.shared_weights.tuning_epochs(self.spec.budget.epochs)
-        epochs = tuning_epochs if source == FINE_TUNED else None
-        return replace(running, own_epochs=epochs, definition=definition, elastic_trial=number, source=source)
 
     def _ensure_sampler(self) -> None:
         """Load the sampler on first use: importing the default one takes longer than showing a front."""

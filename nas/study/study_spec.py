@@ -23,6 +23,7 @@ from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 from nas.study.sampler_spec import SamplerSpec
 from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.stop_spec import StopSpec
+from nas.study.table_differences import table_differences
 from nas.study.target_spec import TargetSpec
 from nas.study.training_spec import PrecisionName, TrainingSpec
 
@@ -290,30 +291,9 @@ class StudySpec(FrozenModel):
             other: Specification of a file; images or minutes of its budget need not be converted to epochs.
         """
         as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
-        stored, given = (_flatten(spec.model_dump(mode="json", exclude={"stop"})) for spec in (as_given, other))
-        stored.pop("budget.trials"), given.pop("budget.trials")
-        return [
-            _difference(key, stored.get(key, "absent"), given.get(key, "absent"))
-            for key in sorted(stored.keys() | given.keys())
-            if stored.get(key) != given.get(key)
-        ]
+        return table_differences(*(spec.model_dump(mode="json", exclude={"stop"}) for spec in (as_given, other)))
 
     def updated_by(self, other: StudySpec) -> StudySpec:
         """Return this stored specification with what a new one may change: more trials, other stop conditions."""
         budget = self.budget.model_copy(update={"trials": max(self.budget.trials, other.budget.trials)})
         return self.model_copy(update={"budget": budget, "stop": other.stop})
-
-
-def _difference(key: str, stored: Any, given: Any) -> str:
-    if key != "start":
-        return f"{key}: {stored} there, {given} here"
-    # Whole genomes would take a screen.
-    return f"start: {len(stored)} start genomes there, {len(given)}{' others' * (len(given) == len(stored))} here"
-
-
-def _flatten(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested tables to one level of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in tables.items():
-        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat

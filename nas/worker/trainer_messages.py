@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.results.pretrained_weights_id import PretrainedWeights
+from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture
 from nas.space.elastic_space import ElasticSpace
 from nas.space.genome import Genome
@@ -111,29 +111,6 @@ class EstimateTimes:
     budget_seconds: float
     teacher: Architecture | None = None
     cpu_slowdown: float = 1.0
-
-
-@dataclass(frozen=True)
-class TrainingTime:
-    """Estimated duration of one training.
-
-    Attributes:
-        epoch_seconds: Seconds of an epoch with its evaluation.
-        fixed_seconds: Seconds that do not depend on the number of epochs.
-    """
-
-    epoch_seconds: float
-    fixed_seconds: float = 0.0
-
-    def seconds(self, epochs: int) -> float:
-        """Return the duration of a training of so many epochs, in seconds."""
-        return self.fixed_seconds + epochs * self.epoch_seconds
-
-    def epochs_within(self, seconds: float) -> float:
-        """Return the largest number of epochs that end in so many seconds; infinity if they take no time."""
-        if self.fixed_seconds > seconds:
-            return 0
-        return math.floor((seconds - self.fixed_seconds) / self.epoch_seconds) if self.epoch_seconds else math.inf
 
 
 @dataclass(frozen=True)

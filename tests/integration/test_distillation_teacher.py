@@ -20,7 +20,8 @@ from nas.search.create_study import create_study
 from nas.search.distillation_teacher import fetch_teacher, find_teacher, store_teacher, teacher_of
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_leases import BASELINE_SLOT, Slots
+from nas.search.storage.slot_conditions import BASELINE_SLOT
+from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.space.genome import Genome
 from nas.study.distillation_spec import DistillationSpec, TrialReference

@@ -23,7 +23,7 @@ from nas.search.pareto_front import Objectives
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.rung_scores import RungScore, RungScores
-from nas.search.storage.slot_leases import SlotCounts
+from nas.search.storage.slot_counts import SlotCounts
 from nas.search.target import target_of
 from nas.search.trial_tells import TrialFiles
 from nas.space.architecture import Architecture

@@ -23,7 +23,9 @@ from nas.search.search_monitor import SearchMonitor
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import StopConditions
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_leases import BASELINE_SLOT, SlotCounts, Slots
+from nas.search.storage.slot_conditions import BASELINE_SLOT
+from nas.search.storage.slot_counts import SlotCounts
+from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.trial_tells import TrialFiles

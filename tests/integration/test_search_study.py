@@ -14,7 +14,7 @@ from nas.results.network_cost import Cost
 from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_leases import BASELINE_SLOT
+from nas.search.storage.slot_conditions import BASELINE_SLOT
 from nas.search.trial_tells import TrialFiles
 from nas.study.baseline_spec import BaselineSpec
 from nas.study.budget_spec import BudgetSpec

@@ -14,15 +14,9 @@ from sqlalchemy import Connection, Engine, event, text
 
 from nas import database
 from nas.errors import DatabaseError
-from nas.search.storage.slot_leases import (
-    BASELINE_SLOT,
-    FIRST_INHERITED_SLOT,
-    Lease,
-    Owner,
-    SharedCounts,
-    SlotCounts,
-    Slots,
-)
+from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_INHERITED_SLOT
+from nas.search.storage.slot_counts import Owner, SharedCounts, SlotCounts
+from nas.search.storage.slot_leases import Lease, Slots
 from nas.search.storage.sql_tables import create_missing_tables
 
 LONG = 60.0

@@ -22,7 +22,9 @@ from nas.search.analysis.study_status import study_status
 from nas.search.create_study import create_study
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_leases import BASELINE_SLOT, Lease, SlotCounts, Slots
+from nas.search.storage.slot_conditions import BASELINE_SLOT
+from nas.search.storage.slot_counts import SlotCounts
+from nas.search.storage.slot_leases import Lease, Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.trial_tells import TrialFiles

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nas.commands.composition.application import Application
+from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
-from nas.worker.trainer_messages import EstimateTimes, Preview, SpacePreview, TrainingTime, TrainingTimes
+from nas.worker.trainer_messages import EstimateTimes, Preview, SpacePreview, TrainingTimes
 
 _NUM_TIMED = 10
 _NUM_DRAWN = 12

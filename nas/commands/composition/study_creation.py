@@ -19,7 +19,7 @@ from nas.search.pretrained_weights_artifact import store_weights, stored_weights
 from nas.search.sampling.first_trials import first_trials
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_leases import BASELINE_SLOT
+from nas.search.storage.slot_conditions import BASELINE_SLOT
 from nas.space.genome import Genome
 from nas.study.distillation_spec import TrialReference
 from nas.study.start_tables import check_start

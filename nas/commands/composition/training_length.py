@@ -10,9 +10,9 @@ from typing import Any
 from nas.commands.composition.network_timing import NetworkTimer, TimedNetworks
 from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
+from nas.results.training_time import TrainingTime
 from nas.study.budget_spec import BudgetSpec
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import TrainingTime
 
 _MAX_SHARE_LATE = 0.1
 """Largest share of the timed networks whose training may take longer than the budget's minutes."""

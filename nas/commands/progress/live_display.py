@@ -18,7 +18,7 @@ from typing_extensions import assert_never
 from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
-from nas.search.storage.slot_leases import FIRST_INHERITED_SLOT
+from nas.search.storage.slot_conditions import FIRST_INHERITED_SLOT
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,

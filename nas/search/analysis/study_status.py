@@ -11,7 +11,9 @@ from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.search_progress import SearchProgress, search_progress
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import stop_reason
-from nas.search.storage.slot_leases import BASELINE_SLOT, FIRST_INHERITED_SLOT, SharedCounts, Slots
+from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_INHERITED_SLOT
+from nas.search.storage.slot_counts import SharedCounts
+from nas.search.storage.slot_leases import Slots
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.target import Target
 

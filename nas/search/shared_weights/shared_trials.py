@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
+
+from optuna.trial import Trial
 
 from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
@@ -17,25 +19,16 @@ from nas.search.shared_weights.elastic_selection import (
 )
 from nas.search.shared_weights.slice_proposals import propose_slice
 from nas.search.shared_weights.training_candidates import next_candidate
-from nas.search.storage.slot_leases import BASELINE_SLOT, FIRST_INHERITED_SLOT
+from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_INHERITED_SLOT
 from nas.search.storage.trial_records import ELASTIC, FINE_TUNED, SHARED, TrialRecord
 from nas.search.target import Target, aims_at_target, target_of
+from nas.search.trial_tells import RunningTrial
 from nas.space.elastic_space import ElasticSpace
 from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
 
-
-@dataclass(frozen=True)
-class TrialStart:
-    """What a new trial starts with.
-
-    Attributes:
-        attributes: User attributes of the trial.
-        parameters: Parameters of its genome; None for a trial that has none, or whose genome the sampler proposes.
-    """
-
-    attributes: Mapping[str, Any]
-    parameters: Mapping[str, Any] | None = None
+_FIXED_PARAMETERS = "fixed_params"
+"""System attribute in which Optuna keeps the parameters of an enqueued trial."""
 
 
 class SharedTrials:
@@ -57,8 +50,8 @@ class SharedTrials:
         self._records, self._count_params = records, count_params
         self._random = random.Random()
 
-    def start(self, slot: int) -> TrialStart:
-        """Return the start of a slot's trial.
+    def start(self, slot: int) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the user and system attributes that a slot's trial starts with; None if the sampler proposes it.
 
         Raises:
             StudyError: No preliminary trial has a result, or the elastic networks have no weights.
@@ -69,8 +62,26 @@ class SharedTrials:
         if slot >= FIRST_INHERITED_SLOT:
             return self._slice_start()
         if slot <= self._spec.num_preliminary:
-            return TrialStart({})
+            return None
         return self._training_start(slot)
+
+    def elastic_training(self, trial: Trial, definition: Mapping[str, Any]) -> RunningTrial:
+        """Return the training of an elastic network; its genome is that of the largest network."""
+        assert self._spec.shared_weights is not None
+        elastic = ElasticDefinition(**definition)
+        epochs, seed = self._spec.shared_weights.elastic_epochs(self._spec.budget.epochs), self._spec.training.seed
+        genome = elastic.space(self._spec, self._size).largest
+        return RunningTrial(trial, genome, seed, own_epochs=epochs, definition=elastic)
+
+    def slice_of(self, running: RunningTrial, source: str | None) -> RunningTrial:
+        """Return a trial with the elastic network of which its network is a slice; without a source as it is."""
+        assert self._spec.shared_weights is not None
+        if source is None:
+            return running
+        number, definition = self.elastic_of(running.trial.params)
+        tuning_epochs = self._spec.shared_weights.tuning_epochs(self._spec.budget.epochs)
+        epochs = tuning_epochs if source == FINE_TUNED else None
+        return replace(running, own_epochs=epochs, definition=definition, elastic_trial=number, source=source)
 
     def definitions(self) -> dict[int, ElasticDefinition]:
         """Return the definitions of the trained elastic networks by the numbers of their trials."""
@@ -91,7 +102,7 @@ class SharedTrials:
                 return number, definition
         raise StudyError(f"study {self._spec.name!r} has no elastic network of which this genome is a slice")
 
-    def _elastic_start(self, rank: int) -> TrialStart:
+    def _elastic_start(self, rank: int) -> tuple[dict[str, Any], dict[str, Any]]:
         ranked = ranked_preliminaries(self._records(), self._spec.num_preliminary)
         if not ranked:
             raise StudyError(
@@ -103,7 +114,7 @@ class SharedTrials:
         parameters = elastic_parameters(chosen, self._spec, self._size)
         elastic = ElasticSpace.within(self._spec.space, parameters, self._size, self._fits)
         definition = ElasticDefinition(parameters, elastic.share, chosen.number)
-        return TrialStart({"elastic": definition.as_json()})
+        return {"elastic": definition.as_json()}, {}
 
     def _fits(self, genome: Genome) -> bool:
         """Return True for a largest network within the limit of parameters."""
@@ -113,7 +124,7 @@ class SharedTrials:
         (params,) = count([genome.architecture])
         return params is not None and params <= shared.factor * most
 
-    def _slice_start(self) -> TrialStart:
+    def _slice_start(self) -> tuple[dict[str, Any], dict[str, Any]]:
         records = self._records()
         elastics = [definition.space(self._spec, self._size) for definition in self.definitions().values()]
         if not elastics:
@@ -127,15 +138,16 @@ class SharedTrials:
             elastics, scored, None if target is None else target.macro_f1, self._spec.budget.max_params, self._random
         )
         # Where all slices are known, one of them is scored again as a duplicate.
-        return TrialStart({"source": SHARED}, parameters or dict(self._random.choice(scored).parameters))
+        parameters = parameters or dict(self._random.choice(scored).parameters)
+        return {"source": SHARED}, {_FIXED_PARAMETERS: parameters}
 
-    def _training_start(self, slot: int) -> TrialStart:
+    def _training_start(self, slot: int) -> tuple[dict[str, Any], dict[str, Any]] | None:
         assert self._spec.shared_weights is not None
         records = self._records()
         target: Target | None = target_of(self._spec, records)
         aims = aims_at_target(slot - self._spec.num_preliminary - 1, self._spec.target.share)
         candidate = next_candidate(records, None if target is None else target.macro_f1, aims_at_target=aims)
         if candidate is None:
-            return TrialStart({})
+            return None
         source = {"source": FINE_TUNED} if self._spec.shared_weights.train == "fine_tune" else {}
-        return TrialStart({**source, "candidate_of": candidate.number}, candidate.parameters)
+        return {**source, "candidate_of": candidate.number}, {_FIXED_PARAMETERS: dict(candidate.parameters)}

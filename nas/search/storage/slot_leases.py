@@ -20,7 +20,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    FromClause,
     and_,
     case,
     func,
@@ -28,19 +27,24 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
 from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage
+from nas.search.storage.slot_conditions import (
+    BASELINE_SLOT,
+    FIRST_INHERITED_SLOT,
+    is_claimable,
+    is_leased,
+    is_open,
+    phase_of,
+    time_after,
+)
+from nas.search.storage.slot_counts import Owner, SharedCounts, SlotCounts
 from nas.search.storage.sql_tables import has_progress_column
 from nas.search.storage.sql_tables import slots as _slots
-
-BASELINE_SLOT = 0
-FIRST_INHERITED_SLOT = 1_000_000
-"""Slots from here on are for slices that are scored with shared weights; negative ones are for elastic trainings."""
 
 _REUSABLE_REASONS = ("completed", "reused", "diverged", "stopped")
 
@@ -62,40 +66,6 @@ class Lease:
     owner: str
     trial_id: int | None
     crashes: int = 0
-
-
-@dataclass(frozen=True)
-class SlotCounts:
-    """Number of slots by state, including the baseline's; `open` are free or expired."""
-
-    open: int
-    leased: int
-    done: int
-
-
-@dataclass(frozen=True)
-class SharedCounts:
-    """Number of elastic trainings and of slices scored with their weights, done ones and all."""
-
-    elastic_done: int
-    elastic: int
-    inherited_done: int
-    inherited: int
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Current owner of a slot's lease.
-
-    Attributes:
-        progress: Progress of the work in one line; None before the first.
-    """
-
-    name: str
-    slot: int
-    trial_id: int | None
-    seconds_left: float
-    progress: str | None
 
 
 class Slots:
@@ -157,7 +127,7 @@ class Slots:
         # Rows locked by concurrent claims are skipped.
         claimable = (
             select(_slots.c.slot)
-            .where(self._in_study(), _is_claimable(), self._is_due(num_preliminary, baseline_only=baseline_only))
+            .where(self._in_study(), is_claimable(), self._is_due(num_preliminary, baseline_only=baseline_only))
             .order_by(_slots.c.slot != BASELINE_SLOT, func.abs(_slots.c.slot))
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -166,7 +136,7 @@ class Slots:
         statement = (
             update(_slots)
             .where(self._in_study(), _slots.c.slot == claimable.c.slot)
-            .values(owner=owner, until=_time_after(lease_seconds), attempt=_slots.c.attempt + 1, **cleared)
+            .values(owner=owner, until=time_after(lease_seconds), attempt=_slots.c.attempt + 1, **cleared)
             .returning(_slots.c.slot, _slots.c.attempt, _slots.c.trial_id, _slots.c.crashes)
         )
         row = self._run(lambda connection: connection.execute(statement).one_or_none())
@@ -174,7 +144,7 @@ class Slots:
 
     def attach(self, lease: Lease, trial_id: int, genome_key: str) -> bool:
         """Store the slot's trial, for a later owner to resume; False if the lease is lost."""
-        return self._update_leased(lease, _is_open(), trial_id=trial_id, genome_key=genome_key)
+        return self._update_leased(lease, is_open(), trial_id=trial_id, genome_key=genome_key)
 
     def find_duplicate(self, genome_key: str) -> int | None:
         """Return the first trial of a genome that its duplicates can reuse: completed, diverged or stopped.
@@ -191,7 +161,7 @@ class Slots:
 
     def record_crashes(self, lease: Lease, crashes: int) -> bool:
         """Store the number of trainer crashes of the slot's trial, for a later owner; False if the lease is lost."""
-        return self._update_leased(lease, _is_open(), crashes=crashes)
+        return self._update_leased(lease, is_open(), crashes=crashes)
 
     def renew(self, lease: Lease, lease_seconds: float, *, progress: str | None = None) -> bool:
         """Extend the lease from now on; False if it is lost and the work must be dropped.
@@ -202,7 +172,7 @@ class Slots:
             progress: Progress of the work in one line, stored beside the lease.
         """
         shown = {"progress": progress} if progress is not None and self._has_progress() else {}
-        return self._update_leased(lease, _is_open(), until=_time_after(lease_seconds), **shown)
+        return self._update_leased(lease, is_open(), until=time_after(lease_seconds), **shown)
 
     def finish(self, lease: Lease, reason: str) -> bool:
         """Mark the slot as done; False if the lease is lost and the result must be dropped.
@@ -211,17 +181,17 @@ class Slots:
         result.
         """
         already_finished = and_(_slots.c.state == "done", _slots.c.reason == reason)
-        return self._update_leased(lease, or_(_is_open(), already_finished), state="done", reason=reason, until=None)
+        return self._update_leased(lease, or_(is_open(), already_finished), state="done", reason=reason, until=None)
 
     def release(self, lease: Lease) -> bool:
         """Give the lease up, leaving the trial for the next owner to resume; False if the lease is lost."""
-        return self._update_leased(lease, _is_open(), owner=None, until=None)
+        return self._update_leased(lease, is_open(), owner=None, until=None)
 
     def counts(self) -> SlotCounts:
         """Return the number of claimable, leased and done slots of the baseline and the trials."""
         statement = select(
-            func.count().filter(_is_claimable()),
-            func.count().filter(_is_leased()),
+            func.count().filter(is_claimable()),
+            func.count().filter(is_leased()),
             func.count().filter(_slots.c.state == "done"),
         ).where(self._in_study(), _slots.c.slot.between(BASELINE_SLOT, FIRST_INHERITED_SLOT - 1))
         return SlotCounts(*self._run(lambda connection: connection.execute(statement).one()))
@@ -255,7 +225,7 @@ class Slots:
         left = func.extract("epoch", _slots.c.until - func.clock_timestamp())
         progress = _slots.c.progress if self._has_progress() else null()
         columns = (_slots.c.owner, _slots.c.slot, _slots.c.trial_id, left, progress)
-        statement = select(*columns).where(self._in_study(), _is_leased()).order_by(_slots.c.slot)
+        statement = select(*columns).where(self._in_study(), is_leased()).order_by(_slots.c.slot)
         rows = self._run(lambda connection: connection.execute(statement).all())
         return [Owner(name, slot, trial_id, float(seconds), text) for name, slot, trial_id, seconds, text in rows]
 
@@ -264,12 +234,12 @@ class Slots:
 
         A trial is created before it is attached, so a running trial may be missing for a moment.
         """
-        statement = select(_slots.c.trial_id).where(self._in_study(), _is_open(), _slots.c.trial_id.is_not(None))
+        statement = select(_slots.c.trial_id).where(self._in_study(), is_open(), _slots.c.trial_id.is_not(None))
         return set(self._run(lambda connection: connection.scalars(statement).all()))
 
     def interrupted_trial_ids(self) -> set[int]:
         """Return the trials that were claimed more than once, or that wait for an owner to resume them."""
-        interrupted = and_(or_(_slots.c.attempt > 1, _is_claimable()), _slots.c.trial_id.is_not(None))
+        interrupted = and_(or_(_slots.c.attempt > 1, is_claimable()), _slots.c.trial_id.is_not(None))
         statement = select(_slots.c.trial_id).where(self._in_study(), interrupted)
         return set(self._run(lambda connection: connection.scalars(statement).all()))
 
@@ -281,7 +251,7 @@ class Slots:
         """
         wait = func.extract("epoch", func.coalesce(_slots.c.until, func.clock_timestamp()) - func.clock_timestamp())
         wanted = _slots.c.slot == BASELINE_SLOT if baseline_only else true()
-        statement = select(func.min(wait)).where(self._in_study(), _is_open(), wanted)
+        statement = select(func.min(wait)).where(self._in_study(), is_open(), wanted)
         seconds = self._run(lambda connection: connection.scalar(statement))
         return None if seconds is None else max(0.0, float(seconds))
 
@@ -291,10 +261,10 @@ class Slots:
         if baseline_only:
             return is_baseline
         others = _slots.alias("others")
-        phase = select(func.min(_phase_of(others, num_preliminary))).where(
+        phase = select(func.min(phase_of(others, num_preliminary))).where(
             others.c.study == self._study, others.c.state == "open", others.c.slot != BASELINE_SLOT
         )
-        return or_(is_baseline, _phase_of(_slots, num_preliminary) == phase.scalar_subquery())
+        return or_(is_baseline, phase_of(_slots, num_preliminary) == phase.scalar_subquery())
 
     def _has_progress(self) -> bool:
         """Return True if the table has the column of progress, which studies of version 0.1.0 may lack."""
@@ -321,33 +291,3 @@ class Slots:
                 return operation(connection)
 
         return retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
-
-
-def _phase_of(slots: FromClause, num_preliminary: int) -> ColumnElement[int]:
-    """Phase of a slot: 1 for preliminary trials, 2 for elastic trainings, 3 for scores of slices, 4 for trials."""
-    return case(
-        (slots.c.slot < BASELINE_SLOT, 2), (slots.c.slot >= FIRST_INHERITED_SLOT, 3),
-        (slots.c.slot <= num_preliminary, 1), else_=4,
-    )  # fmt: skip
-
-
-def _is_open() -> ColumnElement[bool]:
-    return _slots.c.state == "open"
-
-
-# The database's clock, since workers' clocks differ. clock_timestamp() instead of now(), the start of the transaction:
-# with now() a lease would start before the search for a slot, and inside a caller's longer transaction leases would be
-# granted and checked by an outdated time. A statement that waits for a row's lock still counts from before the wait;
-# that lease ends early, which `attempt` makes harmless.
-
-
-def _is_claimable() -> ColumnElement[bool]:
-    return and_(_is_open(), or_(_slots.c.until.is_(None), _slots.c.until < func.clock_timestamp()))
-
-
-def _is_leased() -> ColumnElement[bool]:
-    return and_(_is_open(), _slots.c.until >= func.clock_timestamp())
-
-
-def _time_after(seconds: float) -> ColumnElement[Any]:
-    return func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import nullcontext
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -31,19 +30,20 @@ from nas.space.search_space import SearchSpace
 from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
-from nas.training.execution.device_and_precision import PRECISIONS, ComputeDevice, make_deterministic
-from nas.training.execution.precision_selection import select_precision
+from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
 from nas.training.fit import FitResult, PausedTraining, fit
 from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
 from nas.worker.trainer.core_sharing import CoreShare
+from nas.worker.trainer.error_line import error_line
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
 from nas.worker.trainer.search_space_preview import preview_space
 from nas.worker.trainer.shared_weights_requests import TrainingContext, train_elastic_network, train_slice
 from nas.worker.trainer.supervisor_callback import SupervisedCallback
 from nas.worker.trainer.time_estimate import estimate_times
+from nas.worker.trainer.training_device import training_device
 from nas.worker.trainer_messages import (
     CountParams,
     EstimateTimes,
@@ -266,9 +266,8 @@ class Trainer:
                 start,
                 self._elastic_networks,
             )
-            if request.shared.weights is None:
-                return train_elastic_network(request, request.shared, context)
-            return train_slice(request, request.shared, context)
+            is_elastic = request.shared.weights is None
+            return (train_elastic_network if is_elastic else train_slice)(request, request.shared, context)
         torch.manual_seed(request.seed)
         network = build_network_for(request.genome.architecture, dataset_summary).to(compute.device)
         if isinstance(network, PretrainedNetwork):
@@ -278,7 +277,7 @@ class Trainer:
                 load_trunk_state(request.pretrained), task.normalization.mean, task.normalization.std
             )
         plan = TrainingPlan(request.epochs, request.seed, request.micro_batches, request.choices)
-        self._training_compute = compute = self._precision_of(request, network, task, start)
+        self._training_compute = compute = training_device(request, network, task, start, compute, self._folder)
         result = fit(
             network, request.genome.recipe, task, plan,
             compute=compute, cache=self._folder, on_epoch=self._connection.send,
@@ -287,23 +286,6 @@ class Trainer:
         if result.capture_failed:
             self._training_compute = compute.without_cuda_graphs()
         return network, result
-
-    def _precision_of(
-        self, request: Train, network: Network, task: TrainingTask, start: TrainingState | None
-    ) -> ComputeDevice:
-        """Return the device with the precision of a training: measured, or that of its checkpoint."""
-        _, _, compute = self._opened_data()
-        if start is not None:
-            # Checkpoints of version 0.1.0 name no precision; they were made in the device's default.
-            precision = start.part("progress").values.get("precision", compute.precision_name)
-            if precision not in PRECISIONS:
-                raise CheckpointError(f"a checkpoint in an unknown precision, {precision!r:.40}")
-            return compute.with_precision(precision)
-        if isinstance(network, PretrainedNetwork) and network.is_frozen:
-            return compute
-        batch_size = request.genome.recipe.batch_size
-        num_steps = request.epochs * -(-len(task.train) // batch_size)
-        return select_precision(network, task, compute, batch_size=batch_size, num_steps=num_steps, folder=self._folder)
 
     def _load_checkpoint(self, checkpoints: CheckpointFolder) -> TrainingState | None:
         """Load the last valid checkpoint and report it; return None to train from scratch."""
@@ -316,9 +298,3 @@ class Trainer:
 
 def _curve(state: TrainingState) -> tuple[EpochRecord, ...]:
     return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
-
-
-def error_line(error: Exception) -> str:
-    """Return an error's type, message and source line, in place of a traceback."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error}".splitlines()[0] + f" ({Path(frame.filename).name}:{frame.lineno})"

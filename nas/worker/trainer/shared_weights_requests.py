@@ -31,7 +31,7 @@ from nas.worker.trainer_messages import SharedWeights, Train
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a training takes from the trainer process.
+    """Data, device and callbacks that a training takes from the trainer process.
 
     Attributes:
         cache: Folder of neighbour tables.

@@ -17,6 +17,7 @@ from nas.networks.build_network import build_network_for
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.results.dataset_summary import DatasetSummary
+from nas.results.training_time import TrainingTime
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.training.evaluation import evaluate
@@ -25,7 +26,7 @@ from nas.training.execution.precision_selection import select_precision
 from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_step import TrainingStep
-from nas.worker.trainer_messages import EstimateTimes, TrainingTime, TrainingTimes
+from nas.worker.trainer_messages import EstimateTimes, TrainingTimes
 
 _WARM_UP_STEPS = 1
 _MAX_STEPS = 20

@@ -14,8 +14,9 @@ import torch
 
 from nas.errors import NasError
 from nas.worker.trainer.core_sharing import CoreShare
+from nas.worker.trainer.error_line import error_line
 from nas.worker.trainer.glibc_malloc import retain_freed_memory
-from nas.worker.trainer.request_handlers import Trainer, error_line
+from nas.worker.trainer.request_handlers import Trainer
 from nas.worker.trainer_messages import (
     Reply,
     Request,

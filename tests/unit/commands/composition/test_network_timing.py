@@ -8,8 +8,8 @@ import pytest
 from nas.commands.composition.application import Application
 from nas.commands.composition.environment_settings import Settings
 from nas.commands.composition.network_timing import NetworkTimer
+from nas.results.training_time import TrainingTime
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import TrainingTime
 from tests.tiny_study import tiny_spec
 from tests.unit.commands.composition.timed_networks import TimedTrainer, timer_of, vgg
 

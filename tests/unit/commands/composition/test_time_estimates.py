@@ -6,9 +6,9 @@ import pytest
 
 from nas.commands.composition.network_timing import TimedNetworks
 from nas.commands.composition.time_estimates import estimate_study
+from nas.results.training_time import TrainingTime
 from nas.study.baseline_spec import BaselineSpec
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import TrainingTime
 from tests.tiny_study import DATASET_SUMMARY, tiny_spec
 
 NETWORKS = TimedNetworks(TrainingTime(30.0), (), (TrainingTime(10.0), TrainingTime(20.0)), num_workers=2)

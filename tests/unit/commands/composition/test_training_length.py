@@ -6,9 +6,9 @@ import pytest
 
 from nas.commands.composition.training_length import TrainingLength, epochs_within, with_converted_length
 from nas.errors import StudyError
+from nas.results.training_time import TrainingTime
 from nas.study.budget_spec import BudgetSpec
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import TrainingTime
 from tests.tiny_study import DATASET_SUMMARY, tiny_spec
 from tests.unit.commands.composition.timed_networks import TimedTrainer, timer_of
 

@@ -7,17 +7,11 @@ from typing import Any
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
+from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
-from nas.worker.trainer_messages import (
-    EstimateTimes,
-    Preview,
-    SampledGenome,
-    SpacePreview,
-    TrainingTime,
-    TrainingTimes,
-)
+from nas.worker.trainer_messages import EstimateTimes, Preview, SampledGenome, SpacePreview, TrainingTimes
 from tests.tiny_study import DATASET_SUMMARY
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas.search.analysis.study_status import study_status, trials_per_hour
-from nas.search.storage.slot_leases import Owner, SlotCounts
+from nas.search.storage.slot_counts import Owner, SlotCounts
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.final_runs import FinalsSpec
 from nas.study.stop_spec import StopSpec

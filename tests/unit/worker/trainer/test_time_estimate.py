@@ -9,6 +9,7 @@ import torch
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.results.dataset_summary import DatasetSummary
+from nas.results.training_time import TrainingTime
 from nas.space.architecture import PretrainedArchitecture, VggArchitecture
 from nas.space.genome import Genome
 from nas.space.recipe import Recipe
@@ -16,7 +17,7 @@ from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.training_inputs import TrainingTask
 from nas.worker.trainer import time_estimate
 from nas.worker.trainer.time_estimate import estimate_times
-from nas.worker.trainer_messages import EstimateTimes, TrainingTime
+from nas.worker.trainer_messages import EstimateTimes
 
 SUMMARY = DatasetSummary("random", ("a", "b"), 3, 8, 8, (32, 32), (8, 8), 4, (0.5,) * 3, (0.3,) * 3)
 COMPUTE = ComputeDevice(torch.device("cpu"), torch.float32)
