@@ -86,13 +86,7 @@ def export(
         exported = export_network(
             weights,
             outputs,
-            Origin(
-                study.name,
-                record.number,
-                fitted=data.image_size is not None,
-                shrink=data.shrink or 1,
-                training=record.training,
-            ),
+            Origin.of(study.name, record.number, data, record.training),
             lambda read: calibration_images(
                 data, application.settings.data_folder.absolute(), study.dataset_summary, read
             ),

@@ -12,6 +12,7 @@ import nas
 from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import FORMAT
 from nas.results.dataset_summary import DatasetSummary
+from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import Weights
 
 
@@ -30,6 +31,11 @@ class Origin:
     fitted: bool
     shrink: int = 1
     training: str = "from nothing"
+
+    @classmethod
+    def of(cls, study: str, trial: int, data: DataSpec, training: str) -> Origin:
+        """Return the origin of a network that was trained on the images of a specification."""
+        return cls(study, trial, fitted=data.image_size is not None, shrink=data.shrink or 1, training=training)
 
 
 def input_shape(summary: DatasetSummary) -> tuple[int, ...]:

@@ -146,6 +146,9 @@ class TrialTeller:
             and self._would_be_on_front(objectives, is_shared=is_shared)
         )
         attributes = result_attributes(completed)
+        if is_shared and not on_front:
+            # Scores of all classes of thousands of slices would make every reading of the study slow.
+            del attributes["per_class"]
         if running.is_final != running.is_baseline or on_front or running.always_keeps_weights:
             attributes["weights"] = self._storage.store_file(files.weights, trial)
         if files.predictions is not None:

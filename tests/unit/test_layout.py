@@ -22,6 +22,7 @@ MANY_ARGUMENTS = {
     "scale_backward": "arrays of one compiled pass, which must not be packed",
     "__init__": "the parameters of a convolution",
     "fit": "network, recipe, data and plan of a training, and its surroundings by name",
+    "train_elastic": "those of fit",
 }  # fmt: skip
 
 

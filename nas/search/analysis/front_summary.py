@@ -222,10 +222,9 @@ def summarize_records(
 
 def shared_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the front of the slices that were not trained by themselves, by their shared scores, smallest first."""
-    trained = {one.genome.key for one in records if one.is_searched and one.objectives is not None and one.genome}
-    shared = [one for one in records if one.source == SHARED and one.objectives is not None and one.genome is not None]
-    front = pareto_front(shared, _objectives)
-    return [record for record in front if record.genome is not None and record.genome.key not in trained]
+    trained = {one.genome_key for one in records if one.is_searched and one.objectives is not None}
+    shared = [one for one in records if one.source == SHARED and one.objectives is not None]
+    return [record for record in pareto_front(shared, _objectives) if record.genome_key not in trained]
 
 
 def record_json(record: TrialRecord) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def propose_slice(
         target_f1: Macro-F1 of the target; None for the whole front.
         max_params: Limit of parameters of parents.
     """
-    known = {record.genome.key for record in scored if record.genome is not None}
+    known = {record.genome_key for record in scored}
     front = pareto_front(
         [one for one in scored if max_params is None or (one.params or 0) <= max_params],
         lambda record: record.objectives,  # type: ignore[arg-type, return-value]

@@ -125,7 +125,9 @@ class TestProposals:
             assert any(elastic.contains(parameters) for elastic in ELASTICS)
             genome = SPACE.sample(GivenSuggester(parameters), SIZE)
             assert genome.key not in {one.genome.key for one in scored}
-            scored.append(replace(record(number, 0.5), genome=genome, parameters=parameters, source=SHARED))
+            scored.append(
+                replace(record(number, 0.5), genome=genome, genome_key=genome.key, parameters=parameters, source=SHARED)
+            )
 
     def test_end_when_all_slices_are_known(self):
         space = SPACE.parse(
@@ -135,8 +137,9 @@ class TestProposals:
             }
         )
         elastic = ElasticSpace(space, {"width_1": 8, "width_2": 8}, image_size=SIZE)
-        scored = [replace(record(0, 0.5), genome=elastic.sample(RandomSuggester(seed))) for seed in range(40)]
-        assert len({one.genome.key for one in scored}) == 4
+        genomes = [elastic.sample(RandomSuggester(seed)) for seed in range(40)]
+        scored = [replace(record(0, 0.5), genome=genome, genome_key=genome.key) for genome in genomes]
+        assert len({one.genome_key for one in scored}) == 4
         assert propose_slice([elastic], scored, None, None, random.Random(0)) is None
 
     def test_come_from_parents_near_the_target(self):
