@@ -14,12 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.commands.composition.application import Application
-from nas.commands.finals import read_results
+from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 from nas.finals.answer_after_finals import ChosenTrial, answer_after_finals
-from nas.finals.finals_study import find_finals
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
@@ -160,8 +159,7 @@ def _answer(study: SearchStudy, summary: FrontSummary, best: TrialRecord) -> Cho
         return ChosenTrial(
             best.number, "the network of the front with the highest macro-F1, as the study has no target"
         )
-    finals_study = find_finals(study)
-    chosen = answer_after_finals(summary, None if finals_study is None else read_results(study, finals_study))
+    chosen = answer_after_finals(summary, find_results(study))
     if chosen is None:
         raise StudyError(f"{summary.verdict} Use --trial best, or search on.")
     return chosen

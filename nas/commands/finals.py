@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
 from nas.commands.composition.application import Application
+from nas.commands.composition.finals_plan import (
+    DEFAULT_SEEDS,
+    FinalsRequest,
+    no_results,
+    plan_finals,
+    read_results,
+)
 from nas.commands.composition.repeat_final_training import repeat_training
 from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control, run_trials
 from nas.commands.shared_options import Json, NameArgument, Timeout, Workers
 from nas.errors import StudyError
-from nas.finals.finalists import BASELINE, choose_finalists, choose_settings, first_setting, more_seeds, planned_runs
-from nas.finals.finals_results import DEFAULT_MARGIN, FinalResults, collect_finals
-from nas.finals.finals_study import add_runs, find_finals, read_predictions
+from nas.finals.finalist_sequence import DEFAULT_FINALISTS
+from nas.finals.finals_json import finals_json
+from nas.finals.finals_results import FinalResults
+from nas.finals.finals_study import find_finals, store_finals
+from nas.finals.finals_verdict import finals_verdict
 from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, finalists_table
-from nas.search.analysis.front_summary import FrontSummary, summarize_front
-from nas.search.analysis.grid_results import SettingResults, gather_settings
+from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
-from nas.search.storage.trial_records import TrialRecord
-from nas.study.final_runs import FinalRun
+from nas.worker.supervisor.supervisor_context import RunControl
+
+_FIRST_SEEDS = 2
+"""Seeds of a finalist that are trained at least before it may fail."""
 
 
 def finals(
     context: typer.Context,
     name: NameArgument,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network; more can be added later.")] = 5,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Trainings of each network, fixed by the first call (default: {DEFAULT_SEEDS}); a larger "
+            "number later is trained where nothing is decided.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="N", help="Train only the N-th of these seeds now; may be given several times."),
+    ] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help=f"Finalists down the front at most; default: {DEFAULT_FINALISTS}."),
+    ] = None,
     top: Annotated[
         int | None,
         typer.Option(
@@ -36,8 +62,11 @@ def finals(
         list[int] | None, typer.Option(metavar="N", help="A trial's number; may be given several times.")
     ] = None,
     margin: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Non-inferiority margin: macro-F1 by which a network may be worse.")
-    ] = DEFAULT_MARGIN,
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only repeat one training, and show its difference from the first.")
     ] = False,
@@ -45,78 +74,55 @@ def finals(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Train the finalists and the baseline, or a grid's settings, from several seeds; score on the test images."""
+    """Train the baseline and finalists one after another, or a grid's settings; score them on the test images."""
+    if finalists is not None and (trial or top is not None):
+        raise typer.BadParameter("not with --trial or --top, which name the finalists", param_hint="--finalists")
     application: Application = context.obj
     study = application.open_search(name)
     if check:
         _check(application, study, json=json)
         return
-    runs = _plan_runs(study, seeds=seeds, top=top, trials=trial or [])
-    finals_study = add_runs(study, runs)
-    assert finals_study.spec.finals is not None
-    _open_slots(application, finals_study, len(finals_study.spec.finals.runs))
+    request = FinalsRequest(seeds, tuple(seed or ()), tuple(trial or ()), top, finalists, margin)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
-    if not run_trials(application, finals_study, control, plan):
-        exit_process(130)
-    # Another command may have added runs in the meantime.
-    finals_study = find_finals(study) or finals_study
+    finals_study = _train(application, study, request, plan, control)
     results = read_results(study, finals_study, margin=margin)
     if json:
-        application.print_json(results.as_json())
+        application.print_json(finals_json(results))
     else:
         _show(application, results, study, finals_study)
     if control.stop.is_set():
         raise typer.Exit(130)
 
 
-def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float = DEFAULT_MARGIN) -> FinalResults:
-    """Return the results of the finals so far."""
-    assert finals_study.spec.finals is not None
-    records = finals_study.records()
-    return collect_finals(
-        study.name, finals_study.name, study.dataset_summary.classes, study.dataset_summary.num_test,
-        finals_study.spec.finals.runs, records, read_predictions(finals_study, records), margin=margin,
-        baseline_epochs=finals_study.spec.own_baseline_epochs,
-    )  # fmt: skip
-
-
-def _plan_runs(study: SearchStudy, *, seeds: int, top: int | None, trials: list[int]) -> list[FinalRun]:
-    """Return the existing runs with further seeds, and the runs of new finalists; the first call selects them."""
-    finals_study = find_finals(study)
-    existing_runs = (
-        finals_study.spec.finals.runs if finals_study is not None and finals_study.spec.finals is not None else ()
-    )
-    first_seed = existing_runs[0].seed if existing_runs else study.spec.max_seed + 1
-    runs = more_seeds(existing_runs, num_seeds=seeds, first_seed=first_seed)
-    if not existing_runs or trials or top is not None:
-        finalists = _choose_finalists(study, top=top, trials=trials, is_first=not existing_runs)
-        runs += planned_runs(finalists, num_seeds=seeds, first_seed=first_seed)
-    return runs
-
-
-def _choose_finalists(
-    study: SearchStudy, *, top: int | None, trials: list[int], is_first: bool
-) -> dict[str, TrialRecord]:
-    """Return the finalists by name; at the first call the baseline of the comparison comes first."""
-    summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
-    baseline = _comparison_baseline(study, summary, settings) if is_first else {}
-    if settings is None:
-        return baseline | choose_finalists(study, summary, trials=trials, top=top)
-    return baseline | choose_settings(study, settings, trials=trials, top=top)
-
-
-def _comparison_baseline(
-    study: SearchStudy, summary: FrontSummary, settings: SettingResults | None
-) -> dict[str, TrialRecord]:
-    """Return the baseline, or a grid's first setting with a result, by name."""
-    if summary.baseline is not None:
-        return {BASELINE: summary.baseline}
-    if study.spec.baseline.enabled:
-        raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
-    if settings is None:
-        raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")
-    return first_setting(study, settings)
+def _train(
+    application: Application, study: SearchStudy, request: FinalsRequest, plan: WorkerPlan, control: RunControl
+) -> SearchStudy:
+    """Train the runs of finals: all at once, or those of a sequence step by step until it is decided."""
+    spec, order = plan_finals(study, request, max(_FIRST_SEEDS, plan.num_workers))
+    started, offered = time.monotonic(), set[tuple[str, int]]()
+    while True:
+        finals_study = find_finals(study)
+        if order is not None:
+            is_new = finals_study is None or not finals_study.spec.finals or not finals_study.spec.finals.runs
+            results = (
+                no_results(study, spec)
+                if finals_study is None or is_new
+                else read_results(study, finals_study, margin=request.margin)
+            )
+            spec = spec.with_runs(order.next_runs(spec, results))
+        identities = {run.identity for run in spec.runs}
+        if finals_study is not None and identities <= offered:
+            return finals_study
+        offered |= identities
+        finals_study = store_finals(study, spec)
+        assert finals_study.spec.finals is not None
+        _open_slots(application, finals_study, len(finals_study.spec.finals.runs))
+        if not run_trials(application, finals_study, control, plan.after(time.monotonic() - started)):
+            exit_process(130)
+        if order is None or control.stop.is_set() or control.deadline.is_set():
+            # Another command may have added runs in the meantime.
+            return find_finals(study) or finals_study
 
 
 def _open_slots(application: Application, finals_study: SearchStudy, num_runs: int) -> None:
@@ -136,7 +142,7 @@ def _show(application: Application, results: FinalResults, study: SearchStudy, f
             application.console.print(classes_table(results))
         application.console.print(averages_table(results))
         application.console.print(finalists_table(results))
-    application.print_line(results.verdict)
+    application.print_line(finals_verdict(results))
     for record in finals_study.records():
         if record.state == "FAIL":
             application.print_line(

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.application import Application
+from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
+from nas.finals.finals_json import finals_json
+from nas.finals.finals_verdict import finals_verdict
 from nas.report.terminal.front_and_trial_tables import front_table, shared_front_table
 from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, shared_sentence
 from nas.search.analysis.front_summary import summarize_front
@@ -34,14 +37,18 @@ def front(
     records = study.records()
     summary = summarize_front(study)
     explanation = explain_options(records, summary.front) if explain else None
+    finals = find_results(study)
     if json:
         options = {} if explanation is None else {"options": explanation.as_json()}
-        application.print_json(summary.as_json() | options)
+        tested = None if finals is None else {key: finals_json(finals)[key] for key in ("answer", "margin", "verdict")}
+        application.print_json(summary.as_json() | options | {"finals": tested})
         return
     application.console.print(front_table(summary))
     if summary.shared_front:
         application.console.print(shared_front_table(summary))
     application.print_line(summary.verdict)
+    if finals is not None:
+        application.print_line(f"On the test images: {finals_verdict(finals)}")
     application.print_line(f"hypervolume {summary.hypervolume:.4f}")
     if explanation is not None:
         application.console.print(explanation_table(explanation))

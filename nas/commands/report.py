@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from nas.commands.composition.application import Application
-from nas.commands.finals import read_results
+from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import NasError, StudyError
-from nas.finals.finals_study import find_finals
+from nas.finals.finals_results import FinalResults
 from nas.report.markdown_report import as_markdown
 from nas.report.provenance import gather_provenance
 from nas.report.report_contents import ReportContents
@@ -47,7 +47,7 @@ def report(
         typer.Option(
             min=0,
             metavar="N",
-            help="The network to analyse; default: the study's answer, or the best.",
+            help="The network to analyse; default: the study's answer, also by finals, or the best.",
         ),
     ] = None,
     tsne: Annotated[
@@ -65,12 +65,13 @@ def report(
     study = application.open_search(name)
     records = tuple(study.records())
     summary = summarize_front(study)
-    finalist = _finalist(study, summary, trial)
+    finals = find_results(study)
+    finalist = _finalist(study, summary, finals, trial)
     if output is None and (format is Format.HTML or json):
         output = Path(f"{name}.{format.value}")
     if output is not None:
         require_parent_folder(output)
-    contents = _contents(study, records, finalist)
+    contents = _contents(study, records, finalist, finals)
     if format is Format.HTML:
         comparison, remarks = _analyze_networks(application, study, contents, tsne)
         contents = replace(contents, comparison=comparison, remarks=tuple(remarks))
@@ -92,12 +93,10 @@ def report(
     application.print_line(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
 
 
-def _contents(study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord) -> ReportContents:
+def _contents(
+    study: SearchStudy, records: tuple[TrialRecord, ...], finalist: TrialRecord, finals: FinalResults | None
+) -> ReportContents:
     """Return the report's contents without the analysis of the networks."""
-    finals_study = find_finals(study)
-    finals = None if finals_study is None else read_results(study, finals_study)
-    if finals is not None and not finals.finalist_results:
-        finals = None
     return ReportContents(
         study.spec, study.dataset_summary, records, finalist, gather_provenance(study.spec, records), finals=finals
     )
@@ -109,7 +108,7 @@ def _as_html(contents: ReportContents) -> str:
     return render_page(contents)
 
 
-def _finalist(study: SearchStudy, summary: FrontSummary, trial: int | None) -> TrialRecord:
+def _finalist(study: SearchStudy, summary: FrontSummary, finals: FinalResults | None, trial: int | None) -> TrialRecord:
     """Return the trial to report.
 
     Raises:
@@ -120,6 +119,8 @@ def _finalist(study: SearchStudy, summary: FrontSummary, trial: int | None) -> T
         if record.is_baseline:
             raise StudyError(f"trial {trial} is the baseline, which the report of any other trial shows beside it")
         return record
+    if finals is not None and finals.answer is not None and study.spec.grid is None:
+        return study.record(finals.answer.trial)
     if summary.reported is None:
         raise StudyError(f"nothing to report: no trial of {study.name!r} has a result yet: nas status {study.name}")
     return summary.reported

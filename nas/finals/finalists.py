@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nas.errors import StudyError
+from nas.finals.finalist_sequence import DEFAULT_FINALISTS, sequence_down_the_front
 from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.grid_results import SettingResult, SettingResults
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.final_runs import FinalRun, ValidationChoices
+from nas.study.target_spec import DEFAULT_TOLERANCE
 
 BASELINE = "baseline"
 
 
-def knee(front: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the member of a front farthest above the line through its ends, both objectives scaled to 1.
-
-    None with fewer than three members, or if none lies above the line.
-
-    Source: Das, "On characterizing the 'knee' of the Pareto curve", 1999.
-    """
-    if len(front) < 3:
-        return None
-    sizes, scores = [math.log10(record.params or 1) for record in front], [record.macro_f1 for record in front]
-    width, height = sizes[-1] - sizes[0], scores[-1] - scores[0]
-    if width <= 0 or height <= 0:
-        return None
-    distances = [(f1 - scores[0]) / height - (size - sizes[0]) / width for size, f1 in zip(sizes, scores, strict=True)]
-    farthest = max(range(len(front)), key=distances.__getitem__)
-    return front[farthest] if distances[farthest] > 0 else None
-
-
 def choose_finalists(
-    study: SearchStudy, summary: FrontSummary, *, trials: Sequence[int] = (), top: int | None = None
-) -> dict[str, TrialRecord]:
-    """Choose the requested trials, or the front's smallest that equals the baseline, its knee and its best.
+    study: SearchStudy,
+    summary: FrontSummary,
+    *,
+    margin: float = DEFAULT_TOLERANCE,
+    trials: Sequence[int] = (),
+    top: int | None = None,
+    most: int = DEFAULT_FINALISTS,
+) -> list[TrialRecord]:
+    """Choose the requested trials, or a sequence down the front; highest macro-F1 first.
 
     Args:
+        margin: Non-inferiority margin.
         trials: Numbers of requested trials.
         top: Number of front members to choose by highest macro-F1.
-
-    Returns:
-        Records by name of the finalist.
+        most: Number of finalists of the sequence at most.
 
     Raises:
         StudyError: A trial does not exist or has no result, or the front is empty.
@@ -52,10 +40,11 @@ def choose_finalists(
     if top is not None:
         chosen += sorted(summary.front, key=lambda record: -record.macro_f1)[:top]
     if not trials and top is None:
-        chosen = [record for record in (summary.smallest, knee(summary.front), summary.best) if record is not None]
+        chosen = sequence_down_the_front(summary, margin=margin, most=most)
     if not chosen:
         raise StudyError(f"the front of {study.name!r} is empty, there is nothing to train again: nas search first")
-    return {f"trial {record.number}": record for record in chosen}
+    by_number = {record.number: record for record in chosen}
+    return sorted(by_number.values(), key=lambda record: (-record.macro_f1, record.number))
 
 
 def choose_settings(
@@ -87,23 +76,20 @@ def first_setting(study: SearchStudy, settings: SettingResults) -> dict[str, Tri
     return _representatives(_settings_with_results(study, settings)[:1])
 
 
-def planned_runs(finalists: Mapping[str, TrialRecord], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
+def planned_runs(finalists: Mapping[str, TrialRecord], seeds: Iterable[int]) -> list[FinalRun]:
     """Plan one run for each seed of each finalist, ordered by seed.
 
     Args:
         finalists: Records by name; the first is the reference of the comparisons.
     """
-    return [_run(name, record, first_seed + index) for index in range(num_seeds) for name, record in finalists.items()]
+    return [_run(name, record, seed) for seed in seeds for name, record in finalists.items()]
 
 
-def more_seeds(runs: Sequence[FinalRun], *, num_seeds: int, first_seed: int) -> list[FinalRun]:
+def more_seeds(runs: Sequence[FinalRun], seeds: Iterable[int]) -> list[FinalRun]:
     """Plan one run for each seed of the finalists of existing runs."""
     firsts = {run.finalist: run for run in reversed(runs)}
-    return [
-        firsts[name].model_copy(update={"seed": first_seed + index})
-        for index in range(num_seeds)
-        for name in dict.fromkeys(run.finalist for run in runs)
-    ]
+    names = dict.fromkeys(run.finalist for run in runs)
+    return [firsts[name].model_copy(update={"seed": seed}) for seed in seeds for name in names]
 
 
 def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:

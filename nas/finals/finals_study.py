@@ -16,7 +16,7 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.study_attributes import directions_of, store_specification
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.early_stopping_spec import EarlyStoppingSpec
-from nas.study.final_runs import FinalRun, FinalsSpec
+from nas.study.final_runs import FinalsSpec
 from nas.study.stop_spec import StopSpec
 from nas.study.study_spec import StudySpec
 
@@ -43,20 +43,24 @@ def find_finals(study: SearchStudy) -> SearchStudy | None:
     return finals
 
 
-def add_runs(study: SearchStudy, runs: Sequence[FinalRun]) -> SearchStudy:
-    """Create the finals study, or add the runs that it lacks.
+def store_finals(study: SearchStudy, planned: FinalsSpec) -> SearchStudy:
+    """Create the finals study, or add the runs and the tests that it lacks.
 
     Raises:
-        StudyError: See `find_finals`; or the baseline that should teach the runs has no result.
+        StudyError: See `find_finals`; or the baseline that should teach the runs has no result; or another command has
+            chosen other finalists in the meantime.
     """
     storage = study.storage
     teacher = None if study.spec.distillation.teacher is None else required_teacher(study)
     with storage.translate_errors(), storage.creation_lock():
         finals = find_finals(study)
-        known = () if finals is None or finals.spec.finals is None else finals.spec.finals.runs
-        identities = {run.identity for run in known}
-        new = {run.identity: run for run in runs if run.identity not in identities}
-        spec = _finals_specification(study.spec, (*known, *new.values()))
+        known = None if finals is None else finals.spec.finals
+        if known is not None and known.sequence != planned.sequence:
+            raise StudyError(f"the finals of {study.name!r} have other finalists by now: the same command again")
+        merged = planned if known is None else known.with_runs(planned.runs)
+        for look in planned.looks:
+            merged = merged.with_look(look)
+        spec = _finals_specification(study.spec, merged)
         if finals is None:
             created = optuna.create_study(
                 storage=storage.rdb, study_name=spec.name, directions=directions_of(spec), load_if_exists=True
@@ -89,15 +93,15 @@ def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict
     return {record.number: by_artifact[record.predictions] for record in records if record.predictions is not None}
 
 
-def _finals_specification(search_spec: StudySpec, runs: tuple[FinalRun, ...]) -> StudySpec:
+def _finals_specification(search_spec: StudySpec, finals: FinalsSpec) -> StudySpec:
     """Specification of the search with a trial for each run, all trained to the end, and no parameter limit."""
-    budget = search_spec.budget.model_copy(update={"trials": len(runs), "max_params": None})
+    budget = search_spec.budget.model_copy(update={"trials": len(finals.runs), "max_params": None})
     return search_spec.model_copy(
         update={
             "name": finals_name(search_spec.name),
             "budget": budget,
             "early_stopping": EarlyStoppingSpec(enabled=False),
             "stop": StopSpec(),
-            "finals": FinalsSpec(study=search_spec.name, runs=runs),
+            "finals": finals,
         }
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nas.finals.finals_results import FinalResults
+from nas.finals.finals_verdict import finals_verdict
 from nas.report.provenance import Provenance
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_analysis import NetworkComparison
@@ -67,7 +68,7 @@ class ReportContents:
     def verdict(self) -> str:
         """Result in one sentence, on test images if available, else on validation images."""
         if self.finals is not None:
-            return self.finals.verdict
+            return finals_verdict(self.finals)
         if self.settings is not None:
             return self.settings.verdict
         reported = self.summary.reported

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -63,12 +63,20 @@ class FinalsSpec(FrozenModel):
 
     Attributes:
         study: Name of the searched study.
-        runs: Final runs. The first one belongs to the reference of the comparison: the baseline, or a grid's first
+        runs: Final runs. The first one belongs to the reference of the comparisons: the baseline, or a grid's first
             setting. New runs are appended only.
+        sequence: Numbers of the finalists' trials in the order of their tests. Empty for a grid, and in finals of
+            versions that tested in no order.
+        looks: Numbers of seeds at which a finalist of the sequence is tested: that of the first call, then those that
+            it was raised to.
+        first_seed: First of these seeds; the others follow it.
     """
 
     study: str
     runs: tuple[FinalRun, ...]
+    sequence: tuple[int, ...] = ()
+    looks: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    first_seed: int = 0
 
     @property
     def finalists(self) -> dict[str, FinalRun]:
@@ -77,3 +85,24 @@ class FinalsSpec(FrozenModel):
         for run in self.runs:
             firsts.setdefault(run.finalist, run)
         return firsts
+
+    def seeds_of(self, look: int) -> range:
+        """Seeds of a test."""
+        return range(self.first_seed, self.first_seed + look)
+
+    def with_runs(self, runs: Iterable[FinalRun]) -> FinalsSpec:
+        """Return the specification with the runs that it lacks appended."""
+        known = {run.identity for run in self.runs}
+        new = {run.identity: run for run in runs if run.identity not in known}
+        return self.model_copy(update={"runs": (*self.runs, *new.values())})
+
+    def with_look(self, num_seeds: int) -> FinalsSpec:
+        """Return the specification with the number of seeds raised to this one, if it is larger."""
+        if num_seeds <= max(self.looks, default=0):
+            return self
+        return self.model_copy(update={"looks": (*self.looks, num_seeds)})
+
+
+def finalist_name(trial: int) -> str:
+    """Name of a trial of a search as a finalist."""
+    return f"trial {trial}"

@@ -133,11 +133,37 @@ def test_finals_name_every_figure(final: dict[str, dict[str, Any]]) -> None:
     assert "macro-F1 with" in final["good"]["verdict"]
 
 
-def test_a_second_call_adds_seeds(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
+def test_the_finalists_are_tested_in_order_until_one_fails(
+    searched: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]
+) -> None:
+    for name, result in final.items():
+        scores = {f"trial {one['number']}": one["macro_f1"] for one in searched[name]["front"]}
+        assert result["sequence"] == sorted(result["sequence"], key=lambda one: -scores[one])
+        assert (result["seeds_of_tests"], result["margin"], result["runs_missing"]) == ([2], 0.01, 0)
+        decisions = [one["decision"] for one in result["standings"][1:]]
+        assert [one["finalist"] for one in result["standings"][1:]] == result["sequence"][: len(decisions)]
+        assert set(decisions[:-1]) <= {"held"}
+        assert decisions[-1] in ("held", "failed")
+        assert decisions[-1] == "failed" or len(decisions) == len(result["sequence"])
+
+
+def test_a_second_call_adds_seeds_where_undecided(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
     more = two_studies.json("finals", "good", "--seeds", "3", "--workers", "1")
-    assert [one["seeds"] for one in more["standings"]] == [3] * len(more["standings"])
-    for before, after in zip(final["good"]["standings"], more["standings"], strict=True):
-        assert after["runs"][:2] == before["runs"]
+    assert more["seeds_of_tests"] == [2, 3]
+    before = {one["finalist"]: one for one in final["good"]["standings"]}
+    for one in more["standings"]:
+        if one["finalist"] in before:
+            earlier = before[one["finalist"]]
+            assert one["runs"][:2] == earlier["runs"]
+            difference = earlier["difference"]
+            is_decided = difference is not None and (earlier["decision"] == "held" or difference["high"] < -0.01)
+            assert one["seeds"] == 2 if is_decided else one["seeds"] in (2, 3)
+
+
+def test_the_front_names_the_finals(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
+    shown = two_studies.json("front", "noise")
+    assert shown["finals"] == {key: final["noise"][key] for key in ("answer", "margin", "verdict")}
+    assert f"On the test images: {final['noise']['verdict']}" in two_studies.run("front", "noise").stdout
 
 
 def test_a_repeated_training_has_the_same_weights_to_the_bit(
@@ -157,19 +183,17 @@ def test_a_network_of_the_finals_can_be_shipped(two_studies: Terminal, final: di
     assert (two_studies.folder / "final.pt").is_file()
 
 
-def test_after_finals_the_smallest_that_held_is_the_answer(
+def test_after_finals_the_last_that_held_is_the_answer(
     two_studies: Terminal, searched: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]
 ) -> None:
-    standings = two_studies.json("finals", "good", "--seeds", "2", "--workers", "1")["standings"][1:]
-    held = [one["trial"] for one in standings if one["ruling"].startswith(("better", "no worse"))]
-    command = ("export", "good", "-o", "answer.pt")
-    answer = searched["good"]["answer"]
-    if held or answer is not None:
+    held, answer = final["noise"]["answer"], searched["noise"]["answer"]
+    command = ("export", "noise", "-o", "answer.pt")
+    if held is not None or answer is not None:
         result = two_studies.json(*command)
-        assert result["trial"] == (held[0] if held else answer)
-        assert ("that held on the test images" in result["chosen_because"]) == bool(held)
+        assert result["trial"] == (answer if held is None else held)
+        assert ("the last finalist that held on the test images" in result["chosen_because"]) == (held is not None)
     else:
-        assert searched["good"]["verdict"] in two_studies.error(*command)
+        assert searched["noise"]["verdict"] in two_studies.error(*command)
 
 
 def test_finals_that_cannot_be(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
@@ -179,6 +203,9 @@ def test_finals_that_cannot_be(two_studies: Terminal, final: dict[str, dict[str,
         )
     assert "best or smallest" in two_studies.error("export", "good-finals", "-o", "final.pt")
     assert "study 'good' has no trial 99" in two_studies.error("finals", "good", "--trial", "99")
+    assert "are fixed by its first finals" in two_studies.error("finals", "good", "--finalists", "2")
+    assert "--seed 9: the finals have" in two_studies.error("finals", "good", "--seed", "9")
+    assert "--finalists" in two_studies.error("finals", "good", "--finalists", "2", "--top", "1", code=2)
     assert "no study 'nowhere'" in two_studies.error("finals", "nowhere", "--check")
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from nas.errors import StudyError
-from nas.finals.finals_study import add_runs
+from nas.finals.finals_study import store_finals
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.outcome import Completed, Failed
 from nas.search.create_study import create_study
@@ -200,7 +200,7 @@ def test_final_runs_learn_from_the_teacher_of_their_search(harness: Harness) -> 
         finalist="trial 1", trial=1, is_baseline=False, seed=1,
         genome=study.spec.space.sample(_NoSuggester()), choices=ValidationChoices(),  # type: ignore[arg-type]
     )  # fmt: skip
-    finals = add_runs(study, [run])
+    finals = store_finals(study, FinalsSpec(study=study.name, runs=(run,)))
     assert finals.spec.finals == FinalsSpec(study="tiny", runs=(run,))
     assert not finals.spec.trains_baseline_first
     assert teacher_of(finals) == teacher_of(study) != None  # noqa: E711
@@ -216,7 +216,7 @@ def test_final_runs_learn_from_the_teacher_of_their_search(harness: Harness) -> 
 
 def test_finals_without_the_teacher_of_their_search_are_refused(harness: Harness) -> None:
     with pytest.raises(StudyError, match="gave no result, and it is the teacher"):
-        add_runs(harness.create(_spec()), [])
+        store_finals(harness.create(_spec()), FinalsSpec(study="tiny", runs=()))
     assert harness.connect().study_names() == ["tiny"]
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
-from nas.finals.finals_results import collect_finals
-from nas.finals.finals_study import add_runs, find_finals, read_predictions
+from nas.finals.finals_results import FinalsTests, collect_finals
+from nas.finals.finals_study import find_finals, read_predictions, store_finals
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.create_study import create_study
@@ -21,7 +21,7 @@ from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.study.baseline_spec import BaselineSpec
-from nas.study.final_runs import FinalRun
+from nas.study.final_runs import FinalRun, FinalsSpec, finalist_name
 from nas.worker.progress_events import Event
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.supervisor import Supervisor
@@ -47,11 +47,11 @@ class Harness:
     def planned(self, *, num_seeds: int) -> list[FinalRun]:
         summary = summarize_front(self.study)
         assert summary.baseline is not None
-        finalists = choose_finalists(self.study, summary)
-        return planned_runs({BASELINE: summary.baseline, **finalists}, num_seeds=num_seeds, first_seed=1)
+        finalists = {finalist_name(one.number): one for one in choose_finalists(self.study, summary)}
+        return planned_runs({BASELINE: summary.baseline, **finalists}, range(1, num_seeds + 1))
 
     def finals(self, runs: list[FinalRun]) -> SearchStudy:
-        made = add_runs(self.study, runs)
+        made = store_finals(self.study, FinalsSpec(study=self.study.name, runs=tuple(runs)))
         assert made.spec.finals is not None
         Slots(self.engine, made.name).open_slots(len(made.spec.finals.runs) - 1)
         return made
@@ -108,7 +108,7 @@ def test_the_search_itself_stores_no_predictions(finals_harness: Harness) -> Non
 def test_a_second_call_adds_seeds_and_trains_none_again(finals_harness: Harness) -> None:
     first = finals_harness.planned(num_seeds=1)
     finals_harness.run(ScriptedTrainer(), finals_harness.finals(first))
-    finals_study = finals_harness.finals(more_seeds(first, num_seeds=3, first_seed=1))
+    finals_study = finals_harness.finals(more_seeds(first, [1, 2, 3]))
     trainer = ScriptedTrainer()
     finals_harness.run(trainer, finals_study)
     assert [seed for _, seed in requested(trainer)] == [2, 2, 3, 3]
@@ -120,7 +120,7 @@ def test_a_worker_trains_runs_that_were_added_meanwhile(finals_harness: Harness)
     finals_study = finals_harness.finals(first)
 
     def add(genome: object) -> Completed:
-        finals_harness.finals(more_seeds(first, num_seeds=2, first_seed=1))
+        finals_harness.finals(more_seeds(first, [1, 2]))
         return completed()
 
     trainer = ScriptedTrainer(add)
@@ -174,7 +174,10 @@ def test_equal_networks_under_two_names_are_trained_once_and_compared(finals_har
     assert predictions[1] is predictions[0]
     # Read alone, as when its training is repeated.
     assert set(read_predictions(finals_study, records[1:])) == {1}
-    results = collect_finals("tiny", finals_study.name, ("a", "[b]"), 3, [*_runs(finals_study)], records, predictions)
+    assert finals_study.spec.finals is not None
+    results = collect_finals(
+        finals_study.name, finals_study.spec.finals, ("a", "[b]"), 3, records, predictions, FinalsTests()
+    )
     assert results.finalist_results[1].difference is not None
     assert results.finalist_results[1].difference.mean == 0.0
 
@@ -182,9 +185,7 @@ def test_equal_networks_under_two_names_are_trained_once_and_compared(finals_har
 def test_a_finalist_named_twice_is_planned_once(finals_harness: Harness) -> None:
     first = finals_harness.planned(num_seeds=1)
     finals_harness.finals(first)
-    finals_study = finals_harness.finals(
-        [*more_seeds(first, num_seeds=3, first_seed=1), *finals_harness.planned(num_seeds=3)]
-    )
+    finals_study = finals_harness.finals([*more_seeds(first, [1, 2, 3]), *finals_harness.planned(num_seeds=3)])
     identities = [run.identity for run in _runs(finals_study)]
     assert len(identities) == len(set(identities)) == 6
     assert _runs(finals_study)[:2] == tuple(first)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from nas import database
 from nas.errors import DatabaseError
 from nas.finals.finalists import planned_runs
-from nas.finals.finals_study import add_runs
+from nas.finals.finals_study import store_finals
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed
 from nas.search.analysis.search_progress import search_progress
@@ -30,6 +30,7 @@ from nas.search.storage.sql_tables import create_missing_tables
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.trial_tells import TrialFiles
 from nas.space.genome import Genome
+from nas.study.final_runs import FinalsSpec
 from nas.study.stop_spec import StopSpec
 from nas.study.study_spec import StudySpec
 from nas.study.target_spec import TargetSpec
@@ -196,7 +197,7 @@ def test_finals_of_a_search_with_conditions_are_opened_and_never_end(new_search:
     search = new_search(TargetSpec(tolerance=0.05), at_params=1_000)
     search.run(scripted(0.46))
     (finalist,) = search.ended()
-    runs = planned_runs({f"trial {finalist.number}": finalist}, num_seeds=1, first_seed=1)
-    finals = add_runs(search.study, runs)
+    runs = planned_runs({f"trial {finalist.number}": finalist}, [1])
+    finals = store_finals(search.study, FinalsSpec(study=search.study.name, runs=tuple(runs)))
     assert SearchStudy.open(search.study.storage, finals.name).spec.stop == StopSpec()
     assert SearchMonitor(finals).stop_reason() is None

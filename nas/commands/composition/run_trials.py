@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache, partial
 from pathlib import Path
@@ -62,6 +62,12 @@ class WorkerPlan:
     timeout_minutes: float | None = None
     log_format: LogFormat = LogFormat.TEXT
     quiet: bool = False
+
+    def after(self, seconds: float) -> WorkerPlan:
+        """Return the plan of what follows, with the timeout that is left after some seconds."""
+        if self.timeout_minutes is None:
+            return self
+        return replace(self, timeout_minutes=max(0.0, self.timeout_minutes - seconds / 60))
 
     def new_trainer(
         self,

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.commands.composition.finals_plan import DEFAULT_SEEDS
 from nas.commands.composition.network_timing import TimedNetworks
+from nas.finals.finalist_sequence import DEFAULT_FINALISTS
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import duration_text
 from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.study_spec import StudySpec
 
-FINAL_SEEDS, FINALISTS = 5, 3
 _SLICE_SECONDS = 1.0
 _TRAINED_SHARE = 0.5
 """Mean share of a trial's epochs with early stopping, and of its time with a sampler that weighs time."""
@@ -27,7 +28,7 @@ class StudyTimes:
         baseline_name: Network and epochs of the baseline.
         trials: Trainings of sample genomes, or of a grid's settings, each for all epochs.
         total: Search or grid with all of its trials, and the baseline.
-        finals: Finals of three finalists and the baseline, or of all settings, from five seeds.
+        finals: Finals of the longest sequence and the baseline, or of all settings, from five seeds.
     """
 
     baseline: float | None
@@ -51,7 +52,7 @@ class StudyTimes:
             ]  # fmt: skip
         return (
             f"Time on this machine, {self.num_workers} trained at once: {', '.join(parts[:-1])}, so {parts[-1]}; "
-            f"finals about {duration_text(self.finals)}."
+            f"finals at most about {duration_text(self.finals)}."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -78,10 +79,10 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
     total = (
         first + searched / num_workers if spec.trains_baseline_first else max(first, (first + searched) / num_workers)
     )
-    num_finalists = FINALISTS if spec.grid is None else len(list(spec.grid.settings()))
+    num_finalists = DEFAULT_FINALISTS if spec.grid is None else len(list(spec.grid.settings()))
     # Finals train on the validation images too.
     longer = (dataset.num_train + dataset.num_validation) / dataset.num_train
-    finals = FINAL_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
+    finals = DEFAULT_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
     name = f"{spec.baseline.network}, {baseline_epochs} epoch{'s' if baseline_epochs > 1 else ''}"
     return StudyTimes(baseline, name, trials, spec.budget.trials, num_workers, total, finals)
 

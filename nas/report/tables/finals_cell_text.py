@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nas.finals.finals_results import FinalistResult
-from nas.finals.paired_bootstrap import Difference
+from nas.finals.finalist_result import FinalistResult
+from nas.finals.paired_comparison import Difference
 from nas.results.seed_spread import Spread
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from nas.finals.finals_results import FinalistResult, FinalResults
+from nas.finals.finalist_result import FinalistResult
+from nas.finals.finals_results import FinalResults
 from nas.report.tables.finals_cell_text import difference_text, interval_text
 
 MAX_COLUMNS = 5

@@ -11,7 +11,6 @@ from nas.finals.finalists import (
     choose_finalists,
     choose_settings,
     first_setting,
-    knee,
     more_seeds,
     planned_runs,
 )
@@ -30,35 +29,23 @@ def numbers(*records: TrialRecord, **options: Any) -> list[int]:
     by_number = {one.number: one for one in records}
     study: Any = SimpleNamespace(name="s", record=by_number.__getitem__)
     study.record_with_result = lambda number, purpose: SearchStudy.record_with_result(study, number, purpose)
-    return [one.number for one in choose_finalists(study, summarize_records(tiny_spec(), records), **options).values()]
+    return [one.number for one in choose_finalists(study, summarize_records(tiny_spec(), records), **options)]
 
 
-# Sizes 3, 4, 5 and 6 decades; the second is far above the line from the first to the last, the third a little.
 FRONT = [record(1, 0.1, 10**3), record(2, 0.7, 10**4), record(3, 0.8, 10**5), record(4, 0.9, 10**6)]
 
 
-def test_the_knee_is_farthest_from_the_line_through_the_ends() -> None:
-    member = knee(FRONT)
-    assert member is not None
-    assert member.number == 2
-
-
-@pytest.mark.parametrize("front", [FRONT[:2], [record(1, 0.1, 10**3), record(2, 0.2, 10**4), record(3, 0.9, 10**5)]])
-def test_a_front_of_two_or_one_that_is_hollow_has_no_knee(front: list[TrialRecord]) -> None:
-    assert knee(front) is None
-
-
-def test_finalists_are_the_smallest_that_equals_the_baseline_the_knee_and_the_best() -> None:
-    assert numbers(*FRONT, baseline(0.75)) == [3, 2, 4]
-    assert numbers(*FRONT, baseline(0.65)) == [2, 4]
-    assert numbers(*FRONT, baseline(0.95)) == [2, 4]
+def test_finalists_are_a_sequence_from_the_best_to_the_smallest_at_the_target() -> None:
+    assert numbers(*FRONT, baseline(0.75)) == [4, 3]
+    assert numbers(*FRONT, baseline(0.705)) == [4, 3, 2]
+    assert numbers(*FRONT, baseline(0.95)) == [4]
 
 
 def test_trials_and_the_best_of_the_front_may_be_asked_for() -> None:
     dominated = record(5, 0.5, 10**5)
     assert numbers(*FRONT, dominated, baseline(0.75), trials=[5]) == [5]
     assert numbers(*FRONT, baseline(0.75), top=2) == [4, 3]
-    assert numbers(*FRONT, baseline(0.75), trials=[1, 4], top=1) == [1, 4]
+    assert numbers(*FRONT, baseline(0.75), trials=[1, 4], top=1) == [4, 1]
 
 
 def test_what_cannot_take_part_is_said() -> None:
@@ -72,7 +59,7 @@ def test_what_cannot_take_part_is_said() -> None:
 
 def test_runs_go_seed_by_seed_and_keep_to_what_the_search_chose() -> None:
     finalist = record(2, 0.7, figures={"kept_epoch": 4.0, "tau": 0.3}, genome=vgg(Recipe(early_stopping_patience=2)))
-    runs = planned_runs({BASELINE: baseline(0.75), "trial 2": finalist}, num_seeds=2, first_seed=7)
+    runs = planned_runs({BASELINE: baseline(0.75), "trial 2": finalist}, [7, 8])
     assert [(run.finalist, run.seed, run.is_baseline) for run in runs] == [
         ("baseline", 7, True), ("trial 2", 7, False), ("baseline", 8, True), ("trial 2", 8, False),
     ]  # fmt: skip
@@ -82,14 +69,14 @@ def test_runs_go_seed_by_seed_and_keep_to_what_the_search_chose() -> None:
 
 def test_how_long_a_training_was_is_no_choice_where_validation_images_had_no_say() -> None:
     converged = record(2, 0.7, figures={"kept_epoch": 4.0}, genome=vgg(Recipe(convergence_tolerance=1e-3)))
-    (run,) = planned_runs({"trial 2": converged}, num_seeds=1, first_seed=1)
+    (run,) = planned_runs({"trial 2": converged}, [1])
     assert run.choices == ValidationChoices()
 
 
 def test_more_seeds_are_those_there_were_and_others() -> None:
     finalists = {BASELINE: baseline(0.75), "trial 2": record(2, 0.7)}
-    runs = planned_runs(finalists, num_seeds=1, first_seed=1)
-    assert more_seeds(runs, num_seeds=2, first_seed=1) == planned_runs(finalists, num_seeds=2, first_seed=1)
+    runs = planned_runs(finalists, [1])
+    assert more_seeds(runs, [1, 2]) == planned_runs(finalists, [1, 2])
 
 
 def grid(losses: dict[str, list[float]]) -> tuple[Any, SettingResults]:

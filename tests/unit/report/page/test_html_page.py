@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from nas.finals.finalists import BASELINE, planned_runs
-from nas.finals.finals_results import collect_finals
+from nas.finals.finals_results import FinalsTests, collect_finals
+from nas.finals.finals_verdict import finals_verdict
 from nas.report.page.html_page import render_page
 from nas.report.report_contents import ReportContents
 from nas.results.metrics import ClassScores
 from nas.results.predictions_on_test_images import Predictions
 from nas.search.analysis.front_summary import summarize_records
 from nas.study.baseline_spec import BaselineSpec
+from nas.study.final_runs import FinalsSpec
 from tests.unit.report.synthetic_report import (
     synthetic_comparison,
     synthetic_contents,
@@ -137,7 +139,7 @@ def test_the_target_is_named_drawn_and_among_the_key_figures() -> None:
 def test_finals_take_the_place_of_the_validation_verdict() -> None:
     contents = whole()
     per_class = tuple(ClassScores(name, 0.5, 0.5, f1, 9) for name, f1 in zip("abc", (0.4, 0.5, 0.6), strict=True))
-    runs = planned_runs({BASELINE: baseline(0.7), "trial 8": record(8, 0.7)}, num_seeds=2, first_seed=1)
+    runs = planned_runs({BASELINE: baseline(0.7), "trial 8": record(8, 0.7)}, [1, 2])
     labels = np.arange(60) % 3
     predictions = Predictions(np.eye(3, dtype=np.float32)[labels], labels)
     records = [
@@ -145,10 +147,14 @@ def test_finals_take_the_place_of_the_validation_verdict() -> None:
         for place, run in enumerate(runs)
     ]
     classes = contents.dataset.classes
-    finals = collect_finals("tiny", "tiny-finals", classes, 60, runs, records, dict.fromkeys(range(4), predictions))
+    spec = FinalsSpec(study="tiny", runs=tuple(runs), sequence=(8,), looks=(2,), first_seed=1)
+    finals = collect_finals(
+        "tiny-finals", spec, classes, 60, records, dict.fromkeys(range(4), predictions),
+        FinalsTests(sequence=("trial 8",)),
+    )  # fmt: skip
     page = page_of(replace(contents, finals=finals))
-    assert finals.verdict.startswith("0.750 ± 0.071 macro-F1 with 4,100 parameters")
-    assert finals.verdict in page.text
+    assert finals_verdict(finals).startswith("0.750 ± 0.071 macro-F1 with 4,100 parameters")
+    assert finals_verdict(finals) in page.text
     assert "picked from" not in page.text
     assert "no worse by 0.01" in page.text
     marks = [trace for trace in page.figures["final-classes"]["data"] if trace.get("error_x")]

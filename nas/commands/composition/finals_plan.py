@@ -1,0 +1,194 @@
+"""Plan of finals: choice of finalists at the first call, seeds of the tests, and the results so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.errors import StudyError
+from nas.finals.finalist_sequence import DEFAULT_FINALISTS, order_by_score
+from nas.finals.finalists import (
+    BASELINE,
+    choose_finalists,
+    choose_settings,
+    first_setting,
+    more_seeds,
+    planned_runs,
+)
+from nas.finals.finals_results import FinalResults, FinalsTests, collect_finals
+from nas.finals.finals_study import finals_name, find_finals, read_predictions
+from nas.finals.training_order import RunPlan
+from nas.search.analysis.front_summary import FrontSummary, summarize_front
+from nas.search.analysis.grid_results import SettingResults, gather_settings
+from nas.search.search_study import SearchStudy
+from nas.search.storage.trial_records import TrialRecord
+from nas.study.final_runs import FinalsSpec, finalist_name
+
+DEFAULT_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class FinalsRequest:
+    """Finals as the command line asks for them.
+
+    Attributes:
+        seeds: Trainings of each network; None for those planned so far.
+        only: Numbers of those to train now, from 1; empty for all.
+        trials: Numbers of trials that are finalists.
+        top: Number of front members or settings with the highest macro-F1 that are finalists.
+        finalists: Largest number of finalists in the sequence down the front.
+        margin: Non-inferiority margin; None for the tolerance of the study's target.
+    """
+
+    seeds: int | None = None
+    only: tuple[int, ...] = ()
+    trials: tuple[int, ...] = ()
+    top: int | None = None
+    finalists: int | None = None
+    margin: float | None = None
+
+    def margin_of(self, study: SearchStudy) -> float:
+        """Non-inferiority margin."""
+        return study.spec.target.margin if self.margin is None else self.margin
+
+
+def plan_finals(study: SearchStudy, request: FinalsRequest, batch: int) -> tuple[FinalsSpec, RunPlan | None]:
+    """Return the specification of the finals with all that this call adds, and the plan of the sequence's runs.
+
+    The first call chooses the finalists and their order. Finalists that a later call names are trained and compared
+    outside of the sequence, since the results so far may have led to them.
+
+    Args:
+        batch: See `RunPlan`.
+
+    Returns:
+        No plan for a grid, and for finals of a version without a sequence, whose runs are all in the specification.
+
+    Raises:
+        StudyError: There is nothing to train again, or nothing to compare it with.
+    """
+    finals_study = find_finals(study)
+    known = finals_study.spec.finals if finals_study is not None else None
+    spec = known or _new_finals(study, request)
+    names_finalists = bool(request.trials) or request.top is not None
+    if not spec.sequence:
+        return _with_all_runs(study, request, spec, names_finalists=names_finalists), None
+    if known is not None and request.finalists is not None:
+        raise StudyError(f"the finalists of {study.name!r} are fixed by its first finals; leave --finalists out")
+    spec = spec.with_look(request.seeds or (0 if known else DEFAULT_SEEDS))
+    seeds = _seeds(spec, request)
+    if known is not None and names_finalists:
+        chosen = {finalist_name(one.number): one for one in _choose(study, request)}
+        spec = spec.with_runs(planned_runs(chosen, seeds))
+    elif known is not None:
+        # Finalists outside of the sequence have the seeds of all tests.
+        outside = [run for run in spec.runs if not run.is_baseline and run.trial not in spec.sequence]
+        spec = spec.with_runs(more_seeds(outside, seeds) if outside else [])
+    baseline = _baseline_record(study, summarize_front(study))
+    finalists = {finalist_name(number): study.record(number) for number in spec.sequence}
+    templates = {run.finalist: run for run in planned_runs({BASELINE: baseline, **finalists}, [spec.first_seed])}
+    return spec, RunPlan(templates, BASELINE, seeds, batch)
+
+
+def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float | None = None) -> FinalResults:
+    """Return the results of the finals so far.
+
+    Args:
+        margin: Non-inferiority margin; None for the tolerance of the study's target.
+    """
+    spec = finals_study.spec.finals
+    assert spec is not None
+    records = finals_study.records()
+    sequence = tuple(finalist_name(number) for number in spec.sequence)
+    if not sequence and spec.runs[0].is_baseline and study.spec.grid is None:
+        scores = {one.number: one.macro_f1 for one in study.records() if one.objectives is not None}
+        sequence = order_by_score(spec.runs, scores)
+    target = study.spec.target
+    is_relative = study.spec.has_target and target.macro_f1 is None
+    tests = FinalsTests(
+        margin=target.margin if margin is None else margin, sequence=sequence,
+        tolerance=target.margin if is_relative else None, target_f1=target.macro_f1,
+        baseline_epochs=finals_study.spec.own_baseline_epochs,
+    )  # fmt: skip
+    dataset = study.dataset_summary
+    return collect_finals(
+        finals_study.name, spec, dataset.classes, dataset.num_test, records,
+        read_predictions(finals_study, records), tests,
+    )  # fmt: skip
+
+
+def no_results(study: SearchStudy, spec: FinalsSpec) -> FinalResults:
+    """Return the results of a sequence before its first run."""
+    dataset, sequence = study.dataset_summary, tuple(finalist_name(number) for number in spec.sequence)
+    tests = FinalsTests(sequence=sequence)
+    return collect_finals(finals_name(study.name), spec, dataset.classes, dataset.num_test, [], {}, tests)
+
+
+def find_results(study: SearchStudy) -> FinalResults | None:
+    """Return the results of a study's finals so far; None without any."""
+    finals_study = find_finals(study)
+    if finals_study is None or finals_study.spec.finals is None or not finals_study.spec.finals.runs:
+        return None
+    results = read_results(study, finals_study)
+    return results if results.finalist_results else None
+
+
+def _new_finals(study: SearchStudy, request: FinalsRequest) -> FinalsSpec:
+    """Specification of new finals: of a search with its sequence, without runs."""
+    first_seed = study.spec.max_seed + 1
+    if study.spec.grid is not None:
+        return FinalsSpec(study=study.name, runs=(), first_seed=first_seed)
+    _baseline_record(study, summarize_front(study))
+    sequence = tuple(record.number for record in _choose(study, request))
+    return FinalsSpec(study=study.name, runs=(), sequence=sequence, first_seed=first_seed)
+
+
+def _choose(study: SearchStudy, request: FinalsRequest) -> list[TrialRecord]:
+    return choose_finalists(
+        study, summarize_front(study), margin=request.margin_of(study), trials=request.trials, top=request.top,
+        most=request.finalists or DEFAULT_FINALISTS,
+    )  # fmt: skip
+
+
+def _with_all_runs(
+    study: SearchStudy, request: FinalsRequest, spec: FinalsSpec, *, names_finalists: bool
+) -> FinalsSpec:
+    """Add the further seeds of existing runs, and the runs of new finalists or settings, to finals without tests."""
+    if request.finalists is not None:
+        raise StudyError(f"--finalists is for the front of a search, which the finals of {study.name!r} are not")
+    first_seed = spec.runs[0].seed if spec.runs else spec.first_seed
+    spec = spec.model_copy(update={"first_seed": first_seed})
+    seeds = _seeds(spec, request)
+    runs = more_seeds(spec.runs, seeds)
+    if not spec.runs or names_finalists:
+        summary, settings = summarize_front(study), gather_settings(study.spec, study.records())
+        reference = {} if spec.runs else _reference(study, summary, settings)
+        if settings is None:
+            chosen = {finalist_name(one.number): one for one in _choose(study, request)}
+        else:
+            chosen = choose_settings(study, settings, trials=request.trials, top=request.top)
+        runs += planned_runs({**reference, **chosen}, seeds)
+    return spec.with_runs(runs)
+
+
+def _seeds(spec: FinalsSpec, request: FinalsRequest) -> list[int]:
+    """Seeds that a call trains."""
+    planned = spec.seeds_of(max(spec.looks, default=request.seeds or DEFAULT_SEEDS))
+    beyond = [number for number in request.only if number > len(planned)]
+    if beyond:
+        raise StudyError(f"--seed {beyond[0]}: the finals have {len(planned)} seeds; --seeds sets another number")
+    return [planned[number - 1] for number in request.only] or [*planned]
+
+
+def _reference(study: SearchStudy, summary: FrontSummary, settings: SettingResults | None) -> dict[str, TrialRecord]:
+    """Return the baseline, or the first setting with a result of a grid without one, by name."""
+    if settings is None or summary.baseline is not None or study.spec.baseline.enabled:
+        return {BASELINE: _baseline_record(study, summary)}
+    return first_setting(study, settings)
+
+
+def _baseline_record(study: SearchStudy, summary: FrontSummary) -> TrialRecord:
+    if summary.baseline is not None:
+        return summary.baseline
+    if study.spec.baseline.enabled:
+        raise StudyError(f"the baseline of {study.name!r} has no result to compare with: nas search with its file")
+    raise StudyError(f"study {study.name!r} has no baseline to compare with: enabled = false under [baseline]")

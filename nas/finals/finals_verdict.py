@@ -1,0 +1,87 @@
+"""Verdict of finals: their result in a few sentences."""
+
+from __future__ import annotations
+
+from nas.finals.finalist_result import FinalistResult
+from nas.finals.finals_results import FinalResults
+from nas.search.analysis.front_summary import network_name
+
+
+def finals_verdict(results: FinalResults) -> str:
+    """Describe the result of finals: of the sequence's tests, or the best of a grid's settings."""
+    winner = results.winner
+    if winner is None:
+        return "No finalist has a result on the test images yet."
+    return _against_baseline(results, winner) if results.has_baseline else _among_settings(results, winner)
+
+
+def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
+    baseline = results.reference
+    score = f"{winner.macro_f1} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
+    if baseline is None or winner.difference is None:
+        return f"{score}; the baseline has no result to compare with yet."
+    size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
+    epochs = "" if results.baseline_epochs is None else f" (trained {results.baseline_epochs} epochs)"
+    against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.macro_f1}"
+    if results.has_held(winner):
+        target = "" if results.target_f1 is None else f", at the target {results.target_f1:g} on the test images"
+        sentence = f"{score}: {size} than {against}, and {_comparison_text(winner)}{target}."
+    else:
+        place = "first of the sequence" if results.sequence else "best"
+        sentence = (
+            f"No finalist is shown to equal {against}. The {place} has {score}, {size}: {_comparison_text(winner)}."
+        )
+    return " ".join((sentence, *_remarks(results)))
+
+
+def _remarks(results: FinalResults) -> list[str]:
+    """Sentences on the first finalist that did not hold, the margin, and seeds added after a test."""
+    remarks = []
+    if results.answer is not None and results.first_not_held is not None:
+        remarks.append(_end_of_sequence(results, results.first_not_held))
+    if results.tolerance is not None:
+        is_same = results.tolerance == results.margin
+        remarks.append(
+            f"The margin of {results.margin:g} is "
+            + ("the tolerance of the search's target." if is_same else f"not the search's, {results.tolerance:g}.")
+        )
+    if any(
+        (one.comparison.look or 0) > results.looks[0] for one in results.finalists if one.comparison and results.looks
+    ):
+        steps = " and ".join(str(look) for look in results.looks)
+        remarks.append(f"Tests were made at {steps} seeds, so that more than 5 % of such answers may be wrong.")
+    return remarks
+
+
+def _end_of_sequence(results: FinalResults, name: str) -> str:
+    """Sentence on the finalist after the last that held."""
+    finalist = results.find(name)
+    if finalist is None or finalist.comparison is None or finalist.difference is None:
+        return f"The next in the sequence, {name}, is not tested yet."
+    described = f"The next in the sequence, {name} with {finalist.params:,} parameters,"
+    if finalist.comparison.decision == "open":
+        return f"{described} is not decided yet: {finalist.difference.num_seeds} of {finalist.comparison.look} seeds."
+    if results.target_f1 is not None:
+        return f"{described} did not hold: {finalist.macro_f1}."
+    return f"{described} did not hold: {_comparison_text(finalist)}."
+
+
+def _among_settings(results: FinalResults, winner: FinalistResult) -> str:
+    prefix = f"Of {len(results.finalist_results)} settings {winner.name} has the highest macro-F1"
+    score = (
+        f"{prefix if len(results.finalist_results) > 1 else 'Macro-F1'} on the test images: "
+        f"{winner.macro_f1} (accuracy {winner.metrics['accuracy']})"
+    )
+    if results.reference is None or winner.difference is None:
+        return f"{score}."
+    return f"{score}; {results.reference_name} has {results.reference.macro_f1}: {_comparison_text(winner)}."
+
+
+def _comparison_text(one: FinalistResult) -> str:
+    """Describe the comparison of a finalist with the reference."""
+    difference = one.difference
+    assert difference is not None, "only for compared finalists"
+    return (
+        f"{one.ruling}; difference {difference.mean:+.3f}, 95 % {difference.low:+.3f} to {difference.high:+.3f}, "
+        f"at least {difference.bound:+.3f} one-sided"
+    )
