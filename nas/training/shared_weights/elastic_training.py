@@ -67,6 +67,8 @@ def train_elastic(
         CheckpointError: `start` does not fit.
     """
     recipe = elastic_recipe(recipe, plan.sandwich)
+    # A graph would repeat the slices of the step that it was captured from.
+    compute = compute.without_cuda_graphs()
     sampler = make_sampler(recipe.imbalance, task, plan, cache=cache / "neighbors", progress=progress)
     if start is None:
         whiten(network, task)

@@ -21,11 +21,14 @@ from nas.training.execution.cuda_graph_capture import CapturedStep
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.execution.run_ahead_limit import RunAheadLimit
 from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.shared_weights.elastic_training import score_slice, train_elastic
 from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
 from tests.unit.training.examples import digits_task, small_network
+from tests.unit.training.shared_weights.test_elastic_training import RECIPE as SHARED_RECIPE
+from tests.unit.training.shared_weights.test_elastic_training import elastic_network
 from tests.unit.training.test_capturable import RECIPES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -233,3 +236,16 @@ def test_after_a_failed_capture_the_steps_are_eager_ones(
 def test_the_description_names_captured_and_eager_steps() -> None:
     assert _compute().describe().endswith("float32, channels-last, captured steps")
     assert _compute(cuda_graphs=False).describe().endswith("float32, channels-last, eager steps")
+
+
+def test_an_elastic_network_is_trained_with_eager_steps_and_its_slices_are_scored(tmp_path: Path) -> None:
+    task, compute, network = _task(), _compute(), elastic_network().to("cuda")
+    result = train_elastic(
+        network, SHARED_RECIPE, task, TrainingPlan(EPOCHS, 1), compute=compute, cache=tmp_path,
+        on_epoch=lambda record: None,
+    )  # fmt: skip
+    assert result.curve[-1].train_loss < result.curve[0].train_loss
+    for genome in (network.elastic.smallest, network.elastic.largest):
+        own, scored = score_slice(network, genome, task, TrainingPlan(1, 0), compute=compute)
+        assert scored.scores.f1_macro > 0.0
+        assert next(own.parameters()).device.type == "cuda"
