@@ -152,6 +152,11 @@ def _show(application: Application, results: FinalResults, study: SearchStudy, f
     without = [one.name for one in settings.settings if not one.records] if settings is not None else []
     if without:
         application.print_line(f"No result in the search, so no part in the finals: {', '.join(without)}.")
+    tuned = {f"trial {one.number}" for one in study.records() if one.source is not None}
+    if finalists := [one.name for one in results.finalist_results if one.name in tuned]:
+        application.print_line(
+            f"In the search {' and '.join(finalists)} had shared weights; the finals train from nothing."
+        )
     if results.num_missing:
         application.print_line(f"{results.num_missing} runs have no result yet; the same command goes on.")
     elif results.winner is not None:
