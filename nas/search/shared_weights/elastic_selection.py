@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +12,8 @@ from nas.search.storage.trial_records import TrialRecord
 from nas.space.elastic_space import ElasticSpace
 from nas.space.start_genomes import translate_start
 from nas.study.study_spec import StudySpec
+
+_MIN_FITTED = 3
 
 
 @dataclass(frozen=True)
@@ -36,27 +40,36 @@ class ElasticDefinition:
 
 
 def ranked_preliminaries(records: Sequence[TrialRecord], num_preliminary: int) -> list[TrialRecord]:
-    """Return the best preliminary trial of each family, the highest score first.
+    """Return the best preliminary trial of each family, the best first.
 
-    A trial that early stopping ended counts with its last score, which is below what it would have reached; it was
-    behind others at the same epoch.
+    The best is the one with the highest score for its size, which is its distance from the straight line through the
+    scores of all preliminary trials over the logarithm of their sizes: the largest network has mostly the highest
+    score, and its family need not have the best small ones. A trial that early stopping ended counts with its last
+    score, which is below what it would have reached; it was behind others at the same epoch.
 
     Args:
         num_preliminary: Number of the preliminary trials; they are the first ones of the records.
     """
     trained = [one for one in records if not one.is_baseline and one.parameters and one.source is None]
+    scored = [(one, score) for one in trained[:num_preliminary] if (score := last_score(one)) is not None]
+    sizes = [math.log10(one.params or 1) for one, _ in scored]
+    slope = _slope(sizes, [score for _, score in scored])
+    distances = {one.number: score - slope * size for (one, score), size in zip(scored, sizes, strict=True)}
     best: dict[str, TrialRecord] = {}
-    for record in trained[:num_preliminary]:
-        score = last_score(record)
-        if score is not None and score > (last_score(best.get(record.family)) or 0.0):
-            best[record.family] = record
-    return sorted(best.values(), key=lambda record: -(last_score(record) or 0.0))
+    for record in sorted((one for one, _ in scored), key=lambda one: -distances[one.number]):
+        best.setdefault(record.family, record)
+    return list(best.values())
 
 
-def last_score(record: TrialRecord | None) -> float | None:
+def _slope(sizes: Sequence[float], scores: Sequence[float]) -> float:
+    """Slope of the straight line through scores over sizes, at least 0; 0 for fewer than three, or for equal sizes."""
+    if len(sizes) < _MIN_FITTED or max(sizes) == min(sizes):
+        return 0.0
+    return max(0.0, statistics.linear_regression(sizes, scores).slope)
+
+
+def last_score(record: TrialRecord) -> float | None:
     """Return the macro-F1 of a trial, or that at which it was stopped; None without one."""
-    if record is None:
-        return None
     if record.objectives is not None:
         return record.macro_f1
     return record.curve[-1].macro_f1 if record.curve else None

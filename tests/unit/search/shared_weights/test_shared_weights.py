@@ -75,6 +75,15 @@ class TestElasticNetworks:
         ]
         assert [one.number for one in ranked_preliminaries(records, 5)] == [1, 3, 2]
 
+    def test_the_best_is_that_with_the_highest_score_for_its_size(self):
+        records = [
+            record(0, 0.70, 1_000, family="vgg"),
+            record(1, 0.74, 10_000, family="vgg"),
+            record(2, 0.73, 2_000, family="resnet"),
+            record(3, 0.76, 70_000, family="densenet"),
+        ]
+        assert [one.number for one in ranked_preliminaries(records, 4)] == [2, 1, 3]
+
     def test_later_trials_do_not_count(self):
         records = [record(0, 0.5, family="vgg"), record(1, 0.9, family="resnet")]
         assert [one.number for one in ranked_preliminaries(records, 1)] == [0]
