@@ -61,6 +61,10 @@ class ModelFileError(NasError):
     """File that is not an export of `nas`, or export with outputs different from its network's."""
 
 
+class ArchiveError(NasError):
+    """Archive of a study that is damaged, of another version, or cannot be written."""
+
+
 class WorkerError(NasError):
     """Worker that cannot run any trial."""
 

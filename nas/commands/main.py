@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nas import __version__
+from nas.commands.archive import archive, restore
 from nas.commands.check import check
 from nas.commands.composition.application import Application
 from nas.commands.composition.environment_settings import read_settings
@@ -36,7 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    search, create, worker, check, studies, status, front, show, finals, report, export, predict, dashboard,
+    search, create, worker, check, studies, status, front, show, finals, report, export, predict,
+    archive, restore, dashboard,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(database, name="database")

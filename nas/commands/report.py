@@ -15,6 +15,7 @@ from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.errors import NasError, StudyError
 from nas.finals.finals_results import FinalResults
+from nas.finals.finals_verdict import finals_verdict
 from nas.report.markdown_report import as_markdown
 from nas.report.provenance import gather_provenance
 from nas.report.report_contents import ReportContents
@@ -23,6 +24,12 @@ from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 from nas.worker.trainer_messages import PreparationProgress
+
+
+class Figure(str, Enum):
+    """Figure to write alone."""
+
+    FRONT = "front"
 
 
 class Format(str, Enum):
@@ -50,6 +57,10 @@ def report(
             help="The network to analyse; default: the study's answer, also by finals, or the best.",
         ),
     ] = None,
+    figure: Annotated[
+        Figure | None,
+        typer.Option(help="Write this figure alone as SVG, such as for a README; default: NAME-front.svg."),
+    ] = None,
     tsne: Annotated[
         int | None,
         typer.Option(
@@ -59,6 +70,8 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a report on a study: one self-contained page, or tables."""
+    if figure is not None and (tsne is not None or trial is not None or format is not Format.HTML):
+        raise typer.BadParameter("a figure alone takes no --format, --trial or --tsne", param_hint="--figure")
     if tsne is not None and format is not Format.HTML:
         raise typer.BadParameter("a t-SNE is of the page alone, not of Markdown", param_hint="--tsne")
     application: Application = context.obj
@@ -67,6 +80,10 @@ def report(
     summary = summarize_front(study)
     finals = find_results(study)
     finalist = _finalist(study, summary, finals, trial)
+    if figure is not None:
+        path = output or Path(f"{name}-{figure.value}.svg")
+        _write_figure(application, path, summary, finalist, finals, json=json)
+        return
     if output is None and (format is Format.HTML or json):
         output = Path(f"{name}.{format.value}")
     if output is not None:
@@ -80,7 +97,11 @@ def report(
         application.print_line(text)
         return
     _write(output, text)
-    size = output.stat().st_size
+    _print_written(application, output, contents, json=json)
+
+
+def _print_written(application: Application, output: Path, contents: ReportContents, *, json: bool) -> None:
+    size, finalist = output.stat().st_size, contents.finalist
     if json:
         application.print_json(
             {"file": str(output), "trial": finalist.number, "file_bytes": size, "verdict": contents.verdict,
@@ -89,8 +110,33 @@ def report(
         return
     for note in contents.remarks:
         application.print_line(f"note: {note}")
-    compared = " and its baseline" if summary.baseline is not None else ""
-    application.print_line(f"{output}: trial {finalist.number} of {name}{compared}, {size / 1e6:.1f} MB.")
+    compared = " and its baseline" if contents.baseline is not None else ""
+    application.print_line(f"{output}: trial {finalist.number} of {contents.name}{compared}, {size / 1e6:.1f} MB.")
+
+
+def _write_figure(
+    application: Application,
+    path: Path,
+    summary: FrontSummary,
+    reported: TrialRecord,
+    finals: FinalResults | None,
+    *,
+    json: bool,
+) -> None:
+    """Write the figure of the front; the answer is ringed where there is one."""
+    from nas.report.figures.front_svg import front_svg  # here, since plotly takes a second
+
+    if path.suffix != ".svg":
+        raise typer.BadParameter(f"{path} must end in .svg", param_hint="--output")
+    require_parent_folder(path)
+    verdict = summary.verdict if finals is None else finals_verdict(finals)
+    # The report of a search that missed its target is about the best network, which is no answer.
+    has_answer = summary.target is None or summary.target.is_met_by(reported)
+    _write(path, front_svg(summary, reported if has_answer else None, verdict))
+    if json:
+        application.print_json({"file": str(path), "file_bytes": path.stat().st_size, "verdict": verdict})
+    else:
+        application.print_line(f"{path}: {verdict}")
 
 
 def _contents(
