@@ -11,6 +11,8 @@ import pytest
 
 from nas import database
 from nas.results.predictions_on_test_images import Predictions
+from nas.search.search_study import SearchStudy
+from nas.search.storage.database_and_artifact_storage import Storage
 from tests.e2e.conftest import Terminal
 from tests.e2e.test_finals import SPACE
 
@@ -19,11 +21,11 @@ name = "own"
 search_space = "fixed.toml"
 [data]
 source = "digits"
-max_train_images = 600
+max_train_images = 200
 max_validation_images = 100
 [budget]
-trials = 3
-epochs = 3
+trials = 2
+epochs = 1
 [sampler]
 name = "random"
 [training]
@@ -63,15 +65,11 @@ def classes_by_finalist_and_seed(machine: Terminal, result: dict[str, Any]) -> d
     files = {}
     for one in result["standings"]:
         for seed, run in enumerate(one["runs"], 1):
-            number = machine.json("show", "own-finals", str(run))["number"]
-            files[one["finalist"], seed] = predictions_of(machine, number)
+            files[one["finalist"], seed] = predictions_of(machine, run)
     return files
 
 
 def predictions_of(machine: Terminal, number: int) -> list[int]:
-    from nas.search.search_study import SearchStudy
-    from nas.search.storage.database_and_artifact_storage import Storage
-
     url = database.start(machine.folder / "home", keep_running=True)
     storage = Storage.connect(url, artifacts(machine))
     try:
@@ -86,6 +84,7 @@ def artifacts(machine: Terminal) -> Path:
     return machine.folder / "home" / "artifacts"
 
 
+@pytest.mark.timeout(900)
 def test_seeds_of_two_machines_end_in_the_verdict_of_one(new_machine: Callable[[str], Terminal]) -> None:
     first = new_machine("first")
     first.write("own.toml", STUDY)
@@ -94,18 +93,18 @@ def test_seeds_of_two_machines_end_in_the_verdict_of_one(new_machine: Callable[[
     first.run("archive", "own", "-o", "search.nas")
     second, third = new_machine("second"), new_machine("third")
     assert "own: restored with" in second.run("restore", str(first.folder / "search.nas")).stdout
-    first.run("finals", "own", "--seeds", "3", "--seed", "1", "--workers", "1")
-    part = second.json("finals", "own", "--seeds", "3", "--seed", "2", "--seed", "3", "--workers", "1")
+    first.run("finals", "own", "--seeds", "2", "--seed", "1", "--workers", "1")
+    part = second.json("finals", "own", "--seeds", "2", "--seed", "2", "--workers", "1")
     assert {one["decision"] for one in part["standings"]} == {None, "open"}
-    assert "open: 2 of 3 seeds" in part["verdict"]
+    assert "open: 1 of 2 seeds" in part["verdict"]
     for machine in (first, second):
         machine.run("archive", "own")
     third.run("restore", str(first.folder / "own.nas"))
     added = third.json("restore", str(second.folder / "own.nas"))["studies"][1]
     assert (added["study"], added["is_new"], added["notes"]) == ("own-finals", False, [])
-    assert added["added"] == 2 * len(part["standings"])
+    assert added["added"] == len(part["standings"])
     whole = third.json("finals", "own", "--workers", "1")
-    assert (whole["runs_missing"], whole["seeds_of_tests"]) == (0, [3])
+    assert (whole["runs_missing"], whole["seeds_of_tests"]) == (0, [2])
     # The second half on the first machine too: one place for all.
     alone = first.json("finals", "own", "--workers", "1")
     assert comparable(whole) == comparable(alone)
@@ -113,7 +112,7 @@ def test_seeds_of_two_machines_end_in_the_verdict_of_one(new_machine: Callable[[
     assert third.json("front", "own")["finals"]["verdict"] == alone["verdict"]
     assert third.json("export", "own", "-o", "own.pt")["trial"] == first.json("export", "own", "-o", "own.pt")["trial"]
     assert third.json("report", "own")["verdict"] == alone["verdict"]
-    third.write("own.toml", STUDY.replace("trials = 3", "trials = 4"))
+    third.write("own.toml", STUDY.replace("trials = 2", "trials = 3"))
     third.write("fixed.toml", SPACE)
     assert third.json("search", "own.toml", "--workers", "1")["front"]
 

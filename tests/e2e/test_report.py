@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -87,3 +88,14 @@ def test_any_trial_but_the_baseline_can_be_chosen(terminal: Terminal, searched: 
         text = (terminal.folder / "tiny.md").read_text(encoding="utf-8")
         assert f"## Genome of trial {member['number']}" in text
     assert "is the baseline" in terminal.error("report", "tiny", "--trial", str(searched["baseline"]["number"]))
+
+
+def test_the_front_alone_is_an_svg_file(terminal: Terminal, searched: dict[str, Any]) -> None:
+    shown = terminal.run("report", "tiny", "--figure", "front").stdout
+    assert shown == f"tiny-front.svg: {searched['verdict']}\n"
+    figure = ElementTree.parse(terminal.folder / "tiny-front.svg").getroot()
+    assert figure.findtext("{http://www.w3.org/2000/svg}desc") == searched["verdict"]
+    result = terminal.json("report", "tiny", "--figure", "front", "-o", "again.svg")
+    assert result["file_bytes"] == (terminal.folder / "again.svg").stat().st_size
+    assert "must end in .svg" in terminal.error("report", "tiny", "--figure", "front", "-o", "front.png", code=2)
+    assert "a figure alone takes no" in terminal.error("report", "tiny", "--figure", "front", "--trial", "1", code=2)
