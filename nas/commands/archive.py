@@ -12,12 +12,14 @@ import typer
 from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
+from nas.finals.finalist_sequence import sequence_down_the_front
 from nas.finals.finals_results import FinalResults
 from nas.finals.finals_study import find_finals
 from nas.report.provenance import gather_provenance
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.archive.study_archive import Restored, restore_archive, write_archive
 from nas.search.search_study import SearchStudy
+from nas.study.final_runs import FinalsSpec
 
 
 def archive(
@@ -85,12 +87,28 @@ def restore(
 
 
 def _weights_of_answer(study: SearchStudy, finals: SearchStudy | None, results: FinalResults | None) -> set[str]:
-    """Artifact identifiers of the answers of search and finals, and of the first final run of the latter."""
+    """Artifact identifiers of the weights of the answer: of search and finals, and of its first final run.
+
+    Until the finals are decided, also of each network that can still become their answer.
+    """
     summary = summarize_front(study)
     records = [summary.answer or summary.best]
-    if results is not None and finals is not None and results.answer is not None:
-        records += [study.record(results.answer.trial), results.answer.records[0]]
+    if results is None or finals is None or finals.spec.finals is None:
+        records += sequence_down_the_front(summary, margin=study.spec.target.margin)
+    else:
+        if results.answer is not None:
+            records += [study.record(results.answer.trial), results.answer.records[0]]
+        records += [study.record(number) for number in _undecided(finals.spec.finals, results)]
     return {record.weights for record in records if record is not None and record.weights is not None}
+
+
+def _undecided(spec: FinalsSpec, results: FinalResults) -> tuple[int, ...]:
+    """Trials of the sequence from the first that is not decided; none once one has failed."""
+    if results.first_not_held is None or not spec.sequence:
+        return ()
+    next_one = results.find(results.first_not_held)
+    has_failed = next_one is not None and next_one.comparison is not None and next_one.comparison.decision != "open"
+    return () if has_failed else spec.sequence[results.sequence.index(results.first_not_held) :]
 
 
 def _as_json(one: Restored) -> dict[str, Any]:
