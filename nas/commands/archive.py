@@ -87,12 +87,16 @@ def restore(
 
 
 def _weights_of_answer(study: SearchStudy, finals: SearchStudy | None, results: FinalResults | None) -> set[str]:
-    """Artifact identifiers of the weights of the answer: of search and finals, and of its first final run.
+    """Artifact identifiers of the weights of the answer and of elastic networks.
+
+    The answer's are those of the search, of the finals, and of its first final run.
 
     Until the finals are decided, also of each network that can still become their answer.
     """
     summary = summarize_front(study)
-    records = [summary.answer or summary.best]
+    # Slices are cut out of elastic networks wherever the search goes on.
+    elastic = [record for record in study.records() if record.elastic is not None]
+    records = [summary.answer or summary.best, *elastic]
     if results is None or finals is None or finals.spec.finals is None:
         records += sequence_down_the_front(summary, margin=study.spec.target.margin)
     else:
