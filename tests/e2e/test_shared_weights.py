@@ -104,3 +104,16 @@ def test_a_grid_has_no_shared_weights(terminal: Terminal) -> None:
     )
     result = terminal.run("search", terminal.write("grid.toml", grid), "--shared-weights", code=1)
     assert "grid" in json.dumps(result.stderr)
+
+
+def test_an_archived_study_goes_on_elsewhere(searched: Terminal, tmp_path_factory: pytest.TempPathFactory) -> None:
+    searched.run("archive", "shared", "-o", "shared.nas")
+    elsewhere = Terminal(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere.write("space.toml", SPACE)
+    file = str(searched.folder / "shared.nas")
+    elsewhere.run("restore", file)
+    assert elsewhere.json("front", "shared")["answer"] == searched.json("front", "shared")["answer"]
+    raised = elsewhere.write("shared.toml", SHARED.replace("trials = 7", "trials = 9"))
+    elsewhere.run("search", raised)
+    status = elsewhere.json("status", "shared")
+    assert (status["done"], status["shared_weights"]["inherited_done"]) == (9, 12)
