@@ -127,7 +127,8 @@ def finish_and_score(
     if defect is not None:
         figures["orthogonality_defect"] = defect
     if recipe.classifier.name != "joint" or recipe.posthoc_adjustment:
-        figures |= _finish_classifier(network, recipe, task, plan, compute, callback)
+        validation_ND = extract_features(network, task.validation, task, compute, callback)
+        figures |= finish_classifier(network, recipe, task, plan, validation_ND, compute, callback)
     return evaluate(network, task.validation, task, compute, callback)[0], figures
 
 
@@ -205,18 +206,22 @@ def make_sampler(
             return SmoteSampler(table, labels_N, plan.seed)
 
 
-def _finish_classifier(
+def finish_classifier(
     network: Network,
     recipe: Recipe,
     task: TrainingTask,
     plan: TrainingPlan,
+    validation_ND: Tensor,
     compute: ComputeDevice,
     callback: TrainingCallback,
 ) -> dict[str, float]:
-    """Replace and adjust the classifier on features computed once; return the chosen values."""
+    """Replace and adjust the classifier as the recipe has it; return the chosen values.
+
+    Args:
+        validation_ND: Features of the validation images (`extract_features`).
+    """
     figures: dict[str, float] = {}
     chosen = plan.choices or ValidationChoices()
-    validation_ND = extract_features(network, task.validation, task, compute, callback)
     labels_N = task.validation.labels
     if recipe.classifier.name == "tau_normalized":
         tau = best_tau(network.classifier, validation_ND, labels_N) if chosen.tau is None else chosen.tau

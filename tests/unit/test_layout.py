@@ -23,6 +23,7 @@ MANY_ARGUMENTS = {
     "__init__": "the parameters of a convolution",
     "fit": "network, recipe, data and plan of a training, and its surroundings by name",
     "train_elastic": "those of fit",
+    "finish_classifier": "those of fit, and the features",
 }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from nas.data.labelled_images import Progress
 from nas.networks.elastic.elastic_network import ElasticNetwork
 from nas.networks.network_interface import Network
@@ -18,8 +20,10 @@ from nas.space.genome import Genome
 from nas.space.recipe import Recipe
 from nas.study.shared_weights_spec import SandwichSpec
 from nas.training.checkpoints.training_state import TrainingState
+from nas.training.classification_metrics import classification_scores, confusion_matrix
+from nas.training.evaluation import extract_features
 from nas.training.execution.device_and_precision import ComputeDevice
-from nas.training.fit import FitResult, PausedTraining, finish_and_score, make_sampler, whiten
+from nas.training.fit import FitResult, PausedTraining, finish_classifier, make_sampler, whiten
 from nas.training.shared_weights.recalibration import recalibrate
 from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
@@ -100,5 +104,11 @@ def score_slice(
     started = time.perf_counter()
     own = network.extract(searched_architecture(genome))
     recalibrate(own, task, compute, callback)
-    scores, figures = finish_and_score(own, genome.recipe, task, plan, compute, callback)
+    validation_ND = extract_features(own, task.validation, task, compute, callback)
+    figures = finish_classifier(own, genome.recipe, task, plan, validation_ND, compute, callback)
+    with torch.no_grad():
+        predicted_N = own.classifier(validation_ND).argmax(1)
+    # From the features, since passing the images a second time would double the time.
+    confusion_KK = confusion_matrix(task.validation.labels, predicted_N, len(task.classes))
+    scores = classification_scores(confusion_KK, task.classes)
     return own, FitResult(scores, (), time.perf_counter() - started, figures)

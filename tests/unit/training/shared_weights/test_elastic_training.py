@@ -19,6 +19,7 @@ from nas.space.recipe import Recipe
 from nas.space.search_space import SearchSpace
 from nas.study.shared_weights_spec import SandwichSpec
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
+from nas.training.evaluation import evaluate
 from nas.training.fit import PausedTraining
 from nas.training.shared_weights.elastic_training import elastic_recipe, score_slice, train_elastic
 from nas.training.shared_weights.recalibration import recalibrate
@@ -105,6 +106,7 @@ def test_slices_of_a_trained_network_classify_digits_without_training(tmp_path):
         assert scored.curve == ()
         assert "posthoc_strength" in scored.figures
         assert not own.training
+        assert evaluate(own, task.validation, task, CPU)[0] == scored.scores
 
 
 @pytest.mark.parametrize("step", [1, 6, 7, 8, 20, NUM_STEPS])
