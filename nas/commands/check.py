@@ -11,7 +11,7 @@ import typer
 from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
-from nas.commands.composition.study_creation import check_teacher
+from nas.commands.composition.study_creation import check_teacher, require_all_used
 from nas.commands.composition.time_estimates import StudyTimes, estimate_study
 from nas.commands.composition.training_length import TrainingLength, with_converted_length
 from nas.commands.shared_options import (
@@ -22,10 +22,16 @@ from nas.commands.shared_options import (
     Json,
     Quick,
     SharedWeights,
+    Strict,
     WeightsFile,
     load_spec,
 )
-from nas.report.terminal.data_and_space_tables import dataset_table, grid_table, preview_table
+from nas.report.terminal.data_and_space_tables import (
+    dataset_table,
+    grid_table,
+    inventory_terminal_table,
+    preview_table,
+)
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.search.distillation_teacher import Teacher
@@ -61,6 +67,7 @@ def check(
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Random genomes to draw.")] = 8,
     quick: Quick = False,
     shared_weights: SharedWeights = False,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Check a study, its search space and its data; show the space's size, sample genomes and time; train nothing."""
@@ -69,6 +76,8 @@ def check(
     trainer = application.new_trainer(spec, device=application.devices[0], threads=application.num_cores)
     try:
         dataset_summary = trainer.open_data()
+        if strict:
+            require_all_used(dataset_summary)
         check_start(spec, dataset_summary.image_size)
         pretrained = application.find_weights(spec, trainer, weights)
         teacher = check_teacher(application, spec, dataset_summary)
@@ -87,7 +96,7 @@ def check(
     if json:
         application.print_json(_check_json(spec, dataset_summary, preview, pretrained, estimates))
         return
-    application.console.print(dataset_table(dataset_summary))
+    _show_data(application, dataset_summary)
     application.console.print(preview_table(preview))
     if pretrained is not None:
         application.print_line(
@@ -102,6 +111,13 @@ def check(
     if samples:
         application.print_line(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
     estimates.show(application)
+
+
+def _show_data(application: Application, dataset_summary: DatasetSummary) -> None:
+    application.console.print(dataset_table(dataset_summary))
+    inventory = dataset_summary.inventory
+    if inventory is not None and inventory.is_remarkable:
+        application.console.print(inventory_terminal_table(inventory))
 
 
 def _check_json(
@@ -157,7 +173,7 @@ def _show_grid(
             {"study": spec.name, "data": asdict(dataset_summary), "settings": settings, **estimates.as_json()}
         )
         return
-    application.console.print(dataset_table(dataset_summary))
+    _show_data(application, dataset_summary)
     application.console.print(grid_table(samples))
     application.print_line(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")
     estimates.show(application)

@@ -21,6 +21,7 @@ from nas.commands.shared_options import (
     SharedWeights,
     Start,
     StartFrom,
+    Strict,
     StudyName,
     Trials,
     WeightsFile,
@@ -43,6 +44,7 @@ def create(
     name: StudyName = None,
     weights: WeightsFile = None,
     quick: Quick = False,
+    strict: Strict = False,
     start: Start = None,
     start_from: StartFrom = None,
     no_start: NoStart = False,
@@ -61,7 +63,7 @@ def create(
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
         timer = NetworkTimer.of(application, spec, trainer, application.num_slots)
-        study = create_checked_study(application, spec, timer, weights)
+        study = create_checked_study(application, spec, timer, weights, strict=strict)
         if baseline and not run_trials(application, study, control, plan, first_trainer=trainer):
             exit_process(130)
     finally:

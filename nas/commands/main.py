@@ -28,6 +28,7 @@ from nas.commands.show import show
 from nas.commands.status import status, studies
 from nas.commands.worker import worker
 from nas.errors import NasError
+from nas.results.printable_text import printable_lines
 
 app = typer.Typer(
     help="Find the smallest CNN that beats ResNet-18 on your images.",
@@ -73,5 +74,5 @@ def main() -> None:
     except NasError as error:
         if "--debug" in sys.argv:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         sys.exit(1)

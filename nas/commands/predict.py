@@ -13,6 +13,7 @@ from rich.table import Table
 
 from nas.commands.composition.application import Application
 from nas.commands.shared_options import Json
+from nas.results.printable_text import printable
 
 if TYPE_CHECKING:
     from nas.export.inference.image_classifier import PredictionResults
@@ -85,7 +86,7 @@ def _print_csv(results: PredictionResults, image_columns: tuple[str, ...]) -> No
     writer.writerow([*image_columns, "rank", "class", "probability"])
     for one in results.predictions:
         for rank, (label, probability) in enumerate(one.ranked, start=1):
-            writer.writerow([*one.images, rank, label, f"{probability:.6f}"])
+            writer.writerow([*map(printable, one.images), rank, label, f"{probability:.6f}"])
 
 
 def _table(results: PredictionResults, image_columns: tuple[str, ...]) -> Table:
@@ -96,7 +97,7 @@ def _table(results: PredictionResults, image_columns: tuple[str, ...]) -> Table:
     table.add_column("probability", justify="right")
     for one in results.predictions:
         for rank, (label, probability) in enumerate(one.ranked):
-            shown = map(escape, one.images) if rank == 0 else [""] * len(image_columns)
+            shown = map(escape, map(printable, one.images)) if rank == 0 else [""] * len(image_columns)
             table.add_row(*shown, escape(label), f"{probability:.4f}")
     return table
 
@@ -106,4 +107,4 @@ def _print_problems(application: Application, results: PredictionResults, warnin
     lines = [f"error: {one.image}: {one.reason}" for one in results.unreadable]
     lines += [f"warning: {one.sentence}" for one in warnings]
     for line in lines:
-        application.errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        application.errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from nas.commands.shared_options import (
     SharedWeights,
     Start,
     StartFrom,
+    Strict,
     StudyName,
     Timeout,
     Trials,
@@ -52,6 +53,7 @@ def search(
     name: StudyName = None,
     weights: WeightsFile = None,
     quick: Quick = False,
+    strict: Strict = False,
     start: Start = None,
     start_from: StartFrom = None,
     no_start: NoStart = False,
@@ -69,7 +71,7 @@ def search(
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
         timer = NetworkTimer.of(application, spec, trainer, plan.num_workers)
-        study = create_checked_study(application, spec, timer, weights)
+        study = create_checked_study(application, spec, timer, weights, strict=strict)
         if not json:
             application.console.print(dataset_table(study.dataset_summary))
             _print_times(application, study, timer)

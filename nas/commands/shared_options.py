@@ -37,6 +37,7 @@ WeightsFile = Annotated[
         metavar="FILE", help="ImageNet weights for a pretrained baseline, .pth or .safetensors; else torchvision's."
     ),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse the data if a file or row of it cannot be used.")]
 Quick = Annotated[
     bool, typer.Option("--quick", help="The file's [quick] form: smaller data, fewer epochs; a study of its own.")
 ]
@@ -72,7 +73,7 @@ def name_of(study: str) -> str:
     Raises:
         NasError: The file has faults.
     """
-    return load_study(Path(study)).name if study.endswith(".toml") else study
+    return load_study(Path(study)).name if study.lower().endswith(".toml") else study
 
 
 def load_spec(

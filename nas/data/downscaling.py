@@ -30,10 +30,9 @@ def shrink_source(source: SourceImages, factor: int) -> SourceImages:
             f"{source.name}: shrink = {factor} does not divide images of {height} x {width} pixels; "
             "give a divisor of both sides"
         )
-    train, test = source.train, source.test
+    shrunk = {name: Split(_shrink(split.images, factor), split.labels) for name, split in source.splits.items()}
     return replace(
-        source, train=Split(_shrink(train.images, factor), train.labels),
-        test=None if test is None else Split(_shrink(test.images, factor), test.labels),
+        source, train=shrunk["train"], test=shrunk.get("test"), validation=shrunk.get("validation")
     )  # fmt: skip
 
 

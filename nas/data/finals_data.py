@@ -14,7 +14,8 @@ import torch
 from nas.data.image_pairs import pair_data, pair_subsampled_validation
 from nas.data.labelled_images import ImageData, Progress, Split, concatenate
 from nas.data.load_dataset import load_source
-from nas.data.splits.stratified_split import long_tail_counts, split_images, subsample
+from nas.data.splits.class_sampling import long_tail_counts, subsample
+from nas.data.splits.stratified_split import split_images
 from nas.study.data_spec import DataSpec
 
 

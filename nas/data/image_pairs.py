@@ -15,6 +15,7 @@ import torch
 from nas.data.labelled_images import ImageData, Split
 from nas.data.splits.stratified_split import RandomStream, stream_generator
 from nas.errors import FaultyDataError
+from nas.results.dataset_inventory import DatasetInventory, InventoryEntry
 from nas.study.data_spec import DataSpec
 from nas.study.pairs_spec import Relation
 
@@ -54,9 +55,19 @@ def pair_data(data: ImageData, test: Split, spec: DataSpec) -> tuple[ImageData, 
         raise FaultyDataError(data.name, faults)
     paired = replace(
         data, classes=spec.pairs.classes, part_classes=data.classes, train=pairs["train"],
-        validation=pairs["validation"], num_test=len(pairs["test"]),
+        validation=pairs["validation"], num_test=len(pairs["test"]), inventory=_with_unpaired(data, images, pairs),
     )  # fmt: skip
     return paired, pairs["test"]
+
+
+def _with_unpaired(data: ImageData, images: Mapping[str, Split], pairs: Mapping[str, Split]) -> DatasetInventory | None:
+    """Return the inventory with the images that are in no pair."""
+    if data.inventory is None:
+        return None
+    return data.inventory.with_left_out(
+        InventoryEntry(f"{part} images in no pair", len(images[part]) - 2 * len(pairs[part]), is_expected=True)
+        for part in images
+    )
 
 
 def pair_subsampled_validation(validation: Split, spec: DataSpec) -> Split:

@@ -5,11 +5,16 @@ Tensor dimensions: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from nas.results.dataset_content import DatasetContent
+from nas.results.dataset_inventory import DatasetInventory
 
 Progress = Callable[[str, int, int], None]
 """Progress callback: description of the step, number of images done, total number of images."""
@@ -78,12 +83,35 @@ class SourceImages:
         name: Displayed name of the data set.
         classes: Class names; a label is an index into them.
         test: The source's own test images; None if it has none.
+        validation: The source's own validation images; None if it has none.
+        inventory: What was given, used and left out; None if all images are used.
+        names: Printable names of the images, by split; empty for images without names.
+        groups: Number of each image's group, int64 [N], by split; a group stays in one split. None without groups.
+        bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8.
     """
 
     name: str
     classes: tuple[str, ...]
     train: Split
     test: Split | None = None
+    validation: Split | None = None
+    inventory: DatasetInventory | None = None
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    groups: Mapping[str, npt.NDArray[np.int64]] | None = None
+    bits: int | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that the source has, by name."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+    @property
+    def full_inventory(self) -> DatasetInventory:
+        """The inventory; that of a source without one has all images."""
+        if self.inventory is not None:
+            return self.inventory
+        return DatasetInventory.of_images(sum(map(len, self.splits.values())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +125,9 @@ class ImageData:
         classes: Class names; a label is an index into them.
         num_test: Number of images held out for testing.
         part_classes: For pairs, the class names that `Split.parts` indexes; else empty.
+        inventory: What was given, used and left out.
+        content: Hashes of all three splits, before pairs are made of them.
+        bits: As in `SourceImages`.
     """
 
     name: str
@@ -105,6 +136,9 @@ class ImageData:
     validation: Split
     num_test: int
     part_classes: tuple[str, ...] = ()
+    inventory: DatasetInventory | None = None
+    content: DatasetContent | None = None
+    bits: int | None = None
 
     @property
     def num_classes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import assert_never
@@ -10,11 +11,15 @@ from nas.data.decoding.image_decoding import Decoding
 from nas.data.downscaling import shrink_source
 from nas.data.image_pairs import pair_data
 from nas.data.labelled_images import ImageData, Progress, SourceImages
-from nas.data.sources.image_folder import load_folder
+from nas.data.sources.archive import unpacked
+from nas.data.sources.huggingface_files import TABLE, has_images, written_out
+from nas.data.sources.image_folder import FolderReading, load_folder
+from nas.data.sources.labelled_files import ColumnNames, LayoutSettings
 from nas.data.sources.npz_file import load_npz
 from nas.data.sources.standard_datasets import load_digits, load_emnist, load_eurosat, load_torchvision
 from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError
+from nas.results.printable_text import printable
 from nas.study.data_spec import DataSpec
 
 
@@ -58,7 +63,27 @@ def _load_unshrunk(spec: DataSpec, folder: Path, progress: Progress | None) -> S
             return load_eurosat(folder, Decoding(spec.image_size, None), progress)
         case "npz":
             return load_npz(path)
-        case "folder":
-            return load_folder(path, Decoding(spec.image_size, spec.channels), folder / "decoded", progress)
+        case "folder" | "table" | "huggingface":
+            return load_folder(_folder_reading(path, spec, folder, progress), progress)
         case _:
             assert_never(spec.source)
+
+
+def _folder_reading(path: Path, spec: DataSpec, folder: Path, progress: Progress | None) -> FolderReading:
+    """Return the reading of a folder, of an archive of one, or of the folder of a table of labels."""
+    columns = ColumnNames(spec.image_column, spec.label_column, spec.split_column, spec.group_by)
+    reading = FolderReading(
+        path, Decoding(spec.image_size, spec.channels, spec.bits), folder / "decoded", printable(path.absolute().name),
+        LayoutSettings(spec.layout, spec.depth or 1, spec.labels, columns), spec.group_by,
+    )  # fmt: skip
+    if spec.source == "huggingface" or (path.suffix.lower() == ".parquet" and has_images(path)):
+        root = written_out(path, folder / "unpacked", columns, progress)
+        columns = ColumnNames(group=spec.group_by)
+        settings = LayoutSettings(columns=columns)
+        return replace(reading, root=root, tables=(root / TABLE,), settings=settings)
+    if spec.source == "table":
+        return replace(reading, root=path.absolute().parent, tables=(path.absolute(),))
+    if not path.is_file():
+        return reading
+    root, left_out = unpacked(path, folder / "unpacked", progress)
+    return replace(reading, root=root, left_out=tuple((reason, tuple(names)) for reason, names in left_out.items()))

@@ -25,6 +25,9 @@ def summarize_dataset(data: ImageData, normalization: Normalization) -> DatasetS
         mean=tuple(normalization.mean.flatten().tolist()),
         std=tuple(normalization.std.flatten().tolist()),
         part_classes=data.part_classes,
+        bits=data.bits,
+        content=data.content,
+        inventory=data.inventory,
     )
 
 

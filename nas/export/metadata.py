@@ -68,6 +68,8 @@ def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
             "std": summary.std,
             "fitted": origin.fitted,
             "shrink": origin.shrink,
+            **({} if summary.bits is None else {"bits": summary.bits}),
+            **({} if summary.content is None else {"content": summary.content.digests}),
             **asdict(ForegroundPolarity.of(samples_NCHW)),
         },
         "genome": metadata.genome.model_dump(mode="json", exclude_none=True),

@@ -18,14 +18,13 @@ from nas.search.storage.trial_records import TrialRecord
 from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.stop_spec import StopSpec
+from nas.study.study_name import FINALS_SUFFIX
 from nas.study.study_spec import StudySpec
-
-SUFFIX = "-finals"
 
 
 def finals_name(study: str) -> str:
     """Return the name of a study's finals study."""
-    return study + SUFFIX
+    return study + FINALS_SUFFIX
 
 
 def find_finals(study: SearchStudy) -> SearchStudy | None:

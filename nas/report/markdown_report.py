@@ -5,6 +5,7 @@ from __future__ import annotations
 from nas.report.provenance import space_file_name
 from nas.report.report_contents import ReportContents
 from nas.report.tables.grid_tables import setting_class_table, settings_table
+from nas.report.tables.inventory_table import inventory_table
 from nas.report.tables.study_tables import (
     class_table,
     final_class_table,
@@ -41,6 +42,7 @@ def as_markdown(contents: ReportContents) -> str:
         *(table.as_markdown() for table in tables),
         *([option_table(contents.explanation).as_markdown()] if contents.explanation.effects else []),
         shared_sentence(contents.explanation),
+        *([inventory_table(contents.inventory).as_markdown()] if contents.inventory is not None else []),
         genome_table(contents.finalist).as_markdown(),
         trial_table(contents.listed_records).as_markdown(),
         reproduction_table(contents).as_markdown(),

@@ -8,6 +8,7 @@ from functools import cached_property
 from nas.finals.finals_results import FinalResults
 from nas.finals.finals_verdict import finals_verdict
 from nas.report.provenance import Provenance
+from nas.results.dataset_inventory import DatasetInventory
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_analysis import NetworkComparison
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
@@ -48,6 +49,12 @@ class ReportContents:
     def summary(self) -> FrontSummary:
         """The front, the baseline and the target."""
         return summarize_records(self.spec, self.records, self.dataset)
+
+    @property
+    def inventory(self) -> DatasetInventory | None:
+        """Account of the images, if there is more to say than that all are used."""
+        inventory = self.dataset.inventory
+        return inventory if inventory is not None and inventory.is_remarkable else None
 
     @cached_property
     def settings(self) -> SettingResults | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from nas.errors import shortened_list
+from nas.results.dataset_content import DatasetContent
+from nas.results.dataset_inventory import DatasetInventory
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class DatasetSummary:
         std: Standard deviation of each channel, as for `mean`.
         part_classes: For pairs: class names of the two images, whose channels are the first and the second half;
             `classes` are then the relations. Empty for single images.
+        bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8; None without such images.
+        content: Hashes of pixels and labels; None for a study of an earlier version.
+        inventory: What was given, used and left out; None for a study of an earlier version.
     """
 
     name: str
@@ -33,6 +40,9 @@ class DatasetSummary:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     part_classes: tuple[str, ...] = ()
+    bits: int | None = None
+    content: DatasetContent | None = None
+    inventory: DatasetInventory | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -48,20 +58,46 @@ class DatasetSummary:
         """
         raw: dict[str, Any] = json.loads(text)
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+        if values.get("content") is not None:
+            values["content"] = DatasetContent.from_tables(values["content"])
+        if values.get("inventory") is not None:
+            values["inventory"] = DatasetInventory.from_tables(values["inventory"])
         return cls(**values)
 
     def differences(self, other: DatasetSummary) -> list[str]:
-        """List the differences between two summaries, one line per field."""
+        """List the differences between two summaries, one line per field.
+
+        With the hashes of both, the name of the data set may differ: the images were moved.
+        """
+        excluded = {"content", "inventory", "bits"}
+        changes: list[str] = []
+        if self.content is not None and other.content is not None:
+            excluded |= {"name", "mean", "std"}
+            changes = self.content.changes(other.content, self.classes)
         return [
-            f"data.{field.name}: {getattr(self, field.name)} there, {getattr(other, field.name)} here"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
+            *(
+                f"data.{key}: {_shown(getattr(self, key))} there, {_shown(getattr(other, key))} here"
+                for key in (field.name for field in fields(self))
+                if key not in excluded and getattr(self, key) != getattr(other, key)
+            ),
+            *changes,
         ]
+
+    def has_same_images(self, other: DatasetSummary) -> bool:
+        """Return True if all pixels, labels and splits are known to be equal."""
+        return self.content is not None and self.content == other.content and not self.differences(other)
+
+    def as_stored(self) -> DatasetSummary:
+        """Return the summary with an inventory short enough to be stored."""
+        return self if self.inventory is None else replace(self, inventory=self.inventory.shortened())
 
     @property
     def fingerprint(self) -> str:
         """Hash of the summary, equal for every load of the same images."""
         values = asdict(self)
+        # Added later; the fingerprint stays that of earlier versions.
+        for key in ("bits", "content", "inventory"):
+            del values[key]
         # Keeps the fingerprint of versions without pairs, so that their checkpoints remain valid.
         if not self.is_pair:
             del values["part_classes"]
@@ -84,3 +120,8 @@ class DatasetSummary:
     @property
     def num_validation(self) -> int:
         return sum(self.validation_counts)
+
+
+def _shown(value: object) -> str:
+    """Text of a field, with the first of many values alone."""
+    return f"({shortened_list([str(one) for one in value])})" if isinstance(value, tuple) else str(value)

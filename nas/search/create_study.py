@@ -11,7 +11,12 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.search.sampling.first_trials import first_trials
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.study_attributes import directions_of, require_same_study, store_specification
+from nas.search.storage.study_attributes import (
+    directions_of,
+    require_same_study,
+    store_dataset_summary,
+    store_specification,
+)
 from nas.study.study_spec import StudySpec
 from nas.study.training_spec import PrecisionName
 
@@ -49,6 +54,10 @@ def create_study(
     if precision is not None:
         spec = spec.with_precision(existing.spec.training.precision)
     require_same_study(existing.spec, spec, existing.dataset_summary, dataset_summary)
+    if existing.dataset_summary.content is None:
+        # Of an earlier version: from now on the images are known by their hashes.
+        store_dataset_summary(existing.optuna_study, dataset_summary)
+        existing.dataset_summary = dataset_summary.as_stored()
     updated = existing.spec.updated_by(spec)
     if updated != existing.spec:
         existing.replace_spec(updated)

@@ -24,7 +24,7 @@ from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.slot_conditions import BASELINE_SLOT
-from nas.search.storage.study_attributes import spec_json
+from nas.search.storage.study_attributes import spec_json, stored_specification
 from nas.search.storage.trial_records import (
     TrialRecord,
     curve_attributes,
@@ -78,7 +78,7 @@ class SearchStudy:
                 raise StudyError(f"no study {name!r}; studies here: {known}") from None
             attributes = study.user_attrs
         try:
-            spec = StudySpec.model_validate_json(attributes["spec"])
+            spec = stored_specification(attributes["spec"])
             dataset_summary = DatasetSummary.from_json(attributes["facts"])
         except (KeyError, ValidationError, TypeError) as error:
             raise StudyError(f"study {name!r} was not created by this version of nas; use another name") from error

@@ -11,6 +11,7 @@ from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, c
 from nas.space.gene_definitions import Gene
 from nas.space.gene_domains import Domain, parse_domain
 from nas.space.recipe import CHOICES, auxiliary_conflicts, conflicts
+from nas.space.spelling import did_you_mean
 from nas.space.toml_file import merge_tables, read_toml
 
 
@@ -35,7 +36,7 @@ def parse_section(name: str, table: Any, genes: Mapping[str, Gene], faults: list
                 else:
                     _parse_gene(by_choice[key], genes[gene], gene, where, domain, faults)
         else:
-            faults.append(f"{name}.{key}: unknown gene; known: {_gene_names(genes)}")
+            faults.append(f"{name}.{key}: unknown gene{did_you_mean(key, genes)}; known: {_gene_names(genes)}")
     return ConditionalDomains(genes, domains, by_choice)
 
 
@@ -101,7 +102,7 @@ def read_search_space_tables(path: Path, extending: tuple[Path, ...] = ()) -> di
         return tables
     if not isinstance(extended, str):
         raise SpecificationError(str(path), ["extends: must be the path of a search-space file, relative to this one"])
-    parent = (path.parent / extended).resolve()
+    parent = (path.parent / Path(extended).expanduser()).resolve()
     if parent in (*extending, path.resolve()):
         raise SpecificationError(str(path), [f"extends: {extended} extends this file in turn"])
     return merge_tables(read_search_space_tables(parent, (*extending, path.resolve())), tables, _is_range)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nas.errors import SpecificationError
+from nas.space.spelling import unknown_key_hint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,20 +20,40 @@ else:
     import tomli as tomllib
 
 
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BACKSLASH_PATH = re.compile(rb'"[^"\n]*\\[^"\n]*"')
+
+
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read the tables of a TOML file.
+    """Read the tables of a TOML file, with or without a byte-order mark.
 
     Raises:
         SpecificationError: The file is missing, unreadable, or not TOML.
     """
     try:
-        with path.open("rb") as file:
-            tables: dict[str, Any] = tomllib.load(file)
-            return tables
-    except OSError as error:
-        raise SpecificationError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecificationError(str(path), [f"not valid TOML: {error}"]) from error
+        content = path.expanduser().read_bytes()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SpecificationError(str(path), [f"cannot be read: {reason}{_windows_hint(str(path))}"]) from error
+    try:
+        if content.startswith(_UTF_16_MARKS):
+            raise SpecificationError(str(path), ["not valid TOML: UTF-16 text; save the file as UTF-8"])
+        # Windows ends lines with CR LF, which is a line end of TOML.
+        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        raise SpecificationError(str(path), [f"not valid TOML: {error}; save the file as UTF-8"]) from error
+    except tomllib.TOMLDecodeError as error:
+        hint = "; write paths with / or in single quotes" if _BACKSLASH_PATH.search(content) else ""
+        raise SpecificationError(str(path), [f"not valid TOML: {error}{hint}"]) from error
+    return tables
+
+
+def _windows_hint(path: str) -> str:
+    """Say how a path with a drive is written here."""
+    if os.name == "nt" or not re.match(r"[A-Za-z]:[\\/]", path):
+        return ""
+    rest = path[2:].replace("\\", "/")
+    return f"; a path of Windows is one of Linux here, in WSL /mnt/{path[0].lower()}{rest}"
 
 
 def merge_tables(
@@ -53,13 +76,18 @@ def merge_tables(
     return result
 
 
-def validation_faults(error: ValidationError, prefix: str = "") -> list[str]:
-    """List the faults of a pydantic validation error, one line each: dotted key, message and given value."""
+def validation_faults(error: ValidationError, prefix: str = "", model: type[BaseModel] | None = None) -> list[str]:
+    """List the faults of a pydantic validation error, one line each: dotted key, message and given value.
+
+    Args:
+        model: Model that was validated, to suggest keys for unknown ones.
+    """
     lines = []
     for fault in error.errors(include_url=False):
         key = ".".join([*([prefix] if prefix else []), *(str(part) for part in fault["loc"])])
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key")
+            hint = "" if model is None else unknown_key_hint(model, fault["loc"])
+            lines.append(f"{key}: unknown key{hint}")
         elif fault["type"] == "missing":
             lines.append(f"{key}: missing")
         else:

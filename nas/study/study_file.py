@@ -14,10 +14,11 @@ from nas.space.genome import pair_faults
 from nas.space.search_space import SearchSpace
 from nas.space.toml_file import merge_tables, read_toml, validation_faults
 from nas.study.budget_spec import length_faults, replace_length
-from nas.study.data_spec import source_faults
+from nas.study.data_spec import applicable_keys, source_faults
 from nas.study.distillation_spec import BASELINE, TrialReference
 from nas.study.grid_spec import GridSpec, replaces_table
 from nas.study.start_tables import start_faults
+from nas.study.study_name import MAX_LENGTH, name_fault
 from nas.study.study_spec import StudySpec
 
 QUICK = "quick"
@@ -75,7 +76,12 @@ def _parse_study(
     faults = _resolve_search_space(tables, path)
     _resolve_data(tables, path, data)
     if name is not None:
+        fault = name_fault(name)
+        if fault is not None:
+            raise SpecificationError(f"--name {name}", [fault])
         tables["name"] = name
+    elif isinstance(tables.get("name"), str) and len(tables["name"]) > MAX_LENGTH:
+        faults.append(f"name: {name_fault(tables['name'])}")
     table_faults = _table_faults(tables)
     _complete_grid(tables)
     try:
@@ -84,7 +90,7 @@ def _parse_study(
         # The models report the same faults, but only if their table has no other fault.
         others = [
             line
-            for line in validation_faults(error)
+            for line in validation_faults(error, model=StudySpec)
             if not any(found and line.startswith(f"{name}: ") for name, found in table_faults.items())
         ]
         raise SpecificationError(str(path), [*others, *chain(*table_faults.values()), *faults]) from error
@@ -183,7 +189,7 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
         tables["search_space"] = {}
         return ["search_space: must be the path of a search-space file, relative to this one"]
     try:
-        tables["search_space"] = dict(SearchSpace.load(path.parent / space_path).tables)
+        tables["search_space"] = dict(SearchSpace.load(path.parent / Path(space_path).expanduser()).tables)
     except SpecificationError as error:
         tables["search_space"] = {}
         return [f"search_space ({error.where}): {fault}" for fault in error.faults]
@@ -199,7 +205,6 @@ def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, 
         table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
     source = (replacement or {}).get("source")
     if source is not None:
-        inapplicable = {"emnist_split"} if source == "folder" else {"emnist_split", "image_size", "channels"}
-        table = {key: value for key, value in table.items() if key not in inapplicable}
+        table = applicable_keys({**table, "source": source})
     if "data" in tables or replacement:
         tables["data"] = {**table, **(replacement or {})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -23,6 +23,7 @@ from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 from nas.study.sampler_spec import SamplerSpec
 from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.stop_spec import StopSpec
+from nas.study.study_name import StudyName
 from nas.study.table_differences import table_differences
 from nas.study.target_spec import TargetSpec
 from nas.study.training_spec import PrecisionName, TrainingSpec
@@ -45,7 +46,7 @@ class StudySpec(FrozenModel):
         finals: Final runs, if the study is the finals study of another study.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: StudyName
     description: str = ""
     # Not strict, because TOML gives a list.
     objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = ("macro_f1", "params")
@@ -284,16 +285,16 @@ class StudySpec(FrozenModel):
             notes.append(f"early_stopping.grace_epochs: after {grace} epochs of grace none of {epochs} is left to save")
         return notes
 
-    def differences(self, other: StudySpec) -> list[str]:
-        """List the keys with different values, one line each, except those that may change (`updated_by`).
+    def differences(self, other: StudySpec, movable: Collection[str] = ()) -> list[str]:
+        """List the keys with different values, except those that may change (`updated_by`, and `movable`).
 
-        Args:
-            other: Specification of a file; images or minutes of its budget need not be converted to epochs.
+        The budget's images or minutes of the other specification need not be converted to epochs.
         """
         as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
-        return table_differences(*(spec.model_dump(mode="json", exclude={"stop"}) for spec in (as_given, other)))
+        stored, given = (spec.model_dump(mode="json", exclude={"stop"}) for spec in (as_given, other))
+        return table_differences(stored, given, movable)
 
     def updated_by(self, other: StudySpec) -> StudySpec:
-        """Return this stored specification with what a new one may change: more trials, other stop conditions."""
+        """Return this stored specification with what a new one may change: trials, stop conditions, place of data."""
         budget = self.budget.model_copy(update={"trials": max(self.budget.trials, other.budget.trials)})
-        return self.model_copy(update={"budget": budget, "stop": other.stop})
+        return self.model_copy(update={"budget": budget, "stop": other.stop, "data": other.data})

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 
-def table_differences(stored_tables: dict[str, Any], given_tables: dict[str, Any]) -> list[str]:
-    """List the keys with different values, one line each, except the number of trials, which may change."""
+def table_differences(
+    stored_tables: dict[str, Any], given_tables: dict[str, Any], movable: Collection[str] = ()
+) -> list[str]:
+    """List the keys with different values, one line each, except the number of trials, which may change.
+
+    Args:
+        movable: Further keys that may change.
+    """
     stored, given = _flatten(stored_tables), _flatten(given_tables)
     stored.pop("budget.trials"), given.pop("budget.trials")
     return [
         _difference(key, stored.get(key, "absent"), given.get(key, "absent"))
         for key in sorted(stored.keys() | given.keys())
-        if stored.get(key) != given.get(key)
+        if stored.get(key) != given.get(key) and key not in movable
     ]
 
 

@@ -166,7 +166,12 @@ def test_a_folder_with_faults(fails: Command, tmp_path: Path, classes: dict[str,
 def test_a_corrupt_image_is_named(fails: Command, tmp_path: Path) -> None:
     root = _folder(tmp_path / "d", {"cat": 5, "dog": 5})
     (root / "dog" / "3.png").write_bytes(b"no picture")
-    assert "dog/3.png" in fails("search", "study.toml", "--name", "folder", "--data", str(root))
+    assert "left out: 1 no image (text): dog/3.png" in fails("check", "study.toml", "--data", str(root), "--strict")
+    (root / "cat" / "1.png").write_bytes(b"no picture")
+    for number in (0, 2, 3):
+        (root / "cat" / f"{number}.png").unlink()
+    message = fails("search", "study.toml", "--name", "folder", "--data", str(root))
+    assert "too few training images to split into train, validation and test: 'cat' (2)" in message
 
 
 IMAGES = np.zeros((20, 8, 8), np.uint8)

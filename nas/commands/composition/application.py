@@ -21,6 +21,7 @@ from nas.errors import SettingsError, StudyError
 from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.pretrained_weights_id import PretrainedWeights
+from nas.results.printable_text import printable_lines
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_leases import Slots
@@ -246,7 +247,7 @@ class Application:
 
     def print_line(self, text: str) -> None:
         """Print a line verbatim: names and paths may contain what rich would interpret as markup."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable_lines(text), markup=False, highlight=False, soft_wrap=True)
 
     def print_json(self, value: Any) -> None:
         """Print one JSON object to standard output."""

@@ -10,6 +10,7 @@ from nas.commands.composition.application import Application, require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.training_length import with_converted_length
+from nas.errors import FaultyDataError
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.create_study import create_study
@@ -29,16 +30,30 @@ from nas.worker.supervisor.trainer_errors import MeasurementFailed
 from nas.worker.trainer_messages import FindPrecision, Precision, Preview, SpacePreview
 
 
+def require_all_used(dataset_summary: DatasetSummary) -> None:
+    """Refuse a data set of which something is left out that no setting leaves out.
+
+    Raises:
+        FaultyDataError: What is left out, one line each.
+    """
+    inventory = dataset_summary.inventory
+    if inventory is not None and inventory.faults:
+        raise FaultyDataError(dataset_summary.name, inventory.faults)
+
+
 def create_checked_study(
-    application: Application, spec: StudySpec, timer: NetworkTimer, weights: Path | None
+    application: Application, spec: StudySpec, timer: NetworkTimer, weights: Path | None, *, strict: bool = False
 ) -> SearchStudy:
     """Validate everything possible before training, then create or open the study and its slots.
 
     Args:
         timer: Timer of the study's networks, with the study's trainer client.
+        strict: Refuse a data set that is not used as a whole.
     """
     trainer = timer.trainer
     dataset_summary = trainer.open_data()
+    if strict:
+        require_all_used(dataset_summary)
     check_start(spec, dataset_summary.image_size)
     require_budget_met(_smallest_params(trainer, spec), spec)
     storage = application.connect(create_tables=True)
@@ -58,6 +73,9 @@ def create_checked_study(
         storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None,
         _initial_parameters(application, storage, spec, dataset_summary, trainer),
     )  # fmt: skip
+    inventory = dataset_summary.inventory
+    if inventory is not None and inventory.is_remarkable:
+        application.errors.print(f"data: {inventory.sentence}", markup=False, highlight=False, soft_wrap=True)
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
     if teacher is not None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
+import os
+import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nas.data.decoding.image_decoding import DECODER_VERSION, Decoding, Pixels, decode_images
+from nas.data.decoding.decoded_folder import DecodedFolder, decode_folder
+from nas.data.decoding.image_decoding import DECODER_VERSION, Decoding, Pixels
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
 from nas.errors import DataError
+
+_CHUNK_BYTES = 1 << 24
+_MAX_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,22 @@ class ImageFile:
     mtime_ns: int
 
 
+@dataclass(frozen=True, eq=False)
+class CachedImages:
+    """Decoded files of a folder.
+
+    Attributes:
+        pixels: uint8 [N, C, H, W]; mapped from the file if it is larger than half of the memory.
+        account: Which files the pixels are of, and why others are missing.
+    """
+
+    pixels: Pixels
+    account: DecodedFolder
+
+
 def cached_images(
     root: Path, files: Sequence[ImageFile], decoding: Decoding, cache: Path, progress: Progress | None = None
-) -> Pixels:
+) -> CachedImages:
     """Return the pixels of the files in their order; decode and cache them if necessary.
 
     A cache file's name has two hashes, one of the settings and one of the files. A new cache replaces
@@ -46,62 +64,85 @@ def cached_images(
         root: Folder of the files.
         cache: Folder of the cache files; created if missing.
 
-    Returns:
-        uint8 [N, C, H, W].
-
     Raises:
-        DataError: Files cannot be decoded, or the cache cannot be written.
+        DataError: Images differ in size without an `image_size`, or the cache cannot be written.
     """
     # The folder's path is hashed too: unpacked archives often have equal names, sizes and times.
-    family = f"{root.resolve().name}-{_digest([DECODER_VERSION, str(root.resolve()), astuple(decoding)])[:12]}"
+    settings = _digest([DECODER_VERSION, str(root.resolve()), astuple(decoding)])[:12]
+    family = f"{re.sub(r'[^A-Za-z0-9._-]', '_', root.resolve().name)[:_MAX_NAME]}-{settings}"
     digest = _digest([astuple(file) for file in files])
-    path = cache / f"{family}-{digest[:20]}.npz"
-    pixels = _read(path, digest, len(files))
-    if pixels is not None:
-        return pixels
+    path = cache / f"{family}-{digest[:20]}.json"
+    cached = _read(path, digest)
+    if cached is not None:
+        return cached
     try:
         cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable_error(cache, error) from error
-    with folder_lock(cache):
-        pixels = _read(path, digest, len(files))  # Another process may have decoded while this one waited.
-        if pixels is None:
-            pixels = decode_images(root, [file.name for file in files], decoding, progress)
-            try:
-                _write(path, digest, pixels)
+        with folder_lock(cache):
+            # Another process may have decoded while this one waited.
+            cached = _read(path, digest)
+            if cached is None:
+                _write(path, digest, root, files, decoding, progress)
                 _remove_older(path, family)
-            except OSError as error:
-                raise _unwritable_error(cache, error) from error
-    return pixels
+                cached = _read(path, digest)
+    except OSError as error:
+        raise DataError(
+            f"{cache}: cannot keep decoded images ({error.strerror}); set NAS_DATA to a folder with room"
+        ) from error
+    if cached is None:
+        raise DataError(f"{cache}: decoded images cannot be read back; set NAS_DATA to another folder")
+    return cached
 
 
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _read(path: Path, digest: str, num_images: int) -> Pixels | None:
-    """Return the cached pixels; None if missing or damaged (the archive has checksums)."""
+def _read(path: Path, digest: str) -> CachedImages | None:
+    """Return the cached images; None if missing or damaged."""
     try:
-        # Opened here, since numpy does not close a file that is not an archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            pixels, stored_digest = archive["pixels"], str(archive["digest"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        account = DecodedFolder(**stored["account"])
+        if stored["digest"] != digest:
+            return None
+        if not account.kept:
+            return CachedImages(np.zeros((0, 1, 1, 1), np.uint8), account)
+        pixels_path = path.with_suffix(".npy")
+        # Copy-on-write, since PyTorch has no read-only tensors.
+        is_large = pixels_path.stat().st_size > _memory_bytes() / 2
+        pixels = np.load(pixels_path, mmap_mode="c" if is_large else None, allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    is_whole = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[0] == num_images
-    return pixels if is_whole and stored_digest == digest else None
+    is_whole = pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(account.kept)
+    return CachedImages(pixels, account) if is_whole and _checksum(pixels) == stored["crc32"] else None
 
 
-def _write(path: Path, digest: str, pixels: Pixels) -> None:
-    # Opened here, since numpy appends its suffix to a path without one.
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, pixels=pixels, digest=np.array(digest))
+def _memory_bytes() -> int:
+    """Memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _write(
+    path: Path, digest: str, root: Path, files: Sequence[ImageFile], decoding: Decoding, progress: Progress | None
+) -> None:
+    pixels_path = path.with_suffix(".npy")
+    with atomic_write(pixels_path) as temporary:
+        account = decode_folder(root, [file.name for file in files], decoding, temporary, progress)
+        checksum = _checksum(np.load(temporary, mmap_mode="r", allow_pickle=False)) if account.kept else 0
+        temporary.touch()
+    with atomic_write(path) as temporary:
+        content = {"digest": digest, "crc32": checksum, "account": asdict(account)}
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _checksum(pixels: Pixels) -> int:
+    """CRC-32 of an array, in pieces, so that a mapped array is not loaded as a whole."""
+    flat, checksum = pixels.reshape(-1), 0
+    for start in range(0, flat.size, _CHUNK_BYTES):
+        checksum = zlib.crc32(flat[start : start + _CHUNK_BYTES].data, checksum)
+    return checksum
 
 
 def _remove_older(path: Path, family: str) -> None:
     for older in path.parent.iterdir():
-        if older != path and older.name.startswith(f"{family}-"):
+        if older.stem != path.stem and older.name.startswith(f"{family}-"):
             older.unlink(missing_ok=True)
-
-
-def _unwritable_error(cache: Path, error: OSError) -> DataError:
-    return DataError(f"{cache}: cannot keep decoded images ({error.strerror}); set NAS_DATA to a folder with room")

@@ -6,8 +6,9 @@ Array dimensions: N images, C channels, H rows, W columns.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from nas.errors import NUM_LISTED, FaultyDataError, shortened_list
 
 Pixels = npt.NDArray[np.uint8]
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Increment when the same file decodes to other pixels; caches of older versions are then ignored."""
 
 # Exceptions of Pillow's readers on unexpected bytes.
@@ -27,6 +28,10 @@ DECODING_ERRORS = (
     ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
+
+
+_ORIENTATION = 0x0112
+"""EXIF tag of the orientation."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,36 @@ class Decoding:
         image_size: Side in pixels of the square that images are resized and padded to; None keeps their size, which
             must be the same for all.
         channels: 1 or 3; None means 1 if every image is grey, else 3.
+        bits: Significant bits of images with 16 bits a pixel, such as 12; None means 16.
     """
 
     image_size: int | None
     channels: int | None
+    bits: int | None = None
+
+
+class Conversion(str, Enum):
+    """Conversion of an image on the way to its pixels that the user should know of, as a phrase after a number."""
+
+    FIRST_FRAME = "with several frames or pages, of which the first is used"
+    ROTATED = "turned upright as their EXIF orientation says"
+    ON_WHITE = "with transparent parts, which became white"
+    CMYK = "converted from CMYK to RGB"
+    DEEP_COLOUR = "of 16 bits a channel, of which the upper 8 are used"
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """An image of mode L or RGB.
+
+    Attributes:
+        conversions: Those that were needed.
+        maximum: Largest value of an image with 16 bits a pixel, before scaling; else None.
+    """
+
+    image: Image.Image
+    conversions: tuple[Conversion, ...] = ()
+    maximum: int | None = None
 
 
 def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress: Progress | None = None) -> Pixels:
@@ -71,7 +102,7 @@ def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress
             progress(f"decoding {root.name}", number, len(names))
     faults = [f"cannot be decoded; repair or remove: {shortened_list(corrupt)}"] if corrupt else []
     if len(by_size) > 1:
-        faults.append(_sizes_fault(by_size))
+        faults.append(sizes_fault(by_size))
     if faults:
         raise FaultyDataError(str(root), faults)
     return stack_images(images, decoding.channels)
@@ -86,26 +117,45 @@ def decode_image(path: Path, decoding: Decoding) -> Pixels:
     Raises:
         OSError, ValueError and others: The file cannot be decoded; the exception depends on Pillow's reader.
     """
-    return to_pixels(read_image(path), decoding)
+    return to_pixels(read_image(path, decoding.bits).image, decoding)
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, bits: int | None = None) -> ReadImage:
     """Read one file; apply its EXIF orientation, and composite transparency onto white, as image viewers do.
+
+    Args:
+        bits: As in `Decoding`.
 
     Returns:
         An image of mode L if all pixels are grey, in any storage format, else RGB. Errors: `decode_image`.
     """
     with Image.open(path) as opened:
+        conversions = list(_conversions_of(opened))
         image = ImageOps.exif_transpose(opened)
-    image = _to_8_bits(image)
+    image, maximum = _to_8_bits(image, bits or 16)
     if image.has_transparency_data:
-        canvas = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(canvas, image.convert("RGBA"))
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            conversions.append(Conversion.ON_WHITE)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode != "L":
         image = image.convert("RGB")
         if _is_grey(image):
             image = image.convert("L")
-    return image
+    return ReadImage(image, tuple(conversions), maximum)
+
+
+def _conversions_of(opened: Image.Image) -> Iterator[Conversion]:
+    """Yield the conversions that follow from a file's header."""
+    if getattr(opened, "is_animated", False):
+        yield Conversion.FIRST_FRAME
+    if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        yield Conversion.ROTATED
+    if opened.mode == "CMYK":
+        yield Conversion.CMYK
+    # Pillow has no mode of 16 bits a channel; the raw mode of the file names them.
+    if opened.mode in ("RGB", "RGBA", "LA") and any("16" in str(part[-1]) for part in getattr(opened, "tile", ())):
+        yield Conversion.DEEP_COLOUR
 
 
 def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
@@ -129,13 +179,21 @@ def shrink_pixels(pixels_HW: Pixels, factor: int) -> Pixels:
     return shrunk
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
+def significant_bits(maximum: int) -> int:
+    """Return the bits that samples up to a maximum were recorded with: 8, 10, 12, 14 or 16."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if maximum < 1 << bits)
+
+
+def _to_8_bits(image: Image.Image, bits: int) -> tuple[Image.Image, int | None]:
+    """Scale 16 bits a pixel to 8; return the largest value as well."""
     if image.mode.startswith("I;16"):
         # Pillow's conversion clips at 255 instead of scaling.
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        samples = np.asarray(image).astype(np.uint16)
+        scaled = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
+        return Image.fromarray(scaled), int(samples.max())
     if image.mode in ("I", "F"):
         raise ValueError("32 bits a pixel; convert it to 8")
-    return image.convert("L") if image.mode == "1" else image
+    return (image.convert("L") if image.mode == "1" else image), None
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -175,7 +233,8 @@ def stack_images(images: Sequence[Pixels], channels: int | None) -> Pixels:
     return stacked
 
 
-def _sizes_fault(by_size: dict[tuple[int, int], list[str]]) -> str:
+def sizes_fault(by_size: Mapping[tuple[int, int], Sequence[str]]) -> str:
+    """Fault of images of several sizes, given their names by width and height."""
     most_first = sorted(by_size.items(), key=lambda item: -len(item[1]))
     shown = [f"{w}×{h} ({len(names)}, as {names[0]})" for (w, h), names in most_first[:NUM_LISTED]]
     return f"images of different sizes: {shortened_list(shown, len(by_size))}; fit them with image_size"

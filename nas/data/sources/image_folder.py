@@ -1,136 +1,204 @@
-"""Loader for image folders: train/<class>/* and test/<class>/*, or <class>/* without a test split."""
+"""Loader for images in files: a folder for each class, splits of such folders, or a table of files and labels."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from nas.data.decoding.decoded_image_cache import ImageFile, cached_images
-from nas.data.decoding.image_decoding import Decoding, Pixels
+from nas.data.decoding.decoded_image_cache import CachedImages, cached_images
+from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
+from nas.data.sources.folder_inventory import folder_inventory
+from nas.data.sources.folder_listing import FolderListing, list_folder
+from nas.data.sources.labelled_files import DEFAULT_LAYOUT, FolderLayout, LabelledFile, LayoutSettings, SplitName
+from nas.data.sources.labels_of_folder import find_labels
+from nas.data.splits.class_sampling import Indices
 from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import DataError, FaultyDataError, shortened_list
-
-# fmt: off
-IMAGE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
-    ".webp",
-})
-# fmt: on
+from nas.results.dataset_inventory import InventoryEntry, entries_of
+from nas.results.printable_text import printable
 
 
-def load_folder(root: Path, decoding: Decoding, cache: Path, progress: Progress | None = None) -> SourceImages:
-    """Load a folder with one subfolder per class.
+@dataclass(frozen=True)
+class FolderReading:
+    """Folder to be read, and how.
 
-    Hidden files and folders, files without an image suffix, and folders beside `train` and `test` are
-    skipped. Classes and files are sorted by name.
-
-    Args:
+    Attributes:
         cache: Folder of the decoded-image cache.
+        name: Displayed name; default: that of the folder.
+        settings: Keys that decide between readings of the folder.
+        group_by: Regular expression on the path of an image, if no table has a column of this name.
+        tables: Tables of labels; empty to find them.
+        left_out: Printable names of files that are not in the folder, such as members of an archive, by reason.
+    """
+
+    root: Path
+    decoding: Decoding
+    cache: Path
+    name: str | None = None
+    settings: LayoutSettings = DEFAULT_LAYOUT
+    group_by: str | None = None
+    tables: tuple[Path, ...] = ()
+    left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+def load_folder(reading: FolderReading, progress: Progress | None = None) -> SourceImages:
+    """Load the images of a folder.
 
     Raises:
         DataError: The folder is missing, or has faults, which are all listed.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    try:
-        scan = _scan(root)
-    except OSError as error:
-        raise DataError(f"{root}: cannot be read ({error.strerror}: {error.filename})") from error
-    faults = list(scan.faults)
-    pixels: Pixels | None = None
-    files = [file for _, file in (*scan.train, *scan.test)]
-    if files:
+    where = printable(str(reading.root))
+    listing = _listed(reading.root)
+    for reason, names in reading.left_out:
+        listing.given += len(names)
+        listing.left_out.setdefault(reason, []).extend(names)
+    layout = find_labels(reading.root, listing, reading.settings, reading.tables)
+    faults = [*layout.faults] or _class_faults(where, layout, listing)
+    cached: CachedImages | None = None
+    if layout.files:
+        files = [file.file for file in layout.files]
         try:
-            pixels = cached_images(root, files, decoding, cache, progress)
+            cached = cached_images(reading.root, files, reading.decoding, reading.cache, progress)
         except FaultyDataError as error:
             faults.extend(error.faults)
-    if faults or pixels is None:
-        raise FaultyDataError(str(root), faults)
-    num_train = len(scan.train)
+    if cached is None:
+        raise FaultyDataError(where, faults)
+    kept = [layout.files[index] for index in cached.account.kept]
+    faults = faults or _decoded_faults(layout, kept)
+    if faults:
+        raise FaultyDataError(where, [*faults, *(entry.text for entry in entries_of(cached.account.left_out))])
+    inventory = folder_inventory(listing, layout, cached.account)
+    groups, ungrouped = _groups(kept, layout, reading.group_by)
+    splits = _splits(cached, kept, layout)
     return SourceImages(
-        name=root.resolve().name,
-        classes=scan.classes,
-        train=_split(pixels[:num_train], scan.train),
-        test=_split(pixels[num_train:], scan.test) if scan.has_test else None,
+        name=reading.name or printable(reading.root.resolve().name),
+        classes=layout.classes,
+        train=splits["train"],
+        test=splits.get("test"),
+        validation=splits.get("validation"),
+        inventory=inventory.with_notes([ungrouped]),
+        names={split: [printable(file.file.name) for file in kept if file.split == split] for split in splits},
+        groups=groups,
+        bits=cached.account.bits,
     )
 
 
-_Labelled = tuple[int, ImageFile]
+def _listed(root: Path) -> FolderListing:
+    where = printable(str(root))
+    if not root.is_dir():
+        raise DataError(f"{where}: no such folder")
+    try:
+        return list_folder(root)
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read ({error.strerror})") from error
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """Listing of a folder: classes, labelled files and faults; no image is opened."""
-
-    classes: tuple[str, ...]
-    train: tuple[_Labelled, ...]
-    test: tuple[_Labelled, ...]
-    has_test: bool
-    faults: tuple[str, ...]
-
-
-def _scan(root: Path) -> _Scan:
-    has_train = (root / "train").is_dir()
-    train_root, test_root = (root / "train" if has_train else root), root / "test"
-    train_folders = _class_folders(train_root)
-    # Without train/, a folder named test is a class, unless it has subfolders.
-    has_test = test_root.is_dir() and (has_train or bool(_class_folders(test_root)))
-    if has_test and not has_train:
-        return _Scan((), (), (), True, ("test/ has classes but there is no train/; add train/<class>/*",))
-    classes = tuple(folder.name for folder in train_folders)
-    labels = {name: label for label, name in enumerate(classes)}
-    train = tuple((labels[f.name], file) for f in train_folders for file in _image_files(root, f))
-    test_folders = _class_folders(test_root) if has_test else []
-    test = tuple((labels.get(f.name, -1), file) for f in test_folders for file in _image_files(root, f))
-    faults = _train_faults(train_root, classes, train, has_test)
-    unknown = [f.name for f in test_folders if f.name not in labels]
-    if unknown and classes:
-        faults.append(f"test/ has classes that train/ lacks: {shortened_list(unknown)}; add them there or remove them")
-    if has_test and not test:
-        faults.append("test/ has no images; fill its class folders, or remove it to hold out a part of train/")
-    return _Scan(classes, train, test, has_test, tuple(faults))
-
-
-def _train_faults(train_root: Path, classes: Sequence[str], train: Sequence[_Labelled], has_test: bool) -> list[str]:
-    if not classes:
-        return [f"no class folders in {train_root}; expected train/<class>/* or <class>/*"]
-    faults = []
-    if len(classes) == 1:
-        faults.append(f"one class only ({classes[0]}); a classifier needs at least 2")
-    counts = Counter(label for label, _ in train)
-    empty = [name for label, name in enumerate(classes) if not counts[label]]
-    if empty:
-        faults.append(f"classes without an image: {shortened_list(empty)}; add images or remove the folders")
-    filled = [label for label in range(len(classes)) if counts[label]]
-    few = small_classes_fault([classes[label] for label in filled], [counts[label] for label in filled], has_test)
-    return faults if few is None else [*faults, few]
-
-
-def _class_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _image_files(root: Path, folder: Path) -> list[ImageFile]:
-    """List the images directly in a class folder, sorted by name; one system call per file."""
-    with os.scandir(folder) as entries:
-        images = [
-            entry
-            for entry in entries
-            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+def _class_faults(where: str, layout: FolderLayout, listing: FolderListing) -> list[str]:
+    """List the faults of classes and splits that are known before an image is opened."""
+    if not layout.classes:
+        left_out = "; ".join(entry.text for entry in (*layout.left_out, *entries_of(listing.left_out)))
+        return [
+            f"no class folders in {where}; expected train/<class>/* or <class>/*, or a table of files and labels"
+            + (f" ({left_out})" if left_out else "")
         ]
-    relative = folder.relative_to(root).as_posix()
-    files = []
-    for entry in sorted(images, key=lambda entry: entry.name):
-        status = entry.stat()
-        files.append(ImageFile(f"{relative}/{entry.name}", status.st_size, status.st_mtime_ns))
-    return files
+    faults = []
+    if len(layout.classes) == 1:
+        faults.append(f"one class only ({layout.classes[0]}); a classifier needs at least 2")
+    few = _small_classes(layout, layout.files)
+    if few is not None:
+        faults.append(few)
+    for split in layout.splits[1:]:
+        found = {file.label for file in layout.files if file.split == split}
+        unknown = sorted(found.difference(layout.classes))
+        if unknown:
+            faults.append(
+                f"{split}/ has classes that train/ lacks: {shortened_list(unknown)}; add them there or remove them"
+                + _case_hint(unknown, layout.classes)
+            )
+        if not found:
+            faults.append(f"{split}/ has no images; fill its class folders, or remove it to hold out a part of train/")
+    if faults and layout.empty:
+        faults.insert(0, f"classes without an image: {shortened_list(layout.empty)}; add images or remove the folders")
+    return faults
 
 
-def _split(pixels: Pixels, labelled: Sequence[_Labelled]) -> Split:
-    return Split(torch.from_numpy(pixels), torch.tensor([label for label, _ in labelled], dtype=torch.int64))
+def _case_hint(unknown: Sequence[str], classes: Sequence[str]) -> str:
+    known = {name.casefold().strip(): name for name in classes}
+    alike = [f"{name!r} is not {known[key]!r}" for name in unknown if (key := name.casefold().strip()) in known]
+    return f" ({shortened_list(alike)})" if alike else ""
+
+
+def _small_classes(layout: FolderLayout, files: Sequence[LabelledFile]) -> str | None:
+    counts = Counter(file.label for file in files if file.split == "train")
+    filled = [label for label in layout.classes if counts[label]]
+    return small_classes_fault(filled, [counts[label] for label in filled], layout.splits)
+
+
+def _decoded_faults(layout: FolderLayout, kept: Sequence[LabelledFile]) -> list[str]:
+    """List the faults that come from images which cannot be read."""
+    counts = Counter((file.split, file.label) for file in kept)
+    lost = [label for label in layout.classes if not counts["train", label]]
+    if lost:
+        return [f"classes without a training image that can be read: {shortened_list(lost)}"]
+    empty = [split for split in layout.splits[1:] if not any(file.split == split for file in kept)]
+    if empty:
+        return [f"{split}/ has no image that can be read" for split in empty]
+    few = _small_classes(layout, kept)
+    return [] if few is None else [few]
+
+
+def _splits(cached: CachedImages, kept: Sequence[LabelledFile], layout: FolderLayout) -> dict[SplitName, Split]:
+    """Cut the pixels into the splits; the files are in the order of splits."""
+    places = {label: place for place, label in enumerate(layout.classes)}
+    labels = torch.tensor([places[file.label] for file in kept], dtype=torch.int64)
+    of_file = np.array([layout.splits.index(file.split) for file in kept])
+    splits: dict[SplitName, Split] = {}
+    for place, split in enumerate(layout.splits):
+        start, stop = (int(edge) for edge in np.searchsorted(of_file, [place, place + 1]))
+        splits[split] = Split(torch.from_numpy(cached.pixels[start:stop]), labels[start:stop])
+    return splits
+
+
+def _groups(
+    kept: Sequence[LabelledFile], layout: FolderLayout, pattern: str | None
+) -> tuple[dict[str, Indices] | None, InventoryEntry]:
+    """Return the number of each image's group by split, and a note on the images of no group.
+
+    Raises:
+        DataError: No image is in a group.
+    """
+    nothing = InventoryEntry("of no group, each taken for a group of its own", 0)
+    if pattern is None:
+        return None, nothing
+    names = [file.group if layout.has_groups else _group_of_path(file.file.name, pattern) for file in kept]
+    without = [printable(file.file.name) for file, name in zip(kept, names, strict=True) if name is None]
+    if len(without) == len(kept):
+        raise DataError(
+            f"group_by: {pattern!r} is no column of a table, and as a regular expression it finds nothing in the "
+            f"paths, such as {without[0]}"
+        )
+    keys = [
+        ("file", file.file.name) if name is None else ("group", name) for file, name in zip(kept, names, strict=True)
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    groups = {
+        str(split): np.array(
+            [numbers[key] for key, file in zip(keys, kept, strict=True) if file.split == split], np.int64
+        )
+        for split in layout.splits
+    }
+    return groups, InventoryEntry(nothing.reason, len(without), tuple(without))
+
+
+def _group_of_path(path: str, pattern: str) -> str | None:
+    found = re.search(pattern, path)
+    if found is None:
+        return None
+    return found[1] if found.re.groups else found[0]

@@ -1,190 +1,97 @@
-"""Loader for .npz files with the arrays x_train and y_train, and optionally x_test, y_test and classes.
-
-x is uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3; y is integers [N] or [N, 1].
-"""
+"""Loader for arrays of images and labels, in an `.npz` file or in `.npy` files."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from nas.data.labelled_images import SourceImages, Split
+from nas.data.sources.array_files import Arrays, read_arrays
+from nas.data.sources.array_pixels import ConvertedPixels, convert_pixels
+from nas.data.sources.label_values import ConvertedLabels, convert_labels
+from nas.data.sources.labelled_files import SPLITS, SplitName
 from nas.data.splits.stratified_split import small_classes_fault
-from nas.errors import NUM_LISTED, DataError, FaultyDataError, shortened_list
-
-Array = npt.NDArray[Any]
-ARRAYS = ("x_train", "y_train", "x_test", "y_test", "classes")
-CHANNELS = (1, 3)
+from nas.errors import FaultyDataError, shortened_list
+from nas.results.dataset_inventory import DatasetInventory
+from nas.results.printable_text import printable
 
 
 def load_npz(path: Path) -> SourceImages:
-    """Load an npz file without unpickling.
+    """Load the arrays of an npz file, or of npy files in a folder, without unpickling.
+
+    Names are `x_train` and `y_train`, `train_images` and `train_labels` and the like, with `val` and `test` for the
+    other splits, and `classes`.
 
     Raises:
         DataError: The file is missing, is not an npz file, or its arrays have faults, which are all listed.
     """
-    npz = _read_arrays(path)
-    x_train, x_test = npz.images("x_train"), npz.images("x_test")
-    y_train, y_test = npz.labels("y_train"), npz.labels("y_test")
-    npz.check_pairs()
-    if x_train is not None and x_test is not None and x_train.shape[1:] != x_test.shape[1:]:
-        npz.faults.append(
-            f"x_test: images [C, H, W] of {list(x_test.shape[1:])} where x_train has {list(x_train.shape[1:])}"
+    read = read_arrays(path)
+    where = printable(str(path))
+    _check_presence(read)
+    pixels = convert_pixels({read.names[role]: array for role, array in read.arrays.items() if role[1] == "images"})
+    train = read.names.get(("train", "labels"), "")
+    labels = convert_labels(
+        {read.names[role]: array for role, array in read.arrays.items() if role[1] == "labels"},
+        train, read.arrays.get(("train", "classes")),
+    )  # fmt: skip
+    if ("train", "classes") in read.names and ("train", "classes") not in read.arrays:
+        labels.faults.clear()  # The names could not be read, so the labels cannot be checked against them.
+    faults = [*read.faults, *pixels.faults, *labels.faults]
+    faults += _shape_faults(read, pixels)
+    if not faults:
+        counts = np.bincount(labels.labels[train], minlength=len(labels.classes)).tolist()
+        few = small_classes_fault(labels.classes, counts, [split for split, kind in read.names if kind == "images"])
+        faults = [] if few is None else [few]
+    if faults:
+        raise FaultyDataError(where, faults)
+    return _source(path, read, pixels, labels)
+
+
+def _source(path: Path, read: Arrays, pixels: ConvertedPixels, labels: ConvertedLabels) -> SourceImages:
+    splits: dict[SplitName, Split] = {
+        split: Split(
+            torch.from_numpy(pixels.images[read.names[split, "images"]]),
+            torch.from_numpy(labels.labels[read.names[split, "labels"]]),
         )
-    classes = _classes(npz, y_train)
-    if classes is not None and y_train is not None:
-        _check_labels(npz, classes, y_train, y_test)
-    if npz.faults or x_train is None or y_train is None or classes is None:
-        raise FaultyDataError(str(path), npz.faults)
-    test = None if x_test is None or y_test is None else _split(x_test, y_test)
-    return SourceImages(path.stem, classes, _split(x_train, y_train), test)
+        for split in SPLITS
+        if (split, "images") in read.names
+    }
+    inventory = DatasetInventory.of_images(sum(map(len, splits.values())))
+    unused = [f"arrays that are not used: {shortened_list(read.unused)}"] if read.unused else []
+    inventory = inventory.with_notes((), [*pixels.readings, *labels.readings, *unused])
+    return SourceImages(
+        printable(path.stem), labels.classes, splits["train"], splits.get("test"), splits.get("validation"), inventory
+    )
 
 
-@dataclass
-class _NpzArrays:
-    """Arrays of an npz file, and the faults found in them."""
-
-    arrays: dict[str, Array] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-    faults: list[str] = field(default_factory=list)
-
-    def check_pairs(self) -> None:
-        """Record missing arrays, and images and labels of different lengths."""
-        for part in ("train", "test"):
-            x_name, y_name = f"x_{part}", f"y_{part}"
-            missing = [name for name in (x_name, y_name) if name not in self.names]
-            if missing and (part == "train" or len(missing) == 1):
-                has = ", ".join(self.names) or "nothing"
-                self.faults.append(f"no array {' and no array '.join(missing)}; the file has {has}")
-            if x_name in self.arrays and y_name in self.arrays:
-                lengths = [self.arrays[name].shape[0] if self.arrays[name].ndim else 0 for name in (x_name, y_name)]
-                if lengths[0] != lengths[1]:
-                    self.faults.append(f"{x_name} has {lengths[0]} images, {y_name} has {lengths[1]} labels")
-
-    def images(self, name: str) -> Array | None:
-        """Return an array of images as [N, C, H, W]; None if missing or faulty, with the fault recorded."""
-        array = self.arrays.get(name)
-        if array is None:
-            return None
-        if array.dtype != np.uint8:
-            self.faults.append(f"{name}: type {array.dtype}; give pixels 0-255 as uint8")
-            return None
-        match array.shape:
-            case (_, h, w) if min(array.shape) > 0:
-                return array.reshape(-1, 1, h, w)
-            case (_, c, _, w) if min(array.shape) > 0 and (c in CHANNELS) != (w in CHANNELS):
-                return array if c in CHANNELS else array.transpose(0, 3, 1, 2)
-            case _:
-                self.faults.append(
-                    f"{name}: shape {list(array.shape)}; give [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"
-                )
-                return None
-
-    def labels(self, name: str) -> Array | None:
-        """Return an array of labels as int64 [N]; None if missing or faulty, with the fault recorded."""
-        array = self.arrays.get(name)
-        if array is None:
-            return None
-        if array.dtype.kind not in "iu":
-            self.faults.append(f"{name}: type {array.dtype}; give labels as whole numbers from 0")
-            return None
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.ndim != 1 or array.size == 0:
-            self.faults.append(f"{name}: shape {list(array.shape)}; give one label an image, [N]")
-            return None
-        if array.min() < 0 or int(array.max()) > np.iinfo(np.int64).max:
-            self.faults.append(f"{name}: labels from {array.min()} to {array.max()}; they must count from 0")
-            return None
-        return array.astype(np.int64)
+def _check_presence(read: Arrays) -> None:
+    """Record missing arrays, and images and labels of different lengths."""
+    for split in SPLITS:
+        images, labels = read.names.get((split, "images")), read.names.get((split, "labels"))
+        part = {"train": "train", "validation": "val", "test": "test"}[split]
+        missing = [f"{letter}_{part}" for letter, name in (("x", images), ("y", labels)) if name is None]
+        if missing and (split == "train" or len(missing) == 1):
+            has = ", ".join([*read.names.values(), *read.unused]) or "nothing"
+            read.faults.append(f"no array {' and no array '.join(missing)}; the file has {has}")
+        lengths = [
+            read.arrays[split, kind].shape[0] if read.arrays[split, kind].ndim else 0
+            for kind in ("images", "labels")
+            if (split, kind) in read.arrays
+        ]
+        if len(lengths) == 2 and lengths[0] != lengths[1]:
+            read.faults.append(f"{images} has {lengths[0]:,} images, {labels} has {lengths[1]:,} labels")
 
 
-def _read_arrays(path: Path) -> _NpzArrays:
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    npz = _NpzArrays()
-    try:
-        if not zipfile.is_zipfile(path):
-            raise DataError(f"{path}: not an npz file; write one with numpy.savez(file, x_train=..., y_train=...)")
-        # Opened here, since numpy does not close a file that is not an archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            npz.names = tuple(archive.files)
-            for name in (name for name in ARRAYS if name in archive.files):
-                _read_array(archive, name, npz)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    return npz
-
-
-def _read_array(archive: Any, name: str, npz: _NpzArrays) -> None:
-    try:
-        array = archive[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            expected = "text, as numpy.array(names, dtype=str)" if name == "classes" else "numbers, images of one shape"
-            npz.faults.append(f"{name}: an array of objects; give {expected}")
-        else:
-            npz.faults.append(f"{name}: damaged ({error})")
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        npz.faults.append(f"{name}: damaged ({error})")
-    else:
-        if isinstance(array, np.ndarray):
-            npz.arrays[name] = array
-        else:  # A member of the archive that is not a numpy array.
-            npz.faults.append(f"{name}: not an array")
-
-
-def _classes(npz: _NpzArrays, y_train: Array | None) -> tuple[str, ...] | None:
-    """Return the class names of the file, else the label numbers; None if faulty, with the fault recorded."""
-    names = npz.arrays.get("classes")
-    if names is None and "classes" in npz.names:
-        return None  # The array could not be read; the fault is recorded.
-    if names is None:
-        # An invalid, large label must not create a long tuple: as many names as labels are enough to report it.
-        size = 0 if y_train is None else min(int(y_train.max()), y_train.size) + 1
-        return tuple(str(label) for label in range(size))
-    if names.ndim != 1 or names.dtype.kind not in "USiu":
-        npz.faults.append(f"classes: {names.dtype} {list(names.shape)}; give one name a class, [K]")
-        return None
-    classes = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names.tolist())
-    repeated = sorted({name for name in classes if classes.count(name) > 1})
-    if repeated:
-        npz.faults.append(f"classes: given more than once: {shortened_list(repeated)}")
-    return classes
-
-
-def _check_labels(npz: _NpzArrays, classes: tuple[str, ...], y_train: Array, y_test: Array | None) -> None:
-    num_classes = len(classes)
-    if num_classes < 2:
-        npz.faults.append(f"number of classes: {num_classes}; a classifier needs at least 2")
-        return
-    if y_train.max() >= num_classes:
-        npz.faults.append(_label_range_fault("y_train", y_train, num_classes))
-        return
-    counts = np.bincount(y_train, minlength=num_classes)
-    absent = np.flatnonzero(counts == 0)
-    if absent.size:
-        shown = [f"{label} ({classes[label]})" for label in absent[:NUM_LISTED]]
-        npz.faults.append(f"y_train: no image of label {shortened_list(shown, absent.size)}; number the classes from 0")
-    present = np.flatnonzero(counts)
-    few = small_classes_fault([classes[label] for label in present], counts[present].tolist(), y_test is not None)
-    if few is not None:
-        npz.faults.append(few)
-    if y_test is not None and y_test.max() >= num_classes:
-        npz.faults.append(_label_range_fault("y_test", y_test, num_classes))
-
-
-def _label_range_fault(name: str, labels: Array, num_classes: int) -> str:
-    invalid = [str(label) for label in np.unique(labels[labels >= num_classes])]
-    return f"{name}: labels {shortened_list(invalid)} are not among the {num_classes} classes, 0 to {num_classes - 1}"
-
-
-def _split(images: Array, labels: Array) -> Split:
-    return Split(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels))
+def _shape_faults(read: Arrays, pixels: ConvertedPixels) -> list[str]:
+    """List the splits whose images differ in shape from the training images."""
+    train = pixels.images.get(read.names.get(("train", "images"), ""))
+    if train is None:
+        return []
+    return [
+        f"{name}: images [C, H, W] of {list(images.shape[1:])} where {read.names['train', 'images']} has "
+        f"{list(train.shape[1:])}"
+        for name, images in pixels.images.items()
+        if images.shape[1:] != train.shape[1:]
+    ]

@@ -12,7 +12,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from torchvision import datasets
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress, SourceImages, Split
-from nas.data.sources.image_folder import load_folder
+from nas.data.sources.image_folder import FolderReading, load_folder
 from nas.errors import DataError
 
 DOWNLOAD_TIMEOUT_SECONDS = 60.0
@@ -66,7 +65,7 @@ def load_torchvision(name: str, folder: Path) -> SourceImages:
     train, test = (_read(name, data_set, folder, place, train=is_train) for is_train in (True, False))
     classes = tuple(train.classes)
     parts = [_split(name, folder / place, to_images(part), part.targets, classes) for part in (train, test)]
-    return SourceImages(name, classes, *parts)
+    return SourceImages(name, classes, train=parts[0], test=parts[1])
 
 
 def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
@@ -93,7 +92,7 @@ def load_emnist(emnist_split: str, folder: Path) -> SourceImages:
         _split(name, folder / "EMNIST/raw", _grey(part).transpose(2, 3), part.targets - first_label, classes)
         for part in (train, test)
     ]
-    return SourceImages(name, classes, *parts)
+    return SourceImages(name, classes, train=parts[0], test=parts[1])
 
 
 def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = None) -> SourceImages:
@@ -120,7 +119,7 @@ def load_eurosat(folder: Path, decoding: Decoding, progress: Progress | None = N
         if progress is not None:
             progress(f"decoding {name}", done, total)
 
-    return replace(load_folder(folder / place, decoding, folder / "decoded", named), name=name)
+    return load_folder(FolderReading(folder / place, decoding, folder / "decoded", name), named)
 
 
 def _download_eurosat(folder: Path, place: str) -> None:

@@ -6,21 +6,21 @@ Array dimensions: N images, K classes.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from sklearn.model_selection import train_test_split
 
+from nas.data.content_hashes import content_of
 from nas.data.labelled_images import ImageData, SourceImages, Split
+from nas.data.splits.class_sampling import Counts, Indices, apportion, hold_out, long_tail_counts
+from nas.data.splits.equal_images import account_for_equal_images
+from nas.data.splits.grouped_split import hold_out_groups
+from nas.data.splits.split_part import SplitPart
 from nas.errors import FaultyDataError, shortened_list
-from nas.study.data_spec import DataSpec
-
-Indices = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int64]
+from nas.results.dataset_inventory import InventoryEntry
+from nas.study.data_spec import OWN_SOURCES, DataSpec
 
 
 class RandomStream(IntEnum):
@@ -44,146 +44,91 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
     Raises:
         DataError: A class has too few images to be split, or a limit is below one image per class.
     """
-    counts = source.train.class_counts(len(source.classes))
-    faults = [*_small_class_faults(source, counts), *_limit_faults(spec, len(counts))]
+    num_classes = len(source.classes)
+    faults = [*_small_class_faults(source), *_limit_faults(spec, num_classes)]
     if faults:
         raise FaultyDataError(source.name, faults)
-    train, test = source.train, source.test
-    if test is None:
-        # At least two images of each class remain: one for training and one for validation.
-        train, test = _hold_out_part(train, spec.test_fraction, stream_generator(spec, RandomStream.TEST), min_kept=2)
-    train, validation = _hold_out_part(train, spec.validation_fraction, stream_generator(spec, RandomStream.VALIDATION))
+    parts = draw_splits(source, spec)
+    inventory = source.full_inventory
+    if spec.source in OWN_SOURCES:
+        parts, inventory = account_for_equal_images(source, parts, inventory, exclude=spec.excludes_leaks)
+    limits = {
+        "train": _train_counts(parts["train"].labels, spec, num_classes),
+        "validation": apportion(_class_counts(parts["validation"].labels, num_classes), spec.max_validation_images),
+    }
+    streams = {"train": RandomStream.SUBSAMPLE_TRAIN, "validation": RandomStream.SUBSAMPLE_VALIDATION}
+    limited = {
+        name: parts[name].subsampled(sizes, stream_generator(spec, streams[name])) for name, sizes in limits.items()
+    }
+    inventory = inventory.with_left_out(
+        InventoryEntry(f"{name} images beyond the limits in [data]", len(parts[name]) - len(limited[name]),
+                       is_expected=True)
+        for name in limited
+    )  # fmt: skip
+    inventory = inventory.with_notes((), _unused_fractions(source, spec))
+    parts |= limited
     data = ImageData(
-        name=source.name,
-        classes=source.classes,
-        train=_subsample_part(
-            train, _train_counts(train, spec, len(counts)), stream_generator(spec, RandomStream.SUBSAMPLE_TRAIN)
-        ),
-        validation=_subsample_part(
-            validation,
-            apportion(_class_counts(validation, len(counts)), spec.max_validation_images),
-            stream_generator(spec, RandomStream.SUBSAMPLE_VALIDATION),
-        ),
-        num_test=len(test),
-    )
-    return data, test
+        name=source.name, classes=source.classes, train=parts["train"].images(),
+        validation=parts["validation"].images(), num_test=len(parts["test"]), inventory=inventory, bits=source.bits,
+    )  # fmt: skip
+    test = parts["test"].images()
+    splits = {"train": data.train, "validation": data.validation, "test": test}
+    content = content_of({name: (split, parts[name].digests) for name, split in splits.items()}, num_classes)
+    return replace(data, content=content), test
 
 
-def small_classes_fault(classes: Sequence[str], counts: Sequence[int], has_test: bool) -> str | None:
+def draw_splits(source: SourceImages, spec: DataSpec) -> dict[str, SplitPart]:
+    """Return all three splits as parts of the source's; those that it lacks are held out of its training images.
+
+    Raises:
+        DataError: The groups of a class cannot be divided.
+    """
+    parts = {name: SplitPart.whole(name, split, source) for name, split in source.splits.items()}
+    drawn = [name for name in ("test", "validation") if name not in parts]
+    fractions = {"test": spec.test_fraction, "validation": spec.validation_fraction}
+    streams = {"test": RandomStream.TEST, "validation": RandomStream.VALIDATION}
+    for place, name in enumerate(drawn, start=1):
+        train, generator = parts["train"], stream_generator(spec, streams[name])
+        # An image of each class remains for each split that is still to be drawn, and one for training.
+        min_kept = len(drawn) - place + 1
+        if train.groups is None:
+            kept, held_out = hold_out(train.labels, fractions[name], generator, min_kept)
+        else:
+            kept, held_out = hold_out_groups(train.labels, train.groups, fractions[name], generator, source.classes)
+        parts |= {"train": train.select(kept), name: train.select(held_out)}
+    return parts
+
+
+def small_classes_fault(classes: Sequence[str], counts: Sequence[int], splits: Iterable[str]) -> str | None:
     """Return an error message for classes too small to be split, or None.
 
     Args:
         counts: Training images of each class.
-        has_test: True if the source has its own test images.
+        splits: Splits that the source has: `train`, and perhaps `validation` and `test`.
     """
-    needed = 2 if has_test else 3
-    parts = "train and validation" if has_test else "train, validation and test"
-    few = [f"{name!r} ({count})" for name, count in zip(classes, counts, strict=True) if count < needed]
+    parts = ["train", *(name for name in ("validation", "test") if name not in splits)]
+    few = [f"{name!r} ({count})" for name, count in zip(classes, counts, strict=True) if count < len(parts)]
     if not few:
         return None
-    return f"too few training images to split into {parts}: {shortened_list(few)}; give each class at least {needed}"
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return (
+        f"too few training images to split into {listed}: {shortened_list(few)}; give each class at least {len(parts)}"
+    )
 
 
-def hold_out(
-    labels: Indices, fraction: float, generator: np.random.Generator, min_kept: int = 1
-) -> tuple[Indices, Indices]:
-    """Split indices in two, stratified, with every class in both parts.
-
-    scikit-learn's stratified split can round a rare class's share to zero, and a class without validation
-    images has no F1. So classes too small for it are split separately, with at least one image held out.
-
-    Args:
-        labels: int64 [N]; each class that occurs has more than `min_kept` images.
-        fraction: Share held out, in (0, 1).
-        min_kept: Minimum number of images of each class that are not held out.
-
-    Returns:
-        The indices kept and held out, each in ascending order.
-    """
-    counts = np.bincount(labels)
-    # For these classes the split holds out at least one image and keeps at least `min_kept`, however it rounds.
-    is_common = (counts * fraction >= 1) & (counts * (1 - fraction) >= min_kept + 1)
-    held_out = [np.zeros(0, np.int64)]
-    common = np.flatnonzero(is_common[labels])
-    if common.size:
-        _, part = train_test_split(
-            common,
-            test_size=math.ceil(fraction * common.size),
-            stratify=labels[common],
-            random_state=int(generator.integers(2**31)),
-        )
-        held_out.append(part)
-    for label in np.flatnonzero((counts > 0) & ~is_common):
-        members = np.flatnonzero(labels == label)
-        size = min(max(round(fraction * members.size), 1), members.size - min_kept)
-        held_out.append(generator.permutation(members)[:size])
-    indices = np.sort(np.concatenate(held_out))
-    return np.setdiff1d(np.arange(labels.size), indices, assume_unique=True), indices
-
-
-def subsample(labels: Indices, sizes: Counts, generator: np.random.Generator) -> Indices:
-    """Choose `sizes[k]` images of each class k at random; with equal seeds, smaller sizes choose subsets.
-
-    Args:
-        labels: int64 [N].
-        sizes: int64 [K], none above the class's count.
-
-    Returns:
-        The chosen indices in ascending order.
-    """
-    shuffled = generator.permutation(labels.size)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    counts = np.bincount(labels, minlength=sizes.size)
-    rank_in_class = np.arange(labels.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(by_class[rank_in_class < sizes[labels[by_class]]])
-
-
-def apportion(counts: Counts, total: int | None) -> Counts:
-    """Scale counts proportionally to sum to `total`, with at least one each.
-
-    Args:
-        counts: int64 [K], positive.
-        total: At least K; None, or a total above the sum, returns the counts unchanged.
-
-    Source: Hamilton's largest-remainder method; classes whose quota is below one first get one each.
-    """
-    if total is None or total >= counts.sum():
-        return counts
-    shares = np.ones_like(counts)
-    above = np.ones(counts.size, dtype=bool)
-    while above.any():
-        left = total - int((~above).sum())
-        quotas = counts * left / counts[above].sum()
-        below = above & (quotas < 1)
-        if not below.any():
-            shares[above] = np.floor(quotas[above]).astype(np.int64)
-            remainders = np.where(above, quotas - shares, -1.0)
-            missing = total - int(shares.sum())
-            shares[np.argsort(-remainders, kind="stable")[:missing]] += 1
-            break
-        above &= ~below
-    return shares
-
-
-def long_tail_counts(counts: Counts, factor: float) -> Counts:
-    """Return class sizes that decrease exponentially with the class index: n_i = n_max · factor^(-i / (K - 1)).
-
-    Args:
-        counts: int64 [K], K >= 2; n_max is the largest count, and no class gets more than its count.
-        factor: Imbalance factor: n_max divided by the size of the last class.
-
-    Source: Cui et al., 2019, "Class-Balanced Loss Based on Effective Number of Samples", section 5.1.
-    """
-    exponents = -np.arange(counts.size) / (counts.size - 1)
-    # The small term prevents 9.999999 from being rounded down to 9 where the exact size is 10.
-    profile = np.floor(counts.max() * factor**exponents + 1e-9).astype(np.int64)
-    sizes: Counts = np.minimum(counts, np.maximum(profile, 1))
-    return sizes
-
-
-def _small_class_faults(source: SourceImages, counts: Sequence[int]) -> list[str]:
-    fault = small_classes_fault(source.classes, counts, source.test is not None)
+def _small_class_faults(source: SourceImages) -> list[str]:
+    counts = source.train.class_counts(len(source.classes))
+    fault = small_classes_fault(source.classes, counts, source.splits)
     return [] if fault is None else [fault]
+
+
+def _unused_fractions(source: SourceImages, spec: DataSpec) -> Iterator[str]:
+    """Yield a sentence for each fraction that is set although the source has the images of the split."""
+    fields = DataSpec.model_fields
+    for split in ("validation", "test"):
+        key = f"{split}_fraction"
+        if split in source.splits and getattr(spec, key) != fields[key].default:
+            yield f"{key} is not used, since the data have {split} images"
 
 
 def _limit_faults(spec: DataSpec, num_classes: int) -> list[str]:
@@ -195,8 +140,8 @@ def _limit_faults(spec: DataSpec, num_classes: int) -> list[str]:
     ]
 
 
-def _train_counts(train: Split, spec: DataSpec, num_classes: int) -> Counts:
-    counts = _class_counts(train, num_classes)
+def _train_counts(labels: Indices, spec: DataSpec, num_classes: int) -> Counts:
+    counts = _class_counts(labels, num_classes)
     if spec.images_per_class is not None:
         counts = np.minimum(counts, spec.images_per_class)
     if spec.long_tail is not None:
@@ -204,21 +149,8 @@ def _train_counts(train: Split, spec: DataSpec, num_classes: int) -> Counts:
     return apportion(counts, spec.max_train_images)
 
 
-def _class_counts(split: Split, num_classes: int) -> Counts:
-    return np.asarray(split.class_counts(num_classes), dtype=np.int64)
-
-
-def _hold_out_part(
-    split: Split, fraction: float, generator: np.random.Generator, min_kept: int = 1
-) -> tuple[Split, Split]:
-    kept, held_out = hold_out(split.labels.numpy(), fraction, generator, min_kept)
-    return split.select(torch.from_numpy(kept)), split.select(torch.from_numpy(held_out))
-
-
-def _subsample_part(split: Split, sizes: Counts, generator: np.random.Generator) -> Split:
-    if sizes.sum() == len(split):
-        return split
-    return split.select(torch.from_numpy(subsample(split.labels.numpy(), sizes, generator)))
+def _class_counts(labels: Indices, num_classes: int) -> Counts:
+    return np.bincount(labels, minlength=num_classes)
 
 
 def stream_generator(spec: DataSpec, stream: RandomStream) -> np.random.Generator:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import ModelFileError
+from nas.results.printable_text import printable
 
 METADATA_FILE = "metadata.json"
 FORMAT = "nas-model-1"
@@ -50,6 +51,12 @@ class ModelFile:
         """Factor by which the sides of the training images were reduced to the network's size."""
         return int(self.metadata["training_images"].get("shrink", 1))
 
+    @property
+    def bits(self) -> int | None:
+        """Significant bits of images with 16 bits a pixel, as in training; None for all 16."""
+        bits: int | None = self.metadata["training_images"].get("bits")
+        return bits
+
     def as_input(self, images_NCHW: Pixels) -> Pixels:
         """Reshape consecutive images, or the channel-stacked pairs of a `Split`, to the input of `logits`."""
         pair = (2,) if self.num_images == 2 else ()
@@ -75,7 +82,9 @@ def open_model(path: Path, threads: int | None = None) -> ModelFile:
         _, *pair, channels, height, width = metadata["input"]["shape"]
         if pair not in ([], [2]):
             raise ValueError(f"{pair} images at once")
-        return ModelFile(logits, metadata, tuple(metadata["classes"]), 1 + len(pair), channels, height, width)
+        # Class names of a file from elsewhere must not reach the terminal as control sequences.
+        classes = tuple(map(printable, metadata["classes"]))
+        return ModelFile(logits, metadata, classes, 1 + len(pair), channels, height, width)
     except Exception as error:
         # Three libraries parse an untrusted file and raise many types of errors.
         raise ModelFileError(

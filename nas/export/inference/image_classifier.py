@@ -131,7 +131,7 @@ class Classifier:
         return _DecodedInput(tuple(paths), properties, pixels)
 
     def _decode(self, path: Path) -> tuple[ImageProperties, Pixels]:
-        image = read_image(path)
+        image = read_image(path, self._model.bits).image
         model, width, height = self._model, self._model.width, self._model.height
         shrink = 1 if image.size == (width, height) else model.shrink
         side = shrink * height if self._is_square else None

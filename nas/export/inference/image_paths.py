@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nas.data.sources.image_folder import IMAGE_SUFFIXES
+from nas.data.decoding.file_kinds import IMAGE_SUFFIXES
 from nas.errors import DataError
 
 STDIN = Path("-")

@@ -23,6 +23,7 @@ from nas.report.provenance import space_file_name
 from nas.report.report_contents import ReportContents
 from nas.report.tables.finals_cell_text import finalist_title
 from nas.report.tables.grid_tables import setting_class_table, settings_table
+from nas.report.tables.inventory_table import inventory_table
 from nas.report.tables.study_tables import (
     class_table,
     finals_table,
@@ -150,6 +151,7 @@ def _headings(contents: ReportContents) -> list[tuple[str, str]]:
             [("thresholds", "thresholds"), ("filters", "filters"), ("maps", "maps"), ("features", "features")]
             if has_analysis else []
         ),
+        *([("data", "images")] if contents.inventory is not None else []),
         ("genome", "network"), ("reproduce", "reproduce"),
     ]  # fmt: skip
 
@@ -186,6 +188,7 @@ def _tables(contents: ReportContents) -> Mapping[str, PlainTable]:
         "genome": genome_table(contents.finalist),
         "reproduction": reproduction_table(contents),
         "trials": trial_table(contents.listed_records[-MAX_TRIALS:]),
+        **({"inventory": inventory_table(contents.inventory)} if contents.inventory is not None else {}),
     }
 
 

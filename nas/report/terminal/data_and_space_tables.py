@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
+from nas.errors import shortened_list
+from nas.report.tables.inventory_table import inventory_table
+from nas.results.dataset_inventory import DatasetInventory
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.options_of_genomes import architecture_genes
 from nas.worker.trainer_messages import SampledGenome, SpacePreview
@@ -24,11 +27,25 @@ def dataset_table(dataset: DatasetSummary) -> Table:
         table.add_row("images", f"{dataset.channels} x {size}, {len(dataset.classes)} classes")
     splits = f"{dataset.num_train:,} train, {dataset.num_validation:,} validation, {dataset.num_test:,} test (unopened)"
     table.add_row("splits", splits)
+    if dataset.inventory is not None:
+        table.add_row("used", f"{dataset.inventory.used:,} of {dataset.inventory.given:,} {dataset.inventory.unit}")
     counted = "pairs of an answer" if dataset.is_pair else "images of a class"
     table.add_row("imbalance", f"{largest / smallest:.1f} : 1 ({largest:,} to {smallest:,} training {counted})")
     absent = [name for name, count in zip(dataset.classes, dataset.validation_counts, strict=True) if count == 0]
     if absent:
-        table.add_row("not in validation", escape(", ".join(absent)))
+        table.add_row("not in validation", escape(shortened_list(absent)))
+    return table
+
+
+def inventory_terminal_table(inventory: DatasetInventory) -> Table:
+    """Table of what was left out, converted, or read in one of several ways."""
+    content = inventory_table(inventory)
+    table = Table(title=content.title, title_justify="left")
+    table.add_column(content.columns[0], justify="right")
+    for name in content.columns[1:]:
+        table.add_column(name, overflow="fold")
+    for row in content.rows:
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -105,7 +105,8 @@ class TrainerClient:
         changed = self._expected.differences(dataset_summary) if self._expected is not None else []
         if changed:
             self.close()
-            raise DataError("the images are not those that the study was created with:\n  " + "\n  ".join(changed))
+            what = "the images are not those that the study was created with; restore them, or begin a new study:"
+            raise DataError("\n  ".join([what, *changed]))
         self._dataset_summary = dataset_summary
         return dataset_summary
 

@@ -200,7 +200,7 @@ class Trainer:
                 )  # fmt: skip
             save_weights(
                 request.weights, network,
-                WeightsMetadata(request.genome, dataset_summary, scores.summary, self._scored_on),
+                WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, self._scored_on),
                 task.validation.images[:SAMPLE_IMAGES],
             )  # fmt: skip
             return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), result.figures)

@@ -23,6 +23,7 @@ def test_tables_are_read(tmp_path: Path) -> None:
         (b"name = ", "not valid TOML: "),
         (b"a = 1\na = 2", "not valid TOML: "),
         (b'name = "\xff"', "not valid TOML: "),
+        ('name = "a"'.encode("utf-16"), "not valid TOML: UTF-16 text; save the file as UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_explained(tmp_path: Path, content: bytes | None, fault: str) -> None:
@@ -32,6 +33,22 @@ def test_what_cannot_be_read_is_explained(tmp_path: Path, content: bytes | None,
     with pytest.raises(SpecificationError) as caught:
         read_toml(path)
     assert str(caught.value).startswith(f"{path}: {fault}")
+
+
+def test_byte_order_marks_line_ends_and_tabs_of_windows(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b'\xef\xbb\xbfname\t=\t"x"\r\n[budget]\r\ntrials = 1\r\n')
+    assert read_toml(tmp_path / "a.txt") == {"name": "x", "budget": {"trials": 1}}
+
+
+def test_paths_of_windows_and_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.toml").write_text('path = "C:\\Users"')
+    with pytest.raises(SpecificationError, match="; write paths with / or in single quotes"):
+        read_toml(tmp_path / "a.toml")
+    with pytest.raises(SpecificationError, match="one of Linux here, in WSL /mnt/c/me/study"):
+        read_toml(Path("C:\\me\\study.toml"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.toml").write_text("a = 1")
+    assert read_toml(Path("~/a.toml")) == {"a": 1}
 
 
 def test_a_folder_cannot_be_read(tmp_path: Path) -> None:

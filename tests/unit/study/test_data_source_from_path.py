@@ -18,9 +18,9 @@ def test_folder_and_npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").touch()
-    with pytest.raises(DataError, match=r"a\.csv: not a data set; expected a \.npz"):
-        data_source_from_path(tmp_path / "a.csv")
+    (tmp_path / "a.doc").write_text("no data")
+    with pytest.raises(DataError, match=r"a\.doc: not a data set; expected a folder"):
+        data_source_from_path(tmp_path / "a.doc")
     with pytest.raises(DataError, match="b: no such file or folder"):
         data_source_from_path(tmp_path / "b")
 

@@ -88,7 +88,7 @@ def test_the_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
         ('[data]\nsource = "digits"', "data = 3", "data: input should be"),
         ('"digits"', '"imagenet"', "data.source: input should be"),
         ('"digits"', '"npz"', "data.path: missing; say which npz"),
-        ('"digits"', '"digits"\npath = "x"', "data.path: only for source npz or folder"),
+        ('"digits"', '"digits"\npath = "x"', "data.path: only for source npz, folder, table or huggingface"),
         ('"digits"', '"emnist"', "data.emnist_split: missing; one of byclass"),
         ('"digits"', '"digits"\nemnist_split = "letters"', "data.emnist_split: only for source emnist"),
         ('"digits"', '"digits"\nchannels = 3', "data.channels: only for source folder"),
@@ -232,7 +232,7 @@ def test_how_a_folder_is_fitted_can_be_said_beside_the_file(tmp_path: Path) -> N
 def test_only_a_folder_is_fitted(tmp_path: Path) -> None:
     path = _write(tmp_path)
     (fault,) = _faults(path, data={"image_size": 48})
-    assert fault == "data.image_size: only for source folder or eurosat, not 'digits'; remove it"
+    assert fault == "data.image_size: only for source folder, table, huggingface or eurosat, not 'digits'; remove it"
     given = {"source": "folder", "path": "/cats", "image_size": 48}
     assert load_study(path, data=given).data == DataSpec(source="folder", path="/cats", image_size=48)
 

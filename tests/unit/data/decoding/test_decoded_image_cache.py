@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.data.decoding import image_decoding as decoding_module
+from nas.data.decoding import decoded_folder as decoding_module
 from nas.data.decoding.decoded_image_cache import ImageFile, cached_images
-from nas.data.decoding.image_decoding import Decoding, Pixels
+from nas.data.decoding.image_decoding import Decoding, Pixels, ReadImage
 from nas.errors import DataError
 
 AS_THEY_ARE = Decoding(image_size=None, channels=None)
@@ -21,13 +21,13 @@ Load = Callable[..., Pixels]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were decoded, in order."""
     names: list[str] = []
-    decode = decoding_module.decode_image
+    read = decoding_module.read_image
 
-    def counting(path: Path, decoding: Decoding) -> Pixels:
+    def counting(path: Path, bits: int | None = None) -> ReadImage:
         names.append(path.name)
-        return decode(path, decoding)
+        return read(path, bits)
 
-    monkeypatch.setattr(decoding_module, "decode_image", counting)
+    monkeypatch.setattr(decoding_module, "read_image", counting)
     return names
 
 
@@ -47,11 +47,14 @@ def _draw(path: Path, value: int, mtime_ns: int = 10**18) -> None:
 def _load(root: Path, decoding: Decoding = AS_THEY_ARE) -> list[int]:
     stats = [(path.name, path.stat()) for path in sorted(root.iterdir())]
     files = [ImageFile(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return cached_images(root, files, decoding, root.parent / "cache")[:, 0, 0, 0].tolist()
+    return cached_images(root, files, decoding, root.parent / "cache").pixels[:, 0, 0, 0].tolist()
 
 
 def _cache_files(root: Path) -> list[Path]:
-    return sorted(path for path in (root.parent / "cache").iterdir() if path.name != ".lock")
+    """Cached pixels; each file has its account beside it."""
+    paths = sorted(path for path in (root.parent / "cache").iterdir() if path.name != ".lock")
+    assert [path.stem for path in paths if path.suffix == ".json"] == [path.stem for path in paths[1::2]]
+    return paths[1::2]
 
 
 def test_decoded_once(root: Path, decoded: list[str]) -> None:
@@ -96,8 +99,8 @@ def test_another_folder_with_equal_names_sizes_and_times_is_another(root: Path) 
     for number in range(3):
         _draw(other_root / f"{number}.png", 100 + number)
     stats = [ImageFile(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(other_root.iterdir())]
-    pixels = cached_images(other_root, stats, AS_THEY_ARE, root.parent / "cache")
-    assert pixels[:, 0, 0, 0].tolist() == [100, 101, 102]
+    cached = cached_images(other_root, stats, AS_THEY_ARE, root.parent / "cache")
+    assert cached.pixels[:, 0, 0, 0].tolist() == [100, 101, 102]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text", "foreign"])
@@ -116,7 +119,7 @@ def test_a_damaged_cache_is_rebuilt(root: Path, decoded: list[str], damage: str)
             content = bytearray(b"pixels")
     path.write_bytes(content)
     if damage == "foreign":
-        np.savez(path, pixels=np.full((3, 1, 8, 8), 77, np.uint8), digest=np.array("of other files"))
+        np.save(path, np.full((3, 1, 8, 8), 77, np.uint8))
     assert _load(root) == [0, 1, 2]
     assert len(decoded) == 6
     assert _load(root) == [0, 1, 2]
@@ -127,7 +130,7 @@ def test_nothing_half_written_stays_behind(root: Path, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(np.lib.format, "open_memmap", fail)
     with pytest.raises(DataError, match=r"No space left on device\); set NAS_DATA"):
         _load(root)
     assert _cache_files(root) == []

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits as sklearn_digits
 
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import SourceImages
-from nas.data.sources.image_folder import load_folder
+from nas.data.sources.image_folder import FolderReading, load_folder
 from nas.errors import DataError
 
 DIGITS = sklearn_digits()
@@ -24,7 +24,8 @@ def _write(folder: Path, label: int, num_images: int, first: int = 0) -> None:
 
 
 def _load(root: Path, **settings: int) -> SourceImages:
-    return load_folder(root, Decoding(settings.get("image_size"), settings.get("channels")), root.parent / "cache")
+    decoding = Decoding(settings.get("image_size"), settings.get("channels"))
+    return load_folder(FolderReading(root, decoding, root.parent / "cache"))
 
 
 def _faults(root: Path) -> list[str]:
@@ -88,7 +89,11 @@ def test_no_classes(tmp_path: Path) -> None:
 
 
 def test_test_without_train(root: Path) -> None:
-    (root / "train").rename(root / "training")
+    (root / "train").rename(root / "learning")
+    assert _faults(root) == [
+        "test/ has classes but there is no train/; rename learning/, if those are the training images"
+    ]
+    (root / "learning").rename(root.parent / "learning")
     assert _faults(root) == ["test/ has classes but there is no train/; add train/<class>/*"]
 
 
@@ -106,7 +111,7 @@ def test_every_fault_is_reported_at_once(root: Path) -> None:
         "classes without an image: empty; add images or remove the folders",
         "too few training images to split into train and validation: 'two' (1); give each class at least 2",
         "test/ has classes that train/ lacks: three; add them there or remove them",
-        "cannot be decoded; repair or remove: train/one/bad.png (no image)",
+        "1 no image (text): train/one/bad.png",
     ]
 
 

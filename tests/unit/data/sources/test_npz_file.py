@@ -9,8 +9,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as sklearn_digits
 
+from nas.data.sources.label_values import NOT_FOR_THIS_PROGRAM
 from nas.data.sources.npz_file import load_npz
 from nas.errors import DataError
+from nas.study.data_source_from_path import data_source_from_path
 
 X = np.random.default_rng(0).integers(0, 256, (12, 5, 6), dtype=np.uint8)
 Y = np.arange(12) % 3
@@ -56,24 +58,34 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
     ("arrays", "fault"),
     [
         ({"x_train": X}, "no array y_train; the file has x_train"),
-        ({"images": X}, "no array x_train and no array y_train; the file has images"),
+        ({"images": X}, "no array y_train; the file has images"),
         ({"x_train": X, "y_train": Y, "x_test": X}, "no array y_test; the file has x_train, y_train, x_test"),
         ({"x_train": X, "y_train": Y[:9]}, "x_train has 12 images, y_train has 9 labels"),
-        ({"x_train": X / 255, "y_train": Y}, "x_train: type float64; give pixels 0-255 as uint8"),
-        ({"x_train": X, "y_train": Y * 1.0}, "y_train: type float64; give labels as whole numbers from 0"),
+        ({"x_train": X / X.max() - 0.5, "y_train": Y},
+         "x_train: type float64, values -0.5 to 0.5; give pixels 0-255 as uint8, or 0-1"),
+        ({"x_train": X * 1e6, "y_train": Y},
+         "x_train: type float64, values up to 2.55e+08; give pixels 0-255 as uint8"),
+        ({"x_train": np.where(X > 99, np.nan, X), "y_train": Y},
+         "x_train: type float64, values nan to nan; give pixels 0-255 as uint8, or 0-1"),
+        ({"x_train": X, "y_train": Y * 1.5},
+         f"y_train: labels with fractions; regression is {NOT_FOR_THIS_PROGRAM}"),
+        ({"x_train": X, "y_train": np.eye(3, dtype=int)[Y] | np.eye(3, dtype=int)[0]},
+         f"y_train: 8 rows with no label or several; multi-label data is {NOT_FOR_THIS_PROGRAM}"),
+        ({"x_train": X, "y_train": X % 2},
+         f"y_train: shape [12, 5, 6]; segmentation is {NOT_FOR_THIS_PROGRAM}"),
+        ({"x_train": X[:, None, :, :, None], "y_train": Y},
+         "x_train: shape [12, 1, 5, 6, 1]; videos and volumes are not for this program; give [N, H, W], [N, H, W, C] "
+         "or [N, C, H, W] with C 1 or 3"),
+        ({"x_train": X, "y_train": Y, "train_images": X}, "x_train and train_images are both train images; keep one"),
         ({"x_train": X, "y_train": Y - 1}, "y_train: labels from -1 to 1; they must count from 0"),
-        ({"x_train": X, "y_train": Y + 1},
-         "y_train: no image of label 0 (0); number the classes from 0"),
         ({"x_train": X, "y_train": Y, "classes": np.array(["a", "b"])},
          "y_train: labels 2 are not among the 2 classes, 0 to 1"),
-        ({"x_train": X, "y_train": np.where(Y == 2, 10**9, Y)},
-         "y_train: labels 1000000000 are not among the 13 classes, 0 to 12"),
         ({"x_train": X, "y_train": Y, "classes": np.array(list("abcd"))},
-         "y_train: no image of label 3 (d); number the classes from 0"),
+         "y_train: no image of label 3 (d); give images, or leave the name out"),
         ({"x_train": X, "y_train": Y, "classes": np.array(list("aab"))}, "classes: given more than once: a"),
         ({"x_train": X, "y_train": Y * 0}, "number of classes: 1; a classifier needs at least 2"),
         ({"x_train": X, "y_train": Y, "x_test": X[:4], "y_test": np.arange(4)},
-         "y_test: labels 3 are not among the 3 classes, 0 to 2"),
+         "y_test: labels 3 are not among those of y_train"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, 1:], "y_test": Y},
          "x_test: images [C, H, W] of [1, 4, 6] where x_train has [1, 5, 6]"),
         ({"x_train": X[None], "y_train": Y},
@@ -101,7 +113,7 @@ def test_unusable_class_names_are_the_only_fault(tmp_path: Path) -> None:
 
 
 def test_several_faults_are_reported_at_once(tmp_path: Path) -> None:
-    path = _save(tmp_path, x_train=X.astype(np.int64), y_train=Y[:5] - 1, x_test=X)
+    path = _save(tmp_path, x_train=X - 1.0, y_train=Y[:5] - 1, x_test=X)
     assert len(_faults(path)) == 4  # Type, lengths, negative labels, no y_test.
 
 
@@ -123,3 +135,94 @@ def test_a_damaged_array_is_named(tmp_path: Path) -> None:
     content[at] ^= 255
     path.write_bytes(content)
     assert any(fault.startswith("x_train: damaged") for fault in _faults(path))
+
+
+FIRST = np.random.default_rng(1).integers(0, 256, (12, 3, 5, 6), dtype=np.uint8)
+ONE_HOT = np.eye(3, dtype=np.float32)[Y]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"), {"train", "validation", "test"}),
+        (("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+         {"train", "validation", "test"}),
+        (("X_train", "Y_train", "x_valid", "y_valid"), {"train", "validation"}),
+        (("trainX", "trainY", "testX", "testY"), {"train", "test"}),
+        (("images_training", "targets_training", "images_testing", "targets_testing"), {"train", "test"}),
+        (("images", "labels"), {"train"}), (("x", "y"), {"train"}), (("data", "target"), {"train"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["npz", "npy", "one npy"])
+def test_names_of_arrays(tmp_path: Path, names: tuple[str, ...], splits: set[str], form: str) -> None:
+    arrays = {name: (X if place % 2 == 0 else Y[:, None]) for place, name in enumerate(names)}
+    if form == "npz":
+        path = _save(tmp_path, **arrays)
+    else:
+        for name, array in arrays.items():
+            np.save(tmp_path / f"{name}.npy", array)
+        path = tmp_path / f"{names[0]}.npy" if form == "one npy" else tmp_path
+    source = load_npz(path)
+    assert set(source.splits) == splits
+    assert all(split.labels.tolist() == Y.tolist() for split in source.splits.values())
+    assert source.full_inventory.given == source.full_inventory.used == 12 * len(splits)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "reading"),
+    [
+        (Y.astype(float), "012", "y_train: whole numbers of type float64 are taken for labels"),
+        (ONE_HOT, "012", "y_train [12, 3]: one-hot rows"),
+        (ONE_HOT.astype(bool), "012", "y_train [12, 3]: one-hot rows"),
+        (np.array(list("cab"))[Y], "abc", None),
+        (np.array([b"c", b"a", b"b"])[Y], "abc", None),
+        (Y + 7, "789", "the classes are the labels that occur in y_train: 7, 8, 9"),
+        (Y > 1, "01", None),
+    ],
+)
+def test_labels_of_every_type(tmp_path: Path, labels: np.ndarray, classes: str, reading: str | None) -> None:
+    source = load_npz(_save(tmp_path, x_train=X, y_train=labels))
+    assert source.classes == tuple(classes)
+    assert source.inventory is not None
+    assert source.inventory.readings == (() if reading is None else (reading,))
+    expected = {"012": Y, "abc": np.array([2, 0, 1])[Y], "789": Y, "01": Y > 1}[classes]
+    assert source.train.labels.tolist() == expected.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected", "reading"),
+    [
+        (X / np.float32(255), X, "pixels of type float32 from 0 to 1 are scaled to 0-255"),
+        (X.astype(float), X, "pixels of type float64 from"),
+        (X.astype(np.int64), X, "pixels of type int64 from"),
+        (X > 127, (X > 127) * 255, "pixels of type bool from 0 to 1 are scaled to 0-255"),
+        (X.astype(np.uint16) * 16, X, "pixels of type uint16 hold 12 bits"),
+        (np.moveaxis(FIRST, 1, 3), FIRST, "x_train [12, 5, 6, 3]: images, rows, columns, channels"),
+        (FIRST, FIRST, "x_train [12, 3, 5, 6]: images, channels, rows, columns"),
+        (np.concatenate([FIRST, np.zeros((12, 1, 5, 6), np.uint8)], axis=1), np.full_like(FIRST, 255),
+         "the fourth channel is opacity; transparent parts became white"),
+    ],
+)  # fmt: skip
+def test_pixels_of_every_type(tmp_path: Path, pixels: np.ndarray, expected: np.ndarray, reading: str) -> None:
+    source = load_npz(_save(tmp_path, x_train=pixels, y_train=Y))
+    assert np.array_equal(source.train.images.numpy().reshape(expected.shape), expected)
+    assert source.inventory is not None
+    assert any(one.startswith(reading) for one in source.inventory.readings)
+
+
+def test_classes_that_one_split_lacks_and_arrays_without_use(tmp_path: Path) -> None:
+    path = _save(tmp_path, x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2], ids=np.arange(12))
+    source = load_npz(path)
+    assert source.test is not None
+    assert source.test.labels.tolist() == [0, 1]
+    assert source.inventory is not None
+    assert source.inventory.readings == ("arrays that are not used: ids",)
+
+
+def test_links_and_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:
+    _save(tmp_path, x_train=X, y_train=Y).rename(tmp_path / "blob")
+    (tmp_path / "linked").symlink_to("blob")
+    for name in ("blob", "linked"):
+        spec = data_source_from_path(tmp_path / name)
+        assert spec == {"source": "npz", "path": str(tmp_path / name)}
+        assert len(load_npz(Path(spec["path"])).train) == 12

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from nas.data.labelled_images import ImageData, SourceImages, Split
-from nas.data.splits.stratified_split import apportion, hold_out, long_tail_counts, split_images, subsample
+from nas.data.splits.class_sampling import apportion, hold_out, long_tail_counts, subsample
+from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError
 from nas.study.data_spec import DataSpec
 

@@ -1,0 +1,128 @@
+"""Reading of arrays from an `.npz` file, or from `.npy` files in one folder, without unpickling."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.sources.folder_layout import split_of_name
+from nas.data.sources.labelled_files import SplitName
+from nas.errors import DataError
+from nas.results.printable_text import printable
+
+Array = npt.NDArray[Any]
+Kind = Literal["images", "labels", "classes"]
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("x", "images", "image", "imgs", "img", "data", "pixels", "features"), "images"),
+    **dict.fromkeys(("y", "labels", "label", "targets", "target"), "labels"),
+}  # fmt: skip
+_CLASS_NAMES = frozenset({"classes", "class_names", "classnames", "label_names", "labels_names", "target_names"})
+
+
+@dataclass
+class Arrays:
+    """Arrays of a file by split and kind, and the faults found in them.
+
+    Attributes:
+        arrays: Readable arrays.
+        names: Names of the arrays, also of unreadable ones.
+        unused: Names of arrays that are neither images, labels nor classes.
+    """
+
+    arrays: dict[tuple[SplitName, Kind], Array] = field(default_factory=dict)
+    names: dict[tuple[SplitName, Kind], str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> tuple[SplitName, Kind] | None:
+        """Enter an array's name; return its role, or None if it has none or another array has it."""
+        role = role_of_name(name)
+        if role is None:
+            self.unused.append(printable(name))
+        elif role in self.names:
+            self.faults.append(f"{self.names[role]} and {printable(name)} are both {role[0]} {role[1]}; keep one")
+            return None
+        else:
+            self.names[role] = printable(name)
+        return role
+
+
+def role_of_name(name: str) -> tuple[SplitName, Kind] | None:
+    """Return the split and the kind that an array's name tells, such as `x_val`, `train_images` or `labels`.
+
+    Names without a split are training images.
+    """
+    lower = name.lower()
+    if lower in _CLASS_NAMES:
+        return "train", "classes"
+    pieces = [
+        piece for piece in re.split(r"[^a-z]+|(?<=^x)(?=[tv])|(?<=^y)(?=[tv])|(?<=[nlt])(?=[xy]$)", lower) if piece
+    ]
+    splits = [split for piece in pieces if (split := split_of_name(piece)) is not None]
+    kinds = [_KINDS[piece] for piece in pieces if piece in _KINDS]
+    if len(kinds) != 1 or len(splits) > 1 or len(pieces) != len(kinds) + len(splits):
+        return None
+    return (splits[0] if splits else "train"), kinds[0]
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read the arrays of an npz file, of a folder of npy files, or of the folder of an npy file.
+
+    Raises:
+        DataError: The file is missing, or is no npz or npy file.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.is_dir() or path.suffix.lower() == ".npy":
+        return _read_npy_files(path if path.is_dir() else path.parent)
+    read = Arrays()
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: not an npz file; write one with numpy.savez(file, x_train=..., y_train=...)")
+        # Opened here, since numpy does not close a file that is not an archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            for name in archive.files:
+                role = read.add(name)
+                if role is not None:
+                    _read_array(lambda name=name: archive[name], name, role, read)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    return read
+
+
+def _read_npy_files(folder: Path) -> Arrays:
+    read = Arrays()
+    for path in sorted(folder.glob("*.npy")):
+        role = read.add(path.stem)
+        if role is not None:
+            _read_array(lambda path=path: np.load(path, allow_pickle=False), path.stem, role, read)
+    return read
+
+
+def _read_array(load: Any, name: str, role: tuple[SplitName, Kind], read: Arrays) -> None:
+    name = printable(name)
+    try:
+        array = load()
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            expected = (
+                "text, as numpy.array(names, dtype=str)" if role[1] == "classes" else "numbers, images of one shape"
+            )
+            read.faults.append(f"{name}: an array of objects; give {expected}")
+        else:
+            read.faults.append(f"{name}: damaged ({error})")
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        read.faults.append(f"{name}: damaged ({error})")
+    else:
+        if isinstance(array, np.ndarray):
+            read.arrays[role] = array
+        else:  # A member of the archive that is not a numpy array.
+            read.faults.append(f"{name}: not an array")

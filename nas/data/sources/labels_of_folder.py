@@ -1,0 +1,66 @@
+"""Origin of the labels of a folder: the names of its folders, or a table in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.data.sources.folder_layout import read_layout
+from nas.data.sources.folder_listing import FolderListing
+from nas.data.sources.labelled_files import FolderLayout, LayoutSettings
+from nas.data.sources.table_layout import read_label_tables, table_layout
+from nas.errors import DataError, shortened_list
+from nas.results.printable_text import printable
+
+_FOLDERS = "folders"
+_NO_CLASS = re.compile(r"(?i)(image|img|photo|picture|pics|data|files|part|batch|chunk|folder)")
+"""Names of folders that hold images of any class, beside a table."""
+
+
+def find_labels(
+    root: Path, listing: FolderListing, settings: LayoutSettings, tables: Sequence[Path] = ()
+) -> FolderLayout:
+    """Return the splits and classes of a folder.
+
+    Args:
+        tables: Tables of labels, whose cells name files of the folder; empty to find them.
+
+    Raises:
+        DataError: A table cannot be used.
+    """
+    if settings.labels not in (None, _FOLDERS):
+        tables = [root / str(settings.labels)]
+    if tables:
+        return table_layout(read_label_tables(tables, listing, settings.columns), listing)
+    folders = read_layout(listing, settings)
+    if settings.labels == _FOLDERS or not listing.tables:
+        return folders
+    found, faults = [], []
+    for name in sorted(listing.tables):
+        try:
+            found += read_label_tables([root / name], listing, settings.columns)
+        except DataError as error:
+            faults.append(str(error))
+    has_folders = not folders.faults and len(folders.classes) > 1
+    if not found:
+        if not has_folders:
+            folders.faults += faults
+        return folders
+    if len(found) > 1 and not all(split for _, split in found):
+        names = shortened_list([repr(table.name) for table, _ in found])
+        return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
+    layout = table_layout(found, listing)
+    if not has_folders or all(_NO_CLASS.search(name) for name in folders.classes):
+        return layout
+    by_table = {file.file.name: (file.split, file.label) for file in layout.files}
+    by_folder = {file.file.name: (file.split, file.label) for file in folders.files}
+    if by_table == by_folder:
+        return folders
+    name = printable(found[0][0].name)
+    return FolderLayout(
+        faults=[
+            f'two readings: classes from folders ({shortened_list(folders.classes)}; [data] labels = "folders"), or '
+            f"from {name} ({shortened_list(layout.classes)}; [data] labels = {name!r}); set the key"
+        ]
+    )

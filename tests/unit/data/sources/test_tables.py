@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.data.labelled_images import ImageData
+from nas.data.load_dataset import load_data
+from nas.errors import DataError
+from nas.study.data_source_from_path import data_source_from_path
+from nas.study.data_spec import DataSpec
+
+CLASSES = ("bus", "car", "dog")
+NAMES = [f"images/{number:03}.png" for number in range(36)]
+LABELS = [CLASSES[number % 3] for number in range(36)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Folder of 36 images whose first pixel is their number."""
+    (tmp_path / "own" / "images").mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
+        pixels[0, 0] = number
+        Image.fromarray(pixels).save(tmp_path / "own" / name)
+    return tmp_path / "own"
+
+
+def _csv(rows: list[tuple[str, ...]], delimiter: str = ",") -> str:
+    return "\n".join(delimiter.join(row) for row in rows) + "\n"
+
+
+def _rows(*columns: str) -> list[tuple[str, ...]]:
+    return [columns or ("file", "label"), *zip(NAMES, LABELS, strict=True)]
+
+
+def _load(path: Path, **settings: Any) -> ImageData:
+    spec = DataSpec(**data_source_from_path(path), **settings)
+    data = load_data(spec, path.parent / "cache")
+    assert data.inventory is not None
+    assert data.inventory.num_unexplained == 0
+    return data
+
+
+def _fault(path: Path, **settings: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        _load(path, **settings)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def _labels_are_right(data: ImageData) -> bool:
+    return all(
+        data.classes[label] == LABELS[image[0, 0, 0]]
+        for split in (data.train, data.validation)
+        for image, label in zip(split.images.tolist(), split.labels.tolist(), strict=True)
+        for image in [np.array(image)]
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["plain", "bom", "utf-16", "semicolons", "tabs", "quotes", "windows", "headless", "cp1252"]
+)
+def test_tables_of_every_form(root: Path, form: str) -> None:
+    rows = _rows()
+    text = _csv(rows, {"semicolons": ";", "tabs": "\t"}.get(form, ","))
+    match form:
+        case "bom":
+            content = codecs.BOM_UTF8 + text.encode()
+        case "utf-16":
+            content = text.encode("utf-16")
+        case "quotes":
+            content = _csv([tuple(f'"{cell}"' for cell in row) for row in rows]).encode()
+        case "windows":
+            content = text.replace("/", "\\").replace("\n", "\r\n").encode()
+        case "headless":
+            content = _csv(rows[1:]).encode()
+        case "cp1252":
+            content = text.replace("file", "fichier é").encode("cp1252")
+        case _:
+            content = text.encode()
+    (root / "labels.csv").write_bytes(content)
+    for path in (root, root / "labels.csv"):
+        data = _load(path)
+        assert data.classes == CLASSES
+        assert len(data.train) + len(data.validation) + data.num_test == 36
+        assert _labels_are_right(data)
+
+
+@pytest.mark.parametrize("form", ["name", "stem", "upper", "absolute", "dotted"])
+def test_files_by_name_without_suffix_or_in_another_case(root: Path, form: str) -> None:
+    change = {
+        "name": lambda name: name.split("/")[1], "stem": lambda name: name.split("/")[1][:-4], "upper": str.upper,
+        "absolute": lambda name: f"/home/me/{name.split('/')[1]}", "dotted": lambda name: f"./{name}",
+    }[form]  # fmt: skip
+    rows = [("id", "class"), *((change(name), label) for name, label in zip(NAMES, LABELS, strict=True))]
+    (root / "labels.csv").write_text(_csv(rows))
+    assert _labels_are_right(_load(root))
+
+
+def test_what_a_table_leaves_out_is_named(root: Path) -> None:
+    rows = _rows()[:-2]
+    rows += [rows[1], ("images/gone.png", "bus"), (rows[2][0], "dog"), (NAMES[34], ""), ("000", "bus")]
+    (root / "images-2").mkdir()
+    for name in ("labels.txt", "images-2/000.tif"):
+        (root / name).write_text("text")
+    (root / "labels.csv").write_text(_csv(rows))
+    data = _load(root)
+    assert data.inventory is not None
+    assert {entry.reason: entry.names for entry in data.inventory.left_out} == {
+        "rows that repeat another row": ("images/000.png (row 36 of labels.csv)",),
+        "rows whose file is missing": ("images/gone.png (row 37 of labels.csv)",),
+        "rows with another label for the same file": (
+            "images/001.png (row 3 of labels.csv)", "images/001.png (row 38 of labels.csv)",
+        ),
+        "rows without a label": ("images/034.png (row 39 of labels.csv)",),
+        "rows that several files match": ("000 (row 40 of labels.csv)",),
+        "images in no row of a table": ("images-2/000.tif", "images/035.png"),
+        "no image (text)": ("labels.txt",),
+    }  # fmt: skip
+    assert data.inventory.used == 33
+    assert data.inventory.unit == "rows and files"
+
+
+def test_splits_from_a_column_and_from_the_names_of_tables(root: Path) -> None:
+    splits = (["train"] * 18 + ["Validation"] * 9 + ["TEST"] * 8 + ["unused"]) * 1
+    rows = [("file", "label", "split"), *zip(NAMES, LABELS, splits, strict=True)]
+    (root / "labels.csv").write_text(_csv(rows))
+    data = _load(root)
+    assert (len(data.train), len(data.validation), data.num_test) == (18, 9, 8)
+    assert data.inventory is not None
+    assert [entry.text for entry in data.inventory.left_out] == [
+        "1 rows of an unknown split: images/035.png (row 37 of labels.csv)"
+    ]
+    (root / "labels.csv").unlink()
+    (root / "train.csv").write_text(_csv([("file", "label"), *zip(NAMES[:24], LABELS[:24], strict=True)]))
+    (root / "test.csv").write_text(_csv([("file", "label"), *zip(NAMES[24:], LABELS[24:], strict=True)]))
+    data = _load(root)
+    assert len(data.train) + len(data.validation) == 24
+    assert data.num_test == 12
+
+
+def test_one_hot_columns(root: Path) -> None:
+    rows = [("image", *CLASSES), *((name, *(str(int(label == one)) for one in CLASSES))
+                                   for name, label in zip(NAMES, LABELS, strict=True))]  # fmt: skip
+    (root / "labels.csv").write_text(_csv(rows))
+    assert _labels_are_right(_load(root))
+
+
+def test_groups_from_a_column_or_a_pattern(root: Path) -> None:
+    groups = [f"p{number // 3}" for number in range(36)]
+    (root / "labels.csv").write_text(_csv([("file", "label", "patient"), *zip(NAMES, LABELS, groups, strict=True)]))
+    for settings in ({"group_by": "patient", "label_column": "label"},):
+        data = _load(root, **settings)
+        numbers = [set((split.images[:, 0, 0, 0] // 3).tolist()) for split in (data.train, data.validation)]
+        assert not numbers[0] & numbers[1]
+    assert _fault(root, group_by="hospital", label_column="label").startswith(
+        "group_by: 'hospital' is no column of a ta"
+    )
+    data = _load(root, group_by=r"(\d\d)\d\.png$", label_column="label")
+    tens = [set((split.images[:, 0, 0, 0] // 10).tolist()) for split in (data.train, data.validation)]
+    assert not tens[0] & tens[1]
+
+
+_NOT = "is not for this program, which gives each image one of several classes"
+_BAD_TABLES: list[tuple[list[tuple[str, ...]], dict[str, str], str]] = [
+    ([("file", "label"), *((n, f"{i / 7:.3f}") for i, n in enumerate(NAMES))], {}, f"regression {_NOT}"),
+    ([("file", "label"), *zip(NAMES, ["cat", "dog", "cat|dog"] * 12, strict=True)], {}, f"multi-label data {_NOT}"),
+    ([("file", "label"), *[(n, c) for n in NAMES for c in ("cat", "dog")]], {}, f"multi-label data {_NOT}"),
+    ([("file", "a", "b"), *((n, "1", "1") for n in NAMES)], {}, f"multi-label data {_NOT}"),
+    ([("file", "label", "xmin", "ymin"), *((n, "a", "1", "2") for n in NAMES)], {}, f"object detection {_NOT}"),
+    ([("file", "label", "class"), *((n, "a", "b") for n in NAMES)], {}, "'label', 'class' could be the labels; set"),
+    ([("file", "hue", "age"), *((n, "a", "b") for n in NAMES)], {}, "no column of labels among 'file', 'hue', 'age'"),
+    (_rows(), {"label_column": "x"}, "no column 'x' ([data] label_column)"),
+    ([("file", "label"), *((f"gone{i}", "a") for i in range(9))], {}, "no column names the files of its folder"),
+    ([("file", "label"), *((n, "a", "b") for n in NAMES)], {}, "2 columns in the first line, but 3 in row 2"),
+]
+
+
+@pytest.mark.parametrize(("rows", "settings", "message"), _BAD_TABLES)
+def test_other_tasks_and_unclear_tables_are_refused_in_one_line(
+    root: Path, rows: list[tuple[str, ...]], settings: dict[str, str], message: str
+) -> None:
+    (root / "labels.csv").write_text(_csv(rows))
+    assert message in _fault(root / "labels.csv", **settings)
+
+
+def test_labels_of_folders_and_of_a_table_are_two_readings(root: Path) -> None:
+    for number, name in enumerate(NAMES):
+        target = root / ("even" if number % 2 == 0 else "odd") / Path(name).name
+        target.parent.mkdir(exist_ok=True)
+        (root / name).rename(target)
+    (root / "images").rmdir()
+    rows = [("file", "label"), *((Path(n).name, label) for n, label in zip(NAMES, LABELS, strict=True))]
+    (root / "labels.csv").write_text(_csv(rows))
+    assert _fault(root).endswith(
+        'two readings: classes from folders (even, odd; [data] labels = "folders"), or from labels.csv (bus, car, dog; '
+        "[data] labels = 'labels.csv'); set the key"
+    )
+    assert _load(root, labels="labels.csv").classes == CLASSES
+    data = _load(root, labels="folders")
+    assert data.classes == ("even", "odd")
+    assert data.inventory is not None
+    assert [entry.text for entry in data.inventory.left_out] == ["1 tables, not used: labels.csv"]
+
+
+def test_a_table_that_agrees_with_the_folders(root: Path) -> None:
+    for name, label in zip(NAMES, LABELS, strict=True):
+        (root / label).mkdir(exist_ok=True)
+        (root / name).rename(root / label / Path(name).name)
+    (root / "images").rmdir()
+    (root / "labels.csv").write_text(
+        _csv([("file", "label"), *((Path(n).name, c) for n, c in zip(NAMES, LABELS, strict=True))])
+    )
+    assert _labels_are_right(_load(root))
+
+
+def test_parquet(root: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"file": NAMES, "label": LABELS}), root / "labels.parquet")
+    assert _labels_are_right(_load(root))
+    assert _labels_are_right(_load(root / "labels.parquet"))
+
+
+def test_parquet_without_pyarrow(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (root / "labels.parquet").write_bytes(b"PAR1")
+    assert "labels.parquet: needs pyarrow: pip install 'nas[tables]'" in _fault(root / "labels.parquet")
