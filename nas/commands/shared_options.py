@@ -18,7 +18,10 @@ from nas.study.study_spec import StudySpec
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A study file, such as studies/digits.toml.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A study's name; `nas studies` lists them.")]
 DataPath = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="Images in place of the study's: a folder, a table of labels, an archive, or arrays.")
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="Images in place of the study's: a folder, a table of labels, an archive, or arrays."
+    ),
 ]
 ImageSize = Annotated[
     int | None,

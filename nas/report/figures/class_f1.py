@@ -12,6 +12,8 @@ from nas.report.figures.figure_style import GREY, axis, blank_figure, themed_tex
 
 _LONGEST_NAME = 20
 _FEW = 30
+MOST_CLASSES = 100
+"""Largest number of classes in the figure; the table has all."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,13 @@ def class_f1_figure(
         series: One series per network.
         images: Name of the scored images for the title, such as `validation images`.
     """
-    figure = blank_figure(f"F1 of each class on {images}", "rarest class on top; in brackets its training images")
-    order = sorted(range(len(classes)), key=lambda place: counts[place])
+    note = "rarest class on top; in brackets its training images"
+    shown: Sequence[int] = range(len(classes))
+    if len(classes) > MOST_CLASSES:
+        shown = worst_classes(series[0])
+        note = f"the {len(shown)} of {len(classes):,} classes with the lowest F1 of {series[0].name}, {note}"
+    figure = blank_figure(f"F1 of each class on {images}", note)
+    order = sorted(shown, key=lambda place: counts[place])
     if not any(one.sd for one in series):  # else the error bars are lines enough
         figure.add_trace(_range_lines(order, series))
     for one in series:
@@ -60,6 +67,12 @@ def class_f1_figure(
         height=class_f1_figure_height(len(order)),
     )
     return figure
+
+
+def worst_classes(one: ClassF1Series) -> Sequence[int]:
+    """Return the classes with the lowest F1 of a network, without those that have no images."""
+    scored = [(score, place) for place, score in enumerate(one.f1) if score is not None]
+    return [place for _, place in sorted(scored)[:MOST_CLASSES]]
 
 
 def class_f1_figure_height(num_classes: int) -> int:

@@ -17,6 +17,9 @@ from nas.report.figures.figure_style import axis, blank_figure, themed_text
 from nas.results.network_analysis import Integers, NetworkAnalysis, NetworkComparison
 
 MOST_PAIRS = 8
+MOST_CLASSES = 100
+"""Largest number of classes whose whole matrix is drawn; of more, the worst 60 are."""
+_WORST = 60
 _FEW = 12
 _MANY = 30
 _ROOM = 30
@@ -53,7 +56,13 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], network_nam
     """
     support_K1 = confusion_KK.sum(1, keepdims=True)
     share_KK = confusion_KK / np.maximum(support_K1, 1)
-    figure = blank_figure(f"Confusion of {network_name}", "on validation images; shares of each true class, a row")
+    note = "on validation images; shares of each true class, a row"
+    if len(classes) > MOST_CLASSES:
+        worst = worst_confused_classes(confusion_KK)
+        note += f"; the {len(worst)} of {len(classes):,} classes with the most confused images"
+        classes = [classes[place] for place in worst]
+        confusion_KK, share_KK = confusion_KK[np.ix_(worst, worst)], share_KK[np.ix_(worst, worst)]
+    figure = blank_figure(f"Confusion of {network_name}", note)
     names = [html.escape(shortened(name)) for name in classes]
     places = list(range(len(names)))
     counts = [[f"{count:,}" for count in row] for row in confusion_KK.tolist()]
@@ -106,6 +115,13 @@ def confusion_figure(confusion_KK: Integers, classes: Sequence[str], network_nam
         height=min(860, 240 + 40 * len(names)),
     )
     return figure
+
+
+def worst_confused_classes(confusion_KK: Integers) -> list[int]:
+    """Return the classes with the most images of another class or taken for another class, in the order of classes."""
+    right_K = np.diagonal(confusion_KK)
+    confused_K = confusion_KK.sum(0) + confusion_KK.sum(1) - 2 * right_K
+    return sorted(np.argsort(-confused_K, kind="stable")[:_WORST].tolist())
 
 
 def most_confused(

@@ -14,6 +14,7 @@ from nas.results.network_analysis import Floats, NetworkComparison
 
 _MAX_LETTERS = 2
 _FEW_CLASSES = 12
+_MOST_NAMED = 100
 _EMBEDDING_WIDTH = 900
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
@@ -43,7 +44,8 @@ def embedding_figure(comparison: NetworkComparison, network_name: str, units: st
     hidden = {"visible": False}
     figure.update_layout(
         xaxis=hidden, yaxis=hidden | {"scaleanchor": "x"}, height=_embedding_height(embedding.points),
-        showlegend=len(comparison.classes) <= _FEW_CLASSES or not _as_letters(comparison.classes),
+        showlegend=len(comparison.classes) <= _FEW_CLASSES
+        or (len(comparison.classes) <= _MOST_NAMED and not _as_letters(comparison.classes)),
     )  # fmt: skip
     return figure
 

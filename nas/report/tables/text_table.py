@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,13 @@ class PlainTable:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     marked: int | None = None
+
+    def pages(self, num_rows: int) -> list[PlainTable]:
+        """Cut a long table into tables of at most `num_rows` rows."""
+        if len(self.rows) <= num_rows:
+            return [self]
+        starts = range(0, len(self.rows), num_rows)
+        return [replace(self, rows=self.rows[start : start + num_rows], marked=None) for start in starts]
 
     def as_markdown(self) -> str:
         """Format as Markdown, with the title as a heading."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.report.figures.confusion_matrix import confusion_figure, most_confused
+from nas.report.figures.confusion_matrix import confusion_figure, most_confused, worst_confused_classes
 from tests.unit.report.figures.figure_text import plain_text
 from tests.unit.report.synthetic_report import synthetic_comparison, synthetic_dataset
 
@@ -40,3 +40,13 @@ def test_the_most_confused_pairs_are_counted_and_their_surest_images_first() -> 
     assert [(pair.truth, pair.predicted, pair.count) for pair in pairs] == [(0, 1, 2), (1, 0, 1), (1, 2, 1)]
     assert pairs[0].examples == (1, 0)
     assert pairs[0].share == pytest.approx(2 / 3)
+
+
+def test_the_worst_classes_are_those_with_the_most_confused_images() -> None:
+    confusion_KK = np.diag(np.full(200, 9))
+    confusion_KK[150, 3] = 5
+    confusion_KK[7, 199] = 6
+    worst = worst_confused_classes(confusion_KK)
+    assert len(worst) == 60
+    assert {3, 7, 150, 199} <= set(worst)
+    assert worst == sorted(worst)

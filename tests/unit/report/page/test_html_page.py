@@ -75,6 +75,18 @@ def whole(num_classes: int = 3, channels: int = 1) -> ReportContents:
     return synthetic_contents(dataset, synthetic_comparison(dataset))
 
 
+def test_a_page_of_many_classes_shows_the_worst_and_has_its_table_in_pages() -> None:
+    dataset = replace(synthetic_dataset(150), train_counts=tuple(range(1000, 1150)))
+    text = render_page(synthetic_contents(dataset, synthetic_comparison(dataset)))
+    page = Page(text)
+    assert len(text.encode()) < 8e6
+    assert len(page.figures["confused"]["data"][0]["z"]) == 60
+    assert max(len(trace["x"]) for trace in page.figures["classes"]["data"] if trace["mode"] == "markers") == 100
+    assert "the 60 of 150 classes with the most confused images" in page.text
+    assert "class 100 to class 149" in page.text
+    assert "class 77" in page.text
+
+
 @pytest.mark.parametrize(("num_classes", "channels"), [(2, 1), (10, 3), (62, 1)])
 def test_every_part_is_drawn_once_and_the_page_stays_small(num_classes: int, channels: int) -> None:
     text = render_page(whole(num_classes, channels))
