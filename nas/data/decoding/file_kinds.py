@@ -17,6 +17,9 @@ IMAGE_SUFFIXES = frozenset({
 UNREADABLE_SUFFIXES = frozenset({".heic", ".heif", ".jxl", ".svg", ".psd", ".dcm", ".dng", ".cr2", ".nef", ".arw"})
 """Suffixes of pictures in formats that Pillow does not read."""
 
+VIDEO = "a video"
+"""Kind of a file of moving pictures."""
+
 _IMAGES = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
     (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
@@ -25,7 +28,7 @@ _IMAGES = (
 _OTHERS = (
     (b"version https://git-lfs", "a pointer of Git LFS without its content (git lfs pull)"),
     (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"\x93NUMPY", "an array"),
-    (b"8BPS", "a Photoshop file"), (b"\x1aE\xdf\xa3", "a video"), (b"\0\0\x01\xba", "a video"),
+    (b"8BPS", "a Photoshop file"), (b"\x1aE\xdf\xa3", VIDEO), (b"\0\0\x01\xba", VIDEO),
     (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"),
 )  # fmt: skip
 
@@ -60,9 +63,9 @@ def content_kind(head: bytes) -> str:
         if head.startswith(start):
             return name
     if head[4:8] == b"ftyp":
-        return "HEIC" if head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") else "a video"
+        return "HEIC" if head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") else VIDEO
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "a video"
+        return VIDEO
     if head[128:132] == b"DICM":
         return "a DICOM image"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -12,11 +12,19 @@ import numpy as np
 import torch
 
 from nas.data.decoding.decoded_image_cache import CachedImages, cached_images
+from nas.data.decoding.file_kinds import VIDEO
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.folder_inventory import folder_inventory
 from nas.data.sources.folder_listing import FolderListing, list_folder
-from nas.data.sources.labelled_files import DEFAULT_LAYOUT, FolderLayout, LabelledFile, LayoutSettings, SplitName
+from nas.data.sources.labelled_files import (
+    DEFAULT_LAYOUT,
+    NOT_FOR_THIS_PROGRAM,
+    FolderLayout,
+    LabelledFile,
+    LayoutSettings,
+    SplitName,
+)
 from nas.data.sources.labels_of_folder import find_labels
 from nas.data.splits.class_sampling import Indices
 from nas.data.splits.stratified_split import small_classes_fault
@@ -104,6 +112,8 @@ def _class_faults(where: str, layout: FolderLayout, listing: FolderListing) -> l
     """List the faults of classes and splits that are known before an image is opened."""
     if not layout.classes:
         left_out = "; ".join(entry.text for entry in (*layout.left_out, *entries_of(listing.left_out)))
+        if f"no image ({VIDEO})" in listing.left_out:
+            return [f"{len(listing.left_out[f'no image ({VIDEO})'])} videos; video is {NOT_FOR_THIS_PROGRAM}"]
         return [
             f"no class folders in {where}; expected train/<class>/* or <class>/*, or a table of files and labels"
             + (f" ({left_out})" if left_out else "")

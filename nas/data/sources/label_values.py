@@ -9,11 +9,10 @@ import numpy as np
 
 from nas.data.sources.array_files import Array
 from nas.data.sources.folder_layout import natural_key
+from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.splits.class_sampling import Indices
 from nas.errors import NUM_LISTED, shortened_list
 from nas.results.printable_text import class_name
-
-NOT_FOR_THIS_PROGRAM = "not for this program, which gives each image one of several classes"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from nas.data.decoding.decoded_image_cache import ImageFile
 from nas.results.dataset_inventory import InventoryEntry
 
 SplitName = Literal["train", "validation", "test"]
+NOT_FOR_THIS_PROGRAM = "not for this program, which gives each image one of several classes"
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nas.data.sources.folder_layout import natural_key
-from nas.data.sources.label_values import NOT_FOR_THIS_PROGRAM
-from nas.data.sources.labelled_files import ColumnNames
+from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames
 from nas.data.sources.table_file import Table
 from nas.errors import DataError, shortened_list
 from nas.results.printable_text import printable

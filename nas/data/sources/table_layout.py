@@ -9,8 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from nas.data.sources.folder_layout import natural_key, split_of_name
 from nas.data.sources.folder_listing import FolderListing, ListedImage
-from nas.data.sources.label_values import NOT_FOR_THIS_PROGRAM
-from nas.data.sources.labelled_files import SPLITS, ColumnNames, FolderLayout, LabelledFile, SplitName
+from nas.data.sources.labelled_files import (
+    NOT_FOR_THIS_PROGRAM,
+    SPLITS,
+    ColumnNames,
+    FolderLayout,
+    LabelledFile,
+    SplitName,
+)
 from nas.data.sources.table_columns import LabelTable, read_columns
 from nas.data.sources.table_file import read_table
 from nas.errors import DataError

@@ -160,3 +160,10 @@ def test_names_of_splits() -> None:
     assert [split_of_name(name) for name in ("Trn", " VAL ", "tests", "testing1", "trainer", "devil")] == [
         "train", "validation", None, "test", None, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("images", "masks"), ("Image", "Segmentations"), ("img", "labels")])
+def test_images_and_their_masks_are_not_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    (fault,) = _layout(tmp_path, *(f"{name}/{number}.png" for name in names for number in range(3))).faults
+    assert "look like images and their masks; segmentation is not for this program" in fault
+    assert len(_layout(tmp_path, layout="classes").classes) == 2

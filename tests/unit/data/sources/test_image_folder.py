@@ -125,3 +125,12 @@ def test_test_images_of_another_size(root: Path) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "test" / "one" / "big.png")
     assert _faults(root)[0].startswith("images of different sizes: 8×8 (18, as train/one/0001.png), 9×9 (1, as test/")
     assert _load(root, image_size=12, channels=3).train.images.shape == (9, 3, 12, 12)
+
+
+def test_videos(tmp_path: Path) -> None:
+    for label in ("run", "walk"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        (tmp_path / "own" / label / "1.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0")
+    assert _faults(tmp_path / "own") == [
+        "2 videos; video is not for this program, which gives each image one of several classes"
+    ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as sklearn_digits
 
-from nas.data.sources.label_values import NOT_FOR_THIS_PROGRAM
+from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.sources.npz_file import load_npz
 from nas.errors import DataError
 from nas.study.data_source_from_path import data_source_from_path
