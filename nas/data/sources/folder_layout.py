@@ -139,9 +139,10 @@ def _split_prefixes(tree: _Children, settings: LayoutSettings, layout: FolderLay
                 f"{_listed(named)} {'is a class' if len(named) == 1 else 'are classes'}: images are directly in it"
             )
             return {tree.base: "train"}
+        remedy = f', or, if {_listed(named)} are the classes, set [data] layout = "classes"' if len(named) > 1 else ""
         layout.faults.append(
-            f"{_listed(named)} hold images without class folders; move them to train/<class>/*, or, if "
-            f'{_listed(named)} are the classes, set [data] layout = "classes"'
+            f"images without class folders in {_listed(named)}; move them to train/<class>/*, or add a table of files "
+            f"and labels{remedy}"
         )
         return {}
     splits = _one_folder_each(inside, named, layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,18 @@ def test_one_image_too_many() -> None:
     assert str(result.exception) == (
         "images/a.png: left over; the network compares two images at a time, and was given 5"
     )
+
+
+def test_names_that_are_not_utf8_or_control_the_terminal_are_escaped(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9.png"), "\x1b[31mred.png"]
+    for name in names:
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    table = predict(str(tmp_path))
+    assert "\x1b" not in table
+    row = predict(str(tmp_path), "--csv").splitlines()[1]
+    assert row.startswith(f"{tmp_path}/\\x1b[31mred.png,{tmp_path}/caf\\xe9.png,1,")
+    assert json.loads(predict(str(tmp_path), "--json"))["predictions"][0]["images"] == [
+        str(tmp_path / name) for name in reversed(names)
+    ]
+    (tmp_path / names[0]).write_text("no picture")
+    predict(str(tmp_path), code=1)

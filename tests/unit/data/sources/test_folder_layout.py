@@ -70,7 +70,10 @@ def test_two_readings_are_said_and_decided_by_the_key(tmp_path: Path) -> None:
 
 def test_splits_of_images_without_classes(tmp_path: Path) -> None:
     (fault,) = _layout(tmp_path, "train/1.png", "test/1.png").faults
-    assert fault.startswith("test/ and train/ hold images without class folders; move them to train/<class>/*, or")
+    assert fault == (
+        "images without class folders in test/ and train/; move them to train/<class>/*, or add a table of files and "
+        'labels, or, if test/ and train/ are the classes, set [data] layout = "classes"'
+    )
     assert _layout(tmp_path, layout="classes").classes == ("test", "train")
 
 
