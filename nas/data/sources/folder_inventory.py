@@ -14,8 +14,8 @@ UNUSED_TABLE = "tables, not used"
 
 def folder_inventory(listing: FolderListing, layout: FolderLayout, account: DecodedFolder) -> DatasetInventory:
     """Account for all files of a folder, and for the rows of its tables of labels."""
-    used = [] if layout.table is None else layout.table.split(", ")
-    unused = {UNUSED_TABLE: [printable(name) for name in listing.tables if printable(name) not in used]}
+    others = sum(map(len, listing.left_out.values())) + len(listing.tables)
+    unused = {UNUSED_TABLE: [printable(name) for name in listing.tables]}
     left_out = (
         *entries_of(account.left_out), *layout.left_out, *entries_of(unused), *entries_of(listing.left_out, (HIDDEN,)),
     )  # fmt: skip
@@ -24,7 +24,7 @@ def folder_inventory(listing: FolderListing, layout: FolderLayout, account: Deco
         reason = "in colour among grey ones, so all are read in colour ([data] channels = 1 reads all in grey)"
         notes.append(InventoryEntry(reason, len(account.coloured), tuple(account.coloured)))
     return DatasetInventory(
-        listing.given if layout.given is None else layout.given,
+        listing.given if layout.given is None else layout.given + others,
         len(account.kept),
         merged(entry for entry in left_out if entry.count),
         tuple(notes),

@@ -61,6 +61,19 @@ class FolderListing:
         if has_image_suffix(name):
             self.spoiled.add(parts)
 
+    def take_table(self, name: str) -> None:
+        """Remove a table whose rows are counted instead of the file.
+
+        Args:
+            name: Path relative to the root, with slashes.
+        """
+        shown = printable(name)
+        for names in (self.tables, *self.left_out.values()):
+            if (name if names is self.tables else shown) in names:
+                names.remove(name if names is self.tables else shown)
+                self.given -= 1
+        self.left_out = {reason: names for reason, names in self.left_out.items() if names}
+
 
 def list_folder(root: Path) -> FolderListing:
     """List all files below a folder; links to folders are followed, unless they lead back up.

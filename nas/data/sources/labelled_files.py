@@ -68,9 +68,8 @@ class FolderLayout:
         notes: Images read in a way worth knowing.
         readings: Sentences on readings, with the key that gives the other.
         empty: Folders without an image in the place of a class.
-        table: Name of the table that the labels are from; None if they are names of folders.
         has_groups: True if the groups of the files are known.
-        given: Number of rows and files, if labels are from a table; None for the number of files.
+        given: Number of rows, and of images in no row, if labels are from tables; None for labels of folders.
         unit: Plural noun for what was given.
         faults: One line each.
     """
@@ -82,7 +81,6 @@ class FolderLayout:
     notes: list[InventoryEntry] = field(default_factory=list)
     readings: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
-    table: str | None = None
     has_groups: bool = False
     given: int | None = None
     unit: str = "files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,14 +33,17 @@ def find_labels(
     if settings.labels not in (None, _FOLDERS):
         tables = [root / str(settings.labels)]
     if tables:
+        for table in tables:
+            listing.take_table(Path(os.path.relpath(table, root)).as_posix())
         return table_layout(read_label_tables(tables, listing, settings.columns), listing)
     folders = read_layout(listing, settings)
     if settings.labels == _FOLDERS or not listing.tables:
         return folders
-    found, faults = [], []
+    found, used, faults = [], [], []
     for name in sorted(listing.tables):
         try:
             found += read_label_tables([root / name], listing, settings.columns)
+            used.append(name)
         except DataError as error:
             faults.append(str(error))
     has_folders = not folders.faults and len(folders.classes) > 1
@@ -52,6 +56,8 @@ def find_labels(
         return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
     layout = table_layout(found, listing)
     if not has_folders or all(_NO_CLASS.search(name) for name in folders.classes):
+        for name in used:
+            listing.take_table(name)
         return layout
     by_table = {file.file.name: (file.split, file.label) for file in layout.files}
     by_folder = {file.file.name: (file.split, file.label) for file in folders.files}

@@ -94,7 +94,7 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     Raises:
         DataError: Many files have several labels.
     """
-    layout = FolderLayout(table=", ".join(table.name for table, _ in tables), unit="rows and files")
+    layout = FolderLayout(unit="rows and files")
     index = FileIndex(listing.images)
     left_out: dict[str, list[str]] = defaultdict(list)
     seen: dict[int, tuple[SplitName, str, str | None]] = {}
@@ -132,8 +132,7 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     layout.left_out += [entry for entry in entries_of(left_out) if entry.count]
     layout.has_groups = any(table.groups for table, _ in tables)
     num_rows = sum(len(table.files) for table, _ in tables)
-    unlisted = sum(map(len, listing.left_out.values())) + len(listing.tables) - len(tables)
-    layout.given = num_rows + len(left_out[NO_ROW]) + unlisted
+    layout.given = num_rows + len(left_out[NO_ROW])
     _order(layout, listing)
     return layout
 

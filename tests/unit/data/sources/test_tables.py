@@ -208,6 +208,15 @@ def test_labels_of_folders_and_of_a_table_are_two_readings(root: Path) -> None:
     assert [entry.text for entry in data.inventory.left_out] == ["1 tables, not used: labels.csv"]
 
 
+@pytest.mark.parametrize("name", ["a, b.csv", "tables/labels.csv", "tables/labels.txt"])
+def test_a_table_anywhere_in_the_folder_counts_by_its_rows(root: Path, name: str) -> None:
+    (root / "tables").mkdir()
+    (root / name).write_text(_csv(_rows()))
+    data = _load(root, labels=name)
+    assert data.inventory is not None
+    assert (data.inventory.given, data.inventory.left_out) == (36, ())
+
+
 def test_a_table_that_agrees_with_the_folders(root: Path) -> None:
     for name, label in zip(NAMES, LABELS, strict=True):
         (root / label).mkdir(exist_ok=True)
