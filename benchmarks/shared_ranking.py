@@ -6,8 +6,8 @@
 One elastic network of a family is trained once. Slices of it, spread evenly over the logarithm of their size, are
 scored with its weights, then trained from nothing with the same recipe for the epochs of a trial, and the smallest
 quarter is also fine-tuned from its slice. Kendall's τ between shared and own scores says whether a search may trust the
-former (Yu et al., "Evaluating the Search Phase of Neural Architecture Search", 2020, section 4). One line is appended for each
-slice, so an interrupted run resumes; the elastic network's weights are kept beside the lines.
+former (Yu et al., "Evaluating the Search Phase of Neural Architecture Search", 2020, section 4). One line is appended
+for each slice, so an interrupted run resumes; the elastic network's weights are kept beside the lines.
 
 Scores are macro-F1 on the validation images. Seconds are CPU time of one thread.
 """
