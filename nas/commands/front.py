@@ -40,8 +40,8 @@ def front(
     finals = find_results(study)
     if json:
         options = {} if explanation is None else {"options": explanation.as_json()}
-        tested = None if finals is None else {key: finals_json(finals)[key] for key in ("answer", "margin", "verdict")}
-        application.print_json(summary.as_json() | options | {"finals": tested})
+        tested = {key: finals_json(finals)[key] for key in ("answer", "margin", "verdict")} if finals else None
+        application.print_json(summary.as_json() | options | ({} if tested is None else {"finals": tested}))
         return
     application.console.print(front_table(summary))
     if summary.shared_front:
