@@ -13,8 +13,10 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from nas.search.early_stopping_rule import should_stop, study_rungs
+from nas.search.early_stopping_rule import study_rungs
 from nas.search.pareto_front import Objectives
+from nas.search.target import aims_at_target
+from replay.stopping_rules import Rung, StoppingRule
 from replay.table import Table, Training
 
 DIRECTIONS = ("maximize", "minimize")
@@ -27,17 +29,19 @@ class Method:
     """Search method.
 
     Attributes:
-        sampler: Creates the sampler from a seed.
-        initial: Parameters of the first trials; missing parameters are sampled.
+        sampler: Creates the sampler from a seed, the table and the target's macro-F1.
+        initial: Parameters of the first trials for a seed; missing parameters are sampled.
         reuses: True if a genome that was trained or stopped before takes no time.
-        stops: True if trials are stopped early, by the rule of the table's study.
+        rule: Rule that stops trials early at the rungs of the table's study; None to train every trial in full.
+        has_target: True if the search is given the target.
     """
 
     name: str
-    sampler: Callable[[int, Table], BaseSampler]
-    initial: Callable[[Table], Sequence[Mapping[str, Any]]] = lambda table: ()
+    sampler: Callable[[int, Table, float | None], BaseSampler]
+    initial: Callable[[int, Table], Sequence[Mapping[str, Any]]] = lambda seed, table: ()
     reuses: bool = False
-    stops: bool = False
+    rule: StoppingRule | None = None
+    has_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,27 +50,38 @@ class SearchResult:
 
     at: float
     objectives: Objectives
+    key: str
 
 
 @dataclass
 class Search:
-    """Simulated search by one method on one table."""
+    """Simulated search by one method on one table.
+
+    Attributes:
+        target_f1: Macro-F1 of the target, for a method that is given it; None without one.
+        known: Final objectives of the trained genomes by key; None for a stopped one.
+    """
 
     method: Method
     table: Table
     seed: int
+    target_f1: float | None = None
     results: list[SearchResult] = field(default_factory=list)
     num_trials: int = 0
     num_trained: int = 0
     num_stopped: int = 0
+    known: dict[str, Objectives | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._study = optuna.create_study(directions=DIRECTIONS, sampler=self.method.sampler(self.seed, self.table))
-        for parameters in self.method.initial(self.table):
+        if not self.method.has_target:
+            self.target_f1 = None
+        sampler = self.method.sampler(self.seed, self.table, self.target_f1)
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
+        for parameters in self.method.initial(self.seed, self.table):
             self._study.enqueue_trial(dict(parameters))
-        self._rungs = study_rungs(self.table.spec) if self.method.stops else ()
+        self._rungs = study_rungs(self.table.spec) if self.method.rule is not None else ()
         self._rung_scores: dict[tuple[int, str], list[Objectives]] = {}
-        self._known: dict[str, Objectives | None] = {}
+        self._ends: dict[tuple[int, str], list[tuple[float, float]]] = {}
 
     def run(self, seconds: float, workers: int = 1) -> None:
         """Search for a number of simulated seconds."""
@@ -98,8 +113,8 @@ class Search:
         trial = self._study.ask()
         training = self.table.training_of(self.table.space.sample(trial))
         self.num_trials += 1
-        if self.method.reuses and training.key in self._known:
-            self._tell(trial, self._known[training.key])
+        if self.method.reuses and training.key in self.known:
+            self._tell(trial, self.known[training.key])
             return None, None
         self.num_trained += 1
         return trial, training
@@ -113,14 +128,22 @@ class Search:
     def _process_rung(self, trial: optuna.Trial, training: Training, rung: int, now: float) -> int:
         """Process a trial at a rung or at its end; return the rung from which it continues, or -1 if it ends."""
         if rung > len(self._rungs):
-            self.results.append(SearchResult(now, training.objectives))
+            self.results.append(SearchResult(now, training.objectives, training.key))
+            for epoch in self._rungs:
+                ends = self._ends.setdefault((epoch, training.group), [])
+                ends.append((training.rung_score(epoch).macro_f1, training.final_f1))
             _set_attributes(trial, training, len(training.macro_f1))
             self._finish(trial, training, training.objectives)
             return -1
         epoch = self._rungs[rung - 1]
         own = training.rung_score(epoch)
         peers = self._rung_scores.setdefault((epoch, training.group), [])
-        behind = should_stop(own, peers, self.table.spec.early_stopping.reduction)
+        state = Rung(
+            own, peers, self._ends.get((epoch, training.group), ()), self.table.spec.early_stopping.reduction,
+            self.target_f1 if aims_at_target(trial.number, self.table.spec.target.share) else None,
+        )  # fmt: skip
+        assert self.method.rule is not None, "there are rungs"
+        behind = self.method.rule(state)
         peers.append(own)
         if not behind:
             return rung
@@ -130,7 +153,7 @@ class Search:
         return -1
 
     def _finish(self, trial: optuna.Trial, training: Training, result: Objectives | None) -> None:
-        self._known[training.key] = result
+        self.known[training.key] = result
         self._tell(trial, result)
 
     def _tell(self, trial: optuna.Trial, result: Objectives | None) -> None:

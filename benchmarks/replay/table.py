@@ -1,4 +1,4 @@
-"""Table of trainings: every genome of a space with its learning curve, written by `make_table.py`."""
+"""Table of trainings: genomes of a space, all or random ones, with their learning curves (`make_table.py`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import lzma
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nas.search.early_stopping_rule import comparable_group
 from nas.search.pareto_front import Objectives
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
+from nas.space.start_genomes import translate_start, whole_table
 from nas.study.study_file import load_study
 from nas.study.study_spec import StudySpec
 
@@ -22,6 +24,7 @@ class Training:
 
     Attributes:
         genome: Canonical JSON of the genome.
+        parameters: Parameters of the study that give the genome.
         macro_f1: Macro-F1 after each epoch.
         seconds: Seconds since the training began, after each epoch.
         total_seconds: Seconds including the work after the last epoch.
@@ -29,6 +32,7 @@ class Training:
 
     key: str
     genome: str
+    parameters: dict[str, Any]
     family: str
     group: str
     params: int
@@ -50,28 +54,33 @@ class Training:
 
 @dataclass(frozen=True)
 class Table:
-    """All trainings of a search space, by genome key."""
+    """Trainings of a search space, by genome key.
+
+    Attributes:
+        is_exhaustive: True if they are all genomes of the space; else they are random ones.
+        num_diverged: Number of diverged trainings, which are left out.
+    """
 
     spec: StudySpec
     space: SearchSpace
     trainings: dict[str, Training]
+    is_exhaustive: bool
+    num_diverged: int
 
     @classmethod
     def load(cls, path: Path) -> Table:
-        """Read a .jsonl or .jsonl.xz file and the study file of the same name beside it.
-
-        Raises:
-            ValueError: A genome diverged, or is missing.
-        """
+        """Read a .jsonl or .jsonl.xz file and the study file of the same name beside it."""
         spec = load_study(path.with_name(path.name.split(".")[0] + ".toml"))
         packed = path.read_bytes()
         lines = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode().splitlines()
-        trainings = [_training(json.loads(line)) for line in lines]
-        table = cls(spec, spec.space, {training.key: training for training in trainings})
+        rows = [json.loads(line) for line in lines]
+        trainings = [_training(row, spec.space) for row in rows if "scores" in row]
         size = spec.space.size()
-        if len(table.trainings) != size.discrete:
-            raise ValueError(f"{path}: {len(table.trainings)} genomes of {size.discrete}")
-        return table
+        return cls(
+            spec, spec.space, {training.key: training for training in trainings},
+            is_exhaustive=not size.continuous and len(trainings) == size.discrete,
+            num_diverged=len(rows) - len(trainings),
+        )  # fmt: skip
 
     def training_of(self, genome: Genome) -> Training:
         """Return the training of a genome."""
@@ -88,20 +97,19 @@ class Table:
         return Objectives(0.0, max(training.objectives.log10_params for training in self.trainings.values()))
 
 
-def _training(row: dict[str, object]) -> Training:
+def _training(row: dict[str, Any], space: SearchSpace) -> Training:
     genome = Genome.model_validate_json(json.dumps(row["genome"]))
-    curve, scores = row["curve"], row.get("scores")
-    if not isinstance(scores, dict) or not isinstance(curve, list):
-        raise ValueError(f"genome {row['key']} diverged: {row.get('diverged')}")
+    curve = row["curve"]
     return Training(
         key=genome.key,
         genome=genome.canonical_json,
+        parameters=dict(translate_start(space, whole_table(genome)).parameters),
         family=genome.architecture.family,
         group=comparable_group(genome.recipe),
-        params=int(str(row["params"])),
-        flops=int(str(row["flops"])),
+        params=row["params"],
+        flops=row["flops"],
         macro_f1=tuple(epoch["macro_f1"] for epoch in curve),
         seconds=tuple(epoch["seconds"] for epoch in curve),
-        final_f1=scores["f1_macro"],
-        total_seconds=float(str(row["seconds"])),
+        final_f1=row["scores"]["f1_macro"],
+        total_seconds=row["seconds"],
     )
