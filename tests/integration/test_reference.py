@@ -120,11 +120,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             generator = np.random.default_rng(0)
             labels = np.repeat(np.arange(num_classes), IMAGES_OF_A_CLASS)
             means = generator.integers(40, 216, (num_classes, 1, 1, channels))
-            pixels = means[labels] + generator.normal(0, 20, (len(labels), side, side, channels))
-            pixels = pixels.clip(0, 255).astype(np.uint8)
+            noise = generator.normal(0, 20, (2, len(labels), side, side, channels))
+            pixels = (means[labels] + noise).clip(0, 255).astype(np.uint8)
             if channels == 1:
                 pixels = pixels[..., 0]
-            np.savez(path, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+            np.savez(path, x_train=pixels[0], y_train=labels, x_test=pixels[1], y_test=labels)
         return path
 
     return file

@@ -152,9 +152,7 @@ def test_what_contradicts_is_refused_by_name(harness: Harness, tmp_path: Path) -
         replace(search, attributes={**search.attributes, "facts": json.dumps(asdict(summary))}),
         "tiny",
     )
-    with pytest.raises(
-        StudyError, match=r"(?s)'tiny' is another one here.*data\.mean: \(0\.4,\) there, \(0\.5,\) here"
-    ):
+    with pytest.raises(StudyError, match=r"(?s)'tiny' is another one here.*data\.mean: \(0\.4\) there, \(0\.5\) here"):
         restore_archive(path, harness.connect())
     write_snapshot(harness.connect(), search.with_spec(search.spec.with_epochs(9)), "tiny")
     with pytest.raises(StudyError, match=r"(?s)'tiny' is another one here.*budget\.epochs: 9 there, 2 here"):

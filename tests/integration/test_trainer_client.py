@@ -225,8 +225,11 @@ def test_images_that_changed_since_the_study_was_created_are_refused(folder: Pat
     first = TrainerClient(data, device="cpu", threads=1)
     dataset_summary = first.open_data()
     first.close()
-    again = TrainerClient(data, replace(dataset_summary, std=(0.5,)), device="cpu", threads=1)
-    with pytest.raises(DataError, match=r"not those that the study was created with:\n  data.std: \(0.5,\) there"):
+    again = TrainerClient(data, replace(dataset_summary, std=(0.5,), content=None), device="cpu", threads=1)
+    with pytest.raises(
+        DataError,
+        match=r"not those that the study was created with; restore them, or begin a new study:\n  data.std: \(0.5\) there",
+    ):
         again.open_data()
     again.close()
 
