@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,25 @@ def terminal() -> Iterator[Terminal]:
     if os.geteuid() == 0:
         shutil.rmtree(database.data_directory(home).parent, ignore_errors=True)
     shutil.rmtree(made.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_machine() -> Iterator[Callable[[str], Terminal]]:
+    """Factory of folders with a database of their own, as on other machines; they are removed at the end."""
+    made: list[Terminal] = []
+
+    def make(name: str) -> Terminal:
+        made.append(Terminal(Path(tempfile.mkdtemp(prefix=f"nas-e2e-{name}-"))))
+        database.start(made[-1].folder / "home", keep_running=True)
+        return made[-1]
+
+    yield make
+    for machine in made:
+        home = machine.folder / "home"
+        database.stop(home)
+        if os.geteuid() == 0:
+            shutil.rmtree(database.data_directory(home).parent, ignore_errors=True)
+        shutil.rmtree(machine.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

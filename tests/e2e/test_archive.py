@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +32,6 @@ deterministic = true
 [target]
 tolerance = 0.5
 """
-
-
-@pytest.fixture(scope="module")
-def new_machine(terminal: Terminal) -> Iterator[Callable[[str], Terminal]]:
-    """Function that makes a folder with a database and an artifact store of its own."""
-    made: list[Terminal] = []
-
-    def make(name: str) -> Terminal:
-        folder = terminal.folder / name
-        folder.mkdir()
-        machine = Terminal(folder)
-        database.start(folder / "home", keep_running=True)
-        made.append(machine)
-        return machine
-
-    yield make
-    for machine in made:
-        database.stop(machine.folder / "home")
-        shutil.rmtree(database.data_directory(machine.folder / "home"), ignore_errors=True)
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -106,9 +107,9 @@ def test_a_grid_has_no_shared_weights(terminal: Terminal) -> None:
     assert "grid" in json.dumps(result.stderr)
 
 
-def test_an_archived_study_goes_on_elsewhere(searched: Terminal, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_archived_study_goes_on_elsewhere(searched: Terminal, new_machine: Callable[[str], Terminal]) -> None:
     searched.run("archive", "shared", "-o", "shared.nas")
-    elsewhere = Terminal(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = new_machine("elsewhere")
     elsewhere.write("space.toml", SPACE)
     file = str(searched.folder / "shared.nas")
     elsewhere.run("restore", file)
