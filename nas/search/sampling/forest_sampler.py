@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.search.early_stopping_rule import comparable_group
 from nas.search.pareto_front import Objectives, pareto_front
 from nas.search.sampling.forest_surrogate import Candidate, Observation, SurrogatePrediction
+from nas.search.sampling.mutation_suggester import MutationSuggester
 from nas.search.sampling.search_guidance import SearchGuidance
 from nas.search.target import aims_at_target
-from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 
@@ -113,7 +113,7 @@ class ForestSampler(BaseSampler):
         for _ in range(_NUM_CANDIDATES if counts_params is None else _NUM_COUNTED_CANDIDATES):
             is_child = self._random.random() < _CHILD_SHARE
             parent = self._random.choice(parents).parameters if is_child else {}
-            suggester = _MutationSuggester(parent, self._random)
+            suggester = MutationSuggester(parent, self._random, _MUTATION_RATE)
             genome = self._space.sample(suggester, self._guidance.image_size)
             genomes.setdefault(genome.key, (suggester.parameters, genome))
         unused = {
@@ -158,31 +158,6 @@ def observation_of(trial: FrozenTrial) -> Observation | None:
         seconds=attributes.get("train_seconds"),
         group=comparable_group(Genome.from_json(attributes["genome"]).recipe),
     )
-
-
-class _MutationSuggester:
-    """Suggester that mutates a parent: it keeps the parent's parameters and draws some of them again."""
-
-    def __init__(self, parent: Mapping[str, Any], generator: random.Random) -> None:
-        self._parent, self._generator = parent, generator
-        self._uniform = RandomSuggester(generator.randrange(2**31))
-        self.parameters: dict[str, Any] = {}
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._choose(name, self._uniform.suggest_categorical(name, choices))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self._choose(name, self._uniform.suggest_int(name, low, high, step=step, log=log)))
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return float(self._choose(name, self._uniform.suggest_float(name, low, high, step=step, log=log)))
-
-    def _choose(self, name: str, new_value: Any) -> Any:
-        inherits = name in self._parent and self._generator.random() >= _MUTATION_RATE
-        self.parameters[name] = self._parent[name] if inherits else new_value
-        return self.parameters[name]
 
 
 def nearest_to_target(front: Sequence[Observation], target_f1: float) -> list[Observation]:

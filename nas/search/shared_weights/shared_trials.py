@@ -109,7 +109,7 @@ class SharedTrials:
                 f"study {self._spec.name!r}: no preliminary trial has a result, so no elastic network can be chosen; "
                 "see `nas show` for the reason"
             )
-        # Where families failed, several elastic networks have one of the others; the second is a duplicate.
+        # Where families failed, several elastic networks have the last of the others.
         chosen = ranked[min(rank, len(ranked)) - 1]
         parameters = elastic_parameters(chosen, self._spec, self._size)
         elastic = ElasticSpace.within(self._spec.space, parameters, self._size, self._fits)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.search.pareto_front import pareto_front
+from nas.search.sampling.mutation_suggester import MutationSuggester
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.elastic_space import ElasticSpace
-from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 
 _CHILD_SHARE = 0.7
@@ -53,9 +53,10 @@ def propose_slice(
         inherited: Mapping[str, Any] = {}
         if front and generator.random() < _CHILD_SHARE:
             parent = generator.choice(front)
-            elastic = next((one for one in elastics if one.contains(parent.parameters)), elastic)
-            inherited = _crossed(parent, front, elastic, generator)
-        suggester = _ChildSuggester(inherited, generator)
+            own = next((one for one in elastics if one.contains(parent.parameters)), None)
+            if own is not None:
+                elastic, inherited = own, _crossed(parent, front, own, generator)
+        suggester = MutationSuggester(inherited, generator, _MUTATION_RATE)
         genome: Genome = elastic.sample(suggester)
         if genome.key not in known:
             return {**elastic.parameters, **suggester.parameters}
@@ -74,30 +75,3 @@ def _crossed(
         name: other[name] if name in other and generator.random() < 0.5 else value
         for name, value in parent.parameters.items()
     }
-
-
-class _ChildSuggester:
-    """Suggester that keeps most of a parent's parameters; it records what it returns."""
-
-    def __init__(self, parent: Mapping[str, Any], generator: random.Random) -> None:
-        self._parent, self._generator = parent, generator
-        self._uniform = RandomSuggester(generator.randrange(2**31))
-        self.parameters: dict[str, Any] = {}
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._choose(name, self._uniform.suggest_categorical(name, choices), choices)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        drawn = self._uniform.suggest_int(name, low, high, step=step, log=log)
-        return int(self._choose(name, drawn, range(low, high + 1)))
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return float(self._choose(name, self._uniform.suggest_float(name, low, high, step=step, log=log), None))
-
-    def _choose(self, name: str, drawn: Any, allowed: Sequence[Any] | range | None) -> Any:
-        kept = self._parent.get(name, drawn)
-        is_kept = self._generator.random() >= _MUTATION_RATE and (allowed is None or kept in allowed)
-        self.parameters[name] = kept if is_kept else drawn
-        return self.parameters[name]

@@ -26,14 +26,14 @@ def next_candidate(
     """
     begun = {record.candidate_of for record in records if record.candidate_of is not None}
     shared = [one for one in records if one.source == SHARED and one.objectives is not None]
-    gain = mean_gain(records)
+    gain = median_gain(records)
     front = pareto_front(shared, lambda record: record.objectives)  # type: ignore[arg-type, return-value]
     left = [record for record in front if record.number not in begun]
     if not left:
         return None
     sizes = [_size(one) for one in shared if one.number in begun]
     if target_f1 is not None and aims_at_target:
-        trained = [one for one in records if one.source != SHARED and one.objectives and not one.is_baseline]
+        trained = [one for one in records if one.is_searched and one.objectives is not None]
         reached = [_size(one) for one in trained if one.macro_f1 >= target_f1]
         smaller = [one for one in left if not reached or _size(one) < min(reached)]
         at_target = [one for one in smaller if one.macro_f1 + gain >= target_f1]
@@ -47,7 +47,7 @@ def next_candidate(
     return max(left, key=lambda record: min(abs(_size(record) - size) for size in sizes))
 
 
-def mean_gain(records: Sequence[TrialRecord]) -> float:
+def median_gain(records: Sequence[TrialRecord]) -> float:
     """Median difference between own and shared scores of the slices trained so far; 0 before the first."""
     by_number = {record.number: record for record in records}
     gains = [

@@ -17,7 +17,7 @@ from nas.search.shared_weights.elastic_selection import (
     ranked_preliminaries,
 )
 from nas.search.shared_weights.slice_proposals import propose_slice
-from nas.search.shared_weights.training_candidates import mean_gain, next_candidate
+from nas.search.shared_weights.training_candidates import median_gain, next_candidate
 from nas.search.storage.trial_records import SHARED, TrialRecord
 from nas.space.elastic_space import ElasticSpace, GivenSuggester
 from nas.space.gene_domains import RandomSuggester
@@ -183,7 +183,7 @@ class TestCandidates:
     def test_a_gain_of_own_trainings_is_expected_of_the_others(self):
         records = self.shared((0.5, 100), (0.62, 200), (0.7, 400))
         records.append(record(10, 0.75, 400, source="fine_tuned", candidate_of=2))
-        assert mean_gain(records) == pytest.approx(0.05)
+        assert median_gain(records) == pytest.approx(0.05)
         assert next_candidate(records, 0.66, aims_at_target=True).number == 1
 
     def test_a_network_larger_than_the_answer_so_far_is_not_for_the_target(self):
