@@ -9,8 +9,8 @@ them, since curves cross.
 Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020 (ASHA; here its stopping form,
 without pauses); Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
 
-A trial that aims at the target is stopped as well if it is not expected to reach it, by the rise of the complete
-trials' curves from the same rung.
+A trial that aims at the target is stopped only if it is not expected to reach it, by the rise of the complete trials'
+curves from the same rung.
 """
 
 from __future__ import annotations

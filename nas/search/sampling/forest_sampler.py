@@ -46,7 +46,7 @@ class ForestSampler(BaseSampler):
         startup_trials: Number of trials before the surrogate is used.
         max_params: Parameter limit; genomes above it are proposed only if all candidates are.
         seed: Random seed; None for a random one.
-        target_share: Share of the trials that aim at the target.
+        target_share: Share of the trials that aim at the target; 0 for a study without one.
     """
 
     def __init__(
@@ -88,8 +88,7 @@ class ForestSampler(BaseSampler):
         front = pareto_front([one for one in observations if one.final_f1 is not None], _objectives)
         if len(observations) < max(2, self._startup_trials) or not front:
             return {}
-        target = self._guidance.target() if aims_at_target(number, self._target_share) else None
-        target_f1 = None if target is None else target.macro_f1
+        target_f1 = self._target_f1() if aims_at_target(number, self._target_share) else None
         parents = front if target_f1 is None else nearest_to_target(front, target_f1)
         candidates = self._candidates(parents, trials)
         prediction = SurrogatePrediction.fit_predict(candidates, observations, self._random.randrange(2**31))
@@ -103,6 +102,15 @@ class ForestSampler(BaseSampler):
         is_over = prediction.log10_params > self._max_log10_params
         order = np.lexsort((np.where(is_over, -prediction.log10_params, gains), ~is_over))
         return candidates[int(order[-1])].parameters
+
+    def _target_f1(self) -> float:
+        """Macro-F1 to aim at; the highest there is while nothing is known of the baseline that sets the target.
+
+        A baseline takes as long as dozens of small networks. A search for the front of all sizes meanwhile finds the
+        smallest ones, of which the target needs none.
+        """
+        target = self._guidance.target()
+        return 1.0 if target is None else target.macro_f1
 
     def _candidates(self, parents: Sequence[Observation], trials: Sequence[FrozenTrial]) -> list[Candidate]:
         """Draw children of the parents and random genomes, without those of earlier trials if others are left."""

@@ -20,7 +20,7 @@ def make_sampler(spec: StudySpec, guidance: SearchGuidance) -> BaseSampler:
 
             return ForestSampler(
                 spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params, guidance=guidance,
-                target_share=spec.target.share,
+                target_share=spec.target.share if spec.has_target else 0.0,
             )  # fmt: skip
         case "tpe":
             return TPESampler(n_startup_trials=startup_trials)

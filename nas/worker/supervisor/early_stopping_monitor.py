@@ -99,16 +99,20 @@ class EarlyStoppingMonitor:
         objectives = Objectives(record.macro_f1, self._log10_params)
         trial_id = self._trial.trial_id
         self._rung_scores.record(record.epoch, trial_id, self._group, objectives)
+        if self._target_f1 is not None:
+            return self._compare_with_target(record, self._target_f1)
         peers = self._rung_scores.peers(record.epoch, trial_id, self._group, objectives)
         if not should_stop(objectives, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
-            return self._compare_with_target(record)
+            return None
         ahead = [peer for peer in peers if dominates(peer.objectives, objectives)]
         leader = max(ahead, key=lambda peer: peer.objectives.macro_f1)
         return Dominated(record.epoch, objectives.macro_f1, leader.number, leader.objectives.macro_f1)
 
-    def _compare_with_target(self, record: EpochRecord) -> StopReason | None:
-        """Return the reason to stop if the trial is not expected to reach the target, else None."""
-        if self._target_f1 is None:
-            return None
+    def _compare_with_target(self, record: EpochRecord, target_f1: float) -> StopReason | None:
+        """Return the reason to stop if the trial is not expected to reach the target, else None.
+
+        It is not compared with smaller networks: what counts is whether it reaches the target, and a rank among scores
+        near zero, after the first epochs, has stopped the answer itself (docs/early-stopping.md).
+        """
         end = highest_end(record.macro_f1, self._rung_scores.ends(record.epoch, self._group))
-        return BelowTarget(record.epoch, record.macro_f1, end, self._target_f1) if end < self._target_f1 else None
+        return BelowTarget(record.epoch, record.macro_f1, end, target_f1) if end < target_f1 else None

@@ -156,6 +156,19 @@ def test_with_a_target_it_finds_smaller_networks_that_reach_it() -> None:
     assert max(smallest(1.0, seed) for seed in range(3)) < statistics.mean(random_sizes) - 0.1
 
 
+def test_while_the_target_is_unknown_it_aims_at_the_highest_score() -> None:
+    """As many small networks as fit into the time of a large one would be the search for the whole front."""
+
+    def sizes(share: float, seed: int) -> float:
+        sampler = ForestSampler(
+            TINY, startup_trials=6, seed=seed, guidance=SearchGuidance(lambda: None), target_share=share
+        )
+        return statistics.median(trial.values[1] for trial in searched(sampler, 24).trials[6:] if trial.values)
+
+    aimed, spread = (statistics.mean(sizes(share, seed) for seed in range(4)) for share in (1.0, 0.0))
+    assert aimed > spread + 0.1
+
+
 def smallest_of(study: optuna.Study, target: float) -> float:
     """log10 size of the smallest network at a target; 6 without one."""
     complete = study.get_trials(states=(TrialState.COMPLETE,))
