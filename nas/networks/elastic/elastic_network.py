@@ -10,12 +10,12 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nas.errors import ArchitectureError
 from nas.networks.build_network import build_network_for
 from nas.networks.elastic.parameter_roles import layer_roles, parameter_role
-from nas.networks.elastic.parameter_slices import input_channels, kernel_name, slice_parameter
+from nas.networks.elastic.parameter_slices import ParameterSlice, input_channels, kernel_name
+from nas.networks.elastic.slice_skeleton import SliceSkeleton
 from nas.networks.layers.uninitialized import uninitialized_on_meta
 from nas.networks.network_interface import Network
 from nas.results.dataset_summary import DatasetSummary
@@ -54,7 +54,7 @@ class ElasticNetwork(nn.Module):
         self.extra = nn.ParameterDict()
         self._transforms: dict[str, dict[str, str]] = {}
         # Modules without parameters; the running statistics in their buffers are not used.
-        self._skeletons: OrderedDict[SearchedArchitecture, Network] = OrderedDict()
+        self._skeletons: OrderedDict[SearchedArchitecture, SliceSkeleton] = OrderedDict()
         self._add_projections()
         self._add_transforms()
 
@@ -65,24 +65,22 @@ class ElasticNetwork(nn.Module):
 
     def forward_slice(self, architecture: SearchedArchitecture, images_NCHW: Tensor) -> Tensor:
         """Compute the logits [N, K] of a smaller network, with the statistics of the batch in its normalisations."""
-        skeleton = self._skeleton(architecture)
-        logits_NK: Tensor = functional_call(skeleton, self.slices(architecture, skeleton), (images_NCHW,))
-        return logits_NK
+        return self._skeleton(architecture)(images_NCHW)
 
     @torch.no_grad()
     def extract(self, architecture: SearchedArchitecture) -> Network:
-        """Return a copy of a smaller network, which has statistics of no images yet (`recalibrate`)."""
-        network = build_network_for(architecture, self._summary).to(next(self.parameters()).device)
-        for name, weights in self.slices(architecture, network).items():
-            network.get_parameter(name).copy_(weights)
-        return network
-
-    def slices(self, architecture: SearchedArchitecture, network: nn.Module) -> dict[str, Tensor]:
-        """Return the slices for the parameters of a network of an architecture, by the parameters' names.
+        """Return a copy of a smaller network, which has statistics of no images yet (`recalibrate`).
 
         Raises:
             ArchitectureError: The architecture is none of the elastic space.
         """
+        network = build_network_for(architecture, self._summary).to(next(self.parameters()).device)
+        for name, weights in self._slices(architecture, network).items():
+            network.get_parameter(name).copy_(weights())
+        return network
+
+    def _slices(self, architecture: SearchedArchitecture, network: nn.Module) -> dict[str, ParameterSlice]:
+        """Return the slices for the parameters of a network of an architecture, by the parameters' names."""
         channels = input_channels(architecture, self._largest_architecture)
         roles = self._roles(network, architecture)
         slices = {}
@@ -95,7 +93,7 @@ class ElasticNetwork(nn.Module):
                 )
             transforms = {size: self.extra[key] for size, key in self._transforms.get(role, {}).items()}
             positions = None if channels is None else channels.inputs(role)
-            slices[name] = slice_parameter(shared, parameter.shape, positions, transforms)
+            slices[name] = ParameterSlice.of(shared, parameter.shape, positions, transforms)
         return slices
 
     def _shared(self, role: str) -> Tensor | None:
@@ -109,19 +107,21 @@ class ElasticNetwork(nn.Module):
         layers = layer_roles(architecture)
         return {name: parameter_role(name, layers, architecture) for name, _ in network.named_parameters()}
 
-    def _skeleton(self, architecture: SearchedArchitecture) -> Network:
+    def _skeleton(self, architecture: SearchedArchitecture) -> SliceSkeleton:
         skeleton = self._skeletons.pop(architecture, None)
         if skeleton is None:
             with uninitialized_on_meta():
-                skeleton = build_network_for(architecture, self._summary)
+                network = build_network_for(architecture, self._summary)
             device = next(self.parameters()).device
-            for module in skeleton.modules():
+            for module in network.modules():
                 for name, buffer in module.named_buffers(recurse=False):
                     setattr(module, name, torch.zeros_like(buffer, device=device))
+            skeleton = SliceSkeleton(network, self._slices(architecture, network))
         self._skeletons[architecture] = skeleton
         if len(self._skeletons) > MAX_SKELETONS:
             self._skeletons.popitem(last=False)
-        return skeleton.train(self.training)
+        skeleton.network.train(self.training)
+        return skeleton
 
     def _add_projections(self) -> None:
         """Add parameters that only networks with a narrower stage have, at the size of the widest ones."""

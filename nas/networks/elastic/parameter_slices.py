@@ -10,7 +10,7 @@ Dimensions: O output and I input channels, P values of a kernel.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -71,28 +71,48 @@ def input_channels(architecture: SearchedArchitecture, largest: SearchedArchitec
     return None
 
 
-def slice_parameter(
-    parameter: Tensor, shape: torch.Size, positions: list[int] | None, transforms: Mapping[str, Tensor]
-) -> Tensor:
-    """Return the slice of a parameter of the largest network, through which gradients flow to it.
+@dataclass(frozen=True)
+class ParameterSlice:
+    """Slice of a parameter of the largest network.
 
-    Args:
-        parameter: Of any shape with the dimensions of `shape`, O, I and kernel rows and columns first to last.
+    Attributes:
+        shared: The parameter, of any shape with the dimensions of `shape`: O, I and kernel rows and columns.
         shape: Shape of the slice.
         positions: Input channels of the slice, in dimension I or, for a vector, its only one; None for the first ones.
-        transforms: Matrix of each smaller kernel, [P, P], by `kernel_name`.
+        transform: Matrix of a smaller kernel, [P, P]; None for a kernel of the same size.
     """
-    channels_dim = min(1, parameter.ndim - 1)
-    if positions is not None and len(positions) < parameter.shape[channels_dim]:
-        parameter = parameter.index_select(channels_dim, torch.tensor(positions, device=parameter.device))
-    for dim, size in enumerate(shape):
-        spare = parameter.shape[dim] - size
-        if spare > 0:
-            parameter = parameter.narrow(dim, spare // 2 if dim > 1 else 0, size)
-    transform = transforms.get(kernel_name(shape)) if len(shape) > 2 else None
-    if transform is not None:
-        parameter = (parameter.flatten(2) @ transform).reshape(parameter.shape)
-    return parameter
+
+    shared: Tensor
+    shape: torch.Size
+    positions: Tensor | None = None
+    transform: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, shared: Tensor, shape: torch.Size, positions: Sequence[int] | None, transforms: Mapping[str, Tensor]
+    ) -> ParameterSlice:
+        """Return the slice of a shape.
+
+        Args:
+            transforms: Matrix of each smaller kernel, by `kernel_name`.
+        """
+        chosen = None
+        if positions is not None and len(positions) < shared.shape[min(1, shared.ndim - 1)]:
+            chosen = torch.tensor(positions, device=shared.device)
+        return cls(shared, shape, chosen, transforms.get(kernel_name(shape)) if len(shape) > 2 else None)
+
+    def __call__(self) -> Tensor:
+        """Return the weights, through which gradients flow to the shared parameter."""
+        weights = self.shared
+        if self.positions is not None:
+            weights = weights.index_select(min(1, weights.ndim - 1), self.positions)
+        for dim, size in enumerate(self.shape):
+            spare = weights.shape[dim] - size
+            if spare > 0:
+                weights = weights.narrow(dim, spare // 2 if dim > 1 else 0, size)
+        if self.transform is not None:
+            weights = (weights.flatten(2) @ self.transform).reshape(weights.shape)
+        return weights
 
 
 def kernel_name(shape: torch.Size) -> str:
