@@ -11,6 +11,9 @@ from nas.search.pareto_front import pareto_front
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.study_spec import StudySpec
 
+_NUM_NEAREST = 3
+"""Trials from whose rise the end of a baseline in training is predicted."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -77,6 +80,9 @@ def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRec
 def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_epochs: float) -> float | None:
     """Predict the final macro-F1 of a running training from its curve and the rise of the complete trials' curves.
 
+    A rise is a share of what is missing to 1: networks that are better already have less to gain. It is the median rise
+    of the trials whose scores were nearest at that time, since networks that begin poorly rise most.
+
     Args:
         trial_epochs: Epochs of a trial for one of the running training; both have passed the same share of their
             schedules then.
@@ -84,10 +90,12 @@ def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_e
     if not running.curve:
         return None
     epoch = max(1, round(trial_epochs * len(running.curve)))
-    ended = [one for one in records if one.objectives is not None and one.source is None and len(one.curve) > epoch]
-    rises = [one.macro_f1 - one.curve[epoch - 1].macro_f1 for one in ended]
     latest = running.curve[-1].macro_f1
-    # A rise in the same share of what is missing: networks that are better already have less to gain.
-    missing = [1 - one.curve[epoch - 1].macro_f1 for one in ended]
-    shares = [rise / lack for rise, lack in zip(rises, missing, strict=True) if lack > 0.0]
+    ended = [
+        (one.curve[epoch - 1].macro_f1, one.macro_f1)
+        for one in records
+        if one.objectives is not None and one.source is None and len(one.curve) > epoch
+    ]
+    nearest = sorted(ended, key=lambda pair: abs(pair[0] - latest))[:_NUM_NEAREST]
+    shares = [(final - then) / (1 - then) for then, final in nearest if then < 1.0]
     return latest + (1 - latest) * max(0.0, statistics.median(shares)) if shares else latest

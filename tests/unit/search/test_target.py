@@ -40,6 +40,13 @@ def test_a_baseline_in_training_is_predicted_by_the_rise_of_complete_trials() ->
         pytest.approx(0.74), pytest.approx(0.75), 0.01, is_predicted=True
     )
 
+    # Trials that begin poorly rise more, and say nothing of one that does not.
+    poor = [replace(record(n, 0.7), curve=curve(0.1, 0.7)) for n in range(2, 8)]
+    alike = [replace(record(n, 0.6), curve=curve(0.5, 0.6)) for n in (8, 9)]
+    predicted = target_of(spec_with(), [running, *poor, half_way, *alike])
+    assert predicted is not None
+    assert predicted.reference_f1 == pytest.approx(0.6)
+
 
 def test_the_answer_is_the_smallest_network_at_the_target() -> None:
     records = [baseline(0.9, 10), record(1, 0.6, 500), record(2, 0.7, 900), record(3, 0.8, 2000), record(4, 0.75, 800)]
