@@ -67,6 +67,13 @@ def finals(
             min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
         ),
     ] = None,
+    baseline_only: Annotated[
+        bool,
+        typer.Option(
+            "--baseline-only",
+            help="Train the baseline alone, beside a search; the finalists are chosen by a later call.",
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only repeat one training, and show its difference from the first.")
     ] = False,
@@ -82,7 +89,7 @@ def finals(
     if check:
         _check(application, study, json=json)
         return
-    request = FinalsRequest(seeds, tuple(seed or ()), tuple(trial or ()), top, finalists, margin)
+    request = FinalsRequest(seeds, tuple(seed or ()), tuple(trial or ()), top, finalists, margin, baseline_only)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
     finals_study = _train(application, study, request, plan, control)
@@ -101,6 +108,10 @@ def _train(
     """Train the runs of finals: all at once, or those of a sequence step by step until it is decided."""
     spec, order = plan_finals(study, request, max(_FIRST_SEEDS, plan.num_workers))
     started, offered = time.monotonic(), set[tuple[str, int]]()
+    finals_study = find_finals(study)
+    if order is not None and finals_study is not None:
+        # Stores the finalists of finals that have had the baseline's runs alone.
+        store_finals(study, spec)
     while True:
         finals_study = find_finals(study)
         if order is not None:

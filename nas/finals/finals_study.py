@@ -54,6 +54,8 @@ def store_finals(study: SearchStudy, planned: FinalsSpec) -> SearchStudy:
     with storage.translate_errors(), storage.creation_lock():
         finals = find_finals(study)
         known = None if finals is None else finals.spec.finals
+        if known is not None and known.awaits_finalists and not planned.awaits_finalists:
+            known = known.with_sequence(planned.sequence)
         if known is not None and known.sequence != planned.sequence:
             raise StudyError(f"the finals of {study.name!r} have other finalists by now: the same command again")
         merged = planned if known is None else known.with_runs(planned.runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -70,6 +70,7 @@ class FinalsSpec(FrozenModel):
         looks: Numbers of seeds at which a finalist of the sequence is tested: that of the first call, then those that
             it was raised to.
         first_seed: First of these seeds; the others follow it.
+        awaits_finalists: True while only the baseline is trained, beside a search that goes on.
     """
 
     study: str
@@ -77,6 +78,7 @@ class FinalsSpec(FrozenModel):
     sequence: tuple[int, ...] = ()
     looks: tuple[Annotated[int, Field(ge=1)], ...] = ()
     first_seed: int = 0
+    awaits_finalists: bool = False
 
     @property
     def finalists(self) -> dict[str, FinalRun]:
@@ -95,6 +97,10 @@ class FinalsSpec(FrozenModel):
         known = {run.identity for run in self.runs}
         new = {run.identity: run for run in runs if run.identity not in known}
         return self.model_copy(update={"runs": (*self.runs, *new.values())})
+
+    def with_sequence(self, sequence: Sequence[int]) -> FinalsSpec:
+        """Return the specification with the finalists that it awaited."""
+        return self.model_copy(update={"sequence": tuple(sequence), "awaits_finalists": False})
 
     def with_look(self, num_seeds: int) -> FinalsSpec:
         """Return the specification with the number of seeds raised to this one, if it is larger."""

@@ -147,6 +147,25 @@ def test_the_finalists_are_tested_in_order_until_one_fails(
         assert decisions[-1] == "failed" or len(decisions) == len(result["sequence"])
 
 
+def test_the_baseline_can_be_trained_before_the_finalists_are_chosen(
+    two_studies: Terminal, searched: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]
+) -> None:
+    """Two equal studies have the same verdict, one of them with the baseline's runs beforehand."""
+    two_studies.run("search", "good.toml", "--name", "early", "--workers", "1")
+    alone = two_studies.json("finals", "early", "--baseline-only", "--seeds", "2", "--workers", "1")
+    assert [one["finalist"] for one in alone["standings"]] == ["baseline"]
+    assert alone["standings"][0]["seeds"] == 2
+    assert "finals" not in two_studies.json("front", "early")
+    assert "leaves the finalists to a later call" in two_studies.error(
+        "finals", "early", "--baseline-only", "--trial", "1"
+    )
+    result = two_studies.json("finals", "early", "--workers", "1")
+    for key in ("sequence", "answer", "verdict", "seeds_of_tests"):
+        assert result[key] == final["good"][key]
+    baseline_runs = result["standings"][0]["runs"]
+    assert baseline_runs == alone["standings"][0]["runs"], "trained once"
+
+
 def test_a_second_call_adds_seeds_where_undecided(two_studies: Terminal, final: dict[str, dict[str, Any]]) -> None:
     more = two_studies.json("finals", "good", "--seeds", "3", "--workers", "1")
     assert more["seeds_of_tests"] == [2, 3]

@@ -165,6 +165,28 @@ def test_what_contradicts_is_refused_by_name(harness: Harness, tmp_path: Path) -
         restore_archive(path, harness.connect())
 
 
+def test_finalists_that_were_chosen_on_one_machine_unite_with_a_baseline_alone(
+    harness: Harness, tmp_path: Path
+) -> None:
+    path = archived(harness, tmp_path / "tiny.nas")
+    _, finals = snapshots(harness)
+    spec = finals.spec.finals
+    assert spec is not None
+
+    def store(**update: object) -> None:
+        changed = finals.spec.model_copy(update={"finals": spec.model_copy(update=update)})
+        write_snapshot(harness.connect(), finals.with_spec(changed), "tiny-finals")
+
+    store(sequence=(), awaits_finalists=True)
+    restore_archive(path, harness.connect())
+    _, united = snapshots(harness)
+    assert united.spec.finals is not None
+    assert (united.spec.finals.sequence, united.spec.finals.awaits_finalists) == (spec.sequence, False)
+    store(sequence=(*spec.sequence, 7))
+    with pytest.raises(StudyError, match="are other finals: sequence is"):
+        restore_archive(path, harness.connect())
+
+
 def test_a_study_whose_workers_run_is_not_replaced(harness: Harness) -> None:
     search, _ = snapshots(harness)
     slots = Slots(harness.engine, "tiny")

@@ -37,6 +37,7 @@ class FinalsRequest:
         top: Number of front members or settings with the highest macro-F1 that are finalists.
         finalists: Largest number of finalists in the sequence down the front.
         margin: Non-inferiority margin; None for the tolerance of the study's target.
+        baseline_only: Train the baseline alone, and leave the choice of the finalists to a later call.
     """
 
     seeds: int | None = None
@@ -45,6 +46,7 @@ class FinalsRequest:
     top: int | None = None
     finalists: int | None = None
     margin: float | None = None
+    baseline_only: bool = False
 
     def margin_of(self, study: SearchStudy) -> float:
         """Non-inferiority margin."""
@@ -54,27 +56,33 @@ class FinalsRequest:
 def plan_finals(study: SearchStudy, request: FinalsRequest, batch: int) -> tuple[FinalsSpec, RunPlan | None]:
     """Return the specification of the finals with all that this call adds, and the plan of the sequence's runs.
 
-    The first call chooses the finalists and their order. Finalists that a later call names are trained and compared
-    outside of the sequence, since the results so far may have led to them.
+    The first call that is not for the baseline alone chooses the finalists and their order. Finalists that a later call
+    names are trained and compared outside of the sequence, since the results so far may have led to them.
 
     Args:
         batch: See `RunPlan`.
 
     Returns:
-        No plan for a grid, and for finals of a version without a sequence, whose runs are all in the specification.
+        No plan where all runs are in the specification: for a grid, for the baseline alone, and for finals of a version
+        without a sequence.
 
     Raises:
         StudyError: There is nothing to train again, or nothing to compare it with.
     """
     finals_study = find_finals(study)
     known = finals_study.spec.finals if finals_study is not None else None
-    spec = known or _new_finals(study, request)
+    if request.baseline_only:
+        return _with_baseline_runs(study, request, known), None
+    if known is not None and known.awaits_finalists:
+        spec, known = known.with_sequence(_sequence(study, request)), None
+    else:
+        spec = known or _new_finals(study, request)
     names_finalists = bool(request.trials) or request.top is not None
     if not spec.sequence:
         return _with_all_runs(study, request, spec, names_finalists=names_finalists), None
     if known is not None and request.finalists is not None:
         raise StudyError(f"the finalists of {study.name!r} are fixed by its first finals; leave --finalists out")
-    spec = spec.with_look(request.seeds or (0 if known else DEFAULT_SEEDS))
+    spec = spec.with_look(request.seeds or (0 if spec.looks else DEFAULT_SEEDS))
     seeds = _seeds(spec, request)
     if known is not None and names_finalists:
         chosen = {finalist_name(one.number): one for one in _choose(study, request)}
@@ -126,7 +134,8 @@ def no_results(study: SearchStudy, spec: FinalsSpec) -> FinalResults:
 def find_results(study: SearchStudy) -> FinalResults | None:
     """Return the results of a study's finals so far; None without any."""
     finals_study = find_finals(study)
-    if finals_study is None or finals_study.spec.finals is None or not finals_study.spec.finals.runs:
+    spec = None if finals_study is None else finals_study.spec.finals
+    if finals_study is None or spec is None or spec.awaits_finalists or not spec.runs:
         return None
     results = read_results(study, finals_study)
     return results if results.finalist_results else None
@@ -138,8 +147,26 @@ def _new_finals(study: SearchStudy, request: FinalsRequest) -> FinalsSpec:
     if study.spec.grid is not None:
         return FinalsSpec(study=study.name, runs=(), first_seed=first_seed)
     _baseline_record(study, summarize_front(study))
-    sequence = tuple(record.number for record in _choose(study, request))
-    return FinalsSpec(study=study.name, runs=(), sequence=sequence, first_seed=first_seed)
+    return FinalsSpec(study=study.name, runs=(), sequence=_sequence(study, request), first_seed=first_seed)
+
+
+def _with_baseline_runs(study: SearchStudy, request: FinalsRequest, known: FinalsSpec | None) -> FinalsSpec:
+    """Finals with the runs of the baseline alone; the first call fixes their seeds, as those of the finalists."""
+    if study.spec.grid is not None:
+        raise StudyError(f"--baseline-only: {study.name!r} is a grid, whose settings are all finalists")
+    if request.trials or request.top is not None or request.finalists is not None:
+        raise StudyError(
+            "--baseline-only leaves the finalists to a later call; leave --finalists, --top and --trial out"
+        )
+    first_seed = study.spec.max_seed + 1
+    spec = known or FinalsSpec(study=study.name, runs=(), first_seed=first_seed, awaits_finalists=True)
+    spec = spec.with_look(request.seeds or (0 if spec.looks else DEFAULT_SEEDS))
+    baseline = _baseline_record(study, summarize_front(study))
+    return spec.with_runs(planned_runs({BASELINE: baseline}, _seeds(spec, request)))
+
+
+def _sequence(study: SearchStudy, request: FinalsRequest) -> tuple[int, ...]:
+    return tuple(record.number for record in _choose(study, request))
 
 
 def _choose(study: SearchStudy, request: FinalsRequest) -> list[TrialRecord]:

@@ -137,6 +137,10 @@ class _FinalsUnion:
 def _merged_spec(stored: StudySnapshot, given: StudySnapshot) -> FinalsSpec:
     ours, theirs = _finals(stored), _finals(given)
     name = stored.spec.name
+    # One machine may have trained the baseline alone, before the finalists were chosen on the other.
+    if ours.awaits_finalists != theirs.awaits_finalists:
+        chosen = theirs.sequence if ours.awaits_finalists else ours.sequence
+        ours, theirs = ours.with_sequence(chosen), theirs.with_sequence(chosen)
     for key in ("study", "sequence", "first_seed"):
         here, there = getattr(ours, key), getattr(theirs, key)
         if here != there:

@@ -35,6 +35,7 @@ class Restored:
         num_trials: Number of its trials, or final runs, with an end.
         num_added: Number of those that came from the archive.
         notes: What was left out, one line each.
+        has_new_finalists: True if the finalists were chosen in the archive, and had not been in the database.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Restored:
     num_trials: int
     num_added: int
     notes: tuple[str, ...]
+    has_new_finalists: bool = False
 
 
 def write_archive(
@@ -92,7 +94,7 @@ def restore_archive(path: Path, storage: Storage) -> list[Restored]:
         planned = [_planned(archive, folder, storage) for folder in folders]
         for folder, (snapshot, restored) in zip(folders, planned, strict=True):
             _restore_files(archive, folder, snapshot, restored, storage)
-            if restored.num_added or restored.is_new:
+            if restored.num_added or restored.is_new or restored.has_new_finalists:
                 write_snapshot(storage, snapshot, restored.name)
     return [restored for _, restored in planned]
 
@@ -107,7 +109,10 @@ def _planned(archive: Archive, folder: str, storage: Storage) -> tuple[StudySnap
     if folder == SEARCH and stored.spec.finals is not None:
         raise StudyError(f"{name!r} are the finals of {stored.spec.finals.study!r} here, and a search in the archive")
     merged = merge_searches(stored, given) if folder == SEARCH else merge_finals(stored, given)
-    return merged.snapshot, Restored(name, False, _num_ended(merged.snapshot), merged.num_added, merged.notes)
+    before, after = stored.spec.finals, merged.snapshot.spec.finals
+    has_new_finalists = before is not None and after is not None and before.sequence != after.sequence
+    num_ended = _num_ended(merged.snapshot)
+    return merged.snapshot, Restored(name, False, num_ended, merged.num_added, merged.notes, has_new_finalists)
 
 
 def _num_ended(snapshot: StudySnapshot) -> int:
