@@ -69,6 +69,14 @@ class WorkerError(NasError):
     """Worker that cannot run any trial."""
 
 
+class MachineError(NasError):
+    """Fault of the machine: disk, memory, permission, library or signal. It ends the worker and charges no trial."""
+
+
+class DamagedFileError(StudyError):
+    """File of the artifact store whose SHA-256 is not the one in the database."""
+
+
 def fault_list(where: str, faults: Sequence[str]) -> str:
     """Format one fault as one line, several faults as a heading and one line each."""
     if len(faults) == 1:

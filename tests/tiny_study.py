@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class ScriptedTrainer:
     ) -> None:
         self.trained: list[Genome] = []
         self.requests: list[Train] = []
-        self.num_closed = 0
+        self.num_closed = self.num_controls = 0
         self._script = train
         self._params = params
 
@@ -115,6 +116,12 @@ class ScriptedTrainer:
                 labels = np.array([0, 0, 1, 1])
                 Predictions(np.eye(2, dtype=np.float32)[[0, 0, 1, 0]], labels).save(request.predictions)
         return outcome
+
+    def require_control(self, folder: Path) -> None:
+        self.num_controls += 1
+
+    def require_memory(self, params: int) -> None:
+        pass
 
     def close(self) -> None:
         self.num_closed += 1

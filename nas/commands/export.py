@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
@@ -16,6 +15,7 @@ from rich.table import Table
 from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
+from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 from nas.finals.answer_after_finals import ChosenTrial, answer_after_finals
@@ -78,10 +78,9 @@ def export(
     study = application.open_study(name)
     chosen = _choose(study, trial)
     record = study.record_with_result(chosen.number, "export")
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        weights = Path(folder) / "weights.safetensors"
+    with new_temporary_folder() as folder:
+        weights, data = folder / f"trial-{record.number}.safetensors", study.spec.data
         study.download_weights(record, weights)
-        data = study.spec.data
         exported = export_network(
             weights,
             outputs,

@@ -22,7 +22,7 @@ from nas.errors import StudyError
 from nas.finals.finalist_sequence import DEFAULT_FINALISTS
 from nas.finals.finals_json import finals_json
 from nas.finals.finals_results import FinalResults
-from nas.finals.finals_study import find_finals, store_finals
+from nas.finals.finals_study import damaged_runs, find_finals, store_finals
 from nas.finals.finals_verdict import finals_verdict
 from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, finalists_table
 from nas.search.analysis.grid_results import gather_settings
@@ -140,9 +140,11 @@ def _open_slots(application: Application, finals_study: SearchStudy, num_runs: i
     """Create a slot per run, and reopen the slots of runs without a result."""
     slots = application.slots(finals_study.name)
     slots.open_slots(num_runs - 1)
-    records = [record for record in finals_study.records() if record.run is not None]
-    done = {record.run for record in records if record.objectives is not None}
-    for run in {record.run for record in records if record.state == "FAIL"} - done:
+    records, damaged = [one for one in finals_study.records() if one.run is not None], damaged_runs(finals_study)
+    done = {record.run for record in records if record.objectives is not None} - damaged.keys()
+    for text in damaged.values():
+        application.errors.print(f"{text}; this run is trained again", markup=False)
+    for run in ({record.run for record in records if record.state == "FAIL"} | damaged.keys()) - done:
         assert run is not None
         slots.reopen(run)
 
@@ -154,6 +156,8 @@ def _show(application: Application, results: FinalResults, study: SearchStudy, f
         application.console.print(averages_table(results))
         application.console.print(finalists_table(results))
     application.print_line(finals_verdict(results))
+    for text in results.damaged:
+        application.print_line(f"Left out: {text}")
     for record in finals_study.records():
         if record.state == "FAIL":
             application.print_line(

@@ -68,7 +68,9 @@ def _common(
 def main() -> None:
     """Run the command line: exit code 0 when done, 1 for an error, 2 for wrong usage, 130 when interrupted."""
     # A normal exit, so that trainer processes are ended and the embedded server is released.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        if one is signal.SIGTERM or signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, lambda number, frame: sys.exit(128 + number))
     try:
         app()
     except NasError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import find_results
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
+from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import NasError, StudyError
 from nas.finals.finals_results import FinalResults
 from nas.finals.finals_verdict import finals_verdict
@@ -89,9 +89,10 @@ def report(
     if output is not None:
         require_parent_folder(output)
     contents = _contents(study, records, finalist, finals)
+    contents = replace(contents, remarks=() if finals is None else tuple(f"Left out: {one}" for one in finals.damaged))
     if format is Format.HTML:
         comparison, remarks = _analyze_networks(application, study, contents, tsne)
-        contents = replace(contents, comparison=comparison, remarks=tuple(remarks))
+        contents = replace(contents, comparison=comparison, remarks=(*contents.remarks, *remarks))
     text = _as_html(contents) if format is Format.HTML else as_markdown(contents)
     if output is None:
         application.print_line(text)
@@ -189,8 +190,8 @@ def _analyze_networks(
         return None, ["What needs the networks is left out: a fold's network was trained on most validation images."]
     finalist, baseline = contents.finalist, contents.baseline
     remarks: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        weights, reference = Path(folder) / "finalist", Path(folder) / "baseline"
+    with new_temporary_folder() as folder:
+        weights, reference = folder / "finalist", folder / "baseline"
         try:
             study.download_weights(finalist, weights)
             compute = ComputeDevice.choose(application.devices[0], study.spec.training.precision)
@@ -207,7 +208,7 @@ def _analyze_networks(
             has_reference = False
             remarks.append(f"The baseline's part of what needs its network is left out: {_first_line(error)}.")
         try:
-            settings, samples = _setting_weights(study, contents, Path(folder))
+            settings, samples = _setting_weights(study, contents, folder, remarks)
             flops = max(record.flops or 0 for record in (finalist, *([baseline] if baseline else []), *samples))
             comparison = compare_networks(
                 weights, reference if has_reference else None, validation, compute, flops, settings, tsne, progress
@@ -218,14 +219,23 @@ def _analyze_networks(
 
 
 def _setting_weights(
-    study: SearchStudy, contents: ReportContents, folder: Path
+    study: SearchStudy, contents: ReportContents, folder: Path, remarks: list[str]
 ) -> tuple[dict[str, Path], list[TrialRecord]]:
-    """Return the weights file of one network per grid setting, by setting name, and the trials they come from."""
+    """Return the weights file of one network per grid setting, by setting name, and the trials they come from.
+
+    Args:
+        remarks: A remark is added for each setting whose file is missing or damaged.
+    """
     paths, samples = {}, []
     for index, setting in enumerate(contents.settings.settings if contents.settings else ()):
         if setting.representative is not None and setting.representative.weights is not None:
-            paths[setting.name] = folder / f"setting-{index}"
-            study.download_weights(setting.representative, paths[setting.name])
+            path = folder / f"setting-{index}"
+            try:
+                study.download_weights(setting.representative, path)
+            except NasError as error:
+                remarks.append(f"Setting {setting.name} is left out of what needs its network: {_first_line(error)}.")
+                continue
+            paths[setting.name] = path
             samples.append(setting.representative)
     return paths, samples
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from nas.database.database_urls import masked_url, redact_secrets
 from nas.errors import DatabaseError
 
 _CONNECT_TIMEOUT_SECONDS = 10
+_READ_ONLY = "25006"
+"""SQLSTATE of a write on a standby, as after a failover, or on a server that was set read-only."""
 
 # Without keepalives a call blocks for about two hours if the peer disappears without closing the connection (a pulled
 # cable, a paused machine, a dropped NAT entry). libpq ignores these options on Unix sockets.
@@ -34,7 +37,15 @@ def create_engine(url: str, *, pool_size: int = 2, max_overflow: int = 3) -> Eng
             allows about 100 connections.
         max_overflow: Number of additional connections, closed after use.
     """
-    return sqlalchemy.create_engine(url, **engine_options(url, pool_size=pool_size, max_overflow=max_overflow))
+    engine = sqlalchemy.create_engine(url, **engine_options(url, pool_size=pool_size, max_overflow=max_overflow))
+    event.listen(engine, "handle_error", _give_up_connections_to_a_standby)
+    return engine
+
+
+def _give_up_connections_to_a_standby(context: ExceptionContext) -> None:
+    """Treat a server that has become read-only as one that is away: a connection to it stays read-only for ever."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def engine_options(url: str, *, pool_size: int = 2, max_overflow: int = 3) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class FinalResults:
         margin: Non-inferiority margin of the comparisons.
         tolerance: Tolerance of the search's target, if it has one relative to the baseline.
         target_f1: Target of a search that is a number, which a finalist must have on the test images; else None.
+        damaged: Runs that are left out since their predictions are missing or damaged, one line each.
     """
 
     study: str
@@ -51,6 +52,7 @@ class FinalResults:
     margin: float = DEFAULT_TOLERANCE
     tolerance: float | None = None
     target_f1: float | None = None
+    damaged: tuple[str, ...] = ()
 
     @property
     def reference(self) -> FinalistResult | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
 
-from nas.errors import StudyError
+from nas.data.filesystem.folder_check import new_temporary_folder
+from nas.errors import ModelFileError, StudyError
 from nas.results.predictions_on_test_images import Predictions
 from nas.search.distillation_teacher import required_teacher, store_teacher
 from nas.search.pretrained_weights_artifact import share_weights_with_finals
@@ -76,22 +76,59 @@ def store_finals(study: SearchStudy, planned: FinalsSpec) -> SearchStudy:
     return finals_study
 
 
-def read_predictions(study: SearchStudy, records: Sequence[TrialRecord]) -> dict[int, Predictions]:
+def read_predictions(
+    study: SearchStudy, records: Sequence[TrialRecord], on_damage: Callable[[TrialRecord, str], None] | None = None
+) -> dict[int, Predictions]:
     """Load the test-image predictions of final runs, by trial number.
 
     A duplicate, of an equal network and seed, refers to the file of the trained run; each file is read once.
 
+    Args:
+        on_damage: Called with each run whose file is missing or damaged, and one line about it; the run is left out.
+
     Raises:
-        StudyError: A file is not in the artifact store.
+        StudyError: Without `on_damage`, a file is not in the artifact store, or damaged.
     """
     by_artifact: dict[str, Predictions] = {}
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
+    lost = set[str]()
+    with new_temporary_folder() as folder:
         for record in records:
-            if record.predictions is not None and record.predictions not in by_artifact:
-                path = Path(folder) / f"{record.number}.safetensors"
-                study.storage.download(record.predictions, path, f"the predictions of trial {record.number}")
-                by_artifact[record.predictions] = Predictions.load(path)
-    return {record.number: by_artifact[record.predictions] for record in records if record.predictions is not None}
+            if record.predictions is None or record.predictions in by_artifact or record.predictions in lost:
+                continue
+            try:
+                by_artifact[record.predictions] = _read(study, record.predictions, record.number, folder)
+            except (StudyError, ModelFileError) as error:
+                if on_damage is None:
+                    raise
+                lost.add(record.predictions)
+                on_damage(record, str(error))
+    return {one.number: by_artifact[one.predictions] for one in records if one.predictions in by_artifact}
+
+
+def damaged_runs(study: SearchStudy) -> dict[int, str]:
+    """Return the runs whose results cannot be used since the predictions are missing or damaged, with one line each.
+
+    A run that was trained again counts by its last training.
+    """
+    records, damaged = [one for one in study.records() if one.objectives is not None], dict[int, str]()
+    newest = {one.run: one.number for one in records}
+
+    def note(record: TrialRecord, text: str) -> None:
+        if record.run is not None and newest[record.run] == record.number:
+            damaged[record.run] = text
+
+    read_predictions(study, records, note)
+    return damaged
+
+
+def _read(study: SearchStudy, artifact: str, number: int, folder: Path) -> Predictions:
+    description, path = f"the predictions of trial {number} of {study.name!r}", folder / f"{number}.safetensors"
+    study.storage.download(artifact, path, description)
+    try:
+        return Predictions.load(path)
+    except ModelFileError as error:
+        # The path in its message is that of the copy.
+        raise ModelFileError(f"{description} are damaged: {study.storage.artifact_folder / artifact}") from error
 
 
 def _finals_specification(search_spec: StudySpec, finals: FinalsSpec) -> StudySpec:

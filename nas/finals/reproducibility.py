@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from nas.errors import ModelFileError
 from nas.results.predictions_on_test_images import Predictions
 
 
@@ -56,8 +58,15 @@ def share_alike(one: Predictions, other: Predictions) -> float:
 
 
 def largest_weight_difference(one: Path, other: Path) -> float:
-    """Return the largest absolute difference between two weights files of one network; 0 for bitwise equal tensors."""
-    first, second = load_file(one), load_file(other)
+    """Return the largest absolute difference between two weights files of one network; 0 for bitwise equal tensors.
+
+    Raises:
+        ModelFileError: A file is damaged.
+    """
+    try:
+        first, second = load_file(one), load_file(other)
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{one.name} or {other.name}: not a weights file, or damaged ({error})") from error
     differences = [
         float(np.abs(first[name].astype(np.float64) - second[name].astype(np.float64)).max(initial=0.0))
         for name in first

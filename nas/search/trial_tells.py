@@ -102,16 +102,32 @@ class TrialFiles:
 
     Attributes:
         predictions: Predictions on the test images; None except for a final run.
+        spare: Folder in which a training writes files for which theirs had no room at its end; None for none.
     """
 
     weights: Path
     predictions: Path | None = None
+    spare: Path | None = None
 
     @classmethod
-    def within(cls, folder: Path, trial: RunningTrial) -> TrialFiles:
+    def within(cls, folder: Path, trial: RunningTrial, spare: Path | None = None) -> TrialFiles:
         """Return the file paths of a trial in a folder."""
         predictions = folder / f"predictions-{trial.number}.safetensors"
-        return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None)
+        return cls(folder / f"trial-{trial.number}.safetensors", predictions if trial.is_final else None, spare)
+
+    def located(self) -> TrialFiles:
+        """Return the paths at which the files are: their own, or those in the spare folder."""
+        if self.spare is None:
+            return self
+        weights, predictions = (
+            path if path is None or path.is_file() else self.spare / path.name
+            for path in (self.weights, self.predictions)
+        )
+        return TrialFiles(weights or self.weights, predictions, self.spare)
+
+    def existing(self) -> list[Path]:
+        """Return the paths of the files that were written."""
+        return [path for path in (self.weights, self.predictions) if path is not None and path.is_file()]
 
 
 class TrialTeller:

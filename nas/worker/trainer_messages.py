@@ -19,6 +19,7 @@ from nas.study.data_spec import DataSpec
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 from nas.study.shared_weights_spec import SandwichSpec
+from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Train:
         teacher: Weights file of the teacher; required by a recipe with distillation.
         shared: Elastic network that is trained, or of which the genome's network is a slice; None for a network with
             weights of its own.
+        spare: Folder for the output files if theirs has no room at the end; see `nas.worker.trainer.output_files`.
     """
 
     genome: Genome
@@ -178,6 +180,7 @@ class Train:
     fold: Fold | None = None
     teacher: Path | None = None
     shared: SharedWeights | None = None
+    spare: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -281,20 +284,10 @@ Report = EpochRecord | EpochProgress | PreparationProgress | Resumed | TrainingN
 """Progress messages before the reply."""
 
 Request = (
-    OpenData | FindWeights | Measure | CountParams | Preview | FindPrecision | EstimateTimes | Train | Pause | Stop
-)
+    OpenData | FindWeights | Measure | CountParams | Preview | FindPrecision | EstimateTimes | Train | TrainControl
+    | Pause | Stop
+)  # fmt: skip
 Reply = (
-    TrainingTimes
-    | ParamCounts
-    | Precision
-    | DatasetSummary
-    | PretrainedWeights
-    | Cost
-    | SpacePreview
-    | Completed
-    | Failed
-    | Paused
-    | Stopped
-    | RequestRefused
-    | Report
-)
+    TrainingTimes | ParamCounts | Precision | DatasetSummary | PretrainedWeights | Cost | SpacePreview | Completed
+    | Failed | Paused | Stopped | ControlPassed | MachineFault | RequestRefused | Report
+)  # fmt: skip

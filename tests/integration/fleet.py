@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -81,6 +82,13 @@ class Worker:
         return self.events(name)[count - 1]
 
     @property
+    def error(self) -> str:
+        """What it wrote beside its JSON log: one line, or the test fails."""
+        lines = [line for line in self.log.read_text().splitlines() if not line.startswith("{")]
+        assert len(lines) <= 1, self.log.read_text()
+        return "".join(lines)
+
+    @property
     def is_running(self) -> bool:
         return self.process.poll() is None
 
@@ -99,6 +107,7 @@ class Fleet:
     environment: dict[str, str] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
     storages: list[Storage] = field(default_factory=list)
+    file_size_limit: int = resource.RLIM_INFINITY
 
     def __post_init__(self) -> None:
         self.url = database.start(self.home)
@@ -161,9 +170,12 @@ class Fleet:
             process = subprocess.Popen(
                 [sys.executable, "-m", "nas", *arguments],
                 stdout=output, stderr=subprocess.STDOUT, env=self.environment_variables, start_new_session=True,
-                cwd=self.folder,
+                cwd=self.folder, preexec_fn=self._limit_files,
             )  # fmt: skip
         return process, log
+
+    def _limit_files(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size_limit, resource.RLIM_INFINITY))
 
     def wait_until_spent(self, seconds: float) -> None:
         """Wait until the workers have ended by themselves; assert that every slot is done."""

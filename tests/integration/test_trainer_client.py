@@ -37,7 +37,7 @@ from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainerClient
-from nas.worker.supervisor.trainer_errors import MeasurementFailed, TrainerLost
+from nas.worker.supervisor.trainer_errors import MeasurementFailed, ProcessLost, TrainerLost
 from nas.worker.trainer_messages import (
     OpenData,
     Paused,
@@ -80,7 +80,6 @@ def trainer(folder: Path) -> Iterator[TrainerClient]:
 def pid_of(trainer: TrainerClient) -> int:
     process = trainer._process
     assert process is not None
-    assert process.pid is not None
     return process.pid
 
 
@@ -240,7 +239,7 @@ def test_killed_while_training_it_is_replaced(folder: Path, tmp_path: Path) -> N
         trainer.open_data()
         first = pid_of(trainer)
         outcome = trainer.train(request(genome(), 1000, tmp_path), lambda report: os.kill(first, signal.SIGKILL))
-        assert outcome == Failed("crashed", "the trainer process ended (signal 9)")
+        assert outcome == ProcessLost("crashed", "the trainer process ended (signal 9)", -signal.SIGKILL, None)
         assert isinstance(trainer.train(request(genome(), 1, tmp_path), ignore_report), Completed)
         assert pid_of(trainer) != first
     finally:

@@ -28,6 +28,8 @@ from nas.search.storage.slot_leases import Slots
 from nas.search.storage.sql_tables import create_missing_tables
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.finished_results import FinishedResults
+from nas.worker.supervisor.machine_folders import MachineFolders
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.supervisor.trials_per_gpu import slots_per_gpu
 from nas.worker.trainer_messages import FindWeights, OpenData, PreparationProgress
@@ -148,6 +150,16 @@ class Application:
     def checkpoints(self, name: str) -> TrialCheckpoints:
         """Return the checkpoint folders of a study."""
         return TrialCheckpoints(self.settings.artifacts_folder, name)
+
+    def finished_results(self, name: str) -> FinishedResults:
+        """Return the results of a study that could not be recorded."""
+        settings = self.settings
+        return FinishedResults((settings.artifacts_folder, settings.home), name)
+
+    @cached_property
+    def machine_folders(self) -> MachineFolders:
+        """Folders that are checked before a training."""
+        return MachineFolders(self.settings.artifacts_folder.absolute(), self.settings.data_folder.absolute())
 
     def new_trainer(
         self,

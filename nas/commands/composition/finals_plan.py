@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.errors import StudyError
 from nas.finals.finalist_sequence import DEFAULT_FINALISTS, order_by_score
@@ -15,7 +15,7 @@ from nas.finals.finalists import (
     planned_runs,
 )
 from nas.finals.finals_results import FinalResults, FinalsTests, collect_finals
-from nas.finals.finals_study import finals_name, find_finals, read_predictions
+from nas.finals.finals_study import damaged_runs, finals_name, find_finals, read_predictions
 from nas.finals.training_order import RunPlan
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.analysis.grid_results import SettingResults, gather_settings
@@ -117,11 +117,10 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
         tolerance=target.margin if is_relative else None, target_f1=target.macro_f1,
         baseline_epochs=finals_study.spec.own_baseline_epochs,
     )  # fmt: skip
-    dataset = study.dataset_summary
-    return collect_finals(
-        finals_study.name, spec, dataset.classes, dataset.num_test, records,
-        read_predictions(finals_study, records), tests,
-    )  # fmt: skip
+    dataset, damaged = study.dataset_summary, damaged_runs(finals_study)
+    predictions = read_predictions(finals_study, records, lambda record, text: None)
+    results = collect_finals(finals_study.name, spec, dataset.classes, dataset.num_test, records, predictions, tests)
+    return replace(results, damaged=tuple(damaged.values()))
 
 
 def no_results(study: SearchStudy, spec: FinalsSpec) -> FinalResults:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from nas.commands.composition.application import Application
 from nas.commands.composition.run_trials import WorkerPlan, new_run_control
+from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import WorkerError
 from nas.finals.finals_study import read_predictions
 from nas.finals.reproducibility import Repetition, largest_weight_difference, share_alike
@@ -35,17 +33,19 @@ def repeat_training(application: Application, finals_study: SearchStudy, record:
     trainer = plan.new_trainer(
         application, finals_study.spec, 0, new_run_control(application), finals_study.dataset_summary
     )
-    with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        repeated_weights, predictions_path = (
-            Path(folder) / "again.safetensors",
-            Path(folder) / "predictions.safetensors",
-        )
+    with new_temporary_folder() as folder:
+        repeated_weights, predictions_path = folder / "again.safetensors", folder / "predictions.safetensors"
+        # Before the training, which takes long and could not be compared with damaged files.
+        first_predictions, first_weights = read_predictions(finals_study, [record])[record.number], None
+        if record.weights is not None:
+            first_weights = folder / "first.safetensors"
+            finals_study.download_weights(record, first_weights)
         try:
             trainer.open_data()
             outcome = trainer.train(
                 Train(
                     run.genome, finals_study.spec.epochs_of(is_baseline=run.is_baseline), run.seed, repeated_weights,
-                    Path(folder) / "checkpoints", choices=run.choices, predictions=predictions_path,
+                    folder / "checkpoints", choices=run.choices, predictions=predictions_path,
                     pretrained=fetch_weights(finals_study, data_folder),
                     teacher=fetch_teacher(finals_study, data_folder) if needs_teacher else None,
                 ),
@@ -55,12 +55,7 @@ def repeat_training(application: Application, finals_study: SearchStudy, record:
             trainer.close()
         if not isinstance(outcome, Completed):
             raise WorkerError(f"the training of trial {record.number} could not be repeated: {outcome}")
-        difference = None
-        if record.weights is not None:
-            first_weights = Path(folder) / "first.safetensors"
-            finals_study.download_weights(record, first_weights)
-            difference = largest_weight_difference(first_weights, repeated_weights)
-        first_predictions = read_predictions(finals_study, [record])[record.number]
+        difference = None if first_weights is None else largest_weight_difference(first_weights, repeated_weights)
         return Repetition(
             run=record.number,
             macro_f1=record.macro_f1,

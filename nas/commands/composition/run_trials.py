@@ -117,6 +117,7 @@ def run_trials(
     reason = None if control.baseline_only else monitor.stop_reason()
     if slots.seconds_until_claimable(baseline_only=control.baseline_only or reason is not None) is not None:
         # Otherwise nothing is left to do: starting trainers to find that out would take seconds.
+        application.machine_folders.require()
         pretrained = fetch_weights(study, application.settings.data_folder.absolute())
         if study.spec.trains_baseline_first and not slots.baseline_done():
             application.errors.print("The baseline is the teacher of the other trials: they wait until it is trained.")
@@ -177,7 +178,7 @@ class _Contexts:
             own_study, application.slots(self.study.name), trainer, application.checkpoints(self.study.name),
             self.pretrained, teacher if spec.distillation.teacher is not None else None,
             cache(partial(fetch_elastic_weights, own_study, application.settings.data_folder.absolute())),
-            self.conditions,
+            self.conditions, application.finished_results(self.study.name), application.machine_folders,
         )  # fmt: skip
 
 

@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit, types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
 from numpy.typing import NDArray
+
+from nas.networks.layers.numba_kernel_cache import KernelCache
 
 Array = NDArray[np.uint16] | NDArray[np.float32]
 """Numbers of a tensor: bfloat16 as uint16, or float32."""
@@ -24,13 +27,19 @@ _ROUNDING = np.uint32(0x7FFF)
 
 
 def compile_kernel(function: Function) -> Function:
-    """Compile a function at its first call; the code is cached on disk if a cache folder is writable."""
+    """Compile a function at its first call; the code is cached on disk if a cache folder is writable.
+
+    A damaged cache is made anew.
+    """
     # Sums in any order, as vector instructions require; infinities and NaN keep their meaning.
     options: dict[str, Any] = {
         "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
     }  # fmt: skip
     try:
-        return njit(**options, cache=True)(function)  # type: ignore[no-any-return]
+        compiled = njit(**options, cache=True)(function)
+        if isinstance(compiled, Dispatcher):
+            compiled._cache = KernelCache(function)  # type: ignore[attr-defined]
+        return compiled  # type: ignore[no-any-return]
     except RuntimeError:
         return njit(**options)(function)  # type: ignore[no-any-return]
 

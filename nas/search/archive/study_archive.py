@@ -16,6 +16,7 @@ from nas.search.archive.compact_predictions import compact, expand
 from nas.search.archive.merge_snapshots import merge_finals, merge_searches
 from nas.search.archive.study_snapshot import StudySnapshot, read_snapshot, write_snapshot
 from nas.search.search_study import SearchStudy
+from nas.search.storage.artifact_hashes import attribute_name, file_sha256
 from nas.search.storage.database_and_artifact_storage import Storage
 
 SEARCH, FINALS = "search", "finals"
@@ -189,6 +190,7 @@ def _restore_files(
                         path.write_bytes(content)
                     else:
                         expand(content, len(snapshot.dataset_summary.classes)).save(path)
+                        _replace_hash(snapshot, path)
         # Numbers of trials are those of the archive in a new study alone.
         for member in archive.names(f"{folder}/checkpoints") if restored.is_new else ():
             match = _CHECKPOINT.fullmatch(member.removeprefix(f"{folder}/checkpoints/"))
@@ -200,6 +202,14 @@ def _restore_files(
     except OSError as error:
         folder_text = f"{storage.artifact_folder} ({error.strerror or error})"
         raise SettingsError(f"files cannot be kept in {folder_text}; set NAS_ARTIFACTS") from error
+
+
+def _replace_hash(snapshot: StudySnapshot, path: Path) -> None:
+    """Replace the stored hash of predictions, which an archive holds in another form than their file had."""
+    name = attribute_name(path.name)
+    for row in snapshot.trials:
+        if name in row["system_attributes"]:
+            row["system_attributes"][name] = file_sha256(path)
 
 
 def _checked(identifier: str) -> str:

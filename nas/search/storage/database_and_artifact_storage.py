@@ -10,14 +10,15 @@ from pathlib import Path
 
 import optuna
 from optuna import Study
-from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
+from optuna.artifacts import download_artifact, upload_artifact
 from optuna.trial import Trial
 from sqlalchemy import Engine, func, inspect, select
 
 from nas.database import create_engine, masked_url
-from nas.errors import DatabaseError, SettingsError, StudyError
+from nas.errors import DamagedFileError, DatabaseError, SettingsError, StudyError
+from nas.search.storage.artifact_hashes import AtomicArtifactStore, file_sha256, store_hash, stored_hash
 from nas.search.storage.lean_storage import LeanStorage
-from nas.search.storage.outage_retry import translate_errors
+from nas.search.storage.outage_retry import retry_through_outage, translate_errors
 from nas.search.storage.windowed_storage import WindowedStorage
 
 # Key of an advisory lock, unique in the database; the bytes of "nas_stud".
@@ -70,19 +71,21 @@ class Storage:
         return cls(rdb, artifact_folder, owns_engine=engine is None)
 
     @property
-    def artifacts(self) -> FileSystemArtifactStore:
+    def artifacts(self) -> AtomicArtifactStore:
         """Optuna's artifact store in the folder."""
-        return FileSystemArtifactStore(self.artifact_folder)
+        return AtomicArtifactStore(self.artifact_folder)
 
     def store_file(self, path: Path, owner: Trial | Study) -> str:
-        """Copy a file of a trial or study to the artifact store; return its artifact identifier.
+        """Copy a file of a trial or study to the artifact store, and its hash to the database; return its identifier.
 
         Raises:
             SettingsError: The folder is not writable.
         """
         try:
             self.artifact_folder.mkdir(parents=True, exist_ok=True)
-            return upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=owner)
+            artifact = upload_artifact(artifact_store=self.artifacts, file_path=str(path), study_or_trial=owner)
+            store_hash(self.rdb, owner, artifact, path)
+            return artifact
         except OSError as error:
             raise SettingsError(
                 f"weights cannot be kept in {self.artifact_folder} ({error.strerror or error}); set NAS_ARTIFACTS"
@@ -99,7 +102,7 @@ class Storage:
             StudyError: The file is not in the artifact store.
             SettingsError: The data folder cannot be written to.
         """
-        if path.is_file():
+        if path.is_file() and self._is_intact(artifact_id, path):
             return path
         # Several threads may download at once.
         partial = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
@@ -120,14 +123,32 @@ class Storage:
             description: Plural noun for the error message, such as "the weights of trial 3".
 
         Raises:
-            StudyError: The file is not in the artifact store.
+            StudyError: The file is not in the artifact store, or cannot be read there.
+            DamagedFileError: It is not the file that was stored.
         """
+        place = self.artifact_folder / artifact
         try:
             download_artifact(artifact_store=self.artifacts, artifact_id=artifact, file_path=str(path))
         except optuna.artifacts.exceptions.ArtifactNotFound as error:
             raise StudyError(
                 f"{description} are not in the artifact store of this machine; set NAS_ARTIFACTS"
             ) from error
+        except OSError as error:
+            raise StudyError(
+                f"{description} cannot be copied from {place} to {path.parent} ({error.strerror or error}); mend that, "
+                "or set NAS_ARTIFACTS and TMPDIR"
+            ) from error
+        if not self._is_intact(artifact, path):
+            path.unlink()
+            raise DamagedFileError(
+                f"{description} are damaged: {place} has another SHA-256 than the database; restore that file from a "
+                "copy or an archive, or train again with `nas finals`"
+            )
+
+    def _is_intact(self, artifact: str, path: Path) -> bool:
+        """Return True if a file is the one that was stored, or one of an earlier version, which has no hash."""
+        expected = retry_through_outage(lambda: stored_hash(self.rdb, artifact), url=self.rdb.url)
+        return expected is None or file_sha256(path) == expected
 
     def translate_errors(self) -> contextlib.AbstractContextManager[None]:
         """Context manager that translates database errors into `DatabaseError`."""

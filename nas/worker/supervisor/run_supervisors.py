@@ -28,7 +28,8 @@ def run_supervisors(
 ) -> bool:
     """Run one supervisor thread per context until the budget is spent, the deadline passes or a signal arrives.
 
-    SIGINT and SIGTERM pause the running trials and release them with their checkpoints; a second signal kills.
+    SIGINT, SIGTERM and SIGHUP pause the running trials and release them with their checkpoints; a second signal kills.
+    Of a program that was started to ignore SIGHUP, by `nohup`, it stays ignored.
 
     Args:
         new_contexts: Factories, each called in the thread of its supervisor.
@@ -51,7 +52,7 @@ def run_supervisors(
         for number, new_context in enumerate(new_contexts, 1)
     ]
     timer = threading.Timer(timeout_seconds, control.deadline.set) if timeout_seconds is not None else None
-    handlers = {one: signal.signal(one, _signal_handler(control)) for one in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {one: signal.signal(one, _signal_handler(control)) for one in _pausing_signals()}
     try:
         if timer is not None:
             timer.daemon = True
@@ -81,6 +82,11 @@ def _join(threads: list[threading.Thread], control: RunControl) -> bool:
             if time.monotonic() > deadline:
                 return False
     return True
+
+
+def _pausing_signals() -> list[signal.Signals]:
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] if ignored else [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 def _signal_handler(control: RunControl) -> Callable[[int, FrameType | None], None]:

@@ -20,9 +20,9 @@ def start_trainer(device: str, threads: int, shared_cores: int | None = None) ->
     context = multiprocessing.get_context("spawn")
     parent_end, trainer_end = context.Pipe()
     process = context.Process(target=_run, args=(trainer_end, device, threads, shared_cores), daemon=True)
-    # Ctrl-C reaches the whole process group, and so does the SIGTERM of Slurm, systemd or timeout: a trainer killed
+    # Ctrl-C reaches the whole process group, and so do a closed terminal and the SIGTERM of Slurm: a trainer killed
     # by it could write no checkpoint. Signals blocked here stay blocked in the new process.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         process.start()
     finally:

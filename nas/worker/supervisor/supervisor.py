@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
 from typing import Literal
 
 from typing_extensions import assert_never
 
+from nas.data.filesystem.folder_check import new_temporary_folder
+from nas.errors import DatabaseError, NasError
 from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.search.storage.rung_scores import RungScores
 from nas.search.storage.slot_leases import Lease
@@ -26,22 +26,13 @@ from nas.worker.progress_events import (
 )
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
-from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
+from nas.worker.supervisor.supervisor_context import ActiveTrial, RunControl, SupervisorContext
+from nas.worker.supervisor.trainer_client import TrainingOutcome
 from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, TrainerLost
 from nas.worker.supervisor.training_retries import TrainingRetries
 from nas.worker.trainer_messages import Paused
 
 _IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class ActiveTrial:
-    """Trial being run, with the lease of its slot."""
-
-    lease: Lease
-    trial: RunningTrial
-    location: TrialLocation
-    description: TrialDescription
 
 
 class Supervisor:
@@ -70,7 +61,8 @@ class Supervisor:
         When a stop condition of the study holds, no slot but the baseline's is claimed: finals and target need it.
 
         Raises:
-            NasError: The data cannot be loaded, or an outage of the database lasts too long.
+            NasError: The data cannot be loaded, an outage of the database lasts too long, or the machine is at fault.
+                The slot is released then, with its trial, unless the database is away.
         """
         control = self._control
         try:
@@ -117,22 +109,31 @@ class Supervisor:
             self._slots.finish(lease, "recorded by a worker that was lost")
             return
         with Heartbeat(self._slots, lease, self._control.lease_seconds) as heartbeat:
-            trial = self._resume_or_ask(lease)
-            if trial is None:
-                return
-            location = TrialLocation(self._number, lease.slot, trial.number)
-            active = self._measure_cost(lease, trial, location, heartbeat)
-            if active is None:
-                return
-            duplicate = self._find_duplicate(trial)
-            if duplicate is not None:
-                if self._still_holds_lease(lease, heartbeat, location):
-                    self._tell_duplicate(active, duplicate)
-            elif self._over_budget(active):
-                if self._still_holds_lease(lease, heartbeat, location):
-                    self._tell_infeasible(active)
-            else:
-                self._train(active, heartbeat)
+            try:
+                self._run_leased(lease, heartbeat)
+            except BaseException as error:
+                if not isinstance(error, DatabaseError):
+                    with contextlib.suppress(NasError):
+                        self._slots.release(lease)
+                raise
+
+    def _run_leased(self, lease: Lease, heartbeat: Heartbeat) -> None:
+        trial = self._resume_or_ask(lease)
+        if trial is None:
+            return
+        location = TrialLocation(self._number, lease.slot, trial.number)
+        active = self._measure_cost(lease, trial, location, heartbeat)
+        if active is None:
+            return
+        duplicate = self._find_duplicate(trial)
+        if duplicate is not None:
+            if self._still_holds_lease(lease, heartbeat, location):
+                self._tell_duplicate(active, duplicate)
+        elif self._over_budget(active):
+            if self._still_holds_lease(lease, heartbeat, location):
+                self._tell_infeasible(active)
+        else:
+            self._train(active, heartbeat)
 
     def _resume_or_ask(self, lease: Lease) -> RunningTrial | None:
         """Return the slot's unfinished trial or a new one; None if the lease was lost meanwhile."""
@@ -157,6 +158,9 @@ class Supervisor:
             self._pause(lease, location, Paused(None))
             return None
         except (TrainerLost, MeasurementFailed) as error:
+            if isinstance(error, TrainerLost):
+                with new_temporary_folder() as folder:
+                    self._trainer.require_control(folder)
             if self._still_holds_lease(lease, heartbeat, location):
                 failed = Failed("crashed", f"before its training began: {error}")
                 self._study.tell.failed(trial, failed)
@@ -195,30 +199,55 @@ class Supervisor:
         if active.trial.source != SHARED:
             # Of thousands of slices, each of which takes a second, the notable ones are shown at their end.
             self._listener(TrialStarted(active.location, active.description))
-        with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-            files = TrialFiles.within(Path(folder), active.trial)
-            retries = TrainingRetries(
-                self._context, self._control, active.lease, self._listener, self._early_stopping_monitor(active),
-                lambda: heartbeat.lease_lost, lambda text: setattr(heartbeat, "progress", text),
-            )  # fmt: skip
-            outcome = retries.run(active.location, active.trial, files)
-            if not self._still_holds_lease(active.lease, heartbeat, active.location):
-                return
-            match outcome:
-                case Completed() if active.trial.is_elastic:
-                    self._study.tell.elastic(active.trial, outcome, files)
-                    self._finish_slot(active, ELASTIC)
-                    self._notify_ended(active, outcome)
-                case Completed():
-                    self._tell_completed(active, outcome, files)
-                case Stopped():
-                    self._tell_stopped(active, outcome)
-                case Failed():
-                    self._tell_failed(active, outcome)
-                case Paused():
-                    self._pause(active.lease, active.location, outcome)
-                case _:
-                    assert_never(outcome)
+        finished = self._context.finished
+        with new_temporary_folder() as folder:
+            files = TrialFiles.within(folder, active.trial, finished.folder_of(active.trial.number))
+            kept = finished.find(active.trial)
+            outcome, files = kept or self._trained(active, heartbeat, files)
+            try:
+                if self._still_holds_lease(active.lease, heartbeat, active.location):
+                    self._record(active, outcome, files)
+            except NasError as error:
+                if isinstance(outcome, Completed) and (where := finished.keep(active.trial, outcome, files)):
+                    error.args = (f"{error}; the finished training is kept in {where}",)
+                raise
+
+    def _trained(
+        self, active: ActiveTrial, heartbeat: Heartbeat, files: TrialFiles
+    ) -> tuple[TrainingOutcome, TrialFiles]:
+        """Train; return the outcome and the paths at which the files are.
+
+        Raises:
+            MachineError: Memory or a folder does not suffice, or the training failed by a fault of the machine.
+        """
+        params = active.description.cost.params
+        if self._context.folders is not None and active.trial.source != SHARED:
+            self._context.folders.require(params)
+        if active.description.is_baseline:
+            self._trainer.require_memory(params)
+        retries = TrainingRetries(
+            self._context, self._control, active.lease, self._listener, self._early_stopping_monitor(active),
+            lambda: heartbeat.lease_lost, lambda text: setattr(heartbeat, "progress", text),
+        )  # fmt: skip
+        outcome = retries.run(active.location, active.trial, files)
+        return outcome, files.located()
+
+    def _record(self, active: ActiveTrial, outcome: TrainingOutcome, files: TrialFiles) -> None:
+        match outcome:
+            case Completed() if active.trial.is_elastic:
+                self._study.tell.elastic(active.trial, outcome, files)
+                self._finish_slot(active, ELASTIC)
+                self._notify_ended(active, outcome)
+            case Completed():
+                self._tell_completed(active, outcome, files)
+            case Stopped():
+                self._tell_stopped(active, outcome)
+            case Failed():
+                self._tell_failed(active, outcome)
+            case Paused():
+                self._pause(active.lease, active.location, outcome)
+            case _:
+                assert_never(outcome)
 
     def _early_stopping_monitor(self, active: ActiveTrial) -> EarlyStoppingMonitor:
         return EarlyStoppingMonitor(
@@ -266,6 +295,7 @@ class Supervisor:
         """Mark the slot as done and delete the checkpoints of its trial."""
         self._slots.finish(active.lease, reason)
         self._context.checkpoints.remove(active.trial.number)
+        self._context.finished.remove(active.trial.number)
 
     def _notify_ended(self, active: ActiveTrial, outcome: Outcome, *, on_front: bool = False) -> None:
         self._listener(TrialEnded(active.location, active.description, outcome, on_front))

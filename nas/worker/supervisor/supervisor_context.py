@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import StopConditions
-from nas.search.storage.slot_leases import Slots
+from nas.search.storage.slot_leases import Lease, Slots
+from nas.search.trial_tells import RunningTrial
+from nas.worker.progress_events import TrialDescription, TrialLocation
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
+from nas.worker.supervisor.finished_results import FinishedResults
+from nas.worker.supervisor.machine_folders import MachineFolders
 from nas.worker.supervisor.trainer_client import TrainerClient
 
 
@@ -22,6 +26,8 @@ class SupervisorContext:
         pretrained: File of the initial weights of pretrained networks.
         teacher: Returns the weights file of the study's teacher, downloaded at the first call; None without one.
         elastic_weights: Returns the file of an elastic network's weights by the number of its trial, downloaded once.
+        finished: Results that could not be recorded.
+        folders: Folders that are checked before a training; None for no check.
         stop_conditions: Conditions under which no further trial starts, shared by the process; None without any.
     """
 
@@ -33,6 +39,18 @@ class SupervisorContext:
     teacher: Callable[[], Path] | None = None
     elastic_weights: Callable[[int], Path] | None = None
     stop_conditions: StopConditions | None = None
+    finished: FinishedResults = field(default_factory=lambda: FinishedResults((), ""))
+    folders: MachineFolders | None = None
+
+
+@dataclass(frozen=True)
+class ActiveTrial:
+    """Trial being run, with the lease of its slot."""
+
+    lease: Lease
+    trial: RunningTrial
+    location: TrialLocation
+    description: TrialDescription
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TypeVar
 
-from nas.errors import DataError, NasError, WorkerError
+from nas.errors import DataError, MachineError, NasError, WorkerError
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
+from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, HangDetector
-from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
-from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, TrainerLost
+from nas.worker.supervisor.memory_limit import require_memory
+from nas.worker.supervisor.trainer_errors import Interrupted, MeasurementFailed, ProcessLost, TrainerLost
+from nas.worker.supervisor.trainer_process import TrainerProcess
 from nas.worker.trainer_messages import (
     CountParams,
     FindWeights,
@@ -29,7 +29,6 @@ from nas.worker.trainer_messages import (
     Pause,
     Paused,
     PreparationProgress,
-    Reply,
     Report,
     Request,
     RequestRefused,
@@ -44,7 +43,6 @@ ReplyT = TypeVar("ReplyT")
 TrainingOutcome = Completed | Failed | Paused | Stopped
 
 _POLL_SECONDS = 0.1
-_EXIT_SECONDS = 5.0
 _PAUSE_SECONDS = 7.0
 _LATE_REPLY_SECONDS = 1.0
 # Downloads and the decoding of large files report progress, but not every second.
@@ -83,8 +81,7 @@ class TrainerClient:
         self._stop_requested = stop_requested
         self._on_progress = on_progress
         self._min_silence_limit_seconds = min_silence_limit_seconds
-        self._process: BaseProcess | None = None
-        self._connection: Connection | None = None
+        self._process: TrainerProcess | None = None
         self._dataset_summary: DatasetSummary | None = None
 
     def open_data(self) -> DatasetSummary:
@@ -98,9 +95,7 @@ class TrainerClient:
         if self._dataset_summary is not None:
             return self._dataset_summary
         self.close()
-        # At exit, multiprocessing would send SIGTERM, which the trainer ignores, and then wait for ever.
-        atexit.register(self.close)
-        self._process, self._connection = start_trainer(self._device, self._threads, self._shared_cores)
+        self._process = TrainerProcess(self._device, self._threads, self._shared_cores)
         dataset_summary = self.request(self._data, DatasetSummary)
         changed = self._expected.differences(dataset_summary) if self._expected is not None else []
         if changed:
@@ -145,13 +140,14 @@ class TrainerClient:
         try:
             return self._train(self._submit(request), on_report, lease_lost, early_stop)
         except TrainerLost as lost:
-            return Failed("crashed", str(lost))
+            self.close()
+            return ProcessLost("crashed", str(lost), lost.exit_code, lost.out_of_memory_bytes)
         except Interrupted:
             return Paused(None)
 
     def _train(
         self,
-        connection: Connection,
+        process: TrainerProcess,
         on_report: Callable[[Report], None],
         lease_lost: Callable[[], bool],
         early_stop: Callable[[], Stop | None],
@@ -161,13 +157,13 @@ class TrainerClient:
             # The trainer ends at the first such request and would read a second one as its next request.
             if pause_deadline is None and (self._stop_requested() or lease_lost()):
                 if not end_requested:
-                    self._send(connection, Pause(save_checkpoint=not lease_lost()))
+                    process.send(Pause(save_checkpoint=not lease_lost()))
                 pause_deadline, end_requested = time.monotonic() + _PAUSE_SECONDS, True
             elif not end_requested and (stop := early_stop()) is not None:
-                self._send(connection, stop)
+                process.send(stop)
                 end_requested = True
-            if connection.poll(_POLL_SECONDS):
-                reply = self._receive(connection)
+            if process.poll(_POLL_SECONDS):
+                reply = process.receive()
                 hang_detector.reset(reply.silence_limit_seconds if isinstance(reply, KeepAlive) else None)
                 match reply:
                     case (
@@ -181,8 +177,10 @@ class TrainerClient:
                         on_report(reply)
                     case Completed() | Failed() | Paused() | Stopped():
                         if end_requested and not isinstance(reply, Paused | Stopped):
-                            self._discard_late_reply(connection)
+                            self._discard_late_reply(process)
                         return reply
+                    case MachineFault(text):
+                        raise MachineError(text)
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:
@@ -194,36 +192,55 @@ class TrainerClient:
                 self.close()
                 return Failed("timed_out", f"no step in {hang_detector.silence_limit_seconds:.0f} s")
 
-    def _discard_late_reply(self, connection: Connection) -> None:
+    def _discard_late_reply(self, process: TrainerProcess) -> None:
         """Discard the reply to a pause or stop that reached the trainer after its training had ended."""
         try:
-            if connection.poll(_LATE_REPLY_SECONDS) and isinstance(self._receive(connection), Paused):
+            if process.poll(_LATE_REPLY_SECONDS) and isinstance(process.receive(), Paused):
                 return
         except TrainerLost:
-            return  # It ended after the outcome was received.
+            pass  # It ended after the outcome was received.
         self.close()
+
+    def require_memory(self, params: int) -> None:
+        """Check that a network's weights, gradients and moments fit beside the data and libraries of the process.
+
+        Raises:
+            MachineError: They do not, whatever the batch.
+        """
+        if self._process is not None:
+            require_memory(self._process.pid, params)
+
+    def require_control(self, folder: Path) -> None:
+        """Train a small known network, in a new process if the last one was lost.
+
+        Raises:
+            MachineError: It cannot be trained either.
+            Interrupted: A stop was requested.
+        """
+        try:
+            self.request(TrainControl(folder), ControlPassed)
+        except (MachineError, TrainerLost) as error:
+            raise MachineError(
+                f"a small known network cannot be trained on this machine either: {error}; no trial was charged for "
+                "it: mend the machine, then run the same command again"
+            ) from error
 
     def close(self) -> None:
         """Kill the trainer process; unsaved work is lost."""
-        atexit.unregister(self.close)
-        if self._connection is not None:
-            self._connection.close()
         if self._process is not None:
-            self._process.kill()
-            # With a limit: a process that is stuck in the kernel, in a driver, cannot be killed.
-            self._process.join(_EXIT_SECONDS)
-        self._process = self._connection = self._dataset_summary = None
+            self._process.close()
+        self._process = self._dataset_summary = None
 
     def request(self, request: Request, reply_type: type[ReplyT]) -> ReplyT:
         """Send a request and wait for its reply; progress reports go to `on_progress`."""
         try:
-            connection = self._submit(request)
+            process = self._submit(request)
             is_slow = reply_type in (DatasetSummary, PretrainedWeights, TrainingTimes)
             hang_detector = HangDetector(
                 max(_LOADING_SILENCE_SECONDS if is_slow else 0.0, self._min_silence_limit_seconds)
             )
             while True:
-                reply = self._wait_for_reply(connection, hang_detector)
+                reply = self._wait_for_reply(process, hang_detector)
                 if isinstance(reply, reply_type):
                     return reply
                 match reply:
@@ -231,21 +248,23 @@ class TrainerClient:
                         self._on_progress(reply)
                     case Failed(detail=detail):
                         raise MeasurementFailed(detail)
+                    case MachineFault(text):
+                        raise MachineError(text)
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:
                         raise WorkerError(f"the trainer answered {type(request).__name__} with {type(reply).__name__}")
-        except Interrupted:
+        except (Interrupted, TrainerLost):
             self.close()
             raise
 
-    def _submit(self, request: Request) -> Connection:
-        """Send a request, starting the trainer if necessary; return the connection for the reply."""
-        if self._connection is None:
+    def _submit(self, request: Request) -> TrainerProcess:
+        """Send a request, starting the trainer if necessary; return the process for the reply."""
+        if self._process is None:
             self._restart()
-        assert self._connection is not None
-        self._send(self._connection, request)
-        return self._connection
+        assert self._process is not None
+        self._process.send(request)
+        return self._process
 
     def _restart(self) -> None:
         """Start a new trainer process in place of a lost one.
@@ -259,38 +278,18 @@ class TrainerClient:
                 self.open_data()
                 return
             except TrainerLost as lost:
+                self.close()
+                if lost.out_of_memory_bytes is not None:
+                    raise MachineError(f"loading the data: {lost}") from lost
                 if starts_left == 0:
                     raise WorkerError(f"{lost} each time that it loaded the data") from lost
 
-    # Pipe errors are caught here alone: listeners to reports write to other pipes, which may break as well.
-
-    def _send(self, connection: Connection, request: Request) -> None:
-        try:
-            connection.send(request)
-        except OSError as error:
-            raise TrainerLost(self._reap()) from error
-
-    def _receive(self, connection: Connection) -> Reply:
-        try:
-            reply: Reply = connection.recv()
-        except (EOFError, OSError) as error:  # OSError if it ended in the middle of a message.
-            raise TrainerLost(self._reap()) from error
-        return reply
-
-    def _reap(self) -> str:
-        """Reap an ended trainer process and describe its exit."""
-        assert self._process is not None
-        self._process.join(_EXIT_SECONDS)
-        code = self._process.exitcode
-        self.close()
-        return f"the trainer process ended ({describe_exit(code)})"
-
-    def _wait_for_reply(self, connection: Connection, hang_detector: HangDetector) -> Reply:
+    def _wait_for_reply(self, process: TrainerProcess, hang_detector: HangDetector) -> object:
         # Polled first: with epochs shorter than the wait, a report is always pending.
         while not self._stop_requested():
-            if connection.poll(_POLL_SECONDS):
+            if process.poll(_POLL_SECONDS):
                 hang_detector.reset()
-                return self._receive(connection)
+                return process.receive()
             if hang_detector.is_hanging:
                 self.close()
                 raise TrainerLost(

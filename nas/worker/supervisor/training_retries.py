@@ -1,8 +1,9 @@
-"""Retries of a trial's training: after a crash, and with micro-batches after an out-of-memory error."""
+"""Retries of a trial's training: after a crash or a kill, and with micro-batches after an out-of-memory error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from typing_extensions import assert_never
 
@@ -21,10 +22,13 @@ from nas.worker.progress_events import (
     TrialResumed,
 )
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
+from nas.worker.supervisor.failure_diagnosis import FailureDiagnosis, is_out_of_memory
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainingOutcome
+from nas.worker.supervisor.trainer_errors import Interrupted
 from nas.worker.trainer_messages import (
     KeepAlive,
+    Paused,
     PreparationProgress,
     Report,
     Resumed,
@@ -63,26 +67,23 @@ class TrainingRetries:
         self._listener, self._early_stopping = listener, early_stopping
 
     def run(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles) -> TrainingOutcome:
-        """Train until there is an outcome; each retry resumes from the last checkpoint."""
+        """Train until there is an outcome; each retry resumes from the last checkpoint.
+
+        Raises:
+            MachineError: The machine is at fault: the trial can go on elsewhere, or here once it is mended.
+        """
         crashes, micro_batches = self._lease.crashes, 1
         epochs = trial.own_epochs or self._spec.epochs_of(is_baseline=trial.is_baseline)
         if crashes >= MAX_TRAININGS:
             return Failed("crashed", f"in {crashes} trainings, after the last of which its worker was lost")
-        needs_teacher = trial.genome.recipe.distillation.needs_teacher
-        teacher = self._teacher() if needs_teacher and self._teacher is not None else None
-        shared = self._shared_weights(trial)
+        request = self._request(location, trial, files, epochs)
+        diagnosis = FailureDiagnosis(self._trainer, files.weights.parent, is_baseline=trial.is_baseline)
         while True:
-            request = Train(
-                trial.genome, epochs, trial.seed, files.weights,
-                self._checkpoints.folder_of(location.number), self._lease.attempt, micro_batches,
-                self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained, trial.fold,
-                teacher, shared,
-            )  # fmt: skip
             self._early_stopping.restart()
             outcome = _fail_if_not_finite(
                 self._trainer.train(
-                    request,
-                    self._report_handler(location, epochs),
+                    replace(request, micro_batches=micro_batches),
+                    self._report_handler(location, epochs, diagnosis),
                     self._lease_lost,
                     lambda: self._early_stopping.stop_request,
                 )
@@ -93,18 +94,39 @@ class TrainingRetries:
                 # The next training gets a new process: fragmented memory stays fragmented, and after a GPU error
                 # every operation of the same process fails too, which would use up trial after trial.
                 self._trainer.close()
-            if outcome.reason == "out_of_memory" and micro_batches < _MAX_MICRO_BATCHES:
+            if diagnosis.is_interruption(outcome):
+                self._notify(location, f"{outcome.detail}; it goes on from its last checkpoint")
+                continue
+            if is_out_of_memory(outcome) and micro_batches < _MAX_MICRO_BATCHES:
                 micro_batches = _MAX_MICRO_BATCHES
-                self._listener(Notice(location, f"out of memory; once more with batches in {micro_batches} parts"))
-            elif outcome.reason in ("crashed", "timed_out"):
-                crashes += 1
-                if not self._slots.record_crashes(self._lease, crashes) or crashes >= MAX_TRAININGS:
-                    return Failed(outcome.reason, f"{outcome.detail}, in {crashes} trainings")
-                self._listener(
-                    Notice(location, f"{outcome.reason}: {outcome.detail}; training {crashes + 1} of {MAX_TRAININGS}")
-                )
-            else:
+                text = outcome.detail if outcome.reason == "crashed" else "out of memory"
+                self._notify(location, f"{text}; once more with batches in {micro_batches} parts")
+                continue
+            try:
+                diagnosis.require_genome_fault(outcome)
+            except Interrupted:
+                return Paused(None)
+            if is_out_of_memory(outcome):
+                return Failed("out_of_memory", outcome.detail)
+            if outcome.reason == "diverged":
                 return outcome
+            crashes += 1
+            if not self._slots.record_crashes(self._lease, crashes) or crashes >= MAX_TRAININGS:
+                return Failed(outcome.reason, f"{outcome.detail}, in {crashes} trainings")
+            self._notify(location, f"{outcome.reason}: {outcome.detail}; training {crashes + 1} of {MAX_TRAININGS}")
+
+    def _request(self, location: TrialLocation, trial: RunningTrial, files: TrialFiles, epochs: int) -> Train:
+        """Return the request of the training, with a whole batch at a time."""
+        needs_teacher = trial.genome.recipe.distillation.needs_teacher
+        teacher = self._teacher() if needs_teacher and self._teacher is not None else None
+        return Train(
+            trial.genome, epochs, trial.seed, files.weights, self._checkpoints.folder_of(location.number),
+            self._lease.attempt, 1, self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained,
+            trial.fold, teacher, self._shared_weights(trial), files.spare,
+        )  # fmt: skip
+
+    def _notify(self, location: TrialLocation, text: str) -> None:
+        self._listener(Notice(location, text))
 
     def _shared_weights(self, trial: RunningTrial) -> SharedWeights | None:
         """Return the elastic network that is trained, or of which the trial's network is a slice; None without one."""
@@ -117,10 +139,13 @@ class TrainingRetries:
             weights = self._elastic_weights(trial.elastic_trial)
         return SharedWeights(elastic, self._spec.shared_weights, weights, trial.source == FINE_TUNED)
 
-    def _report_handler(self, location: TrialLocation, epochs: int) -> Callable[[Report], None]:
+    def _report_handler(
+        self, location: TrialLocation, epochs: int, diagnosis: FailureDiagnosis
+    ) -> Callable[[Report], None]:
         def report(message: Report) -> None:
             match message:
                 case EpochRecord():
+                    diagnosis.made_progress()
                     self._early_stopping.add_epoch(message)
                     self._listener(EpochEnded(location, epochs, message))
                 case EpochProgress():

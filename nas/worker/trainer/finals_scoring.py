@@ -29,25 +29,25 @@ class FinalsScorer:
         self._test = test
 
     def score(
-        self, network: Network, task: TrainingTask, compute: ComputeDevice, predictions: Path, *, cache: Path,
-        progress: Progress, callback: TrainingCallback,
-    ) -> Scores:  # fmt: skip
-        """Return the scores on the test images, and write the predictions to a file.
+        self, network: Network, task: TrainingTask, compute: ComputeDevice, *, cache: Path, progress: Progress,
+        callback: TrainingCallback,
+    ) -> tuple[Scores, Predictions]:  # fmt: skip
+        """Return the scores on the test images, and the predictions for them.
 
         Args:
-            predictions: Output path of the logits (N, K) and labels (N).
             cache: As in `nas.training.fit`.
             progress: As in `nas.training.fit`.
 
         Raises:
-            TrainingPaused: By the callback; no file is written then.
+            TrainingPaused: By the callback.
         """
         logits_NK = predict_logits_of_split(
             network, self._test, task, compute, cache=cache, progress=progress, callback=callback
         )
         labels_N = self._test.labels
-        Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy()).save(predictions)
-        return classification_scores(confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes)), task.classes)
+        matrix = confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes))
+        predictions = Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy())
+        return classification_scores(matrix, task.classes), predictions
 
 
 def load_finals(

@@ -36,9 +36,12 @@ from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
+from nas.worker.machine_messages import MachineFault, TrainControl
+from nas.worker.trainer.control_training import train_control
 from nas.worker.trainer.core_sharing import CoreShare
-from nas.worker.trainer.error_line import error_line
+from nas.worker.trainer.failure_causes import failure_of
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
+from nas.worker.trainer.output_files import write_output
 from nas.worker.trainer.search_space_preview import preview_space
 from nas.worker.trainer.shared_weights_requests import TrainingContext, train_elastic_network, train_slice
 from nas.worker.trainer.supervisor_callback import SupervisedCallback
@@ -106,6 +109,9 @@ class Trainer:
             case Train():
                 with self._core_share or nullcontext():
                     return self._train(request)
+            case TrainControl():
+                dataset_summary, task, compute = self._opened_data()
+                return train_control(task, dataset_summary, compute, self._folder, request.folder)
             case Pause() | Stop():
                 # It arrived just after the training had ended; the outcome was sent before.
                 return Paused(None)
@@ -145,7 +151,7 @@ class Trainer:
         assert self._compute is not None
         return self._dataset_summary, self._task, self._compute
 
-    def _measure(self, request: Measure) -> Cost | Failed:
+    def _measure(self, request: Measure) -> Cost | Failed | MachineFault:
         dataset_summary, _, _ = self._opened_data()
         try:
             return measure_cost_for(request.architecture, dataset_summary)
@@ -153,7 +159,7 @@ class Trainer:
             return Failed("crashed", str(error))
         except Exception as error:
             # As in training: a network too large for this machine's memory must not end one worker after another.
-            return Failed("crashed", error_line(error))
+            return failure_of(error)
 
     def _count_params(self, request: CountParams) -> ParamCounts:
         dataset_summary, _, _ = self._opened_data()
@@ -172,7 +178,7 @@ class Trainer:
             SearchSpace.parse(request.tables), dataset_summary, request.max_params, request.num_samples
         )
 
-    def _train(self, request: Train) -> Completed | Failed | Paused | Stopped:
+    def _train(self, request: Train) -> Completed | Failed | Paused | Stopped | MachineFault:
         dataset_summary, _, self._training_compute = self._opened_data()
         # Without these parts the key equals that of earlier versions, so that their checkpoints stay valid.
         parts = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
@@ -193,16 +199,13 @@ class Trainer:
             scores = result.scores
             if self._scorer is not None:
                 assert request.predictions is not None, "finals write the predictions for the test images"
-                scores = self._scorer.score(
-                    network, task, self._training_compute, request.predictions, cache=self._folder,
-                    progress=self._report,
-                    callback=callback,
-                )  # fmt: skip
-            save_weights(
-                request.weights, network,
-                WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, self._scored_on),
-                task.validation.images[:SAMPLE_IMAGES],
-            )  # fmt: skip
+                scores, predictions = self._scorer.score(
+                    network, task, self._training_compute, cache=self._folder, progress=self._report, callback=callback
+                )
+                write_output(request.predictions, request.spare, predictions.save)
+            metadata = WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, self._scored_on)
+            samples = task.validation.images[:SAMPLE_IMAGES]
+            write_output(request.weights, request.spare, lambda path: save_weights(path, network, metadata, samples))
             return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), result.figures)
         except PausedTraining as paused:
             state = paused.state
@@ -218,13 +221,11 @@ class Trainer:
             return Paused(None)
         except Diverged as error:
             return Failed("diverged", str(error))
-        except torch.OutOfMemoryError as error:
-            return Failed("out_of_memory", str(error).splitlines()[0])
         except (NasError, EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
             # The process boundary: a network that cannot be trained must not end the worker.
-            return Failed("crashed", error_line(error))
+            return failure_of(error)
 
     def _task_of(self, request: Train) -> TrainingTask:
         """Return the study's training task, or that of a fold with the study's normalisation, with its teacher."""
@@ -256,16 +257,9 @@ class Trainer:
         dataset_summary, _, compute = self._opened_data()
         if request.shared is not None:
             context = TrainingContext(
-                task,
-                dataset_summary,
-                compute,
-                self._folder,
-                self._connection.send,
-                self._report,
-                callback,
-                start,
+                task, dataset_summary, compute, self._folder, self._connection.send, self._report, callback, start,
                 self._elastic_networks,
-            )
+            )  # fmt: skip
             is_elastic = request.shared.weights is None
             return (train_elastic_network if is_elastic else train_slice)(request, request.shared, context)
         torch.manual_seed(request.seed)

@@ -31,8 +31,8 @@ def serve(connection: Connection, device: str, threads: int, shared_cores: int |
         threads: CPU threads of torch's operations.
         shared_cores: Cores that trainings of several processes share; None for a fixed number of threads.
     """
-    # Both signals reach the whole process group; the supervisor decides how to end the trainer.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # These signals reach the whole process group; the supervisor decides how to end the trainer.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         # When memory runs out, the kernel should kill this process and not its supervisor.
