@@ -73,9 +73,11 @@ def check(
     """Check a study, its search space and its data; show the space's size, sample genomes and time; train nothing."""
     application: Application = context.obj
     spec = load_spec(file, data, image_size=image_size, channels=channels, quick=quick, shared_weights=shared_weights)
+    application.machine_folders.require()
     trainer = application.new_trainer(spec, device=application.devices[0], threads=application.num_cores)
     try:
         dataset_summary = trainer.open_data()
+        _require_room(application, spec, trainer)
         if strict:
             require_all_used(dataset_summary)
         check_start(spec, dataset_summary.image_size)
@@ -111,6 +113,18 @@ def check(
     if samples:
         application.print_line(f"{preview.share_within_budget:.0%} of the random genomes are within the budget.")
     estimates.show(application)
+
+
+def _require_room(application: Application, spec: StudySpec, trainer: TrainerClient) -> None:
+    """Check that memory and folders suffice for the baseline, the largest network of most studies.
+
+    Raises:
+        MachineError: One does not.
+    """
+    if spec.baseline.enabled:
+        params = trainer.measure(spec.baseline.architecture).params
+        application.machine_folders.require(params)
+        trainer.require_memory(params)
 
 
 def _show_data(application: Application, dataset_summary: DatasetSummary) -> None:

@@ -60,6 +60,7 @@ def create(
     spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application, baseline_only=baseline)
     plan = WorkerPlan(1, log_format=log_format)
+    application.machine_folders.require()
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
         timer = NetworkTimer.of(application, spec, trainer, application.num_slots)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -71,10 +74,35 @@ def main() -> None:
     for one in (signal.SIGTERM, signal.SIGHUP):
         if one is signal.SIGTERM or signal.getsignal(one) is not signal.SIG_IGN:
             signal.signal(one, lambda number, frame: sys.exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal without Unicode shows a question mark.
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except NasError as error:
         if "--debug" in sys.argv:
             raise
-        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
+        _print_error(str(error))
         sys.exit(1)
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        _discard_output()
+        if not isinstance(error, BrokenPipeError):
+            _print_error(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        sys.exit(1)
+
+
+def _print_error(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"error: {printable_lines(text)}", file=sys.stderr, flush=True)
+
+
+def _discard_output() -> None:
+    """Write the rest of the output nowhere: Python would try again, and fail, at its exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

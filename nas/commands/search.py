@@ -68,6 +68,8 @@ def search(
     spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
+    # Before the data are loaded, which may take long.
+    application.machine_folders.require()
     trainer = plan.new_trainer(application, spec, 0, control)
     try:
         timer = NetworkTimer.of(application, spec, trainer, plan.num_workers)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from nas.errors import DatabaseError
 
 _HIDDEN = "***"
+_SEVERAL_HOSTS = re.compile(r"([\w+]+)://([^@/?]*@)?([^@/?]*,[^@/?]*)(?:/([^@?]*))?(?:\?(.*))?")
 _SECRET_KEY = re.compile(r"pass(?!file)|pwd|secret|token", re.IGNORECASE)
 
 
@@ -17,7 +18,8 @@ def normalised_url(url: str) -> str:
     """Return the URL with the psycopg 3 driver.
 
     Args:
-        url: `postgres://`, `postgresql://` or `postgresql+DRIVER://`.
+        url: `postgres://`, `postgresql://` or `postgresql+DRIVER://`; with several hosts, the first is used that
+            answers and is what `target_session_attrs` asks for.
 
     Raises:
         DatabaseError: The URL is not a PostgreSQL URL, or cannot be parsed.
@@ -28,7 +30,7 @@ def normalised_url(url: str) -> str:
             f"NAS_STORAGE: {masked_url(url.strip()) or 'an empty value'} is not PostgreSQL, which nas needs; give "
             "postgresql://USER:PASSWORD@HOST/DATABASE, or leave NAS_STORAGE unset to use the embedded server"
         )
-    parsed = _parse_or_none(url.strip())
+    parsed = _parse_or_none(_with_hosts_in_query(url.strip()))
     if parsed is None:
         # No cause is chained: a parser's message quotes the part it rejects, which may be the password.
         raise DatabaseError(
@@ -66,6 +68,16 @@ def redact_secrets(text: str, url: str) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         line = line.replace(secret, _HIDDEN)
     return line
+
+
+def _with_hosts_in_query(url: str) -> str:
+    """Move several hosts, separated by commas as libpq has it, to where SQLAlchemy expects them."""
+    several = _SEVERAL_HOSTS.fullmatch(url)
+    if several is None:
+        return url
+    scheme, user, hosts, database, query = several.groups(default="")
+    options = [f"host={host}" for host in hosts.split(",")] + ([query] if query else [])
+    return f"{scheme}://{user}/{database}?{'&'.join(options)}"
 
 
 def _parse_or_none(url: str) -> URL | None:

@@ -14,6 +14,9 @@ from nas.training.checkpoints.training_state import (
     TrainingState,
 )
 
+_SUSPENDED_SECONDS = 5.0
+_SUSPENDED_SHARE = 0.1
+
 
 @dataclass
 class TrainingProgress:
@@ -32,6 +35,7 @@ class TrainingProgress:
     seconds: float = 0.0
     micro_batches: int = 1
     _since: float | None = None
+    _last_step: tuple[float, float] | None = None
 
     @property
     def losses(self) -> Tensor:
@@ -46,6 +50,7 @@ class TrainingProgress:
         """Store the loss of a step, without synchronisation."""
         self.loss_buffer[self.steps_of_epoch].copy_(loss)
         self.steps_of_epoch += 1
+        self._leave_out_suspension()
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -79,6 +84,15 @@ class TrainingProgress:
             self.losses.copy_(state.tensors["losses"])
         self.seconds = state.values["seconds"]
         self.micro_batches = max(self.micro_batches, state.values["micro_batches"])
+
+    def _leave_out_suspension(self) -> None:
+        """Leave out the time since the last step if the process was suspended in it: it used hardly any processor."""
+        now, used = time.perf_counter(), time.process_time()
+        if self._since is not None and self._last_step is not None:
+            passed, worked = now - max(self._last_step[0], self._since), used - self._last_step[1]
+            if passed > _SUSPENDED_SECONDS and worked < _SUSPENDED_SHARE * passed:
+                self._since += passed - worked
+        self._last_step = now, used
 
     def _update_seconds(self) -> None:
         if self._since is not None:

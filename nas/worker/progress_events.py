@@ -141,6 +141,19 @@ class SearchEnded:
     reason: str
 
 
+@dataclass(frozen=True)
+class WorkerWaiting:
+    """Wait of a supervisor, since the slots that are left are leased to other workers.
+
+    Attributes:
+        worker: Number of the supervisor in its process, from 1.
+        seconds: Time until the first lease expires if it is not renewed.
+    """
+
+    worker: int
+    seconds: float
+
+
 TrialEvent = (
     TrialStarted
     | TrialResumed
@@ -152,5 +165,5 @@ TrialEvent = (
     | TrialReused
     | Notice
 )
-Event = TrialEvent | SearchProgressed | SearchEnded
+Event = TrialEvent | SearchProgressed | SearchEnded | WorkerWaiting
 Listener = Callable[[Event], None]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,63 +16,100 @@ from tests.integration.fleet import Fleet
 NOTHING_LOST = Figures(exit_code=1, trainings_lost=0, budget_spent=0)
 
 
-def goes_on(fleet: Fleet, trials: int) -> None:
-    """Assert that a worker without the fault completes every trial, each at its first training."""
-    worker = fleet.start_worker()
-    assert worker.process.wait(120) == 0, worker.log.read_text()
-    assert [(row.state, row.reason, row.crashes) for row in fleet.rows()] == [("done", "completed", 0)] * trials
-
-
-@pytest.mark.parametrize("size", ["8k", "900k"])
-def test_a_small_temporary_folder(fleet: Fleet, small_disk: Callable[..., Path], size: str) -> None:
+@pytest.fixture(scope="module")
+def shared_fleet(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Study of one trial, which every refusal leaves open and the last test trains."""
+    fleet = Fleet(tmp_path_factory.mktemp("disks"), home, "disks")
     fleet.create(trials=1, epochs=2)
-    temporary = small_disk("tmp", size)
-    fleet.environment["TMPDIR"] = str(temporary)
-    worker = fleet.start_worker()
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert worker.error.startswith(f"error: the temporary folder {temporary}: 1 MB are needed")
-    assert worker.error.endswith("make room, or set TMPDIR")
-    del fleet.environment["TMPDIR"]
-    goes_on(fleet, 1)
+    yield fleet
+    fleet.close()
 
 
-def test_an_artifacts_folder_without_room(fleet: Fleet, small_disk: Callable[..., Path]) -> None:
-    fleet.create(trials=1, epochs=2)
-    fleet.environment["NAS_ARTIFACTS"] = str(small_disk("small", "500k"))
-    worker = fleet.start_worker()
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert "the artifacts folder" in worker.error
-    assert worker.error.endswith("make room, or set NAS_ARTIFACTS")
+@pytest.fixture
+def refused(shared_fleet: Fleet) -> Iterator[Callable[[], str]]:
+    """Start a worker that must refuse to train; return its line."""
+
+    def refuse() -> str:
+        worker = shared_fleet.start_worker()
+        assert figures_of(shared_fleet, worker) == NOTHING_LOST
+        assert worker.events("trial_started") == []
+        return worker.error
+
+    yield refuse
+    shared_fleet.environment.clear()
+    shared_fleet.file_size_limit = resource.RLIM_INFINITY
 
 
-def test_an_artifacts_folder_without_inodes(fleet: Fleet, small_disk: Callable[..., Path]) -> None:
-    fleet.create(trials=1, epochs=2)
+def test_a_small_temporary_folder(
+    shared_fleet: Fleet, refused: Callable[[], str], small_disk: Callable[..., Path]
+) -> None:
+    for size in ("8k", "900k"):
+        temporary = small_disk(f"tmp-{size}", size)
+        shared_fleet.environment["TMPDIR"] = str(temporary)
+        line = refused()
+        assert line.startswith(f"error: the temporary folder {temporary}: 1 MB are needed, ")
+        assert line.endswith("are free; make room, or set TMPDIR")
+
+
+def test_no_temporary_folder_at_all(shared_fleet: Fleet, refused: Callable[[], str]) -> None:
+    """In a name space of mounts in which every place for temporary files is read-only."""
+    read_only = " && ".join(f"mount -t tmpfs -o ro tmpfs {place}" for place in ("/tmp", "/var/tmp"))
+    tried = subprocess.run(["unshare", "-m", "sh", "-c", read_only], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"no name space of mounts can be made here: {tried.stderr.strip()}")
+    script = f'{read_only} && cd / && mount -o remount,ro,bind / ; exec "$@"'
+    shared_fleet.prefix = ("unshare", "-m", "sh", "-c", script, "sh")
+    try:
+        line = refused()
+    finally:
+        shared_fleet.prefix = ()
+    assert line.startswith("error: the temporary folder: none of /tmp, /var/tmp, /usr/tmp can be written")
+
+
+def test_an_artifacts_folder_without_room(
+    shared_fleet: Fleet, refused: Callable[[], str], small_disk: Callable[..., Path]
+) -> None:
+    folder = small_disk("small", "500k")
+    shared_fleet.environment["NAS_ARTIFACTS"] = str(folder)
+    line = refused()
+    assert line.startswith(f"error: the artifacts folder {folder}: 1 MB are needed, ")
+    assert line.endswith("make room, or set NAS_ARTIFACTS")
+
+
+def test_an_artifacts_folder_without_inodes(
+    shared_fleet: Fleet, refused: Callable[[], str], small_disk: Callable[..., Path]
+) -> None:
     folder = small_disk("inodes", "50m", "nr_inodes=2")
     (folder / "last").touch()
-    fleet.environment["NAS_ARTIFACTS"] = str(folder)
-    worker = fleet.start_worker()
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert "no further files fit on its file system (no inodes)" in worker.error
+    shared_fleet.environment["NAS_ARTIFACTS"] = str(folder)
+    assert "no further files fit on its file system (no inodes)" in refused()
 
 
-def test_an_artifacts_folder_that_is_read_only(fleet: Fleet, small_disk: Callable[..., Path]) -> None:
-    fleet.create(trials=1, epochs=2)
+def test_an_artifacts_folder_that_is_read_only(
+    shared_fleet: Fleet, refused: Callable[[], str], small_disk: Callable[..., Path]
+) -> None:
     folder = small_disk("read-only", "50m")
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    fleet.environment["NAS_ARTIFACTS"] = str(folder)
-    worker = fleet.start_worker()
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert f"the artifacts folder {folder}: cannot be read and written by this user" in worker.error
+    shared_fleet.environment["NAS_ARTIFACTS"] = str(folder)
+    assert f"the artifacts folder {folder}: cannot be read and written by this user" in refused()
 
 
-def test_a_limit_of_the_size_of_files(fleet: Fleet) -> None:
-    fleet.create(trials=1, epochs=2)
-    fleet.file_size_limit = 100_000
-    worker = fleet.start_worker()
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert "files may have 100 kB here (ulimit -f), 1 MB are needed; raise the limit" in worker.error
-    fleet.file_size_limit = resource.RLIM_INFINITY
-    goes_on(fleet, 1)
+def test_a_limit_of_the_size_of_files(shared_fleet: Fleet, refused: Callable[[], str]) -> None:
+    shared_fleet.file_size_limit = 100_000
+    assert "files may have 100 kB here (ulimit -f), 1 MB are needed; raise the limit" in refused()
+
+
+def test_the_same_command_goes_on_once_there_is_room(shared_fleet: Fleet) -> None:
+    worker = shared_fleet.start_worker()
+    assert figures_of(shared_fleet, worker) == Figures(0, 0, 0)
+    assert [(row.state, row.reason) for row in shared_fleet.rows()] == [("done", "completed")]
+
+
+def fill(path: Path) -> None:
+    """Fill the file system of a path."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(10_000))
 
 
 def test_artifacts_that_fill_during_the_training(fleet: Fleet, small_disk: Callable[..., Path]) -> None:
@@ -81,14 +119,13 @@ def test_artifacts_that_fill_during_the_training(fleet: Fleet, small_disk: Calla
     worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
     filler = folder / "filler"
-    with pytest.raises(OSError, match="No space"):
-        filler.write_bytes(bytes(9_000_000))
+    fill(filler)
     assert figures_of(fleet, worker) == NOTHING_LOST
     assert "weights cannot be kept in" in worker.error
     assert "the finished training is kept in" in worker.error
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["filler"], "a partial file was left"
     filler.unlink()
     again = fleet.start_worker()
-    assert again.process.wait(60) == 0
+    assert figures_of(fleet, again) == Figures(0, 0, 0)
     assert not again.events("epoch_ended"), "it was trained again"
-    assert [(row.state, row.reason, row.crashes) for row in fleet.rows()] == [("done", "completed", 0)]
+    assert [(row.state, row.reason) for row in fleet.rows()] == [("done", "completed")]

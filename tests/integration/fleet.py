@@ -83,7 +83,7 @@ class Worker:
 
     @property
     def error(self) -> str:
-        """What it wrote beside its JSON log: one line, or the test fails."""
+        """The line beside its JSON log; the test fails if there are several."""
         lines = [line for line in self.log.read_text().splitlines() if not line.startswith("{")]
         assert len(lines) <= 1, self.log.read_text()
         return "".join(lines)
@@ -108,6 +108,7 @@ class Fleet:
     workers: list[Worker] = field(default_factory=list)
     storages: list[Storage] = field(default_factory=list)
     file_size_limit: int = resource.RLIM_INFINITY
+    prefix: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.url = database.start(self.home)
@@ -168,7 +169,7 @@ class Fleet:
         log = self.folder / f"process-{next(_numbers)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "nas", *arguments],
+                [*self.prefix, sys.executable, "-m", "nas", *arguments],
                 stdout=output, stderr=subprocess.STDOUT, env=self.environment_variables, start_new_session=True,
                 cwd=self.folder, preexec_fn=self._limit_files,
             )  # fmt: skip

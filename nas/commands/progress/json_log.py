@@ -30,6 +30,7 @@ from nas.worker.progress_events import (
     TrialResumed,
     TrialReused,
     TrialStarted,
+    WorkerWaiting,
 )
 
 _SECONDS_BETWEEN_PREPARATIONS = 10.0
@@ -56,6 +57,8 @@ class JsonLog:
                 self.write_event("search_progress", **progress.as_json())
             case SearchEnded(reason=reason):
                 self.write_event("search_ended", reason=reason)
+            case WorkerWaiting(worker=worker, seconds=seconds):
+                self._write("waiting", worker=f"{self._process}:{worker}", seconds=round(seconds, 1))
             case _:
                 self._write_trial_event(event)
 

@@ -34,6 +34,7 @@ from nas.worker.progress_events import (
     TrialResumed,
     TrialReused,
     TrialStarted,
+    WorkerWaiting,
 )
 
 _SECONDS_BETWEEN_EPOCHS = 10.0
@@ -101,6 +102,11 @@ class Progress:
                     self._search_progress = progress.text
                     if self._live is None:
                         self._print_line(progress.text)
+                case WorkerWaiting(seconds=seconds):
+                    self._print_line(
+                        "waiting for trials of other workers; one whose worker was lost is taken over within "
+                        f"{seconds:.0f} s"
+                    )
                 case SearchEnded(reason=reason):
                     self._print_line(f"no further trial starts: {reason}")
                 case _:
@@ -126,11 +132,11 @@ class Progress:
                 if self._live is None and self._is_due(worker, _SECONDS_BETWEEN_EPOCHS):
                     self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
             case TrialResumed():
-                self._print_line(f"trial {number} goes on from a checkpoint, {event.epochs_done} epochs done")
+                self._print_line(f"{self._name(event)} goes on from a checkpoint, {event.epochs_done} epochs done")
             case TrialPaused():
+                where, name = "" if event.epoch is None else f" in epoch {event.epoch}", self._name(event)
                 self._running.pop(worker, None)
-                where = "" if event.epoch is None else f" in epoch {event.epoch}"
-                self._print_line(f"trial {number} paused{where} and given back")
+                self._print_line(f"{name} paused{where} and given back")
             case TrialEnded():
                 self._running.pop(worker, None)
                 self._show_ended(event)
@@ -139,11 +145,18 @@ class Progress:
                     self._done += 1
                     self._print_line(f"trial {number} is trial {event.reused_from} again: result reused")
             case Notice():
+                name = self._name(event)
                 if event.is_end:
                     self._running.pop(worker, None)
-                self._print_line(f"trial {number}: {event.text}")
+                self._print_line(f"{name}: {event.text}")
             case _:
                 assert_never(event)
+
+    def _name(self, event: TrialEvent) -> str:
+        """Return the name of an event's trial: the baseline has a number too, which nobody knows it by."""
+        started = self._running.get(event.location.worker)
+        is_baseline = started is not None and started[0].trial.is_baseline
+        return "baseline" if is_baseline else f"trial {event.location.number}"
 
     def _is_due(self, worker: int, interval_seconds: float) -> bool:
         """Return True if a worker has had no line of its progress for so long, to keep logs short."""

@@ -10,8 +10,9 @@ import time
 import uuid
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
-from nas.errors import NasError, WorkerError
+from nas.errors import MachineError, NasError, WorkerError
 from nas.worker.progress_events import Listener
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
@@ -66,9 +67,20 @@ def run_supervisors(
         for one, handler in handlers.items():
             signal.signal(one, handler)
     if faults:
-        first = faults[0]
-        raise first if isinstance(first, NasError) else WorkerError(f"a worker failed: {first!r}") from first
+        _raise(faults[0])
     return all_ended
+
+
+def _raise(fault: BaseException) -> NoReturn:
+    """Raise the error of a supervisor in the main thread."""
+    if isinstance(fault, NasError | BrokenPipeError):
+        raise fault
+    if isinstance(fault, SystemExit):
+        # Raised by the display when nothing reads the output any more.
+        raise BrokenPipeError from fault
+    if isinstance(fault, OSError):
+        raise MachineError(f"{fault.filename or 'the output or a device'}: {fault.strerror or fault}") from fault
+    raise WorkerError(f"a worker failed: {fault!r}") from fault
 
 
 def _join(threads: list[threading.Thread], control: RunControl) -> bool:

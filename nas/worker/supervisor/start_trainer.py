@@ -8,6 +8,8 @@ import warnings
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from nas.worker.machine_messages import MachineFault
+
 
 def start_trainer(device: str, threads: int, shared_cores: int | None = None) -> tuple[BaseProcess, Connection]:
     """Start a trainer process; return it with the supervisor's end of the pipe.
@@ -42,6 +44,16 @@ def describe_exit(code: int | None) -> str:
 def _run(connection: Connection, device: str, threads: int, shared_cores: int | None) -> None:
     """Entry point of the trainer process; the import is here so that the supervisor never imports torch."""
     warnings.simplefilter("ignore")
-    from nas.worker.trainer.trainer_server import serve
-
+    try:
+        from nas.worker.trainer.trainer_server import serve
+    except Exception as error:
+        # Libraries fail in many ways without memory, or where a file of theirs is missing.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        connection.send(
+            MachineFault(
+                f"a library cannot be loaded by the training process: {reason}; check the installation, and the limits "
+                "of memory and open files (ulimit -a)"
+            )
+        )
+        return
     serve(connection, device, threads, shared_cores)

@@ -23,6 +23,7 @@ from nas.worker.progress_events import (
     TrialPaused,
     TrialReused,
     TrialStarted,
+    WorkerWaiting,
 )
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.lease_heartbeat import Heartbeat
@@ -67,15 +68,21 @@ class Supervisor:
         control = self._control
         try:
             self._trainer.open_data()
+            is_waiting = False
             while not (control.stop.is_set() or control.deadline.is_set()):
                 lease = self._claim()
                 if lease is not None:
                     self._run_trial(lease)
-                elif self._slots.seconds_until_claimable(baseline_only=self._trains_baseline_only()) is None:
+                    is_waiting = False
+                    continue
+                seconds = self._slots.seconds_until_claimable(baseline_only=self._trains_baseline_only())
+                if seconds is None:
                     return
-                else:
-                    # Other workers train the last trials; the slot of a lost one becomes claimable.
-                    control.stop.wait(_IDLE_SECONDS)
+                # Other workers train the last trials; the slot of a lost one becomes claimable.
+                if not is_waiting and seconds > _IDLE_SECONDS:
+                    self._listener(WorkerWaiting(self._number, seconds))
+                    is_waiting = True
+                control.stop.wait(_IDLE_SECONDS)
         except Interrupted:
             return
         finally:
@@ -129,7 +136,7 @@ class Supervisor:
         if duplicate is not None:
             if self._still_holds_lease(lease, heartbeat, location):
                 self._tell_duplicate(active, duplicate)
-        elif self._over_budget(active):
+        elif active.is_over(self._study.spec.budget.max_params):
             if self._still_holds_lease(lease, heartbeat, location):
                 self._tell_infeasible(active)
         else:
@@ -185,15 +192,6 @@ class Supervisor:
             return True
         self._listener(Notice(location, "the lease was lost; its result is dropped", is_end=True))
         return False
-
-    def _over_budget(self, active: ActiveTrial) -> bool:
-        max_params = self._study.spec.budget.max_params
-        return (
-            max_params is not None
-            and active.description.cost.params > max_params
-            and not active.description.is_baseline
-            and not active.trial.is_elastic
-        )
 
     def _train(self, active: ActiveTrial, heartbeat: Heartbeat) -> None:
         if active.trial.source != SHARED:

@@ -52,6 +52,11 @@ class ActiveTrial:
     location: TrialLocation
     description: TrialDescription
 
+    def is_over(self, max_params: int | None) -> bool:
+        """Return True if its network is larger than the budget allows; baseline and elastic networks may be."""
+        is_exempt = self.description.is_baseline or self.trial.is_elastic
+        return max_params is not None and not is_exempt and self.description.cost.params > max_params
+
 
 @dataclass(frozen=True)
 class RunControl:

@@ -21,7 +21,7 @@ from nas.worker.trainer.error_line import error_line
 from nas.worker.trainer.failure_causes import failure_of
 
 _NUM_IMAGES = 64
-_NETWORK = VggArchitecture(stem_width=8, depths=(1,), widths=(8,), dropout_head=0.1, noise_std=0.01)
+_NETWORK = VggArchitecture(stem_width=8, depths=(1, 1), widths=(8, 8), dropout_head=0.1, noise_std=0.01)
 
 
 def train_control(

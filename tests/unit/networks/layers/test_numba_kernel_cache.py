@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,19 +61,13 @@ def flip(content: bytes) -> bytes:
     return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", [truncate, empty, flip])
-def test_a_damaged_file_is_made_anew(
-    tmp_path: Path, cache: Path, damage: Callable[[bytes], bytes], suffix: str
-) -> None:
-    (file,) = cache.rglob(f"*.{suffix}")
-    file.write_bytes(damage(file.read_bytes()))
-    assert run(tmp_path) == "0 hits"
-    assert run(tmp_path) == "1 hits"
-
-
-def test_a_missing_file_is_made_anew(tmp_path: Path, cache: Path) -> None:
-    (file,) = cache.rglob("*.nbc")
-    file.unlink()
-    assert run(tmp_path) == "0 hits"
+def test_damaged_and_missing_files_are_made_anew(tmp_path: Path, cache: Path) -> None:
+    for suffix in ("nbi", "nbc"):
+        for damage in (truncate, empty, flip, None):
+            (file,) = cache.rglob(f"*.{suffix}")
+            if damage is None:
+                file.unlink()
+            else:
+                file.write_bytes(damage(file.read_bytes()))
+            assert run(tmp_path) == "0 hits", (suffix, damage)
     assert run(tmp_path) == "1 hits"
