@@ -19,6 +19,7 @@ from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
 from nas.finals.answer_after_finals import ChosenTrial, answer_after_finals
+from nas.report.terminal.number_table import NumberTable
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
@@ -207,7 +208,9 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, exp
 
 
 def _table(exported: Sequence[ExportedFile], unit: str) -> Table:
-    table = Table(caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left")
+    table = NumberTable(
+        caption="Latency on this machine, one thread: median, and 95th percentile.", caption_justify="left"
+    )
     table.add_column("file", overflow="fold")
     batches = [latency.batch for latency in exported[0].verification.latencies]
     titles = ["format", "size", "differs by", "same class", *(f"{n} {unit}{'s'[: n > 1]}, ms" for n in batches)]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from nas.commands.composition.application import Application
 from nas.commands.shared_options import Json
+from nas.report.terminal.number_table import NumberTable
 from nas.results.printable_text import printable
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _print_csv(results: PredictionResults, image_columns: tuple[str, ...]) -> No
 
 
 def _table(results: PredictionResults, image_columns: tuple[str, ...]) -> Table:
-    table = Table()
+    table = NumberTable()
     for title in image_columns:
         table.add_column(title, overflow="fold")
     table.add_column("class")

@@ -13,6 +13,7 @@ from nas.commands.shared_options import (
     Json,
     NameArgument,
 )
+from nas.report.terminal.number_table import NumberTable
 from nas.results.learning_curve import duration_text
 from nas.search.analysis.study_status import Status, study_status
 
@@ -24,7 +25,7 @@ def studies(context: typer.Context, json: Json = False) -> None:
     if json:
         application.print_json({"studies": [asdict(row) for row in rows]})
         return
-    table = Table(title="Studies", title_justify="left")
+    table = NumberTable(title="Studies", title_justify="left")
     for name in ("study", "data", "trials", "workers", "best macro-F1"):
         table.add_column(name, justify="left" if name in ("study", "data") else "right")
     for row in rows:
@@ -44,7 +45,7 @@ def status(context: typer.Context, name: NameArgument, json: Json = False) -> No
 
 
 def _status_table(current: Status) -> Table:
-    table = Table(title=f"Study {current.study}", title_justify="left", show_header=False)
+    table = NumberTable(title=f"Study {current.study}", title_justify="left", show_header=False)
     table.add_row("budget", f"{current.done} of {current.budget} trials done")
     failed = f"failed ({current.baseline_failure})" if current.baseline_failure else None
     if current.has_baseline:

@@ -22,6 +22,9 @@ class Figures:
     budget_spent: int
 
 
+NOTHING_LOST = Figures(exit_code=1, trainings_lost=0, budget_spent=0)
+
+
 def figures_of(fleet: Fleet, worker: Worker, seconds: float = 120.0) -> Figures:
     """Wait for the worker's end, print the figures and return them."""
     exit_code, rows = worker.process.wait(seconds), fleet.rows()

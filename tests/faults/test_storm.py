@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.faults.test_databases import read_only
-from tests.faults.test_disks import fill
+from tests.faults.test_full_disk import fill
 from tests.integration.fleet import Fleet, Worker
 from tests.integration.test_faults import all_complete_once
 

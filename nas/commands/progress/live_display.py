@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import assert_never
 
+from nas.report.terminal.number_table import NumberTable
 from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
@@ -201,7 +202,7 @@ class Progress:
         )  # fmt: skip
 
     def _view(self) -> RenderableType:
-        running = Table(title=f"{self._done} of {self._budget} trials", title_justify="left")
+        running = NumberTable(title=f"{self._done} of {self._budget} trials", title_justify="left")
         for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "loss", "images/s", "left"):
             running.add_column(name, justify="left" if name == "family" else "right")
         for worker, (started, progress, epoch) in sorted(self._running.items()):
@@ -209,7 +210,7 @@ class Progress:
                 str(worker), str(started.location.number), started.trial.family, f"{started.trial.cost.params:,}",
                 *_progress_cells(progress, epoch),
             )  # fmt: skip
-        front = Table(title="Front so far", title_justify="left")
+        front = NumberTable(title="Front so far", title_justify="left")
         for name in ("trial", "family", "macro-F1", "parameters"):
             front.add_column(name, justify="left" if name == "family" else "right")
         for point in self._front:

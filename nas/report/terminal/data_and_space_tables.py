@@ -9,6 +9,7 @@ from rich.table import Table
 
 from nas.errors import shortened_list
 from nas.report.tables.inventory_table import inventory_table
+from nas.report.terminal.number_table import NumberTable
 from nas.results.dataset_inventory import DatasetInventory
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.options_of_genomes import architecture_genes
@@ -17,7 +18,7 @@ from nas.worker.trainer_messages import SampledGenome, SpacePreview
 
 def dataset_table(dataset: DatasetSummary) -> Table:
     """Table of the size, splits and imbalance of a data set."""
-    table = Table(title=f"Data: {escape(dataset.name)}", title_justify="left", show_header=False)
+    table = NumberTable(title=f"Data: {escape(dataset.name)}", title_justify="left", show_header=False)
     largest, smallest = max(dataset.train_counts), min(dataset.train_counts)
     size = f"{dataset.height} x {dataset.width} pixels"
     if dataset.is_pair:
@@ -40,7 +41,7 @@ def dataset_table(dataset: DatasetSummary) -> Table:
 def inventory_terminal_table(inventory: DatasetInventory) -> Table:
     """Table of what was left out, converted, or read in one of several ways."""
     content = inventory_table(inventory)
-    table = Table(title=content.title, title_justify="left")
+    table = NumberTable(title=content.title, title_justify="left")
     table.add_column(content.columns[0], justify="right")
     for name in content.columns[1:]:
         table.add_column(name, overflow="fold")
@@ -66,7 +67,7 @@ def grid_table(samples: Mapping[str, SampledGenome]) -> Table:
 
 
 def _sample_table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = NumberTable(title=title, title_justify="left")
     for name in (*columns, "family"):
         table.add_column(name)
     table.add_column("parameters", justify="right")

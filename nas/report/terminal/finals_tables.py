@@ -8,6 +8,7 @@ from rich.table import Table
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
 from nas.report.tables.finals_cell_text import difference_text, interval_text
+from nas.report.terminal.number_table import NumberTable
 
 MAX_COLUMNS = 5
 """Maximum number of networks side by side on a terminal."""
@@ -23,7 +24,7 @@ AVERAGES = {
 
 def finalists_table(results: FinalResults) -> Table:
     """Table of finalists compared with the reference."""
-    table = Table(
+    table = NumberTable(
         title=f"Finals of {escape(results.study)}, on {results.num_test:,} test images (95 % intervals below)",
         title_justify="left",
     )
@@ -51,7 +52,7 @@ def _result_columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
 
 def averages_table(results: FinalResults) -> Table:
     """Table of averages over classes, mean ± sd over seeds; all micro-averages equal accuracy."""
-    table = Table(title="Averages over classes, mean ± sd over seeds", title_justify="left")
+    table = NumberTable(title="Averages over classes, mean ± sd over seeds", title_justify="left")
     table.add_column("finalist")
     for name in AVERAGES:
         table.add_column(name, justify="right", no_wrap=True)
@@ -62,7 +63,9 @@ def averages_table(results: FinalResults) -> Table:
 
 def classes_table(results: FinalResults) -> Table:
     """Table of F1 per class, rarest class first."""
-    table = Table(title="F1 of each class of the test images, rarest first, mean ± sd over seeds", title_justify="left")
+    table = NumberTable(
+        title="F1 of each class of the test images, rarest first, mean ± sd over seeds", title_justify="left"
+    )
     table.add_column("class")
     table.add_column("images", justify="right")
     for one in results.finalist_results:

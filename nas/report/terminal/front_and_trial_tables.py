@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.report.tables.text_table import PlainTable
+from nas.report.terminal.number_table import NumberTable
 from nas.search.analysis.front_summary import FrontSummary
 from nas.search.storage.trial_records import TrialRecord
 
@@ -13,7 +14,7 @@ from nas.search.storage.trial_records import TrialRecord
 def front_table(summary: FrontSummary) -> Table:
     """Table of the front, smallest first, compared with the baseline; the answer is marked by an asterisk."""
     compared = " and its baseline" if summary.has_baseline else ""
-    table = Table(
+    table = NumberTable(
         title=f"Front of {summary.study}{compared}, on validation images", title_justify="left",
         caption=_target_caption(summary), caption_justify="left",
     )  # fmt: skip
@@ -42,7 +43,7 @@ def front_table(summary: FrontSummary) -> Table:
 
 def shared_front_table(summary: FrontSummary) -> Table:
     """Table of the slices on the front of the shared scores, smallest first."""
-    table = Table(
+    table = NumberTable(
         title="Slices by their scores with shared weights", title_justify="left", caption_justify="left",
         caption="shared scores: estimates of networks that were not trained by themselves",
     )  # fmt: skip
@@ -82,7 +83,7 @@ def scored_images(record: TrialRecord) -> str:
 
 def class_table(record: TrialRecord) -> Table:
     """Table of precision, recall and F1 per class, rarest class first."""
-    table = Table(title=f"Classes of the {scored_images(record)}, rarest first", title_justify="left")
+    table = NumberTable(title=f"Classes of the {scored_images(record)}, rarest first", title_justify="left")
     table.add_column("class")
     for name in ("images", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
@@ -94,7 +95,7 @@ def class_table(record: TrialRecord) -> Table:
 
 def curve_table(record: TrialRecord) -> Table:
     """Table of a learning curve, one row an epoch."""
-    table = Table(title="Learning curve", title_justify="left")
+    table = NumberTable(title="Learning curve", title_justify="left")
     for name in ("epoch", "training loss", "validation loss", "macro-F1", "accuracy", "images/s", "seconds"):
         table.add_column(name, justify="right")
     for point in record.curve:
@@ -107,7 +108,7 @@ def curve_table(record: TrialRecord) -> Table:
 
 def terminal_table(plain: PlainTable) -> Table:
     """Convert a report's table for the terminal."""
-    table = Table(title=escape(plain.title), title_justify="left")
+    table = NumberTable(title=escape(plain.title), title_justify="left")
     for place, name in enumerate(plain.columns):
         table.add_column(escape(name), justify="left" if place < plain.text_columns else "right", overflow="fold")
     for place, row in enumerate(plain.rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from nas.report.terminal.number_table import NumberTable
 from nas.search.analysis.matched_pairs import Difference
 from nas.search.analysis.option_effects import Explanation, OptionEffect
 from nas.search.analysis.options_of_genomes import architecture_genes, gene_values
@@ -13,7 +14,9 @@ from nas.space.genome import Genome
 
 def explanation_table(explanation: Explanation) -> Table:
     """Table of options by their effect on macro-F1, largest first."""
-    table = Table(title="Options, and macro-F1 with each minus without it over matched trials", title_justify="left")
+    table = NumberTable(
+        title="Options, and macro-F1 with each minus without it over matched trials", title_justify="left"
+    )
     table.add_column("gene", overflow="fold")
     table.add_column("option")
     for name in ("on the front", "of all", "pairs", "difference", "spread", "95 % interval"):
@@ -67,7 +70,7 @@ def chance_sentence(explanation: Explanation) -> str:
 
 def genome_table(genome: Genome, explanation: Explanation) -> Table:
     """Table of a genome; genes that vary show the option's share of the front and its effect."""
-    table = Table(title="Genome, and what its options did in the study", title_justify="left")
+    table = NumberTable(title="Genome, and what its options did in the study", title_justify="left")
     table.add_column("gene", overflow="fold")
     table.add_column("value")
     table.add_column("on the front", justify="right")

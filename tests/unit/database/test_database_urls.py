@@ -5,10 +5,36 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from nas.database.database_urls import masked_url, normalised_url, redact_secrets
 from nas.errors import DatabaseError
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://u:p%40@h1:5432,h2:5433/db?target_session_attrs=read-write",
+            {
+                "host": "h1,h2", "port": "5432,5433", "user": "u", "password": "p@", "dbname": "db",
+                "target_session_attrs": "read-write",
+            },
+        ),
+        ("postgresql://h1,h2/db", {"host": "h1,h2", "port": ",", "dbname": "db"}),
+        ("postgresql:///?service=mine", {"service": "mine"}),
+        (
+            "postgresql:///db?host=/run/postgresql&sslmode=verify-full&passfile=/p",
+            {"dbname": "db", "host": "/run/postgresql", "sslmode": "verify-full", "passfile": "/p"},
+        ),
+    ],
+)  # fmt: skip
+def test_urls_of_libpq_reach_it(url: str, expected: dict[str, str]) -> None:
+    engine = create_engine(normalised_url(url))
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    arguments.pop("context")
+    assert arguments == expected
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,29 @@ STEP_SECONDS, EVALUATION_SECONDS = 0.25, 3.0
 NUM_TRAIN, BATCH, NUM_STEPS, EPOCHS = 70, 10, 7, 4
 
 
+@pytest.mark.parametrize(("worked", "counted"), [(0.2, 1.2), (89.0, 91.0)])
+def test_time_in_which_the_process_was_suspended_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, worked: float, counted: float
+) -> None:
+    """One second of training, then 90 s in which the process had so many seconds of the processor."""
+
+    class Times(Clock):
+        used = 0.0
+
+        def process_time(self) -> float:
+            return self.used
+
+    clock = Times()
+    monkeypatch.setattr(training_progress, "time", clock)
+    progress = TrainingProgress(torch.zeros(3))
+    with progress.timed():
+        clock.now, clock.used = clock.now + 1.0, 1.0
+        progress.record_step(torch.tensor(0.5))
+        clock.now, clock.used = clock.now + 90.0, 1.0 + worked
+        progress.record_step(torch.tensor(0.5))
+    assert progress.seconds == pytest.approx(counted)
+
+
 class _Timed(nn.Module):
     """Network whose passes take a given time: one pass for each step, and one for each evaluation."""
 

@@ -27,6 +27,7 @@ from nas.worker.progress_events import (
     TrialResumed,
     TrialReused,
     TrialStarted,
+    WorkerWaiting,
 )
 from tests.clock import Clock
 from tests.tiny_study import tiny_spec
@@ -186,6 +187,16 @@ def test_other_events(progress: Progress, output: io.StringIO, event: Any, done:
     assert output.getvalue() == f"  0:00  [{done}/9] {text}\n"
 
 
+def test_the_baseline_is_known_by_that_name(progress: Progress, output: io.StringIO) -> None:
+    progress(TrialStarted(LOCATION, TrialDescription(True, "resnet18", COST)))
+    for event in (TrialResumed(LOCATION, 2), Notice(LOCATION, "out of memory"), TrialPaused(LOCATION, 3)):
+        progress(event)
+    assert [line[14:] for line in output.getvalue().splitlines()[1:]] == [
+        "baseline goes on from a checkpoint, 2 epochs done", "baseline: out of memory",
+        "baseline paused in epoch 3 and given back",
+    ]  # fmt: skip
+
+
 def _search_progress() -> SearchProgress:
     return search_progress(tiny_spec(), [record(1, 0.5)], datetime(2024, 1, 1, 14), ())
 
@@ -193,10 +204,12 @@ def _search_progress() -> SearchProgress:
 def test_the_progress_and_the_end_of_the_search_are_lines(progress: Progress, output: io.StringIO) -> None:
     progress(SearchProgressed(_search_progress()))
     progress(SearchEnded("no improvement for [20] trials"))
+    progress(WorkerWaiting(1, 28.4))
     assert not progress.is_live
     assert output.getvalue().splitlines() == [
         f"  0:00  [2/9] {_search_progress().text}",
         "  0:00  [2/9] no further trial starts: no improvement for [20] trials",
+        "  0:00  [2/9] waiting for trials of other workers; one whose worker was lost is taken over within 28 s",
     ]
 
 

@@ -1,8 +1,9 @@
-"""Full, small and forbidden folders: refused before the training by name, nothing charged, the same command goes on."""
+"""Folders, limits and memory that do not suffice: refused by name, nothing charged, the same command goes on."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.figures import Figures, figures_of
+from tests.faults.figures import NOTHING_LOST, Figures, figures_of
 from tests.integration.fleet import Fleet
-
-NOTHING_LOST = Figures(exit_code=1, trainings_lost=0, budget_spent=0)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +37,7 @@ def refused(shared_fleet: Fleet) -> Iterator[Callable[[], str]]:
     yield refuse
     shared_fleet.environment.clear()
     shared_fleet.file_size_limit = resource.RLIM_INFINITY
+    shared_fleet.prefix = ()
 
 
 def test_a_small_temporary_folder(
@@ -99,33 +99,45 @@ def test_a_limit_of_the_size_of_files(shared_fleet: Fleet, refused: Callable[[],
     assert "files may have 100 kB here (ulimit -f), 1 MB are needed; raise the limit" in refused()
 
 
+@pytest.fixture
+def memory_group() -> Iterator[Callable[[int], tuple[str, ...]]]:
+    """Factory of a command's prefix that puts it into a cgroup of so many bytes; skipped where none can be made."""
+    made: list[Path] = []
+
+    def limit(num_bytes: int) -> tuple[str, ...]:
+        versions = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))
+        for root, file in ((Path(root), file) for root, file in versions):
+            group = root / f"nas-test-{os.getpid()}"
+            try:
+                group.mkdir()
+                made.append(group)
+                (group / file).write_text(str(num_bytes))
+            except OSError:
+                continue
+            return ("sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh")
+        pytest.skip("no cgroup with a limit of memory can be made here")
+
+    yield limit
+    for group in made:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+
+
+def test_a_container_with_too_little_memory(
+    shared_fleet: Fleet, refused: Callable[[], str], memory_group: Callable[[int], tuple[str, ...]]
+) -> None:
+    shared_fleet.prefix = memory_group(330_000_000)
+    line = refused()
+    assert "memory: more than " in line
+    assert "330 MB allowed on this machine or in this container" in line
+
+
+def test_a_limit_of_the_address_space(shared_fleet: Fleet, refused: Callable[[], str]) -> None:
+    shared_fleet.prefix = ("prlimit", "--as=900000000")
+    assert refused().startswith("error: ")
+
+
 def test_the_same_command_goes_on_once_there_is_room(shared_fleet: Fleet) -> None:
     worker = shared_fleet.start_worker()
     assert figures_of(shared_fleet, worker) == Figures(0, 0, 0)
     assert [(row.state, row.reason) for row in shared_fleet.rows()] == [("done", "completed")]
-
-
-def fill(path: Path) -> None:
-    """Fill the file system of a path."""
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(10_000))
-
-
-def test_artifacts_that_fill_during_the_training(fleet: Fleet, small_disk: Callable[..., Path]) -> None:
-    """The finished training is kept elsewhere, and recorded without a second one once there is room."""
-    fleet.create(trials=1, epochs=300)
-    folder = small_disk("artifacts", "8m")
-    worker = fleet.start_worker()
-    worker.wait_for("epoch_ended", 3)
-    filler = folder / "filler"
-    fill(filler)
-    assert figures_of(fleet, worker) == NOTHING_LOST
-    assert "weights cannot be kept in" in worker.error
-    assert "the finished training is kept in" in worker.error
-    assert [path.name for path in folder.iterdir() if path.is_file()] == ["filler"], "a partial file was left"
-    filler.unlink()
-    again = fleet.start_worker()
-    assert figures_of(fleet, again) == Figures(0, 0, 0)
-    assert not again.events("epoch_ended"), "it was trained again"
-    assert [(row.state, row.reason) for row in fleet.rows()] == [("done", "completed")]
