@@ -12,7 +12,7 @@ help:
 	@echo "make bench   speed of training and of searches as ratios, on a machine at rest (15 minutes on two cores)"
 	@echo "make docs    renew the command reference in docs/cli.md"
 	@echo "make test    the whole test suite"
-	@echo "make test-faults   workers killed and stopped, databases lost: the long tests, 20 minutes"
+	@echo "make test-faults   full disks, workers killed, databases lost, storms of all of them: hours"
 	@echo "make test-browser  the dashboard in Chromium, and behind nginx; both must be installed"
 	@echo "make test-compose  docker-compose.yml with workers killed, scaled and stopped; needs Docker"
 	@echo "make check   ruff, mypy and import-linter"
@@ -46,7 +46,8 @@ test: $(STAMP)
 	$(RUN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
 test-faults: $(STAMP)
-	$(RUN)/python -m pytest -m faults -s $(PYTEST_ARGS)
+	$(RUN)/python -m pytest -m "faults or not faults" -s tests/faults $(PYTEST_ARGS)
+	$(RUN)/python -m pytest -m faults -s --ignore=tests/faults $(PYTEST_ARGS)
 
 test-browser: $(STAMP)
 	@for program in chromium chromedriver nginx; do \

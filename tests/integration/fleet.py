@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -99,7 +98,11 @@ class Worker:
 
 @dataclass
 class Fleet:
-    """Workers, and the study that they search."""
+    """Workers, and the study that they search.
+
+    Attributes:
+        prefix: Command in which the next ones are started, such as `prlimit`.
+    """
 
     folder: Path
     home: Path
@@ -107,7 +110,6 @@ class Fleet:
     environment: dict[str, str] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
     storages: list[Storage] = field(default_factory=list)
-    file_size_limit: int = resource.RLIM_INFINITY
     prefix: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -171,12 +173,9 @@ class Fleet:
             process = subprocess.Popen(
                 [*self.prefix, sys.executable, "-m", "nas", *arguments],
                 stdout=output, stderr=subprocess.STDOUT, env=self.environment_variables, start_new_session=True,
-                cwd=self.folder, preexec_fn=self._limit_files,
+                cwd=self.folder,
             )  # fmt: skip
         return process, log
-
-    def _limit_files(self) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size_limit, resource.RLIM_INFINITY))
 
     def wait_until_spent(self, seconds: float) -> None:
         """Wait until the workers have ended by themselves; assert that every slot is done."""
