@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_the_hash_of_a_study_s_own_file_is_found(study: SearchStudy, tmp_path: P
     study.storage.download(artifact, tmp_path / "copy", "the weights")
     file.write_bytes(b"pretrainee")
     with pytest.raises(DamagedFileError, match="the weights are damaged"):
-        study.storage.download(artifact, tmp_path / "copy", "the weights")
+        study.storage.download(artifact, tmp_path / "again", "the weights")
 
 
 def test_an_archive_carries_the_hashes(study: SearchStudy, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_predictions_are_left_out_run_by_run(study: SearchStudy, tmp_path: Path)
         path = tmp_path / f"predictions-{number}"
         Predictions(np.eye(2, dtype=np.float32), np.array([0, 1])).save(path)
         artifact = study.storage.store_file(path, study.optuna_study)
-        records.append(_with(record, number=number, run=run, predictions=artifact))
+        records.append(replace(record, number=number, run=run, predictions=artifact))
     damaged: list[int] = []
     assert set(read_predictions(study, records)) == {5, 6, 7}
     for one in records[:2]:
@@ -152,8 +153,7 @@ def test_predictions_are_left_out_run_by_run(study: SearchStudy, tmp_path: Path)
     assert damaged == [5, 6]
     with pytest.raises(DamagedFileError, match="the predictions of trial 5 of 'tiny' are damaged"):
         read_predictions(study, records)
-    monkeypatched = _Records(study, records)
-    assert list(damaged_runs(monkeypatched)) == [1]  # type: ignore[arg-type]
+    assert list(damaged_runs(cast(SearchStudy, _Records(study, records)))) == [1]
 
 
 class _Records:
@@ -164,7 +164,3 @@ class _Records:
 
     def records(self) -> list[TrialRecord]:
         return self._records
-
-
-def _with(record: TrialRecord, **changes: object) -> TrialRecord:
-    return replace(record, **changes)  # type: ignore[arg-type]
