@@ -238,6 +238,7 @@ def _clean_up_lost_trials(application: Application, study: SearchStudy, slots: S
         study.tell.lost(unowned & study.orphaned_trial_ids(slots.owned_trial_ids()))
     ended = {record.number for record in study.records() if record.state not in ("RUNNING", "WAITING")}
     application.checkpoints(study.name).remove_ended(ended)
+    application.finished_results(study.name).remove_ended(ended)
 
 
 def study_verdict(study: SearchStudy) -> str:

@@ -68,6 +68,13 @@ class FinishedResults:
                 continue
         return None
 
+    def remove_ended(self, ended: set[int]) -> None:
+        """Delete what was kept of trials that have ended, by another training."""
+        for parent in self._folders:
+            for folder in parent.iterdir() if parent.is_dir() else ():
+                if folder.name.isdecimal() and int(folder.name) in ended:
+                    shutil.rmtree(folder, ignore_errors=True)
+
     def remove(self, number: int) -> None:
         """Delete what was kept of a trial."""
         for parent in self._folders:

@@ -180,7 +180,7 @@ class TrainerClient:
                             self._discard_late_reply(process)
                         return reply
                     case MachineFault(text):
-                        raise MachineError(text)
+                        raise MachineError(f"{text}; mend that, then run the same command again: it goes on")
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:
@@ -249,7 +249,7 @@ class TrainerClient:
                     case Failed(detail=detail):
                         raise MeasurementFailed(detail)
                     case MachineFault(text):
-                        raise MachineError(text)
+                        raise MachineError(f"{text}; mend that, then run the same command again: it goes on")
                     case RequestRefused(message):
                         raise NasError(message)
                     case _:

@@ -12,7 +12,8 @@ from nas.results.outcome import Failed
 from nas.worker.machine_messages import MachineFault
 from nas.worker.trainer.error_line import error_line
 
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+OS_ERROR = re.compile(r"(?:\(os error |Os \{ code: )(\d+)")
+"""Number of the system's error in a message of safetensors."""
 _CPU_MEMORY = re.compile(r"DefaultCPUAllocator|[Cc]annot allocate memory|can't allocate memory|std::bad_alloc")
 
 
@@ -43,7 +44,7 @@ def machine_fault(error: BaseException) -> str | None:
         if isinstance(one, OSError):
             place = one.filename if one.filename is not None else "a file or a device"
             return f"{_text(place)}: {one.strerror or one}"
-        numbered = _OS_ERROR.search(str(one))
+        numbered = OS_ERROR.search(str(one))
         if numbered is not None:
             return f"a file: {os.strerror(int(numbered[1]))}"
         if isinstance(one, ImportError):

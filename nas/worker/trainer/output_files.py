@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+from nas.worker.trainer.failure_causes import OS_ERROR
 
 
 def write_output(path: Path, spare: Path | None, write: Callable[[Path], None]) -> Path:
@@ -28,6 +31,14 @@ def write_output(path: Path, spare: Path | None, write: Callable[[Path], None]) 
 def _written(path: Path, write: Callable[[Path], None]) -> Path:
     try:
         write(path)
+    except SafetensorError as error:
+        path.unlink(missing_ok=True)
+        # Its message has the number of the system's error, but not the path.
+        numbered = OS_ERROR.search(str(error))
+        if numbered is None:
+            raise
+        number = int(numbered[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
     except BaseException:
         path.unlink(missing_ok=True)
         raise

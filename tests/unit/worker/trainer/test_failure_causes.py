@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from nas.results.outcome import Failed
-from nas.worker.machine_messages import ControlPassed, MachineFault
-from nas.worker.trainer.control_training import train_control
+from nas.study.data_spec import DataSpec
+from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 from nas.worker.trainer.failure_causes import failure_of
 from nas.worker.trainer.output_files import write_output
-from tests.unit.training.examples import CPU, digits_task
+from nas.worker.trainer.request_handlers import Trainer
+from nas.worker.trainer_messages import OpenData
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:
@@ -44,12 +45,21 @@ def test_an_error_of_the_system_behind_a_library_s_own_is_found() -> None:
     )
 
 
-def test_a_full_disk_under_safetensors_is_the_machines() -> None:
-    with pytest.raises((SafetensorError, OSError)) as caught:
-        save_file({"tensor": torch.zeros(100_000)}, "/dev/full")
-    fault = failure_of(caught.value)
-    assert isinstance(fault, MachineFault)
-    assert "No space left on device" in fault.text
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+    ],
+)
+def test_a_full_disk_under_safetensors_is_the_machines(text: str, tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        raise SafetensorError(text)
+
+    assert failure_of(SafetensorError(text)) == MachineFault("a file: No space left on device")
+    with pytest.raises(OSError, match="No space") as caught:
+        write_output(tmp_path / "w", None, write)
+    assert failure_of(caught.value) == MachineFault(f"{tmp_path / 'w'}: No space left on device")
 
 
 def test_failed_allocations_are_out_of_memory() -> None:
@@ -68,18 +78,22 @@ def test_the_cause_of_other_errors_is_open() -> None:
     assert failed.detail.startswith("ValueError: shapes do not fit (test_failure_causes.py:")
 
 
-def test_the_control_trains_where_it_can_be_written(tmp_path: Path) -> None:
-    from nas.data.sources.standard_datasets import load_digits
-    from nas.data.summarize_dataset import summarize_dataset
+class _Pipe:
+    """Pipe that swallows reports."""
 
-    task = digits_task(100)
-    summary = summarize_dataset(load_digits(), task.normalization)
+    def send(self, report: object) -> None:
+        pass
+
+
+def test_the_control_trains_where_it_can_be_written(tmp_path: Path) -> None:
+    trainer = Trainer(cast(Any, _Pipe()), "cpu")
+    trainer.handle(OpenData(DataSpec(source="digits", max_train_images=100), tmp_path / "data", "float32"))
     before = torch.get_rng_state()
-    assert train_control(task, summary, CPU, tmp_path, tmp_path) == ControlPassed()
+    assert trainer.handle(TrainControl(tmp_path)) == ControlPassed()
     assert torch.equal(torch.get_rng_state(), before)
     assert list(tmp_path.glob("*.safetensors")) == []
     (tmp_path / "file").touch()
-    fault = train_control(task, summary, CPU, tmp_path, tmp_path / "file")
+    fault = trainer.handle(TrainControl(tmp_path / "file"))
     assert isinstance(fault, MachineFault)
     assert "Not a directory" in fault.text
 
