@@ -86,6 +86,9 @@ class ScriptedTrainer:
     def open_data(self) -> DatasetSummary:
         return DATASET_SUMMARY
 
+    def start(self) -> None:
+        self.open_data()
+
     def measure(self, architecture: Architecture) -> Cost:
         if isinstance(architecture, ReferenceArchitecture):
             return Cost(BASELINE_PARAMS, 34_000_000)

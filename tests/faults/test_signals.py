@@ -33,17 +33,17 @@ def test_a_closed_terminal_pauses_like_ctrl_c(fleet: Fleet) -> None:
     assert figures_of(fleet, again) == Figures(0, 0, 0)
 
 
-def test_a_training_process_that_is_always_killed_ends_the_worker(fleet: Fleet) -> None:
+def test_kills_of_the_training_process_are_no_crashes(fleet: Fleet) -> None:
+    """As many as a genome may crash; in a row without an epoch they end the worker (`test_machine_faults.py`)."""
     fleet.create(trials=1, epochs=4000)
     worker = fleet.start_worker()
     for count in (1, 2, 3):
-        worker.wait_for("epoch_ended", 2 * count)
+        worker.wait_for("epoch_ended", len(worker.events("epoch_ended")) + 2)
         worker.trainer().kill()
-        if count < 3:
-            worker.wait_for("notice", count)
-            assert worker.events("notice")[-1]["text"].endswith("it goes on from its last checkpoint")
+        worker.wait_for("notice", count)
+        assert worker.events("notice")[-1]["text"].endswith("it goes on from its last checkpoint")
     os.killpg(worker.process.pid, signal.SIGTERM)
-    assert figures_of(fleet, worker).trainings_lost == 0
+    assert figures_of(fleet, worker) == Figures(exit_code=0, trainings_lost=0, budget_spent=0)
     assert [(row.state, row.crashes) for row in fleet.rows()] == [("open", 0)]
 
 

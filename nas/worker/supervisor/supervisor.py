@@ -67,7 +67,7 @@ class Supervisor:
         """
         control = self._control
         try:
-            self._trainer.open_data()
+            self._trainer.start()
             is_waiting = False
             while not (control.stop.is_set() or control.deadline.is_set()):
                 lease = self._claim()

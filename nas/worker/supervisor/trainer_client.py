@@ -261,13 +261,13 @@ class TrainerClient:
     def _submit(self, request: Request) -> TrainerProcess:
         """Send a request, starting the trainer if necessary; return the process for the reply."""
         if self._process is None:
-            self._restart()
+            self.start()
         assert self._process is not None
         self._process.send(request)
         return self._process
 
-    def _restart(self) -> None:
-        """Start a new trainer process in place of a lost one.
+    def start(self) -> None:
+        """Start the trainer process, or a new one in place of a lost one, unless it has loaded the data.
 
         Raises:
             WorkerError: It is lost each time while it loads the data. This is not the genome's fault: failing trial
