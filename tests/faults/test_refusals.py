@@ -49,6 +49,18 @@ def test_a_small_temporary_folder(
         assert line.endswith("are free; make room, or set TMPDIR")
 
 
+@pytest.mark.parametrize("command", ["check", "search", "create"])
+def test_other_commands_refuse_too(shared_fleet: Fleet, small_disk: Callable[..., Path], command: str) -> None:
+    shared_fleet.environment["TMPDIR"] = str(small_disk("tmp", "8k"))
+    try:
+        process, log = shared_fleet.start_command(command, f"{shared_fleet.name}.toml")
+    finally:
+        shared_fleet.environment.clear()
+    assert process.wait(60) == 1
+    assert log.read_text().startswith("error: the temporary folder ")
+    assert len(log.read_text().splitlines()) == 1
+
+
 def test_no_temporary_folder_at_all(shared_fleet: Fleet, refused: Callable[[], str]) -> None:
     """In a name space of mounts in which every place for temporary files is read-only."""
     read_only = " && ".join(f"mount -t tmpfs -o ro tmpfs {place}" for place in ("/tmp", "/var/tmp"))

@@ -18,7 +18,7 @@ import pytest
 import torch
 from sqlalchemy import Engine
 
-from nas.errors import DataError, NasError, WorkerError
+from nas.errors import DataError, MachineError, NasError, WorkerError
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.results.outcome import Completed, Dominated, Failed, Stopped
 from nas.search.analysis.front_summary import summarize_front
@@ -244,6 +244,14 @@ def test_killed_while_training_it_is_replaced(folder: Path, tmp_path: Path) -> N
         assert pid_of(trainer) != first
     finally:
         trainer.close()
+
+
+def test_code_that_was_replaced_meanwhile_charges_no_genome(folder: Path, tmp_path: Path) -> None:
+    trainer = new_trainer(folder)
+    trainer._code = "another version"
+    with pytest.raises(MachineError, match="the code of nas was replaced while this worker ran"):
+        trainer.train(request(genome(), 1, tmp_path), ignore_report)
+    trainer.close()
 
 
 def stop_after(epochs: int, stop: threading.Event) -> Callable[[Report], None]:

@@ -14,6 +14,7 @@ from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.space.architecture import Architecture
+from nas.worker.code_version import code_version
 from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 from nas.worker.supervisor.hang_detection import MIN_SILENCE_LIMIT_SECONDS, HangDetector
 from nas.worker.supervisor.memory_limit import require_memory
@@ -82,6 +83,7 @@ class TrainerClient:
         self._on_progress = on_progress
         self._min_silence_limit_seconds = min_silence_limit_seconds
         self._process: TrainerProcess | None = None
+        self._code = code_version()
         self._dataset_summary: DatasetSummary | None = None
 
     def open_data(self) -> DatasetSummary:
@@ -95,7 +97,7 @@ class TrainerClient:
         if self._dataset_summary is not None:
             return self._dataset_summary
         self.close()
-        self._process = TrainerProcess(self._device, self._threads, self._shared_cores)
+        self._process = TrainerProcess(self._device, self._threads, self._shared_cores, self._code)
         dataset_summary = self.request(self._data, DatasetSummary)
         changed = self._expected.differences(dataset_summary) if self._expected is not None else []
         if changed:

@@ -21,17 +21,17 @@ class TrainerProcess:
 
     Args:
         device: As in `NAS_DEVICE`.
-        threads, shared_cores: As in `start_trainer`.
+        threads, shared_cores, code: As in `start_trainer`.
 
     Raises:
         MachineError: The system starts no further process.
     """
 
-    def __init__(self, device: str, threads: int, shared_cores: int | None) -> None:
+    def __init__(self, device: str, threads: int, shared_cores: int | None, code: str | None = None) -> None:
         self._peak_bytes = 0
         self._out_of_memory_kills = out_of_memory_kills()
         try:
-            self._process, self._connection = start_trainer(device, threads, shared_cores)
+            self._process, self._connection = start_trainer(device, threads, shared_cores, code)
         except OSError as error:
             raise MachineError(
                 f"a training process cannot be started ({error.strerror or error}); check the limits of processes, "
