@@ -1,4 +1,4 @@
-"""Folder of small colour photos as a user would have one: tiles of the sample pictures of scikit-image and scikit-learn.
+"""Small colour photos in folders, as users have them: tiles of the sample pictures of scikit-image and scikit-learn.
 
     pip install scikit-image
     python benchmarks/photo_tiles.py data/photo-tiles
@@ -63,7 +63,9 @@ def write_tiles(picture: Path, folder: Path, draws: np.random.Generator) -> int:
     for index in sorted(chosen):
         left, top = cells[index]
         width, height = draws.integers(20, CELL, size=2, endpoint=True)
-        image.crop((left, top, left + int(width), top + int(height))).save(folder / f"{top:04}-{left:04}.jpg", quality=92)
+        image.crop((left, top, left + int(width), top + int(height))).save(
+            folder / f"{top:04}-{left:04}.jpg", quality=92
+        )
     return len(chosen)
 
 
