@@ -29,6 +29,19 @@ from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
 from nas.worker.supervisor.supervisor_context import RunControl
 
+BaselineOnly = Annotated[
+    bool,
+    typer.Option(
+        "--baseline-only",
+        help="Train the baseline alone, beside a search; the finalists are chosen by a later call.",
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
+    ),
+]
 _FIRST_SEEDS = 2
 """Seeds of a finalist that are trained at least before it may fail."""
 
@@ -61,19 +74,8 @@ def finals(
     trial: Annotated[
         list[int] | None, typer.Option(metavar="N", help="A trial's number; may be given several times.")
     ] = None,
-    margin: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
-        ),
-    ] = None,
-    baseline_only: Annotated[
-        bool,
-        typer.Option(
-            "--baseline-only",
-            help="Train the baseline alone, beside a search; the finalists are chosen by a later call.",
-        ),
-    ] = False,
+    margin: Margin = None,
+    baseline_only: BaselineOnly = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only repeat one training, and show its difference from the first.")
     ] = False,
