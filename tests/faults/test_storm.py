@@ -91,7 +91,8 @@ class Storm:
     def _check_end(self, worker: Worker) -> None:
         code = worker.process.returncode
         self.exit_codes[code] += 1
-        assert code in (0, 1, -signal.SIGKILL), worker.log.read_text()[-2000:]
+        # SIGHUP may come before the program has begun to handle it.
+        assert code in (0, 1, 128 + signal.SIGHUP, -signal.SIGHUP, -signal.SIGKILL), worker.log.read_text()[-2000:]
         if code == 1:
             assert any(line in worker.error for line in MACHINE_LINES), worker.error
 
@@ -105,11 +106,11 @@ class Storm:
 def test_storm(
     fleet: Fleet, small_disk: Callable[..., Path], seed: int, num_workers: int, trials: int, fault_seconds: float
 ) -> None:
-    fleet.create(trials=trials, epochs=200)
+    fleet.create(trials=trials, epochs=100)
     storm = Storm(fleet, num_workers, small_disk("artifacts", "20m"), seed, fault_seconds)
     started = time.monotonic()
     while fleet.slots.seconds_until_claimable() is not None and time.monotonic() - started < 60 * trials:
-        storm.wait(random.Random(f"{seed} {storm.counts.total()}").uniform(2.0, 15.0))
+        storm.wait(random.Random(f"{seed} {storm.counts.total()}").uniform(5.0, 30.0))
         storm.next_fault()
     fleet_ended = [worker for worker in storm.workers if worker.process.wait(120) is not None]
     assert len(fleet_ended) == num_workers
