@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from nas.errors import StudyError
 from nas.finals.finalists import BASELINE, choose_finalists, more_seeds, planned_runs
 from nas.finals.finals_results import FinalsTests, collect_finals
-from nas.finals.finals_study import find_finals, read_predictions, store_finals
+from nas.finals.finals_study import damaged_runs, find_finals, read_predictions, store_finals
 from nas.results.outcome import Completed, Failed
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.create_study import create_study
@@ -153,6 +153,22 @@ def test_a_run_that_failed_is_offered_again(finals_harness: Harness) -> None:
     Slots(finals_harness.engine, finals_study.name).reopen(1)
     finals_harness.run(ScriptedTrainer(), finals_study)
     assert [record.run for record in finals_study.records() if record.objectives is not None] == [0, 1]
+
+
+def test_a_run_whose_predictions_are_damaged_is_trained_again(finals_harness: Harness) -> None:
+    finals_study = finals_harness.finals(finals_harness.planned(num_seeds=1))
+    finals_harness.run(ScriptedTrainer(), finals_study)
+    assert damaged_runs(finals_study) == {}
+    damaged = finals_study.records()[1]
+    file = finals_study.storage.artifact_folder / str(damaged.predictions)
+    file.write_bytes(file.read_bytes()[:-1])
+    assert list(damaged_runs(finals_study)) == [1]
+    assert f"the predictions of trial {damaged.number} of 'tiny-finals' are damaged" in damaged_runs(finals_study)[1]
+    Slots(finals_harness.engine, finals_study.name).reopen(1)
+    trainer = ScriptedTrainer()
+    finals_harness.run(trainer, finals_study)
+    assert requested(trainer) == [(damaged.family, 1)]
+    assert damaged_runs(finals_study) == {}, "the last training of a run counts"
 
 
 def test_no_run_is_a_duplicate_of_another_seed(finals_harness: Harness) -> None:

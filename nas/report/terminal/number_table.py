@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
@@ -35,14 +35,17 @@ class NumberTable(Table):
         else:
             yield from self._as_list()
 
-    def _as_list(self) -> Iterator[Text]:
+    def _as_list(self) -> Iterator[RenderableType]:
         title, caption = self.title, self.caption
         if title:
             yield Text.from_markup(str(title))
         for cells in zip(*(column.cells for column in self.columns), strict=True):
             for column, cell in zip(self.columns, cells, strict=True):
-                if str(cell):
-                    yield _line(column, str(cell), is_first=column is self.columns[0])
+                if not isinstance(cell, str):
+                    yield _line(column, "", is_first=column is self.columns[0])
+                    yield cell
+                elif cell:
+                    yield _line(column, cell, is_first=column is self.columns[0])
         if caption:
             yield Text.from_markup(str(caption))
 

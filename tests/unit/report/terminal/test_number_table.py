@@ -6,6 +6,8 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 from nas.report.terminal.number_table import NumberTable
 
@@ -30,6 +32,20 @@ def test_no_number_is_cut(width: int) -> None:
     assert "…" not in text
     assert "│" in text
     assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_bar_in_a_list_is_drawn() -> None:
+    table = NumberTable()
+    table.add_column("epoch", justify="right")
+    table.add_column("params", justify="right")
+    bar = Table.grid()
+    bar.add_row(ProgressBar(10, 5, width=8))
+    table.add_row(bar, "11,172,423")
+    output = io.StringIO()
+    Console(file=output, width=20).print(table)
+    first, drawn, last = output.getvalue().splitlines()
+    assert (first.strip(), last) == ("epoch:", "  params: 11,172,423")
+    assert "━" in drawn
 
 
 def test_where_numbers_do_not_fit_it_is_a_list() -> None:
