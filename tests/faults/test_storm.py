@@ -101,12 +101,13 @@ class Storm:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("seed", "num_workers", "trials", "fault_seconds"),
-    [(0, 2, 12, 5.0), *((seed, 4, 50, 20.0) for seed in range(1, 11))],
+    [(0, 2, 12, 10.0), *((seed, 4, 50, 20.0) for seed in range(1, 11))],
 )
 def test_storm(
     fleet: Fleet, small_disk: Callable[..., Path], seed: int, num_workers: int, trials: int, fault_seconds: float
 ) -> None:
-    fleet.create(trials=trials, epochs=100)
+    # Not ReLU, which PyTorch computes: the kernels of other activations are compiled and cached.
+    fleet.create(trials=trials, epochs=100, deterministic=False, activation="silu")
     storm = Storm(fleet, num_workers, small_disk("artifacts", "20m"), seed, fault_seconds)
     started = time.monotonic()
     while fleet.slots.seconds_until_claimable() is not None and time.monotonic() - started < 60 * trials:

@@ -34,6 +34,7 @@ stem_width = 8
 depth = 1
 width = 8
 dropout_head = 0.2
+activation = "{activation}"
 [recipe]
 learning_rate = {learning_rate}
 batch_size = 32
@@ -49,7 +50,7 @@ max_validation_images = 60
 trials = {trials}
 epochs = {epochs}
 [training]
-deterministic = true
+deterministic = {deterministic}
 precision = "float32"
 [early_stopping]
 enabled = {early_stopping}
@@ -132,12 +133,16 @@ class Fleet:
         epochs: int,
         learning_rate: str = "{ low = 1e-3, high = 1e-2 }",
         early_stopping: bool = False,
+        deterministic: bool = True,
+        activation: str = "relu",
     ) -> None:
         """Write the files of the study and its search space."""
-        (self.folder / f"{self.name}-space.toml").write_text(_SPACE.format(learning_rate=learning_rate))
+        (self.folder / f"{self.name}-space.toml").write_text(
+            _SPACE.format(learning_rate=learning_rate, activation=activation)
+        )
         file = self.folder / f"{self.name}.toml"
-        stopping = str(early_stopping).lower()
-        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, early_stopping=stopping))
+        flags = {"early_stopping": str(early_stopping).lower(), "deterministic": str(deterministic).lower()}
+        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, **flags))
 
     def create(self, **study: Any) -> None:
         """Create the study and finish its baseline's slot, since no test here needs ResNet-18.
