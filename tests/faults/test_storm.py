@@ -34,7 +34,9 @@ class Storm:
         self._fleet, self._disk, self._fault_seconds = fleet, disk, fault_seconds
         self._random = random.Random(seed)
         self._cache = fleet.folder / "kernels"
-        fleet.environment["NUMBA_CACHE_DIR"] = str(self._cache)
+        # What killed workers leave is deleted with the test's folder.
+        (fleet.folder / "tmp").mkdir()
+        fleet.environment |= {"NUMBA_CACHE_DIR": str(self._cache), "TMPDIR": str(fleet.folder / "tmp")}
         self.workers = [fleet.start_worker() for _ in range(num_workers)]
         self.counts: Counter[str] = Counter()
         self.exit_codes: Counter[int] = Counter()
