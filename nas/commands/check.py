@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.baseline_checks import check_baselines
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.study_creation import check_teacher, require_all_used
@@ -81,6 +82,7 @@ def check(
         if strict:
             require_all_used(dataset_summary)
         check_start(spec, dataset_summary.image_size)
+        check_baselines(application, spec, trainer)
         pretrained = application.find_weights(spec, trainer, weights)
         teacher = check_teacher(application, spec, dataset_summary)
         if spec.search_space is None:

@@ -11,6 +11,7 @@ from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import ModelFileError, StudyError
 from nas.results.predictions_on_test_images import Predictions
 from nas.search.distillation_teacher import required_teacher, store_teacher
+from nas.search.model_files_artifact import share_model_files_with_finals
 from nas.search.pretrained_weights_artifact import share_weights_with_finals
 from nas.search.search_study import SearchStudy
 from nas.search.storage.study_attributes import directions_of, store_specification
@@ -71,6 +72,7 @@ def store_finals(study: SearchStudy, planned: FinalsSpec) -> SearchStudy:
             finals.replace_spec(spec)
     finals_study = SearchStudy.open(storage, spec.name)
     share_weights_with_finals(study, finals_study)
+    share_model_files_with_finals(study, finals_study)
     if teacher is not None:
         store_teacher(finals_study, teacher)
     return finals_study

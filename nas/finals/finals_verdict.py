@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
-from nas.search.analysis.front_summary import network_name
+from nas.search.analysis.baseline_names import network_name
 
 
 def finals_verdict(results: FinalResults) -> str:

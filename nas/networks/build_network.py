@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import assert_never
 
+from nas.errors import ArchitectureError
 from nas.networks.families.densenet import densenet_stages
 from nas.networks.families.mlp import MlpNetwork
 from nas.networks.families.mobilenet import mobilenet_stages
@@ -13,6 +14,7 @@ from nas.networks.families.plain_cnn import plain_network
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.families.resnet import resnet_stages
 from nas.networks.families.resnet18_baseline import ResNet18Baseline
+from nas.networks.families.torchvision_network import TorchvisionNetwork
 from nas.networks.families.vgg import vgg_stages
 from nas.networks.layers.classifier_head import create_head, create_linear
 from nas.networks.layers.gaussian_noise import add_noise_layers
@@ -30,8 +32,10 @@ from nas.space.architecture import (
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
+    TorchvisionArchitecture,
     VggArchitecture,
 )
+from nas.space.reference_models import FileArchitecture, NumberArchitecture
 
 
 def build_network(
@@ -53,7 +57,7 @@ def build_network(
         Network from normalised float32 images [N, channels, H, W] to logits [N, num_classes].
 
     Raises:
-        ArchitectureError: The images are too small for the network.
+        ArchitectureError: The images are too small for the network, or it takes no images of their size.
         ValueError: The family needs the size of the images, and `size` is None.
     """
     if isinstance(architecture, PairArchitecture):
@@ -70,6 +74,10 @@ def build_network(
         return ResNet18Baseline(channels, num_classes)
     if isinstance(architecture, PretrainedArchitecture):
         return PretrainedNetwork(architecture, channels, num_classes)
+    if isinstance(architecture, TorchvisionArchitecture):
+        return TorchvisionNetwork(architecture, channels, num_classes, size)
+    if isinstance(architecture, FileArchitecture | NumberArchitecture):
+        raise ArchitectureError(f"{architecture.name} is not a network that is built here")
     if size is not None:
         architecture.map_sizes(size)
     stem = create_stem(architecture, channels)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
+from nas.search.model_files_artifact import model_file_artifact
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
+from nas.space.reference_models import FileArchitecture
 from nas.study.distillation_spec import TrialReference
 
 _ATTRIBUTE = "teacher"
@@ -59,7 +61,10 @@ class Teacher:
             StudyError: The file is not in the artifact store.
             SettingsError: The data folder cannot be written to.
         """
-        path = data_folder / "teachers" / f"{self.artifact}.safetensors"
+        if isinstance(self.architecture, FileArchitecture):
+            path = self.architecture.path(data_folder)
+        else:
+            path = data_folder / "teachers" / f"{self.artifact}.safetensors"
         what = f"the weights of the teacher, trial {self.trial} of {self.study!r},"
         return storage.download_once(self.artifact, path, what)
 
@@ -101,8 +106,10 @@ def teacher_of(study: SearchStudy) -> Teacher | None:
         return Teacher(**json.loads(stored))
     if not study.spec.trains_baseline_first:
         return None
-    complete = (record for record in study.records() if record.is_baseline and record.objectives is not None)
-    record = next(complete, None)
+    baseline = study.spec.teacher_baseline
+    title = None if baseline == study.spec.baseline or baseline is None else baseline.title
+    complete = (one for one in study.records() if one.is_baseline and one.objectives is not None)
+    record = next((one for one in complete if one.other_baseline == title), None)
     return None if record is None else _teacher(study, record)
 
 
@@ -135,9 +142,12 @@ def required_teacher(study: SearchStudy) -> Teacher:
 
 
 def _teacher(study: SearchStudy, record: TrialRecord, *, has_other_images: bool = False) -> Teacher:
-    assert record.weights is not None
     assert record.genome is not None, "a trial with a result has a genome"
-    return Teacher(study.name, record.number, record.weights, record.genome.canonical_json, has_other_images)
+    weights, architecture = record.weights, record.genome.architecture
+    if isinstance(architecture, FileArchitecture):
+        weights = model_file_artifact(study, architecture)
+    assert weights is not None
+    return Teacher(study.name, record.number, weights, record.genome.canonical_json, has_other_images)
 
 
 def _images(summary: DatasetSummary) -> tuple[object, ...]:

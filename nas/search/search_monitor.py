@@ -41,7 +41,7 @@ class SearchMonitor:
             DatabaseError: The database does not answer.
         """
         records = self._records()
-        if self._spec.has_target and any(one.is_baseline and one.state == "RUNNING" for one in records):
+        if self._spec.has_target and any(one.is_reference and one.state == "RUNNING" for one in records):
             # The target is predicted from curves, which are long.
             records = self._records(("curve",))
         return search_progress(self._spec, records, datetime.now(), self._slots.interrupted_trial_ids())

@@ -16,6 +16,7 @@ from nas.errors import StudyError
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
+from nas.search.baseline_trials import baseline_attributes, baseline_trial, final_trial
 from nas.search.sampling.grid_sampler import suggest_point
 from nas.search.sampling.sampler_factory import make_sampler
 from nas.search.sampling.search_guidance import ParamCounter, SearchGuidance
@@ -23,7 +24,6 @@ from nas.search.shared_weights.shared_trials import SharedTrials
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
-from nas.search.storage.slot_conditions import BASELINE_SLOT
 from nas.search.storage.study_attributes import spec_json, stored_specification
 from nas.search.storage.trial_records import (
     TrialRecord,
@@ -151,8 +151,9 @@ class SearchStudy:
         if self.spec.finals is not None:
             is_baseline = self._final_run(self.spec.finals, slot).is_baseline
             return self._create_running_trial({"run": slot} | ({"baseline": True} if is_baseline else {}))
-        if slot == BASELINE_SLOT:
-            return self._create_running_trial({"baseline": True})
+        baseline = baseline_attributes(self.spec, slot)
+        if baseline is not None:
+            return self._create_running_trial(baseline)
         start = None if self.shared is None else self.shared.start(slot)
         if start is not None:
             return self._create_running_trial(*start)
@@ -195,14 +196,10 @@ class SearchStudy:
         if stored is None or stored.state.is_finished():
             return None
         trial, attributes = Trial(self._study, trial_id), stored.user_attrs
-        baseline_epochs = self.spec.own_baseline_epochs
         if self.spec.finals is not None:
-            run = self._final_run(self.spec.finals, attributes["run"])
-            own_epochs = baseline_epochs if run.is_baseline else None
-            return RunningTrial(trial, run.genome, run.seed, run.is_baseline, run.choices, own_epochs=own_epochs)
+            return final_trial(self.spec, trial, self._final_run(self.spec.finals, attributes["run"]))
         if attributes.get("baseline"):
-            genome, seed = self.spec.baseline.genome, self.spec.training.seed
-            return RunningTrial(trial, genome, seed, is_baseline=True, own_epochs=baseline_epochs)
+            return baseline_trial(self.spec, trial, attributes["baseline"])
         if "elastic" in attributes:
             assert self.shared is not None
             return self.shared.elastic_training(trial, attributes["elastic"])

@@ -46,7 +46,7 @@ def target_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Target | None:
         return None
     if spec.target.macro_f1 is not None:
         return Target(spec.target.macro_f1)
-    baseline = next((record for record in reversed(records) if record.is_baseline and record.state != "FAIL"), None)
+    baseline = next((record for record in reversed(records) if record.is_reference and record.state != "FAIL"), None)
     if baseline is None:
         return None
     tolerance = spec.target.margin

@@ -21,6 +21,8 @@ from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.trial_records import (
     ELASTIC,
+    FILE,
+    NUMBER,
     SHARED,
     TrialRecord,
     duplicate_attributes,
@@ -30,6 +32,7 @@ from nas.search.storage.trial_records import (
     stored_objectives,
 )
 from nas.space.genome import Genome
+from nas.space.reference_models import NumberArchitecture
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 
@@ -165,13 +168,24 @@ class TrialTeller:
         if is_shared and not on_front:
             # Scores of all classes of thousands of slices would make every reading of the study slow.
             del attributes["per_class"]
-        if running.is_final != running.is_baseline or on_front or running.always_keeps_weights:
+        if running.source == FILE:
+            # The file is stored with the study already.
+            attributes["source"] = FILE
+        elif running.is_final != running.is_baseline or on_front or running.always_keeps_weights:
             attributes["weights"] = self._storage.store_file(files.weights, trial)
         if files.predictions is not None:
             attributes["predictions"] = self._storage.store_file(files.predictions, trial)
         self.set_attributes(trial, attributes)
         self._tell(trial, values=objectives)
         return on_front
+
+    @retried_through_outage
+    def number(self, running: RunningTrial, number: NumberArchitecture) -> None:
+        """Record a baseline of which only two numbers are known, from elsewhere."""
+        if self._has_ended(running.trial):
+            return
+        self.set_attributes(running.trial, {"source": NUMBER, "f1_macro": number.score, "detail": "from elsewhere"})
+        self._tell(running.trial, values=Objectives(number.score, math.log10(number.params)))
 
     @retried_through_outage
     def elastic(self, running: RunningTrial, completed: Completed, files: TrialFiles) -> None:

@@ -23,6 +23,7 @@ from nas.space.convolutional_architecture import (
     Width,
 )
 from nas.space.immutable_model import FrozenModel
+from nas.space.reference_models import FileArchitecture, NumberArchitecture, ReferenceModel
 
 SIAMESE = "siamese"
 
@@ -185,6 +186,37 @@ class PretrainedArchitecture(FrozenModel):
         return self.family.removeprefix("pretrained_")
 
 
+class PretrainedTorchvisionArchitecture(PretrainedArchitecture):
+    """Any other network of torchvision initialised with ImageNet weights.
+
+    It resizes images to the size that the weights were trained with.
+
+    Attributes:
+        published: torchvision's name of the network.
+    """
+
+    family: Literal["pretrained_torchvision"] = "pretrained_torchvision"  # type: ignore[assignment]
+    published: str
+
+    @property
+    def network(self) -> str:
+        """Name of the published network."""
+        return self.published
+
+
+class TorchvisionArchitecture(FrozenModel):
+    """Network of torchvision as published, with random initial weights.
+
+    Attributes:
+        network: torchvision's name of the network.
+        image_size: Height and width to which the images are resized; None for the study's images as they are.
+    """
+
+    family: Literal["torchvision"] = "torchvision"
+    network: str
+    image_size: int | None = None
+
+
 SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
 FlatteningArchitecture = PlainArchitecture | MlpArchitecture
 BranchArchitecture = SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture
@@ -209,12 +241,22 @@ class PairArchitecture(FrozenModel):
 
 
 Architecture = Annotated[
-    SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture | PretrainedArchitecture | PairArchitecture,
+    SearchedArchitecture
+    | FlatteningArchitecture
+    | ReferenceArchitecture
+    | PretrainedArchitecture
+    | PretrainedTorchvisionArchitecture
+    | TorchvisionArchitecture
+    | PairArchitecture
+    | FileArchitecture
+    | NumberArchitecture,
     Field(discriminator="family"),
 ]
 
 
-def branch_of(architecture: Architecture) -> BranchArchitecture | PretrainedArchitecture:
+def branch_of(
+    architecture: Architecture,
+) -> BranchArchitecture | PretrainedArchitecture | TorchvisionArchitecture | ReferenceModel:
     """Feature extractor of an architecture: the branch of a pair network, or else the network itself."""
     return architecture.branch if isinstance(architecture, PairArchitecture) else architecture
 
@@ -222,4 +264,13 @@ def branch_of(architecture: Architecture) -> BranchArchitecture | PretrainedArch
 def family_name(architecture: Architecture) -> str:
     """Family of an architecture; for a pair network the family of its branch, prefixed by "siamese" if shared."""
     is_siamese = isinstance(architecture, PairArchitecture) and architecture.shared
-    return f"{SIAMESE} " * is_siamese + branch_of(architecture).family
+    branch = branch_of(architecture)
+    match branch:
+        case TorchvisionArchitecture():
+            return branch.network
+        case PretrainedTorchvisionArchitecture():
+            return f"pretrained_{branch.network}"
+        case FileArchitecture() | NumberArchitecture():
+            return branch.name
+        case _:
+            return f"{SIAMESE} " * is_siamese + branch.family

@@ -16,11 +16,14 @@ from nas.space.architecture import (
     PairArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
+    TorchvisionArchitecture,
     branch_of,
     family_name,
 )
 from nas.space.immutable_model import FrozenModel
+from nas.space.published_networks import has_normalization
 from nas.space.recipe import Recipe
+from nas.space.reference_models import FileArchitecture, NumberArchitecture
 
 
 class Genome(FrozenModel):
@@ -106,10 +109,12 @@ def optimizer_faults(architecture: Architecture, recipe: Recipe) -> list[str]:
 def trains_normalization(architecture: Architecture) -> bool:
     """Return True if a network has trained normalisation layers."""
     match branch_of(architecture):
-        case MlpArchitecture():
+        case MlpArchitecture() | FileArchitecture() | NumberArchitecture():
             return False
-        case PretrainedArchitecture(frozen=frozen):
-            return not frozen
+        case PretrainedArchitecture(frozen=frozen, network=network):
+            return not frozen and has_normalization(network)
+        case TorchvisionArchitecture(network=network):
+            return has_normalization(network)
         case ReferenceArchitecture():
             return True
         case convolutional:
@@ -137,8 +142,8 @@ def pair_faults(architecture: Architecture, *, are_pairs: bool) -> list[str]:
     """
     if isinstance(architecture, PairArchitecture) and not are_pairs:
         return ["a pair architecture takes pairs of images, and these are single ones; add [data.pairs]"]
-    if isinstance(architecture, PretrainedArchitecture) and are_pairs:
-        return [f"{architecture.family} takes one image, not a pair; remove it, or [data.pairs]"]
+    if isinstance(architecture, PretrainedArchitecture | TorchvisionArchitecture) and are_pairs:
+        return [f"{family_name(architecture)} takes one image, not a pair; remove it, or [data.pairs]"]
     return []
 
 

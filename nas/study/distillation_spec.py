@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -30,19 +30,21 @@ class DistillationSpec(FrozenModel):
     """Teacher of a study.
 
     Attributes:
-        teacher: `baseline` for the study's own, which is then trained before any trial, or a trial of another study.
+        teacher: `baseline` for the study's own reference, or another baseline's name, which is then trained before any
+            trial; or a trial of another study.
     """
 
-    teacher: Literal["baseline"] | TrialReference | None = None
+    teacher: str | TrialReference | None = None
 
     @field_validator("teacher", mode="before")
     @classmethod
     def _check_teacher(cls, teacher: Any) -> Any:
-        if teacher is None or teacher == BASELINE:
+        if teacher is None or isinstance(teacher, str):
             return teacher
         try:
             return TrialReference.model_validate(teacher)
         except ValidationError:
             raise ValueError(
-                f'"{BASELINE}", or a trial of another study: {{ study = "NAME", trial = NUMBER }}'
+                f'"{BASELINE}", or a trial of another study: {{ study = "NAME", trial = NUMBER }}, or the name of a '
+                "baseline"
             ) from None

@@ -43,6 +43,7 @@ class FinalRun(FrozenModel):
         finalist: Name of the finalist, equal for all its seeds.
         trial: Number of the finalist's trial in the study.
         seed: Seed of weights, shuffling and augmentation.
+        epochs: Epochs of another baseline that is trained for others than the finalists; None for theirs.
     """
 
     finalist: str
@@ -51,6 +52,7 @@ class FinalRun(FrozenModel):
     seed: int
     genome: Genome
     choices: ValidationChoices
+    epochs: Annotated[int | None, Field(ge=1, exclude_if=lambda value: value is None)] = None
 
     @property
     def identity(self) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from nas.errors import SpecificationError
 from nas.space.genome import pair_faults
 from nas.space.search_space import SearchSpace
 from nas.space.toml_file import merge_tables, read_toml, validation_faults
+from nas.study.baseline_files import resolve_baseline_files
 from nas.study.budget_spec import length_faults, replace_length
 from nas.study.data_spec import applicable_keys, source_faults
 from nas.study.distillation_spec import BASELINE, TrialReference
@@ -75,6 +76,7 @@ def _parse_study(
     tables = dict(tables)
     faults = _resolve_search_space(tables, path)
     _resolve_data(tables, path, data)
+    faults += resolve_baseline_files(tables, path)
     if name is not None:
         fault = name_fault(name)
         if fault is not None:
@@ -125,8 +127,8 @@ def _pair_faults(spec: StudySpec) -> list[str]:
         )
     for genome in spec.grid_genomes():
         faults += [f"genome.architecture: {fault}" for fault in pair_faults(genome.architecture, are_pairs=are_pairs)]
-    if spec.baseline.enabled:
-        faults += [f"baseline: {fault}" for fault in pair_faults(spec.baseline.architecture, are_pairs=are_pairs)]
+    for baseline in spec.baselines:
+        faults += [f"baseline: {fault}" for fault in pair_faults(baseline.architecture, are_pairs=are_pairs)]
     return list(dict.fromkeys(faults))
 
 
@@ -134,20 +136,16 @@ def _distillation_faults(spec: StudySpec) -> list[str]:
     """List recipes with distillation but without a teacher, teachers without use, and impossible teachers."""
     teacher = spec.distillation.teacher
     trials = "search_space" if spec.grid is None else "genome"
-    baseline_is_distilled = spec.baseline.enabled and spec.baseline.recipe.distillation.needs_teacher
+    distilled = [one for one in spec.baselines if one.is_trained and one.recipe.distillation.needs_teacher]
     if teacher is None:
         places = [f"{trials}: recipe.distillation"] * spec.has_distilled_trials
-        places += ["baseline.recipe.distillation"] * baseline_is_distilled
+        places += ["baseline.recipe.distillation"] * bool(distilled)
         remedy = f'add [distillation] teacher = "{BASELINE}", or {{ study = "NAME", trial = NUMBER }}'
         return [f"{place}: the study names no teacher; {remedy}" for place in places]
-    faults = []
-    if teacher == BASELINE and not spec.baseline.enabled:
-        faults.append("distillation.teacher: the study has no baseline; enable it, or name a trial of another study")
-    elif teacher == BASELINE and baseline_is_distilled:
-        faults.append("baseline.recipe.distillation: the baseline is the teacher itself; remove it")
+    faults = _baseline_teacher_faults(spec, teacher) if isinstance(teacher, str) else []
     if isinstance(teacher, TrialReference) and teacher.study == spec.name:
         faults.append(f'distillation.teacher: {teacher} is a trial of this study; take "{BASELINE}", or another study')
-    if not spec.has_distilled_trials and not (baseline_is_distilled and teacher != BASELINE):
+    if not spec.has_distilled_trials and not [one for one in distilled if one != spec.teacher_baseline]:
         faults.append(
             f'distillation.teacher: no recipe uses it; add distillation = "logits" to the {trials}, or remove it'
         )
@@ -156,6 +154,21 @@ def _distillation_faults(spec: StudySpec) -> list[str]:
     if spec.grid is not None and spec.grid.folds is not None:
         faults.append("grid.folds: not with [distillation], whose teacher has seen images that the folds validate on")
     return faults
+
+
+def _baseline_teacher_faults(spec: StudySpec, teacher: str) -> list[str]:
+    """List why a baseline cannot be the teacher of a study."""
+    if not spec.baselines:
+        return ["distillation.teacher: the study has no baseline; enable it, or name a trial of another study"]
+    baseline = spec.teacher_baseline
+    if baseline is None:
+        titles = ", ".join(repr(one.title) for one in spec.baselines)
+        return [f"distillation.teacher: no baseline {teacher!r}; the study has {titles}"]
+    if baseline.is_number:
+        return [f"distillation.teacher: {baseline.title!r} is a number, which has no logits; name another one"]
+    if baseline.is_trained and baseline.recipe.distillation.needs_teacher:
+        return ["baseline.recipe.distillation: the baseline is the teacher itself; remove it"]
+    return []
 
 
 def shared_weights_faults(spec: StudySpec) -> list[str]:

@@ -11,18 +11,16 @@ from nas.space.architecture import PretrainedArchitecture, branch_of
 from nas.space.augmentation_policy_parser import flips
 from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.genome import Genome
-from nas.space.immutable_model import FrozenModel
 from nas.space.search_space import SearchSpace
-from nas.study.baseline_spec import BaselineSpec
-from nas.study.budget_spec import BudgetSpec
+from nas.study.baseline_tables import NO_REFERENCE, without_paths
 from nas.study.data_spec import CHARACTER_SOURCES, DataSpec
-from nas.study.distillation_spec import BASELINE, DistillationSpec
 from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
 from nas.study.sampler_spec import SamplerSpec
 from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.stop_spec import StopSpec
+from nas.study.study_baselines import StudyBaselines
 from nas.study.study_name import StudyName
 from nas.study.table_differences import table_differences
 from nas.study.target_spec import TargetSpec
@@ -31,7 +29,7 @@ from nas.study.training_spec import PrecisionName, TrainingSpec
 Objective = Literal["macro_f1", "params"]
 
 
-class StudySpec(FrozenModel):
+class StudySpec(StudyBaselines):
     """Complete specification of one search, grid or finals study, as used by a worker.
 
     Attributes:
@@ -51,16 +49,12 @@ class StudySpec(FrozenModel):
     # Not strict, because TOML gives a list.
     objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = ("macro_f1", "params")
     data: DataSpec
-    budget: BudgetSpec
     sampler: SamplerSpec = SamplerSpec()
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
-    baseline: BaselineSpec = BaselineSpec()
-    target: TargetSpec = TargetSpec()
     stop: StopSpec = StopSpec()
     start: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     start_from: str | None = None
-    distillation: DistillationSpec = DistillationSpec()
     shared_weights: Annotated[SharedWeightsSpec | None, Field(exclude_if=lambda table: table is None)] = None
     finals: FinalsSpec | None = None
     search_space: dict[str, Any] | None = None
@@ -77,7 +71,8 @@ class StudySpec(FrozenModel):
     @model_validator(mode="after")
     def _check_search_or_grid(self) -> StudySpec:
         faults = [
-            *self._kind_faults(), *self._objective_faults(), *self._target_faults(), *self._shared_weights_faults(),
+            *self._kind_faults(), *self._objective_faults(), *self.baseline_faults(), *self._target_faults(),
+            *self._shared_weights_faults(),
         ]  # fmt: skip
         if faults:
             raise ValueError("; ".join(faults))
@@ -118,7 +113,8 @@ class StudySpec(FrozenModel):
                 if is_given:
                     yield f"{table}: not with [grid], whose points are all trained; remove it"
             return
-        if not self.baseline.enabled and (self.target.reference == "baseline" or self.target.tolerance is not None):
+        has_reference = self.target.reference not in (None, NO_REFERENCE)
+        if not self.baseline.enabled and (has_reference or self.target.tolerance is not None):
             yield "target: the study has no baseline; give target.macro_f1, or enable the baseline"
         yield from self.stop.faults(has_target=self.has_target, max_params=self.budget.max_params)
 
@@ -141,7 +137,7 @@ class StudySpec(FrozenModel):
         """True if the search looks for the smallest network at a score."""
         if self.grid is not None or self.finals is not None:
             return False
-        return self.target.macro_f1 is not None or (self.baseline.enabled and self.target.reference != "none")
+        return self.target.macro_f1 is not None or (self.baseline.enabled and self.target.reference != NO_REFERENCE)
 
     @property
     def space(self) -> SearchSpace:
@@ -177,16 +173,6 @@ class StudySpec(FrozenModel):
         return 0 if self.shared_weights is None else self.shared_weights.num_networks(len(self.space.families))
 
     @property
-    def own_baseline_epochs(self) -> int | None:
-        """Epochs of a baseline that is trained for other epochs than the trials; else None."""
-        own = self.baseline.epochs if self.baseline.enabled else None
-        return None if own == self.budget.epochs else own
-
-    def epochs_of(self, *, is_baseline: bool) -> int:
-        """Return the epochs of a training."""
-        return (self.own_baseline_epochs if is_baseline else None) or self.budget.epochs
-
-    @property
     def counts_baseline(self) -> bool:
         """True if the budget's trials include the baseline, as in a finals study; else it is an additional trial."""
         return self.finals is not None
@@ -194,7 +180,7 @@ class StudySpec(FrozenModel):
     @property
     def trains_baseline_first(self) -> bool:
         """True if the baseline is the teacher of the trials, which start once it is trained."""
-        return self.finals is None and self.distillation.teacher == BASELINE
+        return self.finals is None and self.teacher_baseline is not None
 
     @property
     def max_seed(self) -> int:
@@ -215,8 +201,9 @@ class StudySpec(FrozenModel):
     @property
     def pretrained_networks(self) -> tuple[str, ...]:
         """Names of the networks with pretrained weights, without repetition."""
-        baseline = [self.baseline.genome] if self.baseline.enabled else []
-        architectures = [genome.architecture for genome in (*baseline, *self.grid_genomes())]
+        architectures = [
+            *(one.architecture for one in self.baselines), *(genome.architecture for genome in self.grid_genomes()),
+        ]  # fmt: skip
         pretrained = [item for item in architectures if isinstance(item, PretrainedArchitecture)]
         return tuple(dict.fromkeys(architecture.network for architecture in pretrained))
 
@@ -291,7 +278,9 @@ class StudySpec(FrozenModel):
         The budget's images or minutes of the other specification need not be converted to epochs.
         """
         as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
-        stored, given = (spec.model_dump(mode="json", exclude={"stop"}) for spec in (as_given, other))
+        stored, given = (
+            without_paths(spec.model_dump(mode="json", exclude={"stop"})) for spec in (as_given, other)
+        )  # fmt: skip
         return table_differences(stored, given, movable)
 
     def updated_by(self, other: StudySpec) -> StudySpec:

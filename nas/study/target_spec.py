@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -16,15 +16,15 @@ class TargetSpec(FrozenModel):
     """Macro-F1 that the smallest network is searched for.
 
     Attributes:
-        reference: `baseline` for the baseline's macro-F1 less the tolerance, `none` for no target; default: `baseline`
-            where the study has one.
+        reference: `baseline` or a baseline's name for its macro-F1 less the tolerance, `none` for no target; default:
+            `baseline`, the first, where the study has one.
         tolerance: Macro-F1 by which a network may be below the baseline; default: `DEFAULT_TOLERANCE`.
         macro_f1: The target itself, instead of a reference.
         share: Share of the trials that are proposed, and stopped, for the smallest network at the target. The others
             are for the whole front.
     """
 
-    reference: Literal["baseline", "none"] | None = None
+    reference: str | None = None
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
     macro_f1: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.7

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.study.final_runs import ValidationChoices
 from nas.study.shared_weights_spec import SandwichSpec
-from nas.training.teacher_network import TeacherNetwork
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,14 @@ class TrainingTask:
     """Training and validation splits on the device, class names and input normalisation.
 
     Attributes:
-        teacher: Teacher of a recipe with distillation, on the device.
+        teacher: Teacher of a recipe with distillation, pixels 0-255 to logits, on the device.
     """
 
     train: Split
     validation: Split
     classes: tuple[str, ...]
     normalization: Normalization
-    teacher: TeacherNetwork | None = None
+    teacher: nn.Module | None = None
 
     @property
     def counts_K(self) -> Tensor:

@@ -13,13 +13,13 @@ from nas.results.outcome import Completed, Failed, Stopped, StopReason
 from nas.results.pretrained_weights_id import PretrainedWeights
 from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture
-from nas.space.elastic_space import ElasticSpace
 from nas.space.genome import Genome
+from nas.space.reference_models import FileArchitecture
 from nas.study.data_spec import DataSpec
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
-from nas.study.shared_weights_spec import SandwichSpec
 from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
+from nas.worker.shared_weights_message import SharedWeights
 
 
 @dataclass(frozen=True)
@@ -122,28 +122,6 @@ class TrainingTimes:
 
 
 @dataclass(frozen=True)
-class SharedWeights:
-    """Elastic network of a training.
-
-    Attributes:
-        elastic: Architectures that share its weights.
-        sandwich: Slices that its training trains beside the largest network.
-        weights: File of its weights; None to train it.
-        is_fine_tuned: True to train a slice from these weights; else it is scored with them.
-    """
-
-    elastic: ElasticSpace
-    sandwich: SandwichSpec
-    weights: Path | None = None
-    is_fine_tuned: bool = False
-
-    @property
-    def identity(self) -> str:
-        """Part of the name of a training, which its checkpoints hold."""
-        return f"elastic-{self.elastic.smallest.key}" if self.weights is None else self.weights.stem
-
-
-@dataclass(frozen=True)
 class Train:
     """Request to train a genome on the open data, from its last checkpoint if there is one.
 
@@ -164,6 +142,7 @@ class Train:
         shared: Elastic network that is trained, or of which the genome's network is a slice; None for a network with
             weights of its own.
         spare: Folder for the output files if theirs has no room at the end; see `nas.worker.trainer.output_files`.
+        teacher_file: Preprocessing of a teacher that is a model file; None for a weights file.
     """
 
     genome: Genome
@@ -181,6 +160,16 @@ class Train:
     teacher: Path | None = None
     shared: SharedWeights | None = None
     spare: Path | None = None
+    teacher_file: FileArchitecture | None = None
+
+    @property
+    def identity(self) -> str:
+        """Name of the training on its data, which its checkpoints hold."""
+        # Without these parts it equals that of earlier versions, so that their checkpoints stay valid.
+        parts = "" if self.fold is None else f"{self.fold.index}/{self.fold.count} "
+        parts += "" if self.teacher is None else f"{self.teacher.stem} "
+        parts += "" if self.shared is None else f"{self.shared.identity} "
+        return f"{self.genome.key} {self.epochs} {self.seed} {parts}"
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,18 @@ class TimedNetworks:
     """Timed trainings of a study.
 
     Attributes:
-        baseline: Training of the baseline; None without one, or if it cannot be trained.
+        baseline: Training of the reference; None without one, or if it is not trained.
         genomes: Random genomes of the space within its parameter limit, or settings of a grid, that can be trained.
         times: Their trainings.
         num_workers: Number of concurrent trials.
+        other_baselines: Epochs, None for the trials', and training of each other baseline that is trained.
     """
 
     baseline: TrainingTime | None
     genomes: tuple[Genome, ...]
     times: tuple[TrainingTime, ...]
     num_workers: int
+    other_baselines: tuple[tuple[int | None, TrainingTime], ...] = ()
 
 
 class NetworkTimer:
@@ -70,18 +72,27 @@ class NetworkTimer:
         """The timed networks; takes seconds at the first use."""
         self.trainer.open_data()
         genomes = self._representative_genomes()
-        baseline = (self._spec.baseline.genome,) if self._spec.baseline.enabled else ()
+        trained = [one for one in self._spec.baselines if one.is_trained]
+        baselines = tuple(one.genome for one in trained)
         slowdown = max(1.0, self._num_workers * self._threads / self._num_cores)
-        teacher = self.teacher or (self._spec.baseline.architecture if self._spec.trains_baseline_first else None)
-        request = EstimateTimes((*baseline, *genomes), self._threads, _SECONDS_PER_NETWORK, teacher, slowdown)
+        request = EstimateTimes((*baselines, *genomes), self._threads, _SECONDS_PER_NETWORK, self._teacher(), slowdown)
         times = self.trainer.request(request, TrainingTimes).times
-        timed = [(genome, one) for genome, one in zip(genomes, times[len(baseline) :], strict=True) if one is not None]
+        timed = [(genome, one) for genome, one in zip(genomes, times[len(baselines) :], strict=True) if one is not None]
+        by_baseline = [*zip(trained, times, strict=False)]
         return TimedNetworks(
-            times[0] if baseline else None,
+            next((one for spec, one in by_baseline if spec is self._spec.baseline), None),
             tuple(genome for genome, _ in timed),
             tuple(one for _, one in timed),
             self._num_workers,
+            tuple((spec.epochs, one) for spec, one in by_baseline if one and spec is not self._spec.baseline),
         )
+
+    def _teacher(self) -> Architecture | None:
+        """Return the architecture of the teacher; None without one, and for a model file, which is not timed."""
+        baseline = self._spec.teacher_baseline if self._spec.trains_baseline_first else None
+        if self.teacher is not None or baseline is None or not baseline.is_trained:
+            return self.teacher
+        return baseline.architecture
 
     def _representative_genomes(self) -> tuple[Genome, ...]:
         spec = self._spec

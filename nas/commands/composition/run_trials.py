@@ -22,7 +22,9 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.analysis.study_status import study_status
+from nas.search.baseline_trials import teacher_slot
 from nas.search.distillation_teacher import fetch_teacher
+from nas.search.model_files_artifact import fetch_model_files
 from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_monitor import SearchMonitor
 from nas.search.search_study import SearchStudy
@@ -119,7 +121,8 @@ def run_trials(
         # Otherwise nothing is left to do: starting trainers to find that out would take seconds.
         application.machine_folders.require()
         pretrained = fetch_weights(study, application.settings.data_folder.absolute())
-        if study.spec.trains_baseline_first and not slots.baseline_done():
+        fetch_model_files(study, application.settings.data_folder.absolute())
+        if study.spec.trains_baseline_first and not slots.baseline_done(teacher_slot(study.spec)):
             application.errors.print("The baseline is the teacher of the other trials: they wait until it is trained.")
         with (
             _progress_listener(application, study, slots, plan) as listener,

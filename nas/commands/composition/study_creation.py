@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.baseline_checks import check_baselines
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.training_length import with_converted_length
@@ -16,11 +17,12 @@ from nas.search.analysis.front_summary import summarize_front
 from nas.search.create_study import create_study
 from nas.search.distillation_teacher import Teacher, find_teacher, store_teacher, teacher_of
 from nas.search.inherited_genomes import inherit_genomes
+from nas.search.model_files_artifact import store_model_files
 from nas.search.pretrained_weights_artifact import store_weights, stored_weights
 from nas.search.sampling.first_trials import first_trials
 from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
-from nas.search.storage.slot_conditions import BASELINE_SLOT
+from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_OTHER_BASELINE_SLOT
 from nas.space.genome import Genome
 from nas.study.distillation_spec import TrialReference
 from nas.study.start_tables import check_start
@@ -55,6 +57,7 @@ def create_checked_study(
     if strict:
         require_all_used(dataset_summary)
     check_start(spec, dataset_summary.image_size)
+    check_baselines(application, spec, trainer)
     require_budget_met(_smallest_params(trainer, spec), spec)
     storage = application.connect(create_tables=True)
     teacher = None if _has_stored_teacher(storage, spec) else check_teacher(application, spec, dataset_summary, storage)
@@ -80,14 +83,19 @@ def create_checked_study(
         store_weights(study, pretrained, application.settings.data_folder)
     if teacher is not None:
         store_teacher(study, teacher)
+    store_model_files(study, application.settings.data_folder.absolute())
     slots = application.slots(study.name)
     shared = spec.shared_weights
     slots.open_slots(
         spec.budget.trials, baseline=spec.baseline.enabled, elastic=spec.num_elastic,
-        inherited=0 if shared is None else shared.inherited,
+        inherited=0 if shared is None else shared.inherited, other_baselines=len(spec.other_baselines),
     )  # fmt: skip
-    if summarize_front(study).baseline_failure is not None:
+    summary = summarize_front(study)
+    if summary.baseline_failure is not None:
         slots.reopen(BASELINE_SLOT)
+    for place, baseline in enumerate(spec.other_baselines):
+        if baseline.title in summary.failed_baselines:
+            slots.reopen(FIRST_OTHER_BASELINE_SLOT + place)
     if study.spec.budget.trials > spec.budget.trials:
         application.errors.print(
             f"study {study.name!r} has a budget of {study.spec.budget.trials} trials already; it can only be raised"

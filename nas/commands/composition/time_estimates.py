@@ -69,6 +69,9 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
         return None
     num_workers, baseline_epochs = networks.num_workers, spec.epochs_of(is_baseline=True)
     baseline = None if networks.baseline is None else networks.baseline.seconds(baseline_epochs)
+    others = [one.seconds(epochs or spec.budget.epochs) for epochs, one in networks.other_baselines]
+    if others:
+        baseline = (baseline or 0.0) + sum(others)
     trials = tuple(one.seconds(spec.budget.epochs) for one in networks.times)
     mean = sum(trials) / len(trials)
     share = _TRAINED_SHARE if spec.early_stopping.enabled else 1.0
@@ -83,7 +86,9 @@ def estimate_study(networks: TimedNetworks, spec: StudySpec, dataset: DatasetSum
     # Finals train on the validation images too.
     longer = (dataset.num_train + dataset.num_validation) / dataset.num_train
     finals = DEFAULT_SEEDS * longer * ((baseline or 0.0) + num_finalists * mean) / num_workers
-    name = f"{spec.baseline.network}, {baseline_epochs} epoch{'s' if baseline_epochs > 1 else ''}"
+    name = f"{spec.baseline.title}, {baseline_epochs} epoch{'s' if baseline_epochs > 1 else ''}"
+    if others:
+        name = ", ".join(one.title for one in spec.baselines if one.is_trained)
     return StudyTimes(baseline, name, trials, spec.budget.trials, num_workers, total, finals)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import models
 
 from nas.data.filesystem.atomic_write import atomic_write
@@ -19,7 +19,6 @@ from nas.data.sources.standard_datasets import error_reason, quiet_download
 from nas.errors import DataError
 from nas.results.pretrained_weights_id import PretrainedWeights
 
-_CLASSIFIER = "fc."
 _HASH_DIGITS = 8
 _MAX_FAULTS_SHOWN = 3
 
@@ -87,11 +86,8 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
         DataError: The state dict is not that of this network.
     """
     state = _read(path)
-    with torch.device("meta"):
-        expected = {
-            name: tensor for name, tensor in models.get_model(network).state_dict().items() if _is_trunk_tensor(name)
-        }
-    trunk = {name: tensor for name, tensor in state.items() if _is_trunk_tensor(name)}
+    expected, left_out = _expected_state(network)
+    trunk = {name: tensor for name, tensor in state.items() if not name.startswith(left_out)}
     # Older files lack these counters, which do not affect the outputs.
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     trunk = {name: torch.zeros((), dtype=torch.int64) for name in counters} | trunk
@@ -113,9 +109,21 @@ def _trunk_state(network: str, path: Path) -> dict[str, Tensor]:
     return {name: trunk[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
 
 
-def _is_trunk_tensor(name: str) -> bool:
-    """Return True if the tensor belongs to the trunk, not to the classifier."""
-    return not name.startswith(_CLASSIFIER)
+def _expected_state(network: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the tensors of a network's trunk without values, and the prefixes of its classifiers' names."""
+    options: dict[str, Any] = {}
+    if network in ("googlenet", "inception_v3"):
+        options = {"init_weights": False}
+    elif network.startswith("vit_"):
+        options = {"image_size": models.get_model_weights(network).DEFAULT.transforms().crop_size[0]}
+    # A RegNet reads values of tensors while it is built.
+    with torch.device("cpu" if network.startswith("regnet") else "meta"):
+        model = models.get_model(network, weights=None, **options)
+    # The last layer; SqueezeNet's is a convolution.
+    last = nn.Conv2d if network.startswith("squeezenet") else nn.Linear
+    classifier = [name for name, module in model.named_modules() if isinstance(module, last)][-1]
+    left_out = (f"{classifier}.", "aux1.", "aux2.", "AuxLogits.")
+    return {name: one for name, one in model.state_dict().items() if not name.startswith(left_out)}, left_out
 
 
 def _read(path: Path) -> dict[str, Tensor]:

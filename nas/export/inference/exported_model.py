@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import ModelFileError
+from nas.export.inference.model_file_safety import check_program
 from nas.results.printable_text import printable
 
 METADATA_FILE = "metadata.json"
@@ -114,6 +115,7 @@ def _open_torchscript(path: Path) -> tuple[_LogitsFunction, str]:
 def _open_program(path: Path) -> tuple[_LogitsFunction, str]:
     import torch
 
+    check_program(path)
     extra = {METADATA_FILE: ""}
     program = torch.export.load(path, extra_files=extra)
     return _torch_logits_function(program.module()), _as_text(extra[METADATA_FILE])

@@ -1,4 +1,4 @@
-"""Published ResNets with ImageNet weights, behind a layer that converts a study's images to ImageNet's format.
+"""Published networks with ImageNet weights, behind a layer that converts a study's images to ImageNet's format.
 
 Dimensions: N images, C channels, H height, W width, D features, K classes.
 """
@@ -8,19 +8,21 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
-from torchvision.models import resnet18, resnet50
+from torchvision.models import get_model_weights, resnet18, resnet50
 from typing_extensions import Self
 
 from nas.networks.batch_norm_folding import fold_batch_norms
+from nas.networks.families.torchvision_network import published_trunk
 from nas.networks.layers.classifier_head import create_linear, hidden_layers
 from nas.networks.layers.fused_cpu_layers import BatchNorm
 from nas.networks.network_interface import Network
-from nas.space.architecture import PretrainedArchitecture
+from nas.space.architecture import PretrainedArchitecture, PretrainedTorchvisionArchitecture
 
 SIDE = 224
 MEAN = (0.485, 0.456, 0.406)
@@ -32,8 +34,30 @@ _TRUNKS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
+@dataclass(frozen=True)
+class ImageNetFormat:
+    """Images that ImageNet weights were trained with.
+
+    Attributes:
+        side: Height and width in pixels.
+        mean: Mean of each channel of pixels in [0, 1]; `std` likewise.
+    """
+
+    side: int = SIDE
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    @classmethod
+    def of(cls, architecture: PretrainedArchitecture) -> ImageNetFormat:
+        """Return the format of torchvision's default weights of a network."""
+        if not isinstance(architecture, PretrainedTorchvisionArchitecture):
+            return cls()
+        transforms = get_model_weights(architecture.network).DEFAULT.transforms()
+        return cls(transforms.crop_size[0], tuple(transforms.mean), tuple(transforms.std))
+
+
 class ImageNetInput(nn.Module):
-    """Conversion of a study's normalised images [N, C, H, W] to ImageNet's format [N, 3, 224, 224].
+    """Conversion of a study's normalised images [N, C, H, W] to ImageNet's format, such as [N, 3, 224, 224].
 
     The study's normalisation is undone, grey becomes three equal channels, ImageNet's normalisation is applied, and
     then bilinear resizing with antialiasing, like torchvision's own. Unlike there, nothing is cropped, since a
@@ -50,20 +74,21 @@ class ImageNetInput(nn.Module):
     imagenet_mean: Tensor
     imagenet_std: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, images: ImageNetFormat = ImageNetFormat()) -> None:
         super().__init__()
+        self.side = images.side
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
-        self.register_buffer("imagenet_mean", torch.tensor(MEAN).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("imagenet_std", torch.tensor(STD).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("imagenet_mean", torch.tensor(images.mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("imagenet_std", torch.tensor(images.std).reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Convert in float32, also under autocast: pixels need more than the 8 bits of a bfloat16."""
         pixels_NCHW = images_NCHW.float() * self.std + self.mean
         inputs_N3HW = (pixels_NCHW - self.imagenet_mean) / self.imagenet_std
         # Antialiasing has no effect on enlarged images, and not every export format supports it.
-        antialias = _is_larger(images_NCHW, SIDE)
-        resized_N3HW = functional.interpolate(inputs_N3HW, (SIDE, SIDE), mode="bilinear", antialias=antialias)
+        antialias = _is_larger(images_NCHW, self.side)
+        resized_N3HW = functional.interpolate(inputs_N3HW, (self.side, self.side), mode="bilinear", antialias=antialias)
         return resized_N3HW.contiguous(memory_format=torch.channels_last)
 
 
@@ -92,10 +117,9 @@ class PretrainedNetwork(Network):
     def __init__(self, architecture: PretrainedArchitecture, channels: int, num_classes: int) -> None:
         super().__init__()
         self.is_frozen = architecture.frozen
-        self.input = ImageNetInput(channels)
-        self.trunk = _TRUNKS[architecture.network]()
-        width: int = self.trunk.fc.in_features  # type: ignore[union-attr, assignment]
-        self.trunk.fc = nn.Identity()
+        images = ImageNetFormat.of(architecture)
+        self.input = ImageNetInput(channels, images)
+        self.trunk, width = _trunk(architecture, images.side)
         self.hidden = nn.Sequential(*hidden_layers(width, architecture.head_widths, "relu"))
         self.classifier = create_linear((width, *architecture.head_widths)[-1], num_classes, gain=1.0)
         self.trunk.requires_grad_(not self.is_frozen)
@@ -122,7 +146,7 @@ class PretrainedNetwork(Network):
 
     def features(self, images_NCHW: Tensor) -> Tensor:
         """Compute the classifier's input [N, D] from normalised float images [N, C, H, W]."""
-        features_ND: Tensor = self.hidden(self.trunk(self.input(images_NCHW)))
+        features_ND: Tensor = self.hidden(self.trunk(self.input(images_NCHW)).flatten(1))
         return features_ND
 
     @property
@@ -134,7 +158,21 @@ class PretrainedNetwork(Network):
         """Create a network from images to the trunk's features [N, D], for evaluation, with folded batch norms."""
         trunk = copy.deepcopy(self.trunk).eval().requires_grad_(False)
         fold_batch_norms(trunk)
-        return nn.Sequential(self.input, trunk).to(memory_format=torch.channels_last)
+        return nn.Sequential(self.input, trunk, nn.Flatten()).to(memory_format=torch.channels_last)
+
+
+def _trunk(architecture: PretrainedArchitecture, side: int) -> tuple[nn.Module, int]:
+    """Create a published network without its classifier, and return it with the number of its features."""
+    if isinstance(architecture, PretrainedTorchvisionArchitecture):
+        trunk, classifier = published_trunk(architecture.network, side=side)
+        if hasattr(trunk, "transform_input"):
+            # GoogLeNet's and Inception's weights were trained by another framework, in its range of values.
+            setattr(trunk, "transform_input", True)  # noqa: B010 - a plain attribute of a module
+        return trunk, classifier.in_features
+    trunk = _TRUNKS[architecture.network]()
+    width: int = trunk.fc.in_features  # type: ignore[union-attr, assignment]
+    trunk.fc = nn.Identity()
+    return trunk, width
 
 
 def _is_larger(images_NCHW: Tensor, side: int) -> bool:

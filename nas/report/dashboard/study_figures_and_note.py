@@ -52,7 +52,7 @@ def study_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequ
 
 def _front_as_markdown(summary: FrontSummary) -> str:
     rows = ["| trial | family | macro-F1 | parameters | times smaller |", "|---|---|---|---|---|"]
-    for record in (*summary.front, *([summary.baseline] if summary.baseline else [])):
+    for record in (*summary.front, *summary.baselines):
         smaller = summary.times_smaller(record)
         mark = " (baseline)" if record.is_baseline else " (answer)" if record is summary.answer else ""
         mark += f" ({record.training})" if record.source is not None else ""

@@ -22,10 +22,12 @@ from nas.space.architecture import (
     ReferenceArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
+    TorchvisionArchitecture,
     VggArchitecture,
     family_name,
 )
 from nas.space.convolutional_architecture import ConvolutionalArchitecture, StridedBlockArchitecture
+from nas.space.reference_models import FileArchitecture, NumberArchitecture
 
 Link = Literal["none", "skip", "dense"]
 
@@ -67,6 +69,8 @@ def diagram_layers(architecture: Architecture, dataset: DatasetSummary) -> list[
             # Published ResNet-18, expressed in the genes of its family.
             published = ResNetArchitecture(stem_width=64, depths=(2, 2, 2, 2), widths=(64, 128, 256, 512))
             return _staged_layers(published, dataset)
+        case TorchvisionArchitecture() | FileArchitecture() | NumberArchitecture():
+            return [_image(dataset), Layer(family_name(architecture), "as published", 1), *_head((), "", dataset)]
         case PairArchitecture():
             return _pair_layers(architecture, dataset)
         case _:
@@ -128,12 +132,13 @@ def _mlp_layers(architecture: MlpArchitecture, dataset: DatasetSummary) -> list[
 
 
 def _pretrained_layers(architecture: PretrainedArchitecture, dataset: DatasetSummary) -> list[Layer]:
-    features, blocks = _PRETRAINED_NETWORKS[architecture.network]
+    # Of other networks the number of features is not known here.
+    features, blocks = _PRETRAINED_NETWORKS.get(architecture.network, (1, 1))
     trunk = "ImageNet weights, " + ("frozen" if architecture.frozen else "trained further")
     return [
         _image(dataset),
-        Layer("resized", "3 × 224 × 224", 3, kind="data"),
-        Layer(f"{architecture.network} → {features}", trunk, features, blocks, link="skip"),
+        Layer("resized", "3 × 224 × 224" if features > 1 else "", 3, kind="data"),
+        Layer(f"{architecture.network}{f' → {features}' * (features > 1)}", trunk, features, blocks, link="skip"),
         *_head(architecture.head_widths, "relu", dataset),
     ]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from nas.report.figures.figure_style import BASELINE_COLOUR, GREY, family_style
+from nas.search.analysis.baseline_names import network_name
 from nas.search.analysis.front_summary import FrontSummary
 from nas.search.storage.trial_records import TrialRecord
 
@@ -46,9 +47,10 @@ def front_svg(summary: FrontSummary, answer: TrialRecord | None, verdict: str) -
     """
     baseline, members = summary.baseline, list(summary.front)
     if baseline is not None:
-        near = [one for one in members if one.macro_f1 >= baseline.macro_f1 - _SHOWN_BELOW]
+        near = [one for one in members if _is_near(one, baseline)]
         members = near or members[-1:]
-    shown = [*members, *([baseline] if baseline is not None else [])]
+    others = [one for one in summary.other_baselines if baseline is None or _is_near(one, baseline)]
+    shown = [*members, *others, *([baseline] if baseline is not None else [])]
     target = None if summary.target is None else summary.target.macro_f1
     axes = _axes(shown, target)
     parts = [
@@ -59,14 +61,27 @@ def front_svg(summary: FrontSummary, answer: TrialRecord | None, verdict: str) -
         *_grid(axes), *_target_line(axes, summary, target), _steps(axes, members),
         *(_marker(axes, one, family_style(one.family).colour) for one in members),
     ]  # fmt: skip
+    for record in others:
+        parts += _baseline(axes, record, network_name(record))
     if baseline is not None:
-        x, y = axes.x(baseline.params or 1), axes.y(baseline.macro_f1)
-        parts.append(f'<path d="M{x:.1f} {y - 8:.1f} l8 8 -8 8 -8 -8z" fill="{BASELINE_COLOUR}"/>')
-        parts.append(_text(x - 12, y - 12, f"{summary.reference_name} ({baseline.params:,})", anchor="end"))
+        parts += _baseline(axes, baseline, summary.reference_name)
     if answer is not None:
         parts += _answer(axes, summary, answer)
     parts += _legend(members)
     return "\n".join((*parts, "</svg>\n"))
+
+
+def _is_near(record: TrialRecord, baseline: TrialRecord) -> bool:
+    return record.macro_f1 >= baseline.macro_f1 - _SHOWN_BELOW
+
+
+def _baseline(axes: _Axes, record: TrialRecord, name: str) -> list[str]:
+    """Diamond of a baseline with its name, which says where its score is from."""
+    x, y = axes.x(record.params or 1), axes.y(record.macro_f1)
+    return [
+        f'<path d="M{x:.1f} {y - 8:.1f} l8 8 -8 8 -8 -8z" fill="{BASELINE_COLOUR}"/>',
+        _text(x - 12, y - 12, f"{name} ({record.params:,})", anchor="end"),
+    ]
 
 
 def _axes(shown: list[TrialRecord], target: float | None) -> _Axes:

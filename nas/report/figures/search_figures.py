@@ -71,7 +71,7 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         if record.objectives is not None and record.is_searched and record.number not in on_front
     ]
     shown_others = evenly_spaced(others, MAX_POINTS)
-    shown = [*shown_others, *summary.front, *([summary.baseline] if summary.baseline else [])]
+    shown = [*shown_others, *summary.front, *summary.baselines]
     if not shown:
         return empty_figure(title, _NO_RESULT)
     note = "on validation images; up and to the left is better"
@@ -94,8 +94,8 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         figure.add_trace(target_line(summary.target, summary.target_text, min(sizes), max(sizes)))
     if summary.answer is not None:
         figure.add_trace(answer_marker(summary.answer))
-    if summary.baseline is not None:
-        figure.add_trace(_baseline_marker(summary.baseline))
+    for record in summary.baselines:
+        figure.add_trace(_baseline_marker(record))
     figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))
     return figure
 
@@ -162,15 +162,16 @@ def _dominating_region(baseline: TrialRecord, smallest: int) -> go.Scatter:
 
 
 def _baseline_marker(baseline: TrialRecord) -> go.Scatter:
+    name = baseline.family if baseline.source is None else f"{baseline.family}, {baseline.training}"
     return go.Scatter(
         x=[baseline.params],
         y=[round(baseline.macro_f1, 4)],
         mode="markers+text",
-        text=[themed_text(f"baseline ({baseline.family})")],
+        text=[themed_text(f"baseline ({name})")],
         textposition="bottom left",
         showlegend=False,
         marker={"color": BASELINE_COLOUR, "symbol": "star", "size": 17, "line": {"color": GREY, "width": 1}},
-        hovertemplate=f"baseline ({baseline.family})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>",
+        hovertemplate=f"baseline ({name})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>",
     )
 
 

@@ -20,8 +20,8 @@ _EMPTY_CELL = "–"
 
 def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
     """Table of the front, smallest first, and the baseline."""
-    networks = [*summary.front, *([summary.baseline] if summary.baseline else [])]
-    names_training = any(record.source is not None for record in summary.front)
+    networks = [*summary.front, *summary.baselines]
+    names_training = any(record.source is not None for record in networks)
     rows = tuple(
         (
             "baseline" if record.is_baseline else f"{record.number}{' (answer)' if record is summary.answer else ''}",
@@ -29,7 +29,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
             f"{record.macro_f1:.4f}",
             *(_score(record.metrics, name) for name in ("precision_macro", "recall_macro", "f1_micro")),
             f"{record.params or 0:,}",
-            f"{(record.flops or 0) / 1e6:,.1f}",
+            f"{record.flops / 1e6:,.1f}" if record.flops else _EMPTY_CELL,
             _times_smaller(summary, record),
             *([record.training] if names_training else []),
         )

@@ -37,7 +37,12 @@ def front_table(summary: FrontSummary) -> Table:
         )  # fmt: skip
     if summary.baseline is not None:
         table.add_section()
-        table.add_row(*_record_columns(summary.baseline), "1x", "the baseline")
+        table.add_row(*_record_columns(summary.baseline), "1x", f"the baseline{_origin(summary.baseline)}")
+    for record in summary.other_baselines:
+        smaller = summary.times_smaller(record)
+        ratio = "-" if smaller is None else f"{smaller:,.1f}x" if smaller >= 0.05 else f"{smaller:.1g}x"
+        compared = f"{summary.verdict_on(record)}: baseline {record.other_baseline}{_origin(record)}"
+        table.add_row(*_record_columns(record), ratio, escape(compared))
     return table
 
 
@@ -70,10 +75,15 @@ def _record_columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
         str(record.number),
         record.family,
         f"{record.macro_f1:.4f}",
-        f"{record.metrics.get('accuracy', 0.0):.4f}",
+        f"{record.metrics['accuracy']:.4f}" if "accuracy" in record.metrics else "-",
         f"{record.params or 0:,}",
-        f"{(record.flops or 0) / 1e6:,.1f}",
+        f"{record.flops / 1e6:,.1f}" if record.flops else "-",
     )
+
+
+def _origin(record: TrialRecord) -> str:
+    """Origin of a baseline's score, where it is not a network that was trained here."""
+    return f" ({record.training})" if record.source is not None else ""
 
 
 def scored_images(record: TrialRecord) -> str:

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.results.dataset_summary import DatasetSummary
+from nas.search.analysis.baseline_names import network_name, network_of
 from nas.search.analysis.target_remedies import target_remedies
 from nas.search.analysis.target_text import target_text
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import SHARED, TrialRecord
 from nas.search.target import Target, answer_of, target_of
-from nas.space.architecture import PretrainedArchitecture
-from nas.space.genome import Genome
 from nas.study.study_spec import StudySpec
 
 
@@ -35,6 +34,8 @@ class FrontSummary:
         baseline_epochs: Epochs of a baseline that is trained for other epochs than the trials; else None.
         shared_front: Front of the slices by their scores with shared weights, smallest first, without those that were
             trained by themselves.
+        other_baselines: Records of the baselines with a result that are not the reference.
+        failed_baselines: Titles of those that failed and have none.
     """
 
     study: str
@@ -49,6 +50,13 @@ class FrontSummary:
     remedies: tuple[str, ...] = ()
     baseline_epochs: int | None = None
     shared_front: tuple[TrialRecord, ...] = ()
+    other_baselines: tuple[TrialRecord, ...] = ()
+    failed_baselines: tuple[str, ...] = ()
+
+    @property
+    def baselines(self) -> tuple[TrialRecord, ...]:
+        """Records of all baselines with a result, the reference first."""
+        return (*([self.baseline] if self.baseline is not None else []), *self.other_baselines)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -173,6 +181,7 @@ class FrontSummary:
                 }
                 for record in self.front
             ],
+            **({"other_baselines": [record_json(one) for one in self.other_baselines]} if self.other_baselines else {}),
             **({"shared_front": [record_json(record) for record in self.shared_front]} if self.shared_front else {}),
             "hypervolume": self.hypervolume,
             "target": None if self.target is None else asdict(self.target),
@@ -197,9 +206,10 @@ def summarize_records(
     """
     complete = [record for record in records if record.objectives is not None]
     failures = [
-        f"{record.reason}: {record.detail}" for record in records if record.is_baseline and record.state == "FAIL"
+        f"{record.reason}: {record.detail}" for record in records if record.is_reference and record.state == "FAIL"
     ]
-    baseline = next((record for record in complete if record.is_baseline), None)
+    baseline = next((record for record in complete if record.is_reference), None)
+    others = tuple(record for record in complete if record.other_baseline is not None)
     front = pareto_front([record for record in complete if record.is_searched], _objectives)
     target = target_of(spec, records)
     answer = answer_of(target, records)
@@ -212,8 +222,10 @@ def summarize_records(
         shared_front=tuple(shared_front(records)),
         hypervolume=hypervolume([_objectives(record) for record in front]),
         has_baseline=spec.baseline.enabled,
-        baseline_epochs=spec.own_baseline_epochs,
-        reference_name=_network_of(spec.baseline.genome) if baseline is None else network_name(baseline),
+        baseline_epochs=spec.own_baseline_epochs if spec.baseline.is_trained else None,
+        other_baselines=others,
+        failed_baselines=_without_result(records, others),
+        reference_name=network_of(spec.baseline.genome) if baseline is None else network_name(baseline),
         target=target,
         answer=answer,
         remedies=tuple(target_remedies(spec, records, front[-1], dataset)) if is_short else (),
@@ -234,6 +246,7 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "state": record.state,
         "is_baseline": record.is_baseline,
         **({} if record.source is None else {"source": record.source}),
+        **({} if record.other_baseline is None else {"baseline": record.other_baseline}),
         "family": record.family,
         "macro_f1": record.objectives.macro_f1 if record.objectives else None,
         "params": record.params,
@@ -251,17 +264,10 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def network_name(baseline: TrialRecord) -> str:
-    """Name the baseline's network and the origin of its weights."""
-    return _network_of(baseline.genome)
-
-
-def _network_of(genome: Genome | None) -> str:
-    architecture = genome.architecture if genome is not None else None
-    if not isinstance(architecture, PretrainedArchitecture):
-        return "ResNet-18"
-    name = architecture.network.replace("resnet", "ResNet-")
-    return f"{name} {'with frozen' if architecture.frozen else 'fine-tuned from'} ImageNet weights"
+def _without_result(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]) -> tuple[str, ...]:
+    """Titles of the other baselines that failed and have no result."""
+    failed = dict.fromkeys(one.other_baseline for one in records if one.state == "FAIL" and one.other_baseline)
+    return tuple(title for title in failed if title not in {one.other_baseline for one in complete})
 
 
 def size_and_epochs(baseline: TrialRecord, own_epochs: int | None) -> str:

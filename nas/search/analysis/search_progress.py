@@ -106,7 +106,7 @@ def search_progress(
     return SearchProgress(
         has_target=spec.has_target,
         target=target,
-        reference=spec.baseline.network.replace("resnet", "ResNet-"),
+        reference=spec.baseline.title.replace("resnet", "ResNet-"),
         answer=answer_of(target, records),
         front=tuple(front_of(records)),
         trials=len(ended),

@@ -11,6 +11,13 @@ from nas.search.storage.sql_tables import slots as _slots
 BASELINE_SLOT = 0
 FIRST_INHERITED_SLOT = 1_000_000
 """Slots from here on are for slices that are scored with shared weights; negative ones are for elastic trainings."""
+FIRST_OTHER_BASELINE_SLOT = 2_000_000
+"""Slots from here on are for the baselines that are not the reference."""
+
+
+def is_baseline_slot(slots: FromClause) -> ColumnElement[bool]:
+    """Condition of a slot of a baseline, which waits for no other."""
+    return or_(slots.c.slot == BASELINE_SLOT, slots.c.slot >= FIRST_OTHER_BASELINE_SLOT)
 
 
 def phase_of(slots: FromClause, num_preliminary: int) -> ColumnElement[int]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -36,6 +37,8 @@ from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_th
 from nas.search.storage.slot_conditions import (
     BASELINE_SLOT,
     FIRST_INHERITED_SLOT,
+    FIRST_OTHER_BASELINE_SLOT,
+    is_baseline_slot,
     is_claimable,
     is_leased,
     is_open,
@@ -85,7 +88,9 @@ class Slots:
         self._max_outage_seconds = max_outage_seconds
         self._progress_column = False
 
-    def open_slots(self, count: int, *, baseline: bool = True, elastic: int = 0, inherited: int = 0) -> int:
+    def open_slots(
+        self, count: int, *, baseline: bool = True, elastic: int = 0, inherited: int = 0, other_baselines: int = 0
+    ) -> int:
         """Add the missing slots among the baseline's and those of `count` trials; return their number.
 
         A budget only grows: a smaller count removes no slot.
@@ -94,10 +99,11 @@ class Slots:
             baseline: True if the study trains a baseline; its slot is created as done otherwise.
             elastic: Number of elastic trainings.
             inherited: Number of slices that are scored with shared weights.
+            other_baselines: Number of baselines that are not the reference.
         """
-        last_inherited = FIRST_INHERITED_SLOT + inherited - 1
-        return self._add(-elastic, count, baseline=baseline) + (
-            self._add(FIRST_INHERITED_SLOT, last_inherited) if inherited else 0
+        further = ((FIRST_INHERITED_SLOT, inherited), (FIRST_OTHER_BASELINE_SLOT, other_baselines))
+        return self._add(-elastic, count, baseline=baseline) + sum(
+            self._add(first, first + number - 1) for first, number in further if number
         )
 
     def _add(self, first: int, last: int, *, baseline: bool = True) -> int:
@@ -118,7 +124,7 @@ class Slots:
 
         Args:
             owner: Identifier unique among concurrent claims, such as host, process and slot of it.
-            baseline_only: Claim no slot but the baseline's.
+            baseline_only: Claim no slot but the baselines'.
             num_preliminary: Number of trials before the elastic trainings of a study that has some. No slot is claimed
                 before all those of the phases before its own are done, which are preliminary trials, elastic trainings,
                 scores of slices, and trials.
@@ -128,7 +134,7 @@ class Slots:
         claimable = (
             select(_slots.c.slot)
             .where(self._in_study(), is_claimable(), self._is_due(num_preliminary, baseline_only=baseline_only))
-            .order_by(_slots.c.slot != BASELINE_SLOT, func.abs(_slots.c.slot))
+            .order_by(_slots.c.slot != BASELINE_SLOT, not_(is_baseline_slot(_slots)), func.abs(_slots.c.slot))
             .limit(1)
             .with_for_update(skip_locked=True)
             .cte("claimable")
@@ -199,7 +205,7 @@ class Slots:
     def shared_counts(self) -> SharedCounts:
         """Return the number of elastic trainings and of scored slices, done and all."""
         is_done, is_elastic = _slots.c.state == "done", _slots.c.slot < BASELINE_SLOT
-        is_inherited = _slots.c.slot >= FIRST_INHERITED_SLOT
+        is_inherited = _slots.c.slot.between(FIRST_INHERITED_SLOT, FIRST_OTHER_BASELINE_SLOT - 1)
         statement = select(
             func.count().filter(is_elastic, is_done), func.count().filter(is_elastic),
             func.count().filter(is_inherited, is_done), func.count().filter(is_inherited),
@@ -215,9 +221,9 @@ class Slots:
         )
         self._run(lambda connection: connection.execute(statement))
 
-    def baseline_done(self) -> bool:
-        """Return True if the baseline's slot is done, with a result or without."""
-        statement = select(_slots.c.state == "done").where(self._in_study(), _slots.c.slot == BASELINE_SLOT)
+    def baseline_done(self, slot: int = BASELINE_SLOT) -> bool:
+        """Return True if the slot of the reference, or of another baseline, is done, with a result or without."""
+        statement = select(_slots.c.state == "done").where(self._in_study(), _slots.c.slot == slot)
         return bool(self._run(lambda connection: connection.scalar(statement)))
 
     def owners(self) -> list[Owner]:
@@ -247,22 +253,22 @@ class Slots:
         """Seconds until a slot is claimable: 0 for now, else when the first lease expires; None if all are done.
 
         Args:
-            baseline_only: Consider no slot but the baseline's.
+            baseline_only: Consider no slot but the baselines'.
         """
         wait = func.extract("epoch", func.coalesce(_slots.c.until, func.clock_timestamp()) - func.clock_timestamp())
-        wanted = _slots.c.slot == BASELINE_SLOT if baseline_only else true()
+        wanted = is_baseline_slot(_slots) if baseline_only else true()
         statement = select(func.min(wait)).where(self._in_study(), is_open(), wanted)
         seconds = self._run(lambda connection: connection.scalar(statement))
         return None if seconds is None else max(0.0, float(seconds))
 
     def _is_due(self, num_preliminary: int, *, baseline_only: bool) -> ColumnElement[bool]:
-        """Condition of the slots that may start: the baseline's, and those of the first phase that is not done."""
-        is_baseline = _slots.c.slot == BASELINE_SLOT
+        """Condition of the slots that may start: the baselines', and those of the first phase that is not done."""
+        is_baseline = is_baseline_slot(_slots)
         if baseline_only:
             return is_baseline
         others = _slots.alias("others")
         phase = select(func.min(phase_of(others, num_preliminary))).where(
-            others.c.study == self._study, others.c.state == "open", others.c.slot != BASELINE_SLOT
+            others.c.study == self._study, others.c.state == "open", not_(is_baseline_slot(others))
         )
         return or_(is_baseline, phase_of(_slots, num_preliminary) == phase.scalar_subquery())
 

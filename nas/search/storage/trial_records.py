@@ -29,6 +29,12 @@ SHARED = "shared"
 FINE_TUNED = "fine_tuned"
 """Source of a score of a network that was trained from the weights of an elastic network."""
 
+FILE = "file"
+"""Source of a score of a model file, which is scored as it is."""
+
+NUMBER = "number"
+"""Source of a score that was not measured here."""
+
 ELASTIC = "elastic"
 """Reason of the trial that stands for the training of an elastic network; it has no score of its own."""
 
@@ -54,9 +60,10 @@ class TrialRecord:
         point: Values of the grid dimensions; empty outside a grid.
         parameters: Optuna's parameters of the genome.
         genome_key: The genome's key, as stored: computing thousands takes a second.
-        source: `SHARED` or `FINE_TUNED`; None for a network that was trained from nothing.
+        source: `SHARED`, `FINE_TUNED`, `FILE` or `NUMBER`; None for a network that was trained from nothing.
         candidate_of: Number of the trial with the shared score of a network that was trained by itself later.
         elastic: Definition of an elastic network, if the trial stands for its training.
+        other_baseline: Title of a baseline that is not the study's reference; None for the reference and for trials.
     """
 
     number: int
@@ -89,10 +96,16 @@ class TrialRecord:
     source: str | None = None
     candidate_of: int | None = None
     elastic: Mapping[str, Any] | None = None
+    other_baseline: str | None = None
 
     @property
     def family(self) -> str:
         return self.genome.family if self.genome else "?"
+
+    @property
+    def is_reference(self) -> bool:
+        """True for the baseline that the trials are compared with."""
+        return self.is_baseline and self.other_baseline is None
 
     @property
     def is_searched(self) -> bool:
@@ -110,6 +123,10 @@ class TrialRecord:
                 return "not trained by itself: shared weights"
             case "fine_tuned":
                 return "fine-tuned from shared weights"
+            case "file":
+                return "a model file, scored as it is"
+            case "number":
+                return "a number from elsewhere, not measured here"
             case _:
                 return "from nothing"
 
@@ -144,13 +161,13 @@ def stored_objectives(trial: FrozenTrial) -> Objectives:
 def read_record(trial: FrozenTrial) -> TrialRecord:
     """Read a record from a stored trial."""
     attributes: dict[str, Any] = trial.user_attrs
-    genome = attributes.get("genome")
+    genome, baseline = attributes.get("genome"), attributes.get("baseline", False)
     complete = trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values or ())
     return TrialRecord(
         number=trial.number,
         trial_id=trial._trial_id,
         state=trial.state.name,
-        is_baseline=bool(attributes.get("baseline", False)),
+        is_baseline=bool(baseline),
         genome=Genome.from_json(genome) if genome else None,
         objectives=stored_objectives(trial) if complete and trial.values else None,
         params=attributes.get("params"),
@@ -177,6 +194,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         source=attributes.get("source"),
         candidate_of=attributes.get("candidate_of"),
         elastic=attributes.get("elastic"),
+        other_baseline=baseline if isinstance(baseline, str) else None,
     )
 
 

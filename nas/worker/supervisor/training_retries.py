@@ -21,6 +21,7 @@ from nas.worker.progress_events import (
     TrialLocation,
     TrialResumed,
 )
+from nas.worker.shared_weights_message import SharedWeights
 from nas.worker.supervisor.early_stopping_monitor import EarlyStoppingMonitor
 from nas.worker.supervisor.failure_diagnosis import FailureDiagnosis, is_out_of_memory
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
@@ -32,7 +33,6 @@ from nas.worker.trainer_messages import (
     PreparationProgress,
     Report,
     Resumed,
-    SharedWeights,
     Train,
     TrainingNotice,
 )
@@ -73,7 +73,7 @@ class TrainingRetries:
             MachineError: The machine is at fault: the trial can go on elsewhere, or here once it is mended.
         """
         crashes, micro_batches = self._lease.crashes, 1
-        epochs = trial.own_epochs or self._spec.epochs_of(is_baseline=trial.is_baseline)
+        epochs = trial.own_epochs or self._spec.budget.epochs
         if crashes >= MAX_TRAININGS:
             return Failed("crashed", f"in {crashes} trainings, after the last of which its worker was lost")
         request = self._request(location, trial, files, epochs)
@@ -122,7 +122,7 @@ class TrainingRetries:
         return Train(
             trial.genome, epochs, trial.seed, files.weights, self._checkpoints.folder_of(location.number),
             self._lease.attempt, 1, self._checkpoint_seconds, trial.choices, files.predictions, self._pretrained,
-            trial.fold, teacher, self._shared_weights(trial), files.spare,
+            trial.fold, teacher, self._shared_weights(trial), files.spare, self._spec.teacher_file,
         )  # fmt: skip
 
     def _notify(self, location: TrialLocation, text: str) -> None:

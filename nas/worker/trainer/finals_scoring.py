@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nas.data.finals_data import load_final_images
 from nas.data.labelled_images import ImageData, Progress, Split
+from nas.export.inference.reference_file import ReferenceFile
 from nas.networks.network_interface import Network
 from nas.results.metrics import Scores
 from nas.results.predictions_on_test_images import Predictions
@@ -44,10 +46,22 @@ class FinalsScorer:
         logits_NK = predict_logits_of_split(
             network, self._test, task, compute, cache=cache, progress=progress, callback=callback
         )
+        return self._scores(logits_NK, task)
+
+    def score_file(self, file: ReferenceFile, task: TrainingTask) -> tuple[Scores, Predictions]:
+        """Return the scores of a model file on the test images, and the predictions for them."""
+        return self._scores(file_logits(file, self._test), task)
+
+    def _scores(self, logits_NK: Tensor, task: TrainingTask) -> tuple[Scores, Predictions]:
         labels_N = self._test.labels
         matrix = confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes))
         predictions = Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy())
         return classification_scores(matrix, task.classes), predictions
+
+
+def file_logits(file: ReferenceFile, split: Split) -> Tensor:
+    """Compute the logits of a model file for every image of a split: float32 [N, K], on the split's device."""
+    return torch.from_numpy(file.logits(split.images.cpu().contiguous().numpy())).to(split.labels.device)
 
 
 def load_finals(

@@ -26,13 +26,13 @@ from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.space.architecture import Architecture
+from nas.space.reference_models import FileArchitecture
 from nas.space.search_space import SearchSpace
 from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
 from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
 from nas.training.fit import FitResult, PausedTraining, fit
-from nas.training.teacher_network import TeacherNetwork
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
@@ -42,6 +42,7 @@ from nas.worker.trainer.core_sharing import CoreShare
 from nas.worker.trainer.failure_causes import failure_of
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
 from nas.worker.trainer.output_files import write_output
+from nas.worker.trainer.reference_requests import load_teacher, open_file, score_file
 from nas.worker.trainer.search_space_preview import preview_space
 from nas.worker.trainer.shared_weights_requests import TrainingContext, train_elastic_network, train_slice
 from nas.worker.trainer.supervisor_callback import SupervisedCallback
@@ -138,10 +139,6 @@ class Trainer:
         self._task = TrainingTask(train.to(device), data.validation.to(device), data.classes, normalization.to(device))
         return self._dataset_summary
 
-    @property
-    def _scored_on(self) -> str:
-        return "validation" if self._scorer is None else "test"
-
     def _report(self, description: str, done: int, total: int) -> None:
         self._connection.send(PreparationProgress(description, done, total))
 
@@ -153,6 +150,8 @@ class Trainer:
 
     def _measure(self, request: Measure) -> Cost | Failed | MachineFault:
         dataset_summary, _, _ = self._opened_data()
+        if isinstance(request.architecture, FileArchitecture):
+            return open_file(request.architecture, dataset_summary, self._folder).cost
         try:
             return measure_cost_for(request.architecture, dataset_summary)
         except ArchitectureError as error:
@@ -180,13 +179,11 @@ class Trainer:
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped | MachineFault:
         dataset_summary, _, self._training_compute = self._opened_data()
-        # Without these parts the key equals that of earlier versions, so that their checkpoints stay valid.
-        parts = "" if request.fold is None else f"{request.fold.index}/{request.fold.count} "
-        parts += "" if request.teacher is None else f"{request.teacher.stem} "
-        parts += "" if request.shared is None else f"{request.shared.identity} "
+        if isinstance(request.genome.architecture, FileArchitecture):
+            return score_file(request, *self._opened_data(), self._folder, self._scorer)
         checkpoints = CheckpointFolder(
             request.checkpoints, f"{request.attempt:06d}",
-            f"{request.genome.key} {request.epochs} {request.seed} {parts}{dataset_summary.fingerprint}",
+            f"{request.identity}{dataset_summary.fingerprint}",
         )  # fmt: skip
         share = self._core_share if self._training_compute.device.type == "cpu" else None
         callback = SupervisedCallback(self._connection, checkpoints, request.checkpoint_seconds, share)
@@ -203,7 +200,8 @@ class Trainer:
                     network, task, self._training_compute, cache=self._folder, progress=self._report, callback=callback
                 )
                 write_output(request.predictions, request.spare, predictions.save)
-            metadata = WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, self._scored_on)
+            scored_on = "validation" if self._scorer is None else "test"
+            metadata = WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, scored_on)
             samples = task.validation.images[:SAMPLE_IMAGES]
             write_output(request.weights, request.spare, lambda path: save_weights(path, network, metadata, samples))
             return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), result.figures)
@@ -229,11 +227,12 @@ class Trainer:
 
     def _task_of(self, request: Train) -> TrainingTask:
         """Return the study's training task, or that of a fold with the study's normalisation, with its teacher."""
-        _, task, compute = self._opened_data()
+        _, task, _ = self._opened_data()
         if request.genome.recipe.distillation.needs_teacher:
             if request.teacher is None:
                 raise DataError("the study has no teacher; name one in its file, under [distillation]")
-            task = replace(task, teacher=TeacherNetwork.load(request.teacher, compute.device))
+            teacher = load_teacher(request.teacher, request.teacher_file, self._opened_data())
+            task = replace(task, teacher=teacher)
         if request.fold is None:
             return task
         train, validation = split_fold(task.train, task.validation, request.fold, self._data_seed)

@@ -26,7 +26,8 @@ from nas.training.shared_weights.elastic_training import score_slice, train_elas
 from nas.training.shared_weights.fine_tuning import fine_tuning_recipe
 from nas.training.training_callback import TrainingCallback
 from nas.training.training_inputs import TrainingPlan, TrainingTask
-from nas.worker.trainer_messages import SharedWeights, Train
+from nas.worker.shared_weights_message import SharedWeights
+from nas.worker.trainer_messages import Train
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_study_without_a_table_waits_for_nothing(tmp_path: Path) -> None:
             "distillation: not for pairs of images",
         ),
         (GRID + BASELINE + "[grid]\nfolds = 3\n", WITHOUT, "grid.folds: not with [distillation]"),
-        (STUDY + '[distillation]\nteacher = "resnet"\n', SPACE, 'distillation.teacher: "baseline", or a trial of ano'),
+        (STUDY + '[distillation]\nteacher = "resnet"\n', SPACE, "distillation.teacher: no baseline"),
         (STUDY + '[distillation]\nteacher = { study = "big" }\n', SPACE, 'distillation.teacher: "baseline", or a tri'),
         (STUDY + TRIAL.replace("12", "-1"), SPACE, 'distillation.teacher: "baseline", or a trial of another study: {'),
         (STUDY + '[distillation]\nteachers = "baseline"\n', SPACE, "distillation.teachers: unknown key"),
