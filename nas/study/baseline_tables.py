@@ -10,12 +10,12 @@ NO_REFERENCE = "none"
 """Reference of a study without a target."""
 
 
-def with_reference_first(tables: Any) -> Any:
+def with_reference_first(tables: dict[str, Any]) -> dict[str, Any]:
     """Return the tables of a study with a list of baselines split into the reference and the others.
 
     The reference is the baseline that the target names, else the first.
     """
-    if not isinstance(tables, dict) or not isinstance(tables.get("baseline"), list):
+    if not isinstance(tables.get("baseline"), list):
         return tables
     baselines = [*tables["baseline"]]
     target = tables.get("target")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from nas.space.immutable_model import FrozenModel
 from nas.space.reference_models import FileArchitecture
 from nas.study.baseline_spec import BaselineSpec
-from nas.study.baseline_tables import NO_REFERENCE, with_reference_first
+from nas.study.baseline_tables import NO_REFERENCE
 from nas.study.budget_spec import BudgetSpec
 from nas.study.distillation_spec import BASELINE, DistillationSpec
 from nas.study.target_spec import TargetSpec
@@ -30,11 +30,6 @@ class StudyBaselines(FrozenModel):
     other_baselines: Annotated[tuple[BaselineSpec, ...], Field(strict=False, exclude_if=lambda tables: not tables)] = ()
     target: TargetSpec = TargetSpec()
     distillation: DistillationSpec = DistillationSpec()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_baselines(cls, tables: Any) -> Any:
-        return with_reference_first(tables)
 
     def baseline_faults(self) -> Iterator[str]:
         """Yield the faults of names and references among the baselines."""

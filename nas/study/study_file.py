@@ -14,6 +14,7 @@ from nas.space.genome import pair_faults
 from nas.space.search_space import SearchSpace
 from nas.space.toml_file import merge_tables, read_toml, validation_faults
 from nas.study.baseline_files import resolve_baseline_files
+from nas.study.baseline_tables import with_reference_first
 from nas.study.budget_spec import length_faults, replace_length
 from nas.study.data_spec import applicable_keys, source_faults
 from nas.study.distillation_spec import BASELINE, TrialReference
@@ -87,7 +88,7 @@ def _parse_study(
     table_faults = _table_faults(tables)
     _complete_grid(tables)
     try:
-        spec = StudySpec.model_validate(tables)
+        spec = StudySpec.model_validate(with_reference_first(tables))
     except ValidationError as error:
         # The models report the same faults, but only if their table has no other fault.
         others = [
