@@ -189,7 +189,7 @@ def _check(application: Application, study: SearchStudy, *, json: bool) -> None:
     done = (
         []
         if finals_study is None
-        else [one for one in finals_study.records() if one.objectives and not one.is_baseline]
+        else [one for one in finals_study.records() if one.objectives and one.weights is not None]
     )
     if finals_study is None or not done:
         raise StudyError(f"the finals of {study.name!r} have no result to repeat: nas finals {study.name}")

@@ -10,6 +10,7 @@ from nas.finals.paired_comparison import ALPHA, Difference, compare
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 from nas.search.storage.trial_records import TrialRecord
+from nas.space.reference_models import FileArchitecture
 from nas.study.final_runs import FinalsSpec
 
 Decision = Literal["held", "failed", "open"]
@@ -57,6 +58,12 @@ class FinalistResult:
     seeds: tuple[int, ...] = ()
 
     @property
+    def is_scored_once(self) -> bool:
+        """True for a model file, whose interval is over images."""
+        genome = self.records[0].genome
+        return genome is not None and isinstance(genome.architecture, FileArchitecture)
+
+    @property
     def macro_f1(self) -> Spread:
         return self.metrics["f1_macro"]
 
@@ -91,7 +98,7 @@ class FinalistResult:
 
 def compare_at_looks(
     finalist: Mapping[int, Predictions],
-    reference: Mapping[int, Predictions],
+    reference: Mapping[int, Predictions] | float,
     spec: FinalsSpec,
     margin: float,
     *,
@@ -105,21 +112,27 @@ def compare_at_looks(
 
     Args:
         finalist: Predictions by seed.
-        reference: Predictions of the reference by seed.
+        reference: Predictions of the reference by seed, or its macro-F1 if it is a number from elsewhere.
         fails_early: Whether a finalist can fail before all seeds have a result.
     """
     if not spec.looks:
         if not finalist or not reference:
             return Comparison(None, "open")
-        difference = compare([*finalist.values()], [*reference.values()], margin=margin)
+        theirs = reference if isinstance(reference, float) else [*reference.values()]
+        difference = compare([*finalist.values()], theirs, margin=margin)
         return Comparison(difference, "held" if _is_non_inferior(difference) else "failed")
     compared = Comparison(None, "open", spec.looks[0])
     for look in spec.looks:
-        ours, theirs = ([side[seed] for seed in spec.seeds_of(look) if seed in side] for side in (finalist, reference))
-        if not ours or not theirs:
+        ours = [finalist[seed] for seed in spec.seeds_of(look) if seed in finalist]
+        if isinstance(reference, float):
+            theirs, num_theirs = reference, look
+        else:
+            theirs = [reference[seed] for seed in spec.seeds_of(look) if seed in reference]
+            num_theirs = len(theirs)
+        if not ours or not num_theirs:
             return Comparison(None, "open", look)
         difference = compare(ours, theirs, margin=margin)
-        is_complete = min(len(ours), len(theirs)) == look
+        is_complete = min(len(ours), num_theirs) == look
         if is_complete and _is_non_inferior(difference):
             return Comparison(difference, "held", look)
         compared = Comparison(difference, "failed", look)

@@ -92,12 +92,17 @@ def more_seeds(runs: Sequence[FinalRun], seeds: Iterable[int]) -> list[FinalRun]
     return [firsts[name].model_copy(update={"seed": seed}) for seed in seeds for name in names]
 
 
+def other_baseline_name(title: str) -> str:
+    """Name of a baseline that is not the reference, as a finalist outside of the sequence."""
+    return f"{BASELINE} {title}"
+
+
 def _run(name: str, record: TrialRecord, seed: int) -> FinalRun:
     assert record.genome is not None, "a trial with a result has a genome"
     return FinalRun(
         finalist=name,
         trial=record.number,
-        is_baseline=record.is_baseline,
+        is_baseline=record.is_reference,
         seed=seed,
         genome=record.genome,
         choices=ValidationChoices.of(record.genome.recipe, record.figures),

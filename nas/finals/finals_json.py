@@ -19,6 +19,8 @@ def finals_json(results: FinalResults) -> dict[str, Any]:
         "runs_missing": results.num_missing,
         "verdict": finals_verdict(results),
         "reference": results.reference_name,
+        **({} if results.reference_number is None else {"reference_number": results.reference_number.model_dump()}),
+        **({"other_numbers": [one.model_dump() for one in results.other_numbers]} if results.other_numbers else {}),
         "margin": results.margin,
         "sequence": [*results.sequence],
         "seeds_of_tests": [*results.looks],

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from nas.finals.finalist_result import Comparison, FinalistResult, compare_at_looks
 from nas.finals.finalists import BASELINE
+from nas.finals.paired_comparison import interval_over_images
 from nas.results.metrics import METRIC_NAMES
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 from nas.search.storage.trial_records import TrialRecord
+from nas.space.reference_models import FileArchitecture, NumberArchitecture
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.target_spec import DEFAULT_TOLERANCE
 
@@ -36,6 +38,8 @@ class FinalResults:
         tolerance: Tolerance of the search's target, if it has one relative to the baseline.
         target_f1: Target of a search that is a number, which a finalist must have on the test images; else None.
         damaged: Runs that are left out since their predictions are missing or damaged, one line each.
+        reference_number: Reference that is a number from elsewhere; else None.
+        other_numbers: Other baselines that are numbers from elsewhere.
     """
 
     study: str
@@ -53,6 +57,14 @@ class FinalResults:
     tolerance: float | None = None
     target_f1: float | None = None
     damaged: tuple[str, ...] = ()
+    reference_number: NumberArchitecture | None = None
+    other_numbers: tuple[NumberArchitecture, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[tuple[NumberArchitecture, str], ...]:
+        """Baselines that are numbers from elsewhere, each with what a table says of it: "compared with" or nothing."""
+        reference = () if self.reference_number is None else ((self.reference_number, "compared with"),)
+        return (*reference, *((number, "-") for number in self.other_numbers))
 
     @property
     def reference(self) -> FinalistResult | None:
@@ -120,6 +132,8 @@ class FinalsTests:
     tolerance: float | None = None
     target_f1: float | None = None
     baseline_epochs: int | None = None
+    reference_number: NumberArchitecture | None = None
+    other_numbers: tuple[NumberArchitecture, ...] = ()
 
 
 def collect_finals(
@@ -144,13 +158,15 @@ def collect_finals(
         name: {seed: predictions[one.number] for seed, one in group.items()} for name, group in by_seed.items()
     }
     reference_record = next(iter(by_seed.get(reference, {}).values()), None)
+    number_params = None if tests.reference_number is None else tests.reference_number.params
     trials = {run.finalist: run.trial for run in runs}
     finalist_results = [
         _finalist_result(
-            name, trials[name], group, reference_record,
+            name, trials[name], group, reference_record.params if reference_record is not None else number_params,
+            predictions_of[name],
             None if name == reference
             else compare_at_looks(
-                predictions_of[name], predictions_of.get(reference, {}), spec, tests.margin,
+                predictions_of[name], _reference_scores(tests, predictions_of.get(reference, {})), spec, tests.margin,
                 fails_early=tests.target_f1 is None,
             ),
         )
@@ -162,8 +178,13 @@ def collect_finals(
     return FinalResults(
         spec.study, finals, classes, num_test, reference, has_baseline, tuple(finalist_results),
         len(runs) - sum(len(group) for group in by_seed.values()), tests.baseline_epochs, tests.sequence, spec.looks,
-        tests.margin, tests.tolerance, tests.target_f1,
+        tests.margin, tests.tolerance, tests.target_f1, reference_number=tests.reference_number, other_numbers=tests.other_numbers,
     )  # fmt: skip
+
+
+def _reference_scores(tests: FinalsTests, predictions: Mapping[int, Predictions]) -> Mapping[int, Predictions] | float:
+    """Return what finalists are compared with: predictions by seed, or a number from elsewhere."""
+    return predictions if tests.reference_number is None else tests.reference_number.score
 
 
 def _records_by_seed(
@@ -185,12 +206,17 @@ def _finalist_result(
     name: str,
     trial: int,
     by_seed: Mapping[int, TrialRecord],
-    reference: TrialRecord | None,
+    reference_params: int | None,
+    predictions: Mapping[int, Predictions],
     comparison: Comparison | None,
 ) -> FinalistResult:
     group = tuple(by_seed.values())
-    first = group[0]
+    first, interval = group[0], None
+    if first.genome is not None and isinstance(first.genome.architecture, FileArchitecture):
+        # A model file is scored once; the runs of other seeds repeat its result.
+        group, interval = group[:1], interval_over_images(predictions[next(iter(by_seed))])
     params = first.params or 0
+    metrics = {metric: Spread.of([one.metrics[metric] for one in group]) for metric in METRIC_NAMES}
     return FinalistResult(
         name=name,
         trial=trial,
@@ -198,9 +224,9 @@ def _finalist_result(
         params=params,
         flops=first.flops or 0,
         records=group,
-        metrics={metric: Spread.of([one.metrics[metric] for one in group]) for metric in METRIC_NAMES},
+        metrics=metrics if interval is None else metrics | {"f1_macro": Spread(first.macro_f1, None, *interval)},
         class_f1=tuple(Spread.of([one.per_class[index].f1 for one in group]) for index in range(len(first.per_class))),
         comparison=comparison,
-        times_smaller=None if reference is None or not params else (reference.params or 0) / params,
+        times_smaller=None if reference_params is None or not params else reference_params / params,
         seeds=tuple(by_seed),
     )

@@ -16,13 +16,16 @@ def finals_verdict(results: FinalResults) -> str:
 
 
 def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
-    baseline = results.reference
+    baseline, number = results.reference, results.reference_number
     score = f"{winner.macro_f1} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
-    if baseline is None or winner.difference is None:
+    if (baseline is None and number is None) or winner.difference is None:
         return f"{score}; the baseline has no result to compare with yet."
     size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
     epochs = "" if results.baseline_epochs is None else f" (trained {results.baseline_epochs} epochs)"
-    against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.macro_f1}"
+    if baseline is not None:
+        against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.macro_f1}"
+    elif number is not None:
+        against = f"the number {number.name} from elsewhere, {number.score:g}, whose own error is not known"
     if results.has_held(winner):
         target = "" if results.target_f1 is None else f", at the target {results.target_f1:g} on the test images"
         sentence = f"{score}: {size} than {against}, and {_comparison_text(winner)}{target}."

@@ -50,7 +50,17 @@ class Difference:
     num_seeds: int
 
 
-def compare(first: Sequence[Predictions], second: Sequence[Predictions], *, margin: float) -> Difference:
+def interval_over_images(predictions: Predictions) -> tuple[float, float]:
+    """Two-sided 95 % confidence interval of the macro-F1 of one network over test images, by the delta method."""
+    scores, influence_N = _scores_and_mean_influence(predictions.labels, [predictions])
+    num_images = len(influence_N)
+    variance = float((influence_N**2).sum()) * num_images / max(1, num_images - 1)
+    estimate = _Estimate.of(float(scores[0]), [(variance, num_images - 1)])
+    half = estimate.half_width(0.5 + CONFIDENCE / 2)
+    return max(0.0, estimate.mean - half), min(1.0, estimate.mean + half)
+
+
+def compare(first: Sequence[Predictions], second: Sequence[Predictions] | float, *, margin: float) -> Difference:
     """Compare two networks on the same images, each by the mean macro-F1 of its seeds.
 
     The variance of the difference is the sum of three: that over images with the seeds fixed, by the delta method for
@@ -61,7 +71,8 @@ def compare(first: Sequence[Predictions], second: Sequence[Predictions], *, marg
 
     Args:
         first: Predictions of the first network, one for each seed.
-        second: Predictions of the second network, one for each seed.
+        second: Predictions of the second network, one for each seed; or a macro-F1 from elsewhere, which is taken as it
+            is: nothing is known of its variance.
         margin: Margin of non-inferiority.
 
     Raises:
@@ -72,12 +83,15 @@ def compare(first: Sequence[Predictions], second: Sequence[Predictions], *, marg
     analysis", 2009; degrees of freedom: Satterthwaite, 1946.
     """
     labels = first[0].labels
-    if any(not np.array_equal(one.labels, labels) for one in (*first, *second)):
+    others = () if isinstance(second, float) else second
+    if any(not np.array_equal(one.labels, labels) for one in (*first, *others)):
         raise ValueError("predictions of different images cannot be compared")
     num_images = len(labels)
-    (scores_first, influence_first_N), (scores_second, influence_second_N) = (
-        _scores_and_mean_influence(labels, side) for side in (first, second)
-    )
+    scores_first, influence_first_N = _scores_and_mean_influence(labels, first)
+    scores_second, influence_second_N = (
+        (np.array([second]), np.zeros(num_images)) if isinstance(second, float)
+        else _scores_and_mean_influence(labels, second)
+    )  # fmt: skip
     over_images = float(((influence_first_N - influence_second_N) ** 2).sum()) * num_images / max(1, num_images - 1)
     over_seeds = [
         (float(scores.var(ddof=1)) / len(scores), len(scores) - 1)
@@ -91,7 +105,7 @@ def compare(first: Sequence[Predictions], second: Sequence[Predictions], *, marg
     return Difference(
         mean=estimate.mean, low=estimate.mean - half, high=estimate.mean + half,
         p_equal=2 * min(below_0, 1 - below_0), p_worse=estimate.p_value_below(-margin), margin=margin,
-        bound=estimate.mean - estimate.half_width(1 - ALPHA), num_seeds=min(len(first), len(second)),
+        bound=estimate.mean - estimate.half_width(1 - ALPHA), num_seeds=min(len(first), len(others) or len(first)),
     )  # fmt: skip
 
 

@@ -20,15 +20,17 @@ class RunPlan:
 
     Attributes:
         templates: A run of the baseline and of each finalist by name, with any seed.
-        baseline: Name of the baseline.
+        baseline: Name of the baseline; None for one that is a number.
         seeds: Seeds that this call trains; others are trained elsewhere.
         batch: Trainings of a finalist at a time, after which it is tested whether it has failed already.
+        others: Names of the other baselines, which are trained from the seeds of the first test.
     """
 
     templates: Mapping[str, FinalRun]
-    baseline: str
+    baseline: str | None
     seeds: Collection[int]
     batch: int
+    others: tuple[str, ...] = ()
 
     def next_runs(self, spec: FinalsSpec, results: FinalResults) -> list[FinalRun]:
         """Return the runs to train next, seed by seed; none once the sequence is decided, or all its seeds are trained.
@@ -38,6 +40,12 @@ class RunPlan:
         Args:
             results: Results so far.
         """
+        seeds = [seed for seed in spec.seeds_of(spec.looks[0]) if seed in self.seeds] if spec.looks else []
+        others = [run for name in self.others for run in self._missing(results, name, seeds)]
+        return sorted([*self._next_of_sequence(spec, results), *others], key=lambda run: run.seed)
+
+    def _next_of_sequence(self, spec: FinalsSpec, results: FinalResults) -> list[FinalRun]:
+        """Return the next runs of the baseline and the sequence."""
         for name in results.sequence:
             finalist = results.find(name)
             if finalist is not None and results.has_held(finalist):
@@ -47,7 +55,7 @@ class RunPlan:
                 return []
             look = spec.looks[0] if comparison is None or comparison.look is None else comparison.look
             seeds = [seed for seed in spec.seeds_of(look) if seed in self.seeds]
-            missing = self._missing(results, self.baseline, seeds)
+            missing = [] if self.baseline is None else self._missing(results, self.baseline, seeds)
             ours = self._missing(results, name, seeds)
             missing += ours if name == results.sequence[0] else ours[: self.batch]
             if missing:

@@ -12,6 +12,7 @@ from nas.finals.finalists import (
     choose_settings,
     first_setting,
     more_seeds,
+    other_baseline_name,
     planned_runs,
 )
 from nas.finals.finals_results import FinalResults, FinalsTests, collect_finals
@@ -20,8 +21,9 @@ from nas.finals.training_order import RunPlan
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.analysis.grid_results import SettingResults, gather_settings
 from nas.search.search_study import SearchStudy
-from nas.search.storage.trial_records import TrialRecord
-from nas.study.final_runs import FinalsSpec, finalist_name
+from nas.search.storage.trial_records import NUMBER, TrialRecord
+from nas.space.reference_models import NumberArchitecture
+from nas.study.final_runs import FinalRun, FinalsSpec, finalist_name
 
 DEFAULT_SEEDS = 5
 
@@ -89,12 +91,17 @@ def plan_finals(study: SearchStudy, request: FinalsRequest, batch: int) -> tuple
         spec = spec.with_runs(planned_runs(chosen, seeds))
     elif known is not None:
         # Finalists outside of the sequence have the seeds of all tests.
-        outside = [run for run in spec.runs if not run.is_baseline and run.trial not in spec.sequence]
+        apart = {*spec.sequence, *(one.number for one in summarize_front(study).other_baselines)}
+        outside = [run for run in spec.runs if not run.is_baseline and run.trial not in apart]
         spec = spec.with_runs(more_seeds(outside, seeds) if outside else [])
-    baseline = _baseline_record(study, summarize_front(study))
-    finalists = {finalist_name(number): study.record(number) for number in spec.sequence}
-    templates = {run.finalist: run for run in planned_runs({BASELINE: baseline, **finalists}, [spec.first_seed])}
-    return spec, RunPlan(templates, BASELINE, seeds, batch)
+    summary = summarize_front(study)
+    baseline = _baseline_record(study, summary)
+    others = {other_baseline_name(one.other_baseline or ""): one for one in summary.other_baselines if _has_runs(one)}
+    finalists = {finalist_name(number): study.record(number) for number in spec.sequence} | others
+    reference = {BASELINE: baseline} if _has_runs(baseline) else {}
+    templates = {run.finalist: run for run in planned_runs({**reference, **finalists}, [spec.first_seed])}
+    templates = {name: _with_own_epochs(study, run) for name, run in templates.items()}
+    return spec, RunPlan(templates, BASELINE if reference else None, seeds, batch, tuple(others))
 
 
 def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float | None = None) -> FinalResults:
@@ -115,7 +122,12 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
     tests = FinalsTests(
         margin=target.margin if margin is None else margin, sequence=sequence,
         tolerance=target.margin if is_relative else None, target_f1=target.macro_f1,
-        baseline_epochs=finals_study.spec.own_baseline_epochs,
+        baseline_epochs=finals_study.spec.own_baseline_epochs if study.spec.baseline.is_trained else None,
+        reference_number=_reference_number(study),
+        other_numbers=tuple(
+            architecture for one in study.spec.other_baselines
+            if isinstance(architecture := one.architecture, NumberArchitecture)
+        ),
     )  # fmt: skip
     dataset, damaged = study.dataset_summary, damaged_runs(finals_study)
     predictions = read_predictions(finals_study, records, lambda record, text: None)
@@ -126,7 +138,7 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
 def no_results(study: SearchStudy, spec: FinalsSpec) -> FinalResults:
     """Return the results of a sequence before its first run."""
     dataset, sequence = study.dataset_summary, tuple(finalist_name(number) for number in spec.sequence)
-    tests = FinalsTests(sequence=sequence)
+    tests = FinalsTests(sequence=sequence, reference_number=_reference_number(study))
     return collect_finals(finals_name(study.name), spec, dataset.classes, dataset.num_test, [], {}, tests)
 
 
@@ -210,6 +222,23 @@ def _reference(study: SearchStudy, summary: FrontSummary, settings: SettingResul
     if settings is None or summary.baseline is not None or study.spec.baseline.enabled:
         return {BASELINE: _baseline_record(study, summary)}
     return first_setting(study, settings)
+
+
+def _has_runs(baseline: TrialRecord) -> bool:
+    """Return False for a baseline that is a number, which has nothing to train or to score."""
+    return baseline.source != NUMBER
+
+
+def _reference_number(study: SearchStudy) -> NumberArchitecture | None:
+    """Return the reference if it is a number from elsewhere."""
+    architecture = study.spec.baseline.architecture if study.spec.baseline.enabled else None
+    return architecture if isinstance(architecture, NumberArchitecture) else None
+
+
+def _with_own_epochs(study: SearchStudy, run: FinalRun) -> FinalRun:
+    """Return a run of another baseline with its own epochs, if it has some."""
+    own = [one for one in study.spec.other_baselines if run.finalist == other_baseline_name(one.title)]
+    return run.model_copy(update={"epochs": own[0].epochs}) if own and own[0].epochs is not None else run
 
 
 def _baseline_record(study: SearchStudy, summary: FrontSummary) -> TrialRecord:

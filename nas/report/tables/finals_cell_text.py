@@ -17,6 +17,11 @@ def interval_text(spread: Spread) -> str:
     return "" if spread.low is None else f"{spread.low:.3f} to {spread.high:.3f}"
 
 
+def seeds_text(one: FinalistResult) -> str:
+    """Number of seeds of a finalist; a model file is scored once."""
+    return "scored once" if one.is_scored_once else str(len(one.records))
+
+
 def difference_text(difference: Difference | None, separator: str = ", ") -> str:
     """Difference from the reference and its confidence interval; empty without a difference."""
     if difference is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nas.finals.finals_results import FinalResults
 from nas.report.report_contents import ReportContents
-from nas.report.tables.finals_cell_text import difference_text, finalist_title, interval_text
+from nas.report.tables.finals_cell_text import difference_text, finalist_title, interval_text, seeds_text
 from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.results.metrics import ClassScores
 from nas.search.analysis.front_summary import FrontSummary
@@ -196,12 +196,16 @@ def finals_table(finals: FinalResults) -> PlainTable:
     """Table of finalists and reference on the test images."""
     rows = tuple(
         (
-            finalist_title(one), f"{one.params:,}", str(len(one.records)), non_breaking(one.macro_f1),
+            finalist_title(one), f"{one.params:,}", seeds_text(one), non_breaking(one.macro_f1),
             interval_text(one.macro_f1) or _EMPTY_CELL, non_breaking(one.metrics["accuracy"]),
             difference_text(one.difference) or _EMPTY_CELL, one.ruling or _EMPTY_CELL,
         )
         for one in finals.finalist_results
     )  # fmt: skip
+    for number, _ in finals.numbers:
+        title = f"{number.name} (a number from elsewhere)"
+        empty = (_EMPTY_CELL,) * 4
+        rows += ((title, f"{number.params:,}", _EMPTY_CELL, f"{number.score:g}", *empty),)
     columns = (
         "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)",
         f"vs {finals.reference_name}",

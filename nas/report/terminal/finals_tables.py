@@ -7,7 +7,7 @@ from rich.table import Table
 
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
-from nas.report.tables.finals_cell_text import difference_text, interval_text
+from nas.report.tables.finals_cell_text import difference_text, interval_text, seeds_text
 from nas.report.terminal.number_table import NumberTable
 
 MAX_COLUMNS = 5
@@ -42,12 +42,18 @@ def finalists_table(results: FinalResults) -> Table:
         table.add_row(
             *_result_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
         )
+    for number, compared_with in results.numbers:
+        smaller = "1x" if number is results.reference_number else "-"
+        table.add_row(
+            escape(number.name), "a number", f"{number.params:,}", smaller, "-", f"{number.score:g}\nfrom elsewhere",
+            "-", compared_with,
+        )  # fmt: skip
     return table
 
 
 def _result_columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
     score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
-    return escape(one.name), one.family, f"{one.params:,}", smaller, str(len(one.records)), score
+    return escape(one.name), one.family, f"{one.params:,}", smaller, seeds_text(one), score
 
 
 def averages_table(results: FinalResults) -> Table:

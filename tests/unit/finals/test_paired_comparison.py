@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 from sklearn.metrics import f1_score
 
-from nas.finals.paired_comparison import ALPHA, Difference, compare
+from nas.finals.paired_comparison import ALPHA, Difference, compare, interval_over_images
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 
@@ -52,6 +52,28 @@ def test_with_one_seed_the_interval_is_that_of_a_bootstrap_of_scikit_learns_f1()
     assert found.mean == pytest.approx(whole)
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(expected), rel=0.08)
     assert found.num_seeds == 1
+
+
+def test_the_interval_of_one_network_is_that_of_a_bootstrap_of_scikit_learns_f1() -> None:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(K, size=600)
+    ours = predictions(labels, 0.8, generator)
+    low, high = interval_over_images(ours)
+    draws = [generator.integers(600, size=600) for _ in range(1000)]
+    scores = [f1_score(labels[drawn], ours.classes[drawn], average="macro") for drawn in draws]
+    assert (low + high) / 2 == pytest.approx(f1_score(labels, ours.classes, average="macro"))
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(scores), rel=0.08)
+
+
+def test_a_number_is_compared_with_the_networks_variance_alone() -> None:
+    generator = np.random.default_rng(2)
+    labels = generator.integers(K, size=600)
+    ours = predictions(labels, 0.8, generator)
+    found = compare([ours], 0.7, margin=0.01)
+    low, high = interval_over_images(ours)
+    assert (found.low, found.high) == (pytest.approx(low - 0.7), pytest.approx(high - 0.7))
+    assert found.p_worse < ALPHA
+    assert compare(network(labels, 0.8, 3, generator), 0.7, margin=0.01).num_seeds == 3
 
 
 def test_many_seeds_without_images_noise_are_compared_by_welchs_test() -> None:

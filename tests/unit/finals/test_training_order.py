@@ -23,6 +23,15 @@ def next_runs(
     return [(run.trial, run.seed) for run in plan.next_runs(sequence_spec(seeds, looks), results)]
 
 
+def test_other_baselines_are_trained_beside_the_sequence_and_a_number_is_not_trained() -> None:
+    templates = sequence_spec({trial: [1] for trial in range(5)}).finalists
+    other = {"baseline b": templates[BASELINE].model_copy(update={"finalist": "baseline b", "trial": 9})}
+    results = sequence_results({}, {0: []}, (3,))
+    plan = RunPlan(templates | other, None, LOOK, batch=2, others=("baseline b",))
+    runs = [(run.trial, run.seed) for run in plan.next_runs(sequence_spec({0: []}, (3,)), results)]
+    assert runs == [(1, 1), (9, 1), (1, 2), (9, 2), (1, 3), (9, 3)]
+
+
 EQUAL = dict.fromkeys(range(5), 0.8)
 
 
