@@ -14,6 +14,7 @@ from rich.table import Table
 
 from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import find_results
+from nas.commands.composition.model_card_file import write_card
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
 from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import StudyError
@@ -65,6 +66,9 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write an ONNX file in eight bits, and measure what that costs.")
     ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Also write a model card beside the first file, as Markdown for a hub.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export a network as self-contained files, and verify each in a separate process."""
@@ -89,13 +93,21 @@ def export(
             lambda read: calibration_images(
                 data, application.settings.data_folder.absolute(), study.dataset_summary, read
             ),
+            is_calibrated=True,
         )
+    described = _as_json(record, exported) | {"chosen_because": chosen.reason}
+    if card:
+        described["card"] = str(write_card(study, record, described))
     if json:
-        application.print_json(_as_json(record, exported) | {"chosen_because": chosen.reason})
+        application.print_json(described)
     else:
         if not trial.isdecimal():
             application.print_line(f"Trial {chosen.number} is {chosen.reason}.")
         _show(application, study, record, exported)
+        if card:
+            application.print_line(
+                f"Model card: {described['card']}; its intended use and licence are to be filled in."
+            )
 
 
 def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: bool) -> list[Output]:
@@ -172,6 +184,7 @@ def _as_json(record: TrialRecord, exported: Sequence[ExportedFile]) -> dict[str,
         "params": record.params,
         "flops": record.flops,
         "training": record.training,
+        **({} if exported[0].calibration is None else {"calibration": exported[0].calibration.as_json()}),
         "files": [
             {
                 "file": str(one.output.path),
@@ -202,6 +215,12 @@ def _show(application: Application, study: SearchStudy, record: TrialRecord, exp
             f"Verified: {opened} in a fresh process, on {exact[0].num_images} real {unit}s {they} the original "
             f"network's classes, with logits that differ from its by at most {largest:.1e}."
         )
+    calibration = exported[0].calibration
+    if calibration is not None:
+        application.print_line(calibration.sentence)
+    else:
+        reason = "the network was trained on them" if study.spec.finals is not None else "too few, or not at hand"
+        application.print_line(f"Probabilities are not calibrated on validation {unit}s: {reason}.")
     for one in exported:
         if one.loss is not None:
             application.print_line(one.loss.sentence)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from nas.export.formats.torchscript import write_torchscript
 from nas.export.inference.exported_model import open_model
 from nas.export.metadata import Origin, export_metadata, input_shape
 from nas.export.pixel_classifier import PixelClassifier, rebuild
+from nas.export.probability_calibration import ProbabilityCalibration, calibrate
 from nas.export.subprocess_verification import ReferenceOutputs, VerificationResult, verify
 from nas.networks.batch_norm_folding import fold_batch_norms
 from nas.training.checkpoints.weights_file import Weights, load_weights
@@ -45,12 +47,15 @@ class ExportedFile:
 
     Attributes:
         loss: Accuracy loss of an 8-bit network; None for float32.
+        calibration: Calibration of the network's probabilities; None where the validation images are not available, or
+            were trained on.
     """
 
     output: Output
     file_bytes: int
     verification: VerificationResult
     loss: Int8Loss | None = None
+    calibration: ProbabilityCalibration | None = None
 
 
 def export_network(
@@ -58,30 +63,44 @@ def export_network(
     outputs: Sequence[Output],
     origin: Origin,
     load_calibration: CalibrationLoader,
+    *,
+    is_calibrated: bool = False,
 ) -> list[ExportedFile]:
     """Write a network in each format, verify every file, then move all files to their destinations.
 
     Args:
         outputs: Their folders must exist.
-        load_calibration: Returns the images for an 8-bit network; called only if one is among the outputs.
+        load_calibration: Returns the images for an 8-bit network and for calibrated probabilities; called only if one
+            of both is asked for.
+        is_calibrated: Calibrate the probabilities on validation images, where they are available.
 
     Raises:
         ModelFileError: The weights cannot be read, an output cannot be written, or a float32 file differs from the
             network; none of the outputs is then written.
     """
     weights = load_weights(weights_file)
+    load_once = cache(partial(load_calibration, weights))
+    calibration = _calibration(weights, load_once) if is_calibrated else None
     # The temporary folder is in the first output's folder, so that moving a file there is one atomic step.
     destination = outputs[0].path
     try:
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".nas-export-") as folder:
-            job = _ExportJob(weights, json.dumps(export_metadata(weights, origin)), Path(folder))
-            exported = [job.write_and_verify(output, load_calibration) for output in outputs]
+            job = _ExportJob(weights, json.dumps(export_metadata(weights, origin, calibration)), Path(folder))
+            exported = [replace(job.write_and_verify(output, load_once), calibration=calibration) for output in outputs]
             for file in exported:
                 destination = file.output.path
                 job.temporary_path(file.output.format).replace(destination)
     except OSError as error:
         raise ModelFileError(f"{destination}: cannot be written ({error.strerror or error})") from error
     return exported
+
+
+def _calibration(weights: Weights, load: Callable[[], CalibrationImages]) -> ProbabilityCalibration | None:
+    """Calibrate a network on the validation images; None for one of the finals, which was trained on them."""
+    if weights.metadata.scored_on != "validation":
+        return None
+    validation = load().validation
+    return None if validation is None else calibrate(rebuild(weights), validation)
 
 
 class _ExportJob:
@@ -100,7 +119,7 @@ class _ExportJob:
         """Path of the file until it is moved to its destination."""
         return self._folder / _FILE_NAMES[file_format]
 
-    def write_and_verify(self, output: Output, load_calibration: CalibrationLoader) -> ExportedFile:
+    def write_and_verify(self, output: Output, load_calibration: Callable[[], CalibrationImages]) -> ExportedFile:
         """Write and verify one file; in float32 its logits must equal the network's within the tolerance."""
         path = self.temporary_path(output.format)
         loss = self._write(output.format, load_calibration)
@@ -109,7 +128,7 @@ class _ExportJob:
             verification.require_equal(output.path)
         return ExportedFile(output, path.stat().st_size, verification, loss)
 
-    def _write(self, file_format: Format, load_calibration: CalibrationLoader) -> Int8Loss | None:
+    def _write(self, file_format: Format, load_calibration: Callable[[], CalibrationImages]) -> Int8Loss | None:
         path = self.temporary_path(file_format)
         match file_format:
             case Format.TORCHSCRIPT:
@@ -119,7 +138,7 @@ class _ExportJob:
             case Format.ONNX:
                 write_onnx(trace_program(self._classifier.contiguous(), self._images), path, self._metadata)
             case Format.INT8:
-                return self._write_int8(load_calibration(self._weights))
+                return self._write_int8(load_calibration())
             case _:
                 assert_never(file_format)
         return None
@@ -127,7 +146,7 @@ class _ExportJob:
     def _write_int8(self, images: CalibrationImages) -> Int8Loss:
         float_path, path = self.temporary_path(Format.ONNX), self.temporary_path(Format.INT8)
         if not float_path.exists():
-            self._write(Format.ONNX, lambda weights: images)
+            self._write(Format.ONNX, lambda: images)
         float_model = open_model(float_path)
         quantize(float_path, path, float_model.as_input(images.calibration))
         return measure_loss(float_model, open_model(path), images)

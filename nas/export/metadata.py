@@ -11,6 +11,7 @@ import torch
 import nas
 from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import FORMAT
+from nas.export.probability_calibration import ProbabilityCalibration
 from nas.results.dataset_summary import DatasetSummary
 from nas.study.data_spec import DataSpec
 from nas.training.checkpoints.weights_file import Weights
@@ -45,8 +46,14 @@ def input_shape(summary: DatasetSummary) -> tuple[int, ...]:
     return summary.channels, summary.height, summary.width
 
 
-def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
-    """Return the metadata of an exported file as JSON values."""
+def export_metadata(
+    weights: Weights, origin: Origin, calibration: ProbabilityCalibration | None = None
+) -> dict[str, Any]:
+    """Return the metadata of an exported file as JSON values.
+
+    Args:
+        calibration: Calibration on validation images; None without.
+    """
     metadata = weights.metadata
     summary = metadata.dataset
     shape = input_shape(summary)
@@ -72,6 +79,7 @@ def export_metadata(weights: Weights, origin: Origin) -> dict[str, Any]:
             **({} if summary.content is None else {"content": summary.content.digests}),
             **asdict(ForegroundPolarity.of(samples_NCHW)),
         },
+        **({} if calibration is None else {"calibration": calibration.as_json()}),
         "genome": metadata.genome.model_dump(mode="json", exclude_none=True),
         "metrics": metadata.metrics,
         "scored_on": metadata.scored_on,

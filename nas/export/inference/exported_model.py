@@ -58,10 +58,32 @@ class ModelFile:
         bits: int | None = self.metadata["training_images"].get("bits")
         return bits
 
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits before the softmax; 1 for a file without calibration."""
+        return float(self.metadata.get("calibration", {}).get("temperature", 1.0))
+
+    @property
+    def evidence_threshold(self) -> float:
+        """Evidence, as in `evidence`, below which an image is unlike those of training; -inf without calibration."""
+        return float(self.metadata.get("calibration", {}).get("evidence_threshold", -np.inf))
+
+    @property
+    def unlike_share(self) -> float:
+        """Share of images like those of training that are below the threshold."""
+        return float(self.metadata.get("calibration", {}).get("unlike_share", 0.0))
+
     def as_input(self, images_NCHW: Pixels) -> Pixels:
         """Reshape consecutive images, or the channel-stacked pairs of a `Split`, to the input of `logits`."""
         pair = (2,) if self.num_images == 2 else ()
         return images_NCHW.reshape(-1, *pair, self.channels, self.height, self.width)
+
+
+def evidence(logits_NK: Logits) -> npt.NDArray[np.float64]:
+    """Log of the sum of the logits' exponentials, [N]: the negative energy of Liu et al. (2020)."""
+    highest_N1 = logits_NK.max(axis=1, keepdims=True).astype(np.float64)
+    summed_N: npt.NDArray[np.float64] = np.log(np.exp(logits_NK - highest_N1).sum(axis=1)) + highest_N1[:, 0]
+    return summed_N
 
 
 def open_model(path: Path, threads: int | None = None) -> ModelFile:

@@ -21,7 +21,7 @@ from nas.data.decoding.image_decoding import (
     stack_images,
     to_pixels,
 )
-from nas.export.inference.exported_model import Logits, ModelFile
+from nas.export.inference.exported_model import Logits, ModelFile, evidence
 from nas.export.inference.input_warnings import ImageProperties, InputWarning, TrainingImageProfile, WarnedImages
 
 _BATCH = 128
@@ -33,11 +33,13 @@ class Prediction:
 
     Attributes:
         images: Path of the image, or of the two that are compared.
-        ranked: Class names with their probabilities, most probable first.
+        ranked: Class names with their probabilities, calibrated if the file has a temperature, most probable first.
+        is_unlike: True if the network's evidence is below the threshold of images like those of training.
     """
 
     images: tuple[str, ...]
     ranked: tuple[tuple[str, float], ...]
+    is_unlike: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,12 @@ class Classifier:
     def input_warnings(self, results: PredictionResults) -> list[WarnedImages]:
         """Return the input warnings of the predicted images, one entry for each warning that occurs."""
         num_images = self.num_images * len(results.predictions)
+        num_unlike = len(results.warned_images.get(InputWarning.UNLIKE, ())) // self.num_images
+        is_chance = not self._profile.is_more_than_chance(num_unlike, len(results.predictions))
         return [
             WarnedImages(warning, self._profile.sentence(warning, paths, num_images), len(paths))
             for warning in InputWarning
-            if (paths := results.warned_images.get(warning))
+            if not (is_chance and warning is InputWarning.UNLIKE) and (paths := results.warned_images.get(warning))
         ]
 
     def _decode_input(self, paths: Sequence[Path], results: PredictionResults) -> _DecodedInput | None:
@@ -149,10 +153,14 @@ class Classifier:
             for warning in warnings:
                 results.warned_images.setdefault(warning, []).append(path)
         logits_NK = self._model.logits(self._model.as_input(pixels_NCHW))
-        for decoded, row in zip(batch, _softmax(logits_NK), strict=True):
+        is_unlike_N = evidence(logits_NK) < self._model.evidence_threshold
+        probabilities_NK = _softmax(logits_NK / np.float32(self._model.temperature))
+        for decoded, row, is_unlike in zip(batch, probabilities_NK, is_unlike_N.tolist(), strict=True):
+            if is_unlike:
+                results.warned_images.setdefault(InputWarning.UNLIKE, []).extend(decoded.paths)
             best = np.argsort(-row, kind="stable")[:top]
             ranked = tuple((self._model.classes[k], float(row[k])) for k in best)
-            results.predictions.append(Prediction(tuple(map(str, decoded.paths)), ranked))
+            results.predictions.append(Prediction(tuple(map(str, decoded.paths)), ranked, is_unlike))
 
 
 def _softmax(logits_NK: Logits) -> Logits:

@@ -11,6 +11,8 @@ from nas.data.decoding.image_decoding import Pixels
 from nas.export.foreground_polarity import ForegroundPolarity
 from nas.export.inference.exported_model import ModelFile
 
+_MAX_CHANCE = 0.02
+
 
 class InputWarning(Enum):
     """Property in which an image differs from the training images."""
@@ -18,6 +20,7 @@ class InputWarning(Enum):
     SIZE = "size"
     CHANNELS = "channels"
     POLARITY = "polarity"
+    UNLIKE = "unlike"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class TrainingImageProfile:
         height: Height of the training images before they were shrunk, in pixels; `width` likewise.
         fitted: True if the training images had many sizes and were resized to this one.
         shrink: Factor by which the network's input is smaller; images of the input size are also accepted.
+        unlike_share: Share of images like those of training whose evidence is below the threshold.
     """
 
     channels: int
@@ -59,6 +63,7 @@ class TrainingImageProfile:
     fitted: bool
     foreground: ForegroundPolarity
     shrink: int = 1
+    unlike_share: float = 0.0
 
     @classmethod
     def of(cls, model: ModelFile) -> TrainingImageProfile:
@@ -66,7 +71,7 @@ class TrainingImageProfile:
         described = model.metadata["training_images"]
         foreground = ForegroundPolarity(described["polarity"], described["border"])
         height, width = model.shrink * model.height, model.shrink * model.width
-        return cls(model.channels, height, width, described["fitted"], foreground, model.shrink)
+        return cls(model.channels, height, width, described["fitted"], foreground, model.shrink, model.unlike_share)
 
     def input_warnings(self, properties: Sequence[ImageProperties], pixels_NCHW: Pixels) -> list[list[InputWarning]]:
         """Return the warnings of each image.
@@ -84,6 +89,16 @@ class TrainingImageProfile:
             }
             warnings.append([warning for warning, applies in checks.items() if applies])
         return warnings
+
+    def is_more_than_chance(self, num_unlike: int, num_images: int) -> bool:
+        """Return True if images below the evidence's threshold are more than of images like those of training.
+
+        Of these so many would be below it with a probability of less than 2 % (binomial distribution).
+        """
+        # Imported here, because the import of scipy would slow down every command.
+        from scipy import stats
+
+        return num_unlike > 0 and float(stats.binom.sf(num_unlike - 1, num_images, self.unlike_share)) < _MAX_CHANCE
 
     def _has_unexpected_size(self, image: ImageProperties) -> bool:
         if self.fitted:
@@ -113,6 +128,10 @@ class TrainingImageProfile:
                 f"{are} in colour, the training images were grey"
                 if self.channels == 1
                 else f"{are} grey, training images were in colour"
+            ),
+            InputWarning.UNLIKE: (
+                f"{are} unlike the training images by the network's evidence, which is lower than for "
+                f"{1 - self.unlike_share:.1%} of the validation images"
             ),
             InputWarning.POLARITY: f"{are} {opposite}, the training images were {polarity}: invert?",
         }[warning]

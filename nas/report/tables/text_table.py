@@ -30,10 +30,11 @@ class PlainTable:
         return [replace(self, rows=self.rows[start : start + num_rows], marked=None) for start in starts]
 
     def as_markdown(self) -> str:
-        """Format as Markdown, with the title as a heading."""
+        """Format as Markdown, with the title, if any, as a heading."""
         alignment = ["---" if place < self.text_columns else "---:" for place in range(len(self.columns))]
         lines = [_line(self.columns), "|" + "|".join(alignment) + "|", *(_line(row) for row in self.rows)]
-        return f"## {_escaped(self.title)}\n\n" + "\n".join(lines)
+        heading = f"## {escaped(self.title)}\n\n" if self.title else ""
+        return heading + "\n".join(lines)
 
 
 def non_breaking(value: object) -> str:
@@ -42,9 +43,9 @@ def non_breaking(value: object) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
     """Escape tags, pipes and line breaks for a cell of a Markdown table."""
     return html.escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")
