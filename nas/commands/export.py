@@ -35,6 +35,7 @@ class FormatOption(str, Enum):
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
     ONNX = "onnx"
+    OPENVINO = "openvino"
     ALL = "all"
 
 
@@ -47,7 +48,7 @@ def export(
             "--output",
             "-o",
             metavar="FILE",
-            help="The file to write: .pt (TorchScript), .pt2 or .onnx; may be repeated.",
+            help="The file to write: .pt (TorchScript), .pt2, .onnx or .xml (OpenVINO); may be repeated.",
         ),
     ],
     trial: Annotated[
@@ -72,10 +73,6 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a network as self-contained files, and verify each in a separate process."""
-    from nas.export.calibration_images import calibration_images
-    from nas.export.export_network import export_network
-    from nas.export.metadata import Origin
-
     application: Application = context.obj
     outputs = _outputs(output, format, int8=int8)
     for one in outputs:
@@ -83,31 +80,39 @@ def export(
     study = application.open_study(name)
     chosen = _choose(study, trial)
     record = study.record_with_result(chosen.number, "export")
-    with new_temporary_folder() as folder:
-        weights, data = folder / f"trial-{record.number}.safetensors", study.spec.data
-        study.download_weights(record, weights)
-        exported = export_network(
-            weights,
-            outputs,
-            Origin.of(study.name, record.number, data, record.training),
-            lambda read: calibration_images(
-                data, application.settings.data_folder.absolute(), study.dataset_summary, read
-            ),
-            is_calibrated=True,
-        )
+    exported = _export(application, study, record, outputs)
     described = _as_json(record, exported) | {"chosen_because": chosen.reason}
     if card:
         described["card"] = str(write_card(study, record, described))
     if json:
         application.print_json(described)
-    else:
-        if not trial.isdecimal():
-            application.print_line(f"Trial {chosen.number} is {chosen.reason}.")
-        _show(application, study, record, exported)
-        if card:
-            application.print_line(
-                f"Model card: {described['card']}; its intended use and licence are to be filled in."
-            )
+        return
+    if not trial.isdecimal():
+        application.print_line(f"Trial {chosen.number} is {chosen.reason}.")
+    _show(application, study, record, exported)
+    if card:
+        application.print_line(f"Model card: {described['card']}; intended use and licence are to be filled in.")
+
+
+def _export(
+    application: Application, study: SearchStudy, record: TrialRecord, outputs: Sequence[Output]
+) -> list[ExportedFile]:
+    """Write and verify the files of a trial's network."""
+    from nas.export.calibration_images import calibration_images
+    from nas.export.export_network import export_network
+    from nas.export.metadata import Origin
+
+    data, folder_of_data = study.spec.data, application.settings.data_folder.absolute()
+    with new_temporary_folder() as folder:
+        weights = folder / f"trial-{record.number}.safetensors"
+        study.download_weights(record, weights)
+        return export_network(
+            weights,
+            outputs,
+            Origin.of(study.name, record.number, data, record.training),
+            lambda read: calibration_images(data, folder_of_data, study.dataset_summary, read),
+            is_calibrated=True,
+        )
 
 
 def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: bool) -> list[Output]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def predict(
     context: typer.Context,
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A file written by `nas export`: .pt, .pt2, .onnx or .int8.onnx.")
+        Path,
+        typer.Argument(metavar="MODEL", help="A file written by `nas export`: .pt, .pt2, .onnx, .int8.onnx or .xml."),
     ],
     images: Annotated[
         list[Path],

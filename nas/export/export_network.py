@@ -18,9 +18,10 @@ from typing_extensions import assert_never
 
 from nas.errors import ModelFileError
 from nas.export.calibration_images import CalibrationImages
-from nas.export.formats.file_formats import INT8_SUFFIX, Format, Output
+from nas.export.formats.file_formats import INT8_SUFFIX, OPENVINO_SUFFIX, Format, Output
 from nas.export.formats.int8_quantization import Int8Loss, measure_loss, quantize
 from nas.export.formats.onnx import write_onnx
+from nas.export.formats.openvino import weights_path, write_openvino
 from nas.export.formats.torch_export import trace_program, write_program
 from nas.export.formats.torchscript import write_torchscript
 from nas.export.inference.exported_model import open_model
@@ -38,6 +39,7 @@ _FILE_NAMES = {
     Format.PT2: "model.pt2",
     Format.ONNX: "model.onnx",
     Format.INT8: f"model{INT8_SUFFIX}",
+    Format.OPENVINO: f"model{OPENVINO_SUFFIX}",
 }
 
 
@@ -89,6 +91,8 @@ def export_network(
             exported = [replace(job.write_and_verify(output, load_once), calibration=calibration) for output in outputs]
             for file in exported:
                 destination = file.output.path
+                if file.output.format is Format.OPENVINO:
+                    weights_path(job.temporary_path(Format.OPENVINO)).replace(weights_path(destination))
                 job.temporary_path(file.output.format).replace(destination)
     except OSError as error:
         raise ModelFileError(f"{destination}: cannot be written ({error.strerror or error})") from error
@@ -126,7 +130,10 @@ class _ExportJob:
         verification = verify(path, self._reference)
         if output.format is not Format.INT8:
             verification.require_equal(output.path)
-        return ExportedFile(output, path.stat().st_size, verification, loss)
+        file_bytes = path.stat().st_size
+        if output.format is Format.OPENVINO:
+            file_bytes += weights_path(path).stat().st_size
+        return ExportedFile(output, file_bytes, verification, loss)
 
     def _write(self, file_format: Format, load_calibration: Callable[[], CalibrationImages]) -> Int8Loss | None:
         path = self.temporary_path(file_format)
@@ -137,16 +144,23 @@ class _ExportJob:
                 write_program(trace_program(self._classifier, self._images), path, self._metadata)
             case Format.ONNX:
                 write_onnx(trace_program(self._classifier.contiguous(), self._images), path, self._metadata)
+            case Format.OPENVINO:
+                write_openvino(self._onnx_file(load_calibration), path, self._metadata)
             case Format.INT8:
                 return self._write_int8(load_calibration())
             case _:
                 assert_never(file_format)
         return None
 
+    def _onnx_file(self, load_calibration: Callable[[], CalibrationImages]) -> Path:
+        """Return the ONNX file that other formats are made from; it is written if it is no output."""
+        path = self.temporary_path(Format.ONNX)
+        if not path.exists():
+            self._write(Format.ONNX, load_calibration)
+        return path
+
     def _write_int8(self, images: CalibrationImages) -> Int8Loss:
-        float_path, path = self.temporary_path(Format.ONNX), self.temporary_path(Format.INT8)
-        if not float_path.exists():
-            self._write(Format.ONNX, lambda: images)
+        float_path, path = self._onnx_file(lambda: images), self.temporary_path(Format.INT8)
         float_model = open_model(float_path)
         quantize(float_path, path, float_model.as_input(images.calibration))
         return measure_loss(float_model, open_model(path), images)

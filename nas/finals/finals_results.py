@@ -178,7 +178,8 @@ def collect_finals(
     return FinalResults(
         spec.study, finals, classes, num_test, reference, has_baseline, tuple(finalist_results),
         len(runs) - sum(len(group) for group in by_seed.values()), tests.baseline_epochs, tests.sequence, spec.looks,
-        tests.margin, tests.tolerance, tests.target_f1, reference_number=tests.reference_number, other_numbers=tests.other_numbers,
+        tests.margin, tests.tolerance, tests.target_f1, reference_number=tests.reference_number,
+        other_numbers=tests.other_numbers,
     )  # fmt: skip
 
 

@@ -141,9 +141,10 @@ class ModelCard:
         return (
             f"Divide the logits by the temperature {one['temperature']:.4f} before the softmax. Expected calibration "
             f"error on {one['num_images']:,} validation images: {one['ece_before']:.4f} without, "
-            f"{one['ece_after']:.4f} with it (15 bins; each half of the images with the temperature of the other half). The log of the sum of "
-            f"the logits' exponentials is below {one['evidence_threshold']:.4f} for {one['unlike_share']:.1%} of the "
-            "validation images; an image below it is likely to be unlike those of training. `nas predict` does both."
+            f"{one['ece_after']:.4f} with it (15 bins; each half of the images with the temperature of the other "
+            f"half). The log of the sum of the logits' exponentials is below {one['evidence_threshold']:.4f} for "
+            f"{one['unlike_share']:.1%} of the validation images; an image below it is likely to be unlike those of "
+            "training. `nas predict` does both."
         )
 
     def _intended_use(self) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from nas.commands.composition.finals_plan import find_results, read_results
-from nas.data.filesystem.atomic_write import atomic_write
 from nas.errors import ModelFileError
 from nas.finals.finals_verdict import finals_verdict
 from nas.report.model_card import ModelCard
@@ -34,8 +33,7 @@ def write_card(study: SearchStudy, record: TrialRecord, exported: Mapping[str, A
     )  # fmt: skip
     path = Path(exported["files"][0]["file"]).with_suffix(CARD_SUFFIX)
     try:
-        with atomic_write(path) as temporary:
-            temporary.write_text(card.text, encoding="utf-8")
+        path.write_text(card.text, encoding="utf-8")
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path

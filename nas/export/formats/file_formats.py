@@ -10,6 +10,9 @@ from pathlib import Path
 from nas.errors import ModelFileError
 
 INT8_SUFFIX = ".int8.onnx"
+OPENVINO_SUFFIX = ".xml"
+WEIGHTS_SUFFIX = ".bin"
+"""Suffix of the weights beside an OpenVINO file."""
 
 
 class Format(str, Enum):
@@ -19,6 +22,7 @@ class Format(str, Enum):
     PT2 = "pt2"
     ONNX = "onnx"
     INT8 = "onnx int8"
+    OPENVINO = "openvino"
 
 
 SUFFIXES = {".pt": Format.TORCHSCRIPT, ".pt2": Format.PT2, ".onnx": Format.ONNX}
@@ -38,11 +42,13 @@ def format_from_suffix(path: Path) -> Format:
     Raises:
         ModelFileError: The suffix belongs to no format.
     """
+    if path.suffix.lower() == OPENVINO_SUFFIX:
+        return Format.OPENVINO
     try:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
         raise ModelFileError(
-            f"{path}: the suffix names no format; use {', '.join(SUFFIXES)}, or say --format"
+            f"{path}: the suffix names no format; use {', '.join((*SUFFIXES, OPENVINO_SUFFIX))}, or say --format"
         ) from None
 
 

@@ -5,6 +5,7 @@ Array dimensions: N images (or pairs of images), C channels, H and W pixels, K c
 
 from __future__ import annotations
 
+import importlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from nas.results.printable_text import printable
 
 METADATA_FILE = "metadata.json"
 FORMAT = "nas-model-1"
+OPENVINO_METADATA = ("nas",)
 
 Pixels = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
@@ -108,8 +110,10 @@ def open_model(path: Path, threads: int | None = None) -> ModelFile:
         # Class names of a file from elsewhere must not reach the terminal as control sequences.
         classes = tuple(map(printable, metadata["classes"]))
         return ModelFile(logits, metadata, classes, 1 + len(pair), channels, height, width)
+    except ModelFileError:
+        raise
     except Exception as error:
-        # Three libraries parse an untrusted file and raise many types of errors.
+        # Four libraries parse an untrusted file and raise many types of errors.
         raise ModelFileError(
             f"{path}: not a model that `nas export` wrote, or damaged; export it again with this version"
         ) from error
@@ -117,6 +121,8 @@ def open_model(path: Path, threads: int | None = None) -> ModelFile:
 
 def _open(path: Path, threads: int | None) -> tuple[_LogitsFunction, str]:
     """Return the file's inference function and its metadata as JSON text."""
+    if path.suffix.lower() == ".xml":
+        return _open_openvino(path, threads)
     if not zipfile.is_zipfile(path):
         return _open_onnx(path, threads)
     with zipfile.ZipFile(path) as archive:
@@ -169,6 +175,34 @@ def _open_onnx(path: Path, threads: int | None) -> tuple[_LogitsFunction, str]:
         return logits_NK
 
     return run, session.get_modelmeta().custom_metadata_map[METADATA_FILE]
+
+
+def import_openvino(path: Path) -> Any:
+    """Import OpenVINO, which is an extra of this program.
+
+    Raises:
+        ModelFileError: It is not installed.
+    """
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise ModelFileError(f"{path}: needs OpenVINO; pip install 'nas[openvino]'") from error
+
+
+def _open_openvino(path: Path, threads: int | None) -> tuple[_LogitsFunction, str]:
+    openvino = import_openvino(path)
+    # By default its processors' plugin computes in bfloat16 where the processor can.
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    model = openvino.Core().read_model(str(path))
+    compiled = openvino.compile_model(model, "CPU", options)
+
+    def run(images_NCHW: Pixels) -> Logits:
+        logits_NK: Logits = compiled(images_NCHW)[0].copy()
+        return logits_NK
+
+    return run, str(model.get_rt_info([*OPENVINO_METADATA, METADATA_FILE]).value)
 
 
 def _as_text(content: str | bytes) -> str:

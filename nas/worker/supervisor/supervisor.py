@@ -9,9 +9,9 @@ from typing_extensions import assert_never
 
 from nas.data.filesystem.folder_check import new_temporary_folder
 from nas.errors import DatabaseError, NasError
-from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped
 from nas.search.baseline_trials import teacher_slot
+from nas.search.number_baseline import tell_number
 from nas.search.storage.rung_scores import RungScores
 from nas.search.storage.slot_leases import Lease
 from nas.search.storage.trial_records import ELASTIC, SHARED, STOPPED, TrialRecord
@@ -133,7 +133,7 @@ class Supervisor:
             return
         location = TrialLocation(self._number, lease.slot, trial.number)
         if isinstance(trial.genome.architecture, NumberArchitecture):
-            self._tell_number(lease, trial, trial.genome.architecture)
+            tell_number(self._study, self._slots, lease, trial)
             return
         active = self._measure_cost(lease, trial, location, heartbeat)
         if active is None:
@@ -269,12 +269,6 @@ class Supervisor:
         on_front = self._study.tell.completed(active.trial, outcome, active.description.cost, files)
         self._finish_slot(active, "completed")
         self._notify_ended(active, outcome, on_front=on_front)
-
-    def _tell_number(self, lease: Lease, trial: RunningTrial, number: NumberArchitecture) -> None:
-        """Record a baseline that is a number; there is nothing to measure or to train."""
-        self._study.record_genome(trial, Cost(number.params, 0))
-        self._study.tell.number(trial, number)
-        self._slots.finish(lease, "completed")
 
     def _tell_stopped(self, active: ActiveTrial, outcome: Stopped) -> None:
         self._study.tell.stopped(active.trial, outcome)
