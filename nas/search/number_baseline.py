@@ -9,10 +9,12 @@ from nas.search.trial_tells import RunningTrial
 from nas.space.reference_models import NumberArchitecture
 
 
-def tell_number(study: SearchStudy, slots: Slots, lease: Lease, trial: RunningTrial) -> None:
-    """Record the trial of a baseline that is a number, and finish its slot."""
+def tell_number(study: SearchStudy, slots: Slots, lease: Lease, trial: RunningTrial) -> bool:
+    """Record the trial of a baseline that is a number, and finish its slot; return False for any other trial."""
     number = trial.genome.architecture
-    assert isinstance(number, NumberArchitecture)
+    if not isinstance(number, NumberArchitecture):
+        return False
     study.record_genome(trial, Cost(number.params, 0))
     study.tell.number(trial, number)
     slots.finish(lease, "completed")
+    return True

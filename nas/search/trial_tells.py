@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -73,6 +73,11 @@ class RunningTrial:
     def is_elastic(self) -> bool:
         """True for the training of an elastic network."""
         return self.definition is not None and self.elastic_trial is None
+
+    @property
+    def role(self) -> Literal["training", "elastic", "slice"]:
+        """Kind of the work: a training of its own, that of an elastic network, or the score of a slice."""
+        return "elastic" if self.is_elastic else "slice" if self.source == SHARED else "training"
 
     @property
     def number(self) -> int:

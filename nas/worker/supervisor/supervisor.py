@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Literal
 
 from typing_extensions import assert_never
 
@@ -16,7 +15,6 @@ from nas.search.storage.rung_scores import RungScores
 from nas.search.storage.slot_leases import Lease
 from nas.search.storage.trial_records import ELASTIC, SHARED, STOPPED, TrialRecord
 from nas.search.trial_tells import RunningTrial, TrialFiles
-from nas.space.reference_models import NumberArchitecture
 from nas.worker.progress_events import (
     Listener,
     Notice,
@@ -129,12 +127,9 @@ class Supervisor:
 
     def _run_leased(self, lease: Lease, heartbeat: Heartbeat) -> None:
         trial = self._resume_or_ask(lease)
-        if trial is None:
+        if trial is None or tell_number(self._study, self._slots, lease, trial):
             return
         location = TrialLocation(self._number, lease.slot, trial.number)
-        if isinstance(trial.genome.architecture, NumberArchitecture):
-            tell_number(self._study, self._slots, lease, trial)
-            return
         active = self._measure_cost(lease, trial, location, heartbeat)
         if active is None:
             return
@@ -181,10 +176,7 @@ class Supervisor:
                 self._listener(Notice(location, f"{failed.reason} {failed.detail}", is_end=True))
             return None
         self._study.record_genome(trial, cost)
-        role: Literal["training", "elastic", "slice"] = (
-            "elastic" if trial.is_elastic else "slice" if trial.source == SHARED else "training"
-        )
-        description = TrialDescription(trial.is_baseline, trial.genome.family, cost, role)
+        description = TrialDescription(trial.is_baseline, trial.genome.family, cost, trial.role)
         return ActiveTrial(lease, trial, location, description)
 
     def _find_duplicate(self, trial: RunningTrial) -> TrialRecord | None:
