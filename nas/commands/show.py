@@ -66,7 +66,7 @@ def _result_table(record: TrialRecord, summary: FrontSummary) -> Table:
     if record.params is not None:
         trained = "" if record.trained_params is None else f", {record.trained_params:,} of them trained"
         table.add_row("parameters", f"{record.params:,}{trained}")
-        table.add_row("FLOPs", f"{record.flops:,}")
+        table.add_row("FLOPs", f"{record.flops:,}" if record.flops else "not known")
     for metric, value in record.metrics.items():
         table.add_row(metric, f"{value:.4f}")
     for figure, value in record.figures.items():

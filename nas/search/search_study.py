@@ -26,6 +26,8 @@ from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.study_attributes import spec_json, stored_specification
 from nas.search.storage.trial_records import (
+    FILE,
+    NUMBER,
     TrialRecord,
     curve_attributes,
     genome_attributes,
@@ -260,10 +262,11 @@ class SearchStudy:
             StudyError: The trial kept no weights, or the file is not in the artifact store.
         """
         if record.weights is None:
-            raise StudyError(
-                f"trial {record.number} of {self.name!r} kept no weights: only the baseline, trials that "
-                "were on the front when they ended, and the first seed and fold of a grid's settings do"
+            others = (
+                "only the baseline, trials that were on the front when they ended, and the first seed and fold of a "
             )
+            reason = record.training if record.source in (FILE, NUMBER) else f"{others}grid's settings do"
+            raise StudyError(f"trial {record.number} of {self.name!r} kept no weights: {reason}")
         self.storage.download(record.weights, path, f"the weights of trial {record.number}")
 
     def _ensure_sampler(self) -> None:

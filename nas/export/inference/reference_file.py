@@ -118,7 +118,8 @@ def _foreign(path: Path, file: FileArchitecture, dataset: DatasetSummary, thread
     try:
         network = open_foreign(path, file.suffix, threads)
     except ModelFileError as error:
-        raise ModelFileError(f"{where}: {error}") from error
+        # The path is that of this machine's copy.
+        raise ModelFileError(f"{where}: {str(error).removeprefix(f'{path}: ')}") from error
     if not file.classes:
         raise ModelFileError(f"{where}: the file does not say its classes; give them in the order of its outputs")
     if file.pixels is None and not network.takes_bytes:

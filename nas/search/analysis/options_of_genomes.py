@@ -11,6 +11,7 @@ from nas.space.architecture import Architecture, PairArchitecture, branch_of
 from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.gene_definitions import Scalar
 from nas.space.genome import Genome
+from nas.space.reference_models import FileArchitecture, NumberArchitecture
 
 GeneValues = Mapping[str, Scalar]
 
@@ -30,6 +31,10 @@ def gene_values(genome: Genome) -> GeneValues:
     Lists are aggregated: `depth` is the number of blocks, `width` the number of channels in the widest stage. A pair
     network has auxiliary classifiers if and only if they have a weight, so only the weight is a value.
     """
+    if isinstance(genome.architecture, FileArchitecture | NumberArchitecture):
+        # Nothing was trained by its recipe.
+        described = genome.architecture.model_dump(exclude_none=True).items()
+        return {f"architecture.{gene}": value for gene, value in described if isinstance(value, str | int | float)}
     genes = genome.model_dump(exclude_none=True)
     values: dict[str, Scalar] = {}
     if isinstance(genome.architecture, PairArchitecture):
