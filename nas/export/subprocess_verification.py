@@ -18,6 +18,7 @@ import numpy as np
 from nas.errors import ModelFileError
 from nas.export.inference.exported_model import Logits, Pixels, open_model
 from nas.export.latency import BATCHES, Latency, measure_latency
+from nas.results.fresh_process import main_module_hidden
 
 TOLERANCE = 1e-4
 
@@ -79,7 +80,9 @@ def verify(path: Path, reference: ReferenceOutputs) -> VerificationResult:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            logits_NK, first_logits_1K, latencies = pool.submit(_run_and_time, path, reference.images).result()
+            with main_module_hidden():
+                running = pool.submit(_run_and_time, path, reference.images)
+            logits_NK, first_logits_1K, latencies = running.result()
         except BrokenProcessPool as error:
             raise ModelFileError(f"{path}: the process that ran the exported network ended abruptly") from error
     differences = [

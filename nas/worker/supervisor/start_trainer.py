@@ -8,6 +8,7 @@ import warnings
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from nas.results.fresh_process import main_module_hidden
 from nas.worker.code_version import code_version
 from nas.worker.machine_messages import MachineFault
 
@@ -30,7 +31,8 @@ def start_trainer(
     # by it could write no checkpoint. Signals blocked here stay blocked in the new process.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
-        process.start()
+        with main_module_hidden():
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     # Only the trainer holds its end now, so its exit is an end of file here.
