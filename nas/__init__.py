@@ -1,3 +1,32 @@
-"""Neural architecture search for small, imbalanced image data sets, with ResNet-18 as the baseline."""
+"""Neural architecture search for small, imbalanced image data sets, with ResNet-18 as the baseline.
+
+The names of the Python interface are imported when they are first used, so `import nas` imports no library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.api import Study, Trial, open_study
+    from nas.api import search as search
 
 __version__ = "0.1.0"
+
+_MODULES = {"search": "nas.search", "Study": "nas.api", "Trial": "nas.api", "open_study": "nas.api"}
+"""Modules of the names of the Python interface; `nas.search` is the package, which can be called."""
+
+__all__ = ["Study", "Trial", "open_study", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _MODULES:
+        raise AttributeError(f"module 'nas' has no attribute {name!r}")
+    module = import_module(_MODULES[name])
+    return module if name == "search" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,15 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.commands.composition.application import Application
-from nas.commands.composition.finals_plan import find_results
 from nas.commands.composition.model_card_file import write_card
+from nas.commands.composition.trial_export import CHOICES, choose_trial, export_trial
 from nas.commands.shared_options import Json, NameArgument, require_parent_folder
-from nas.data.filesystem.folder_check import new_temporary_folder
-from nas.errors import StudyError
 from nas.export.formats.file_formats import Format, Output, float32_outputs, format_from_suffix, int8_output
-from nas.finals.answer_after_finals import ChosenTrial, answer_after_finals
 from nas.report.terminal.number_table import NumberTable
-from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 
@@ -78,9 +74,14 @@ def export(
     for one in outputs:
         require_parent_folder(one.path)
     study = application.open_study(name)
-    chosen = _choose(study, trial)
+    if not (trial.isdecimal() or trial in CHOICES):
+        raise typer.BadParameter(
+            f"{trial!r} is neither a trial's number nor {', '.join(CHOICES[:-1])} or {CHOICES[-1]}",
+            param_hint="--trial",
+        )
+    chosen = choose_trial(study, trial)
     record = study.record_with_result(chosen.number, "export")
-    exported = _export(application, study, record, outputs)
+    exported = export_trial(application, study, record, outputs)
     described = _as_json(record, exported) | {"chosen_because": chosen.reason}
     if card:
         described["card"] = str(write_card(study, record, described))
@@ -92,27 +93,6 @@ def export(
     _show(application, study, record, exported)
     if card:
         application.print_line(f"Model card: {described['card']}; intended use and licence are to be filled in.")
-
-
-def _export(
-    application: Application, study: SearchStudy, record: TrialRecord, outputs: Sequence[Output]
-) -> list[ExportedFile]:
-    """Write and verify the files of a trial's network."""
-    from nas.export.calibration_images import calibration_images
-    from nas.export.export_network import export_network
-    from nas.export.metadata import Origin
-
-    data, folder_of_data = study.spec.data, application.settings.data_folder.absolute()
-    with new_temporary_folder() as folder:
-        weights = folder / f"trial-{record.number}.safetensors"
-        study.download_weights(record, weights)
-        return export_network(
-            weights,
-            outputs,
-            Origin.of(study.name, record.number, data, record.training),
-            lambda read: calibration_images(data, folder_of_data, study.dataset_summary, read),
-            is_calibrated=True,
-        )
 
 
 def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: bool) -> list[Output]:
@@ -133,53 +113,6 @@ def _outputs(paths: Sequence[Path], requested: FormatOption | None, *, int8: boo
     if len({one.path for one in outputs}) < len(outputs):
         raise typer.BadParameter("two outputs are the same file", param_hint="--output")
     return outputs
-
-
-def _choose(study: SearchStudy, requested: str) -> ChosenTrial:
-    """Return the trial selected by `--trial`.
-
-    Raises:
-        StudyError: There is no such trial, the front is empty, or nothing has reached the target.
-    """
-    if requested.isdecimal():
-        return ChosenTrial(int(requested), "named by --trial")
-    if requested not in ("answer", "best", "smallest"):
-        raise typer.BadParameter(
-            f"{requested!r} is neither a trial's number nor answer, best or smallest", param_hint="--trial"
-        )
-    if study.spec.finals is not None:
-        raise StudyError(
-            f"{study.name!r} are finals, of which answer, best or smallest would be picked by the test images; "
-            "name a trial"
-        )
-    summary = summarize_front(study)
-    if summary.best is None:
-        raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
-    if requested == "best":
-        return ChosenTrial(summary.best.number, "the network of the front with the highest macro-F1")
-    if requested == "answer":
-        return _answer(study, summary, summary.best)
-    if not summary.has_baseline:
-        raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
-    if summary.smallest is None:
-        raise StudyError(f"{summary.verdict_by_baseline} Use --trial best, or search on.")
-    return ChosenTrial(summary.smallest.number, f"the smallest network that at least equals {summary.reference_name}")
-
-
-def _answer(study: SearchStudy, summary: FrontSummary, best: TrialRecord) -> ChosenTrial:
-    """Return the answer of a study, or the best trial where the study has no target.
-
-    Raises:
-        StudyError: Nothing has reached the target, or the target is not known before the baseline is trained.
-    """
-    if not study.spec.has_target:
-        return ChosenTrial(
-            best.number, "the network of the front with the highest macro-F1, as the study has no target"
-        )
-    chosen = answer_after_finals(summary, find_results(study))
-    if chosen is None:
-        raise StudyError(f"{summary.verdict} Use --trial best, or search on.")
-    return chosen
 
 
 def _as_json(record: TrialRecord, exported: Sequence[ExportedFile]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
@@ -11,23 +10,21 @@ from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import (
     DEFAULT_SEEDS,
     FinalsRequest,
-    no_results,
-    plan_finals,
     read_results,
 )
 from nas.commands.composition.repeat_final_training import repeat_training
-from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control, run_trials
+from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control
+from nas.commands.composition.train_finals import train_finals
 from nas.commands.shared_options import Json, NameArgument, Timeout, Workers
 from nas.errors import StudyError
 from nas.finals.finalist_sequence import DEFAULT_FINALISTS
 from nas.finals.finals_json import finals_json
 from nas.finals.finals_results import FinalResults
-from nas.finals.finals_study import damaged_runs, find_finals, store_finals
+from nas.finals.finals_study import find_finals
 from nas.finals.finals_verdict import finals_verdict
 from nas.report.terminal.finals_tables import MAX_COLUMNS, averages_table, classes_table, finalists_table
 from nas.search.analysis.grid_results import gather_settings
 from nas.search.search_study import SearchStudy
-from nas.worker.supervisor.supervisor_context import RunControl
 
 BaselineOnly = Annotated[
     bool,
@@ -42,8 +39,6 @@ Margin = Annotated[
         min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
     ),
 ]
-_FIRST_SEEDS = 2
-"""Seeds of a finalist that are trained at least before it may fail."""
 
 
 def finals(
@@ -94,7 +89,9 @@ def finals(
     request = FinalsRequest(seeds, tuple(seed or ()), tuple(trial or ()), top, finalists, margin, baseline_only)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
-    finals_study = _train(application, study, request, plan, control)
+    finals_study = train_finals(application, study, request, plan, control)
+    if finals_study is None:
+        exit_process(130)
     results = read_results(study, finals_study, margin=margin)
     if json:
         application.print_json(finals_json(results))
@@ -102,53 +99,6 @@ def finals(
         _show(application, results, study, finals_study)
     if control.stop.is_set():
         raise typer.Exit(130)
-
-
-def _train(
-    application: Application, study: SearchStudy, request: FinalsRequest, plan: WorkerPlan, control: RunControl
-) -> SearchStudy:
-    """Train the runs of finals: all at once, or those of a sequence step by step until it is decided."""
-    spec, order = plan_finals(study, request, max(_FIRST_SEEDS, plan.num_workers))
-    started, offered = time.monotonic(), set[tuple[str, int]]()
-    finals_study = find_finals(study)
-    if order is not None and finals_study is not None:
-        # Stores the finalists of finals that have had the baseline's runs alone.
-        store_finals(study, spec)
-    while True:
-        finals_study = find_finals(study)
-        if order is not None:
-            is_new = finals_study is None or not finals_study.spec.finals or not finals_study.spec.finals.runs
-            results = (
-                no_results(study, spec)
-                if finals_study is None or is_new
-                else read_results(study, finals_study, margin=request.margin)
-            )
-            spec = spec.with_runs(order.next_runs(spec, results))
-        identities = {run.identity for run in spec.runs}
-        if finals_study is not None and identities <= offered:
-            return finals_study
-        offered |= identities
-        finals_study = store_finals(study, spec)
-        assert finals_study.spec.finals is not None
-        _open_slots(application, finals_study, len(finals_study.spec.finals.runs))
-        if not run_trials(application, finals_study, control, plan.after(time.monotonic() - started)):
-            exit_process(130)
-        if order is None or control.stop.is_set() or control.deadline.is_set():
-            # Another command may have added runs in the meantime.
-            return find_finals(study) or finals_study
-
-
-def _open_slots(application: Application, finals_study: SearchStudy, num_runs: int) -> None:
-    """Create a slot per run, and reopen the slots of runs without a result."""
-    slots = application.slots(finals_study.name)
-    slots.open_slots(num_runs - 1)
-    records, damaged = [one for one in finals_study.records() if one.run is not None], damaged_runs(finals_study)
-    done = {record.run for record in records if record.objectives is not None} - damaged.keys()
-    for text in damaged.values():
-        application.errors.print(f"{text}; this run is trained again", markup=False)
-    for run in ({record.run for record in records if record.state == "FAIL"} | damaged.keys()) - done:
-        assert run is not None
-        slots.reopen(run)
 
 
 def _show(application: Application, results: FinalResults, study: SearchStudy, finals_study: SearchStudy) -> None:

@@ -6,8 +6,8 @@ import typer
 
 from nas.commands.composition.application import Application
 from nas.commands.composition.network_timing import NetworkTimer
-from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control, run_trials
-from nas.commands.composition.study_creation import create_checked_study
+from nas.commands.composition.run_search import run_search
+from nas.commands.composition.run_trials import WorkerPlan, exit_process, new_run_control
 from nas.commands.composition.time_estimates import estimate_study
 from nas.commands.composition.training_length import TrainingLength
 from nas.commands.shared_options import (
@@ -68,18 +68,13 @@ def search(
     spec = with_start(spec, start, start_from, no_start=no_start)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
-    # Before the data are loaded, which may take long.
-    application.machine_folders.require()
-    trainer = plan.new_trainer(application, spec, 0, control)
-    try:
-        timer = NetworkTimer.of(application, spec, trainer, plan.num_workers)
-        study = create_checked_study(application, spec, timer, weights, strict=strict)
+
+    def print_created(study: SearchStudy, timer: NetworkTimer) -> None:
         if not json:
             application.console.print(dataset_table(study.dataset_summary))
             _print_times(application, study, timer)
-        all_ended = run_trials(application, study, control, plan, first_trainer=trainer)
-    finally:
-        trainer.close()
+
+    study, all_ended = run_search(application, spec, plan, control, weights, strict=strict, on_created=print_created)
     if not all_ended:
         exit_process(130)
     _print_results(application, study, json=json)

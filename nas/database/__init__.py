@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nas.database.database_urls import masked_url, normalised_url
-from nas.database.embedded_server import data_directory, is_running, resolve_url, start, stop
+from nas.database.embedded_server import ServerUse, data_directory, is_running, resolve_url, start, stop, use
 from nas.database.sqlalchemy_engine import check_reachable, create_engine, engine_options
 
 __all__ = [
+    "ServerUse",
     "check_reachable",
     "create_engine",
     "data_directory",
@@ -17,4 +18,5 @@ __all__ = [
     "resolve_url",
     "start",
     "stop",
+    "use",
 ]

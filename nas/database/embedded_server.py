@@ -17,7 +17,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
@@ -47,6 +48,24 @@ def resolve_url(storage_url: str | None, home: Path) -> str:
     return start(home) if storage_url is None else normalised_url(storage_url)
 
 
+@dataclass(frozen=True)
+class ServerUse:
+    """Use of a running server by this process.
+
+    Attributes:
+        url: SQLAlchemy URL.
+        release: Ends the use, at the latest when the process exits; the last use of all processes stops the server.
+    """
+
+    url: str
+    release: Callable[[], None]
+
+
+def use(home: Path) -> ServerUse:
+    """Start the server of a folder unless it is running, and use it until it is released; raises as `start` does."""
+    return _start(home, keep_running=False)
+
+
 def start(home: Path, *, keep_running: bool = False) -> str:
     """Start the server of a folder unless it is running; return its SQLAlchemy URL.
 
@@ -57,6 +76,10 @@ def start(home: Path, *, keep_running: bool = False) -> str:
     Raises:
         DatabaseError: The server cannot be created or started.
     """
+    return _start(home, keep_running=keep_running).url
+
+
+def _start(home: Path, *, keep_running: bool) -> ServerUse:
     data = data_directory(home)
     with _os_errors_translated(data):
         if data.parent.parent == ROOT_FOLDER:
@@ -69,9 +92,8 @@ def start(home: Path, *, keep_running: bool = False) -> str:
             cluster.start()
             if keep_running:
                 _keep_running_file(data).touch()
-            else:
-                _register_process(data)
-            return cluster.url
+                return ServerUse(cluster.url, lambda: None)
+            return ServerUse(cluster.url, _register_process(data))
 
 
 def stop(home: Path) -> bool:
@@ -133,15 +155,23 @@ def _socket_folder(data: Path) -> Path:
     return folder
 
 
-def _register_process(data: Path) -> None:
+def _register_process(data: Path) -> Callable[[], None]:
+    """Hold the lock of a user of the server; return a function that gives it back, and is called at exit."""
     users = _users_file(data)
     fcntl.flock(users, fcntl.LOCK_SH)
-    atexit.register(partial(_stop_if_last, data, users, os.getpid()))
+    at_exit = partial(_stop_if_last, data, users, os.getpid())
+    atexit.register(at_exit)
+
+    def release() -> None:
+        atexit.unregister(at_exit)
+        at_exit()
+
+    return release
 
 
 def _stop_if_last(data: Path, users: BufferedRandom, pid: int) -> None:
     # A forked process inherits the exit handler and the lock of its parent. A removed folder has no server to stop.
-    if os.getpid() != pid or not data.exists():
+    if users.closed or os.getpid() != pid or not data.exists():
         return
     try:
         # `users` is closed before the server lock is released, so that of two processes that exit at the same time

@@ -65,6 +65,19 @@ def load_study(
     return spec
 
 
+def parse_study(tables: Mapping[str, Any], where: str) -> StudySpec:
+    """Check the tables of a study that is in no file; relative paths in them start in the working folder.
+
+    Args:
+        tables: Tables of a study file; `search_space` may also be a parsed search space.
+        where: Origin of the tables for error messages.
+
+    Raises:
+        SpecificationError: The tables or the search-space file have faults, which are all listed.
+    """
+    return _parse_study(tables, Path(where), None, None)
+
+
 def _merge_quick(tables: Mapping[str, Any], quick_tables: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the `[quick]` tables over the others; the length of a training in one unit replaces that in another."""
     return merge_tables(replace_length(tables, quick_tables), quick_tables, replaces_table)
@@ -197,6 +210,9 @@ def _complete_grid(tables: dict[str, Any]) -> None:
 def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
     """Replace the path of a search-space file by its tables; return the file's faults."""
     space_path = tables.get("search_space")
+    if isinstance(space_path, SearchSpace):
+        tables["search_space"] = dict(space_path.tables)
+        return []
     if not isinstance(space_path, str):
         if space_path is None:
             return []

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from nas.commands.composition.available_cores import available_cores
 from nas.commands.composition.environment_settings import Settings
-from nas.database import check_reachable, create_engine, resolve_url
+from nas.commands.progress.live_view import LiveView
+from nas.database import ServerUse, check_reachable, create_engine, resolve_url, use
 from nas.errors import SettingsError, StudyError
 from nas.report.dashboard.dashboard_refresh_thread import ReportRefresher
 from nas.results.dataset_summary import DatasetSummary
@@ -42,11 +43,17 @@ class Application:
     Attributes:
         console: Standard output.
         errors: Standard error, for messages, and for progress with `--json`.
+        live_view: Redrawn view of running trials; None for that of a terminal.
+        is_embedded: True in a process of the user, which outlives this object: the embedded server is then released by
+            `close`, not when the process ends.
     """
 
     settings: Settings
     console: Console = field(default_factory=lambda: _with_file_width(Console()))
     errors: Console = field(default_factory=lambda: _with_file_width(Console(stderr=True)))
+    live_view: LiveView | None = None
+    is_embedded: bool = False
+    _server: ServerUse | None = None
     _storages: list[Storage] = field(default_factory=list)
 
     @cached_property
@@ -56,6 +63,9 @@ class Application:
         Raises:
             DatabaseError: It cannot be started or reached.
         """
+        if self.is_embedded and self.settings.storage_url is None:
+            self._server = use(self.settings.home)
+            return self._server.url
         url = resolve_url(self.settings.storage_url, self.settings.home)
         check_reachable(url)
         return url
@@ -135,13 +145,16 @@ class Application:
         )
 
     def close(self) -> None:
-        """Restore the terminal and close the connections to the database."""
+        """Restore the terminal and close the connections to the database; the object cannot be used afterwards."""
         if "_bar" in self.__dict__:
             self._bar.stop()
         for storage in self._storages:
             storage.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+        if self._server is not None:
+            self._server.release()
+            self._server = None
 
     def slots(self, name: str) -> Slots:
         """Return the slots of a study's budget."""

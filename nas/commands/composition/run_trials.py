@@ -93,8 +93,9 @@ def new_run_control(application: Application, *, baseline_only: bool = False) ->
     """Create a run control without stop or deadline."""
     settings = application.settings
     return RunControl(
-        threading.Event(), threading.Event(), baseline_only, settings.lease_seconds, settings.checkpoint_seconds
-    )
+        threading.Event(), threading.Event(), baseline_only, settings.lease_seconds, settings.checkpoint_seconds,
+        kills_at_second_signal=not application.is_embedded,
+    )  # fmt: skip
 
 
 def run_trials(
@@ -210,6 +211,7 @@ def _progress_listener(
         done=study_status(study, slots).done,
         front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
         counts_baseline=study.spec.counts_baseline,
+        live=application.live_view,
     ) as progress:
         yield progress
 

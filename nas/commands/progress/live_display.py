@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import assert_never
 
+from nas.commands.progress.live_view import LiveView
 from nas.report.terminal.number_table import NumberTable
 from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
@@ -62,11 +63,13 @@ class Progress:
         done: Number of trials that had already ended.
         front: Front of these trials.
         counts_baseline: As in `nas.study.study_spec.StudySpec`.
+        live: Redrawn view; None for that of the console, if it is a terminal.
     """
 
     def __init__(
-        self, console: Console, *, budget: int, done: int, front: list[FrontPoint], counts_baseline: bool = False
-    ) -> None:
+        self, console: Console, *, budget: int, done: int, front: list[FrontPoint], counts_baseline: bool = False,
+        live: LiveView | None = None,
+    ) -> None:  # fmt: skip
         self._console = console
         self._budget = budget
         self._done = done
@@ -77,7 +80,9 @@ class Progress:
         self._search_progress = ""
         self._lock = threading.Lock()
         self._started = time.monotonic()
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = live
+        if live is None and console.is_terminal and not console.quiet:
+            self._live = Live(console=console, refresh_per_second=4, transient=True)
 
     @property
     def is_live(self) -> bool:

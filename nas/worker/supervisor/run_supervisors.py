@@ -30,7 +30,8 @@ def run_supervisors(
     """Run one supervisor thread per context until the budget is spent, the deadline passes or a signal arrives.
 
     SIGINT, SIGTERM and SIGHUP pause the running trials and release them with their checkpoints; a second signal kills.
-    Of a program that was started to ignore SIGHUP, by `nohup`, it stays ignored.
+    Of a program that was started to ignore SIGHUP, by `nohup`, it stays ignored. Signals reach the main thread of a
+    process alone: in another thread they are left as they are.
 
     Args:
         new_contexts: Factories, each called in the thread of its supervisor.
@@ -53,7 +54,8 @@ def run_supervisors(
         for number, new_context in enumerate(new_contexts, 1)
     ]
     timer = threading.Timer(timeout_seconds, control.deadline.set) if timeout_seconds is not None else None
-    handlers = {one: signal.signal(one, _signal_handler(control)) for one in _pausing_signals()}
+    handled = _pausing_signals() if threading.current_thread() is threading.main_thread() else []
+    handlers = {one: signal.signal(one, _signal_handler(control)) for one in handled}
     try:
         if timer is not None:
             timer.daemon = True
@@ -103,9 +105,10 @@ def _pausing_signals() -> list[signal.Signals]:
 
 def _signal_handler(control: RunControl) -> Callable[[int, FrameType | None], None]:
     def stop(number: int, frame: FrameType | None) -> None:
-        if control.stop.is_set():
+        if control.stop.is_set() and control.kills_at_second_signal:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        control.received.append(number)
         control.stop.set()
 
     return stop

@@ -68,6 +68,8 @@ class RunControl:
         baseline_only: Claim the baseline's slot alone.
         lease_seconds: Lease duration; without a renewal for so long, any worker may claim the trial.
         checkpoint_seconds: Seconds between two checkpoints of a training.
+        kills_at_second_signal: End the process at a second signal; False in a process of the user, where it is ignored.
+        received: Signals that were received, in their order.
     """
 
     stop: threading.Event
@@ -75,3 +77,5 @@ class RunControl:
     baseline_only: bool = False
     lease_seconds: float = 60.0
     checkpoint_seconds: float = 60.0
+    kills_at_second_signal: bool = True
+    received: list[int] = field(default_factory=list)
