@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.api import Study, Trial, open_study
     from nas.api import search as search
+    from nas.api.classifier import Classifier
 
 __version__ = "0.1.0"
 
-_MODULES = {"search": "nas.search", "Study": "nas.api", "Trial": "nas.api", "open_study": "nas.api"}
+_MODULES = {
+    "search": "nas.search",
+    "Classifier": "nas.api.classifier",
+    **dict.fromkeys(("Study", "Trial", "open_study"), "nas.api"),
+}
 """Modules of the names of the Python interface; `nas.search` is the package, which can be called."""
 
-__all__ = ["Study", "Trial", "open_study", "search"]
+__all__ = ["Classifier", "Study", "Trial", "open_study", "search"]
 
 
 def __getattr__(name: str) -> Any:

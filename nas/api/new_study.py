@@ -143,8 +143,6 @@ def _create(session: Session, spec: StudySpec, workers: int | None) -> SearchStu
     with session.running() as control:
         plan = session.plan(workers, None)
         trainer = plan.new_trainer(session.application, spec, 0, control)
-        try:
-            timer = NetworkTimer.of(session.application, spec, trainer, plan.num_workers)
-            return create_checked_study(session.application, spec, timer, None)
-        finally:
-            trainer.close()
+        session.keep_trainer(control, trainer)
+        timer = NetworkTimer.of(session.application, spec, trainer, plan.num_workers)
+        return create_checked_study(session.application, spec, timer, None)

@@ -20,6 +20,7 @@ from nas.commands.composition.run_trials import WorkerPlan, new_run_control
 from nas.commands.progress.live_view import NotebookView, in_notebook
 from nas.errors import StudyError, WorkerError
 from nas.worker.supervisor.supervisor_context import RunControl
+from nas.worker.supervisor.trainer_client import TrainerClient
 
 
 class Session:
@@ -51,7 +52,8 @@ class Session:
             live_view=NotebookView() if is_notebook and progress else None,
             is_embedded=True,
         )
-        self._close = weakref.finalize(self, self.application.close)
+        self._prepared: list[tuple[RunControl, TrainerClient]] = []
+        self._close = weakref.finalize(self, _close_all, self.application, self._prepared)
 
     @property
     def is_open(self) -> bool:
@@ -80,17 +82,28 @@ class Session:
         """
         return WorkerPlan(workers or self.application.num_slots, timeout)
 
+    def keep_trainer(self, control: RunControl, trainer: TrainerClient) -> None:
+        """Keep the trainer process of a study's creation for its first run; it has opened the data."""
+        self._prepared.append((control, trainer))
+
+    def take_trainer(self) -> tuple[RunControl, TrainerClient] | None:
+        """Return the kept trainer with its run control, and keep it no longer; None without one."""
+        return self._prepared.pop() if self._prepared else None
+
     @contextmanager
-    def running(self) -> Iterator[RunControl]:
+    def running(self, control: RunControl | None = None) -> Iterator[RunControl]:
         """Context of a run: a run control, and library messages and signals as the user's process expects them.
 
         SIGINT pauses the running trials. An interactive session then goes on with the paused study; a script gets
         KeyboardInterrupt. SIGTERM pauses as well, and is then raised again.
 
+        Args:
+            control: Run control of the kept trainer; None for a new one.
+
         Raises:
             KeyboardInterrupt: A script was interrupted.
         """
-        control = new_run_control(self.require_open())
+        control = control or new_run_control(self.require_open())
         with _quiet_libraries():
             yield control
         if not control.stop.is_set():
@@ -106,6 +119,12 @@ class Session:
     def outage() -> WorkerError:
         """Error of a run whose supervisors still wait for the database after it was interrupted."""
         return WorkerError("paused while the database did not answer: the leases of the running trials expire")
+
+
+def _close_all(application: Application, prepared: list[tuple[RunControl, TrainerClient]]) -> None:
+    for _, trainer in prepared:
+        trainer.close()
+    application.close()
 
 
 def _console(console: Console) -> Console:

@@ -14,7 +14,7 @@ from nas.api.tables import front_table, trials_table
 from nas.api.trial import Trial
 from nas.commands.composition.finals_plan import FinalsRequest, find_results, read_results
 from nas.commands.composition.run_search import run_search
-from nas.commands.composition.run_trials import study_verdict
+from nas.commands.composition.run_trials import run_trials, study_verdict
 from nas.commands.composition.train_finals import train_finals
 from nas.commands.composition.trial_export import CHOICES, choose_trial, downloaded_weights, export_trial
 from nas.errors import StudyError
@@ -93,11 +93,24 @@ class Study:
             raise StudyError(f"trials={trials}: {self.name!r} is a grid, whose budget is its {spec.grid.size} points")
         return self._run(spec, workers, timeout)
 
-    def _run(self, spec: StudySpec, workers: int | None, timeout: float | None, weights: Path | None = None) -> Study:
+    def _run(self, spec: StudySpec, workers: int | None, timeout: float | None) -> Study:
         session = self._session
+        application, plan, prepared = session.require_open(), session.plan(workers, timeout), session.take_trainer()
+        if prepared is not None and spec == self.spec:
+            # Created and checked a moment ago.
+            control, trainer = prepared
+            with session.running(control):
+                try:
+                    all_ended = run_trials(application, self._study, control, plan, first_trainer=trainer)
+                finally:
+                    trainer.close()
+                if not all_ended:
+                    raise session.outage()
+            return self
+        if prepared is not None:
+            prepared[1].close()
         with session.running() as control:
-            plan = session.plan(workers, timeout)
-            self._study, all_ended = run_search(session.require_open(), spec, plan, control, weights)
+            self._study, all_ended = run_search(application, spec, plan, control)
             if not all_ended:
                 raise session.outage()
         return self
