@@ -18,8 +18,9 @@ from nas.space.architecture import (
     VggArchitecture,
 )
 from nas.space.genome import Genome, trains_normalization
-from nas.space.recipe import Classifier, Distillation, Imbalance, Loss, Orthogonality, Recipe, Schedule, conflicts
+from nas.space.recipe import Classifier, Distillation, Imbalance, Loss, Orthogonality, Recipe, Schedule
 from nas.space.recipe_choice import Choice
+from nas.space.recipe_conflicts import conflicts
 from nas.space.strides import feasible_strides
 
 ChoiceT = TypeVar("ChoiceT", bound=Choice)

@@ -18,6 +18,7 @@ from nas.errors import DataError
 from nas.export.metadata import input_shape
 from nas.export.pixel_classifier import rebuild
 from nas.training.checkpoints.weights_file import load_weights
+from nas.training.load_plugins import load_plugins as load_plugins
 
 _BATCH = 256
 

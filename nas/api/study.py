@@ -217,9 +217,10 @@ class Study:
         Raises:
             StudyError: There is no such trial, or its weights were not kept.
         """
-        from nas.api.network import ImageNetwork
+        from nas.api.network import ImageNetwork, load_plugins
 
         record = self._record(trial, "load")
+        load_plugins(self.spec.plugins)
         with downloaded_weights(self._study, record) as weights:
             return ImageNetwork.from_file(weights)
 

@@ -89,9 +89,7 @@ def finals(
     request = FinalsRequest(seeds, tuple(seed or ()), tuple(trial or ()), top, finalists, margin, baseline_only)
     control = new_run_control(application)
     plan = WorkerPlan(workers or application.num_slots, timeout, quiet=json)
-    finals_study = train_finals(application, study, request, plan, control)
-    if finals_study is None:
-        exit_process(130)
+    finals_study = train_finals(application, study, request, plan, control) or exit_process(130)
     results = read_results(study, finals_study, margin=margin)
     if json:
         application.print_json(finals_json(results))

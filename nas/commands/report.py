@@ -182,6 +182,9 @@ def _analyze_networks(
     """
     from nas.model_analysis.network_comparison import compare_networks, load_validation
     from nas.training.execution.device_and_precision import ComputeDevice
+    from nas.training.load_plugins import load_plugins
+
+    load_plugins(contents.spec.plugins)
 
     def progress(description: str, done: int, total: int) -> None:
         application.show_progress(PreparationProgress(description, done, total))

@@ -11,6 +11,7 @@ from nas.networks.families.mlp import MlpNetwork
 from nas.networks.families.mobilenet import mobilenet_stages
 from nas.networks.families.pair_network import PairNetwork
 from nas.networks.families.plain_cnn import plain_network
+from nas.networks.families.plugin_blocks import plugin_stages
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.families.resnet import resnet_stages
 from nas.networks.families.resnet18_baseline import ResNet18Baseline
@@ -28,6 +29,7 @@ from nas.space.architecture import (
     MobileNetArchitecture,
     PairArchitecture,
     PlainArchitecture,
+    PluginArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -106,5 +108,7 @@ def _create_stages(architecture: SearchedArchitecture) -> tuple[nn.Sequential, i
             return densenet_stages(architecture)
         case MobileNetArchitecture():
             return mobilenet_stages(architecture)
+        case PluginArchitecture():
+            return plugin_stages(architecture)
         case _:
             assert_never(architecture)

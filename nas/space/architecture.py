@@ -88,6 +88,17 @@ class MobileNetArchitecture(StridedBlockArchitecture):
     expansion: Expansion = 4
 
 
+class PluginArchitecture(StagedArchitecture):
+    """Stages of blocks of a plugin (`nas.space.plugin_parts.block_family`).
+
+    Attributes:
+        block: Name of the block family.
+    """
+
+    family: Literal["plugin"] = "plugin"
+    block: str
+
+
 class PlainArchitecture(FrozenModel):
     """Blocks of one convolution and a 2×2 max pooling, then flattened feature maps, as in LeNet (LeCun et al., 1998).
 
@@ -217,7 +228,9 @@ class TorchvisionArchitecture(FrozenModel):
     image_size: int | None = None
 
 
-SearchedArchitecture = VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture
+SearchedArchitecture = (
+    VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture | PluginArchitecture
+)
 FlatteningArchitecture = PlainArchitecture | MlpArchitecture
 BranchArchitecture = SearchedArchitecture | FlatteningArchitecture | ReferenceArchitecture
 
@@ -262,10 +275,12 @@ def branch_of(
 
 
 def family_name(architecture: Architecture) -> str:
-    """Family of an architecture; for a pair network the family of its branch, prefixed by "siamese" if shared."""
+    """Family of an architecture: of a plugin its blocks, of a pair network its branch, after "siamese" if shared."""
     is_siamese = isinstance(architecture, PairArchitecture) and architecture.shared
     branch = branch_of(architecture)
     match branch:
+        case PluginArchitecture():
+            return f"{SIAMESE} " * is_siamese + branch.block
         case TorchvisionArchitecture():
             return branch.network
         case PretrainedTorchvisionArchitecture():

@@ -55,7 +55,7 @@ def active_recipe_genes(recipe: ConditionalDomains, choices: Sequence[str], *, i
 
 
 def _is_active(gene: Gene, name: str, choices: Sequence[str]) -> bool:
-    owner = next(branch for branch, choice in CHOICES.items() if name in choice.model_fields)
+    owner = next(branch for branch, choice in CHOICES.items() if choice.takes(name))
     return choices[RECIPE_BRANCHES.index(owner)] in (gene.active_for or ())
 
 

@@ -6,14 +6,16 @@ parameters. This module does not import torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from nas.space.augmentation_policy_parser import canonical_policy, mixes_labels
+from nas.space.augmentation_policy_parser import canonical_policy
 from nas.space.immutable_model import FrozenModel
 from nas.space.recipe_choice import Choice, Parameters, Reasons
+from nas.space.recipe_conflicts import FREQUENCY_LOSSES, auxiliary_conflicts, conflicts
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Beta = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -34,7 +36,10 @@ def _is(default: object) -> Callable[[Any], bool]:
 class Loss(Choice):
     """Training loss (formulas in `nas.training.optimization.losses`).
 
+    Plugins add options (`nas.space.plugin_parts`), whose parameters have no field.
+
     Attributes:
+        RANGES: Lowest and highest value of the plugins' parameters.
         label_smoothing: Share of each target distributed over all classes.
         penalty: λ, the weight of the wrong classes' -log(1 - p).
         threshold: Probability up to which a wrong class is not penalised.
@@ -45,6 +50,8 @@ class Loss(Choice):
         deferred_beta: As `Imbalance.beta`, for the epochs after the deferral.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     PARAMETERS: ClassVar[Parameters] = {
         "cross_entropy": {"label_smoothing": 0.0},
         "all_class": {"penalty": 1.0, "threshold": 0.0},
@@ -53,6 +60,7 @@ class Loss(Choice):
         "logit_adjustment": {"tau": 1.0, "label_smoothing": 0.0},
         "ldam": {"max_margin": 1.0, "deferral": 0.5, "deferred_beta": 0.9999},
     }
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {}
     REASONS: ClassVar[Reasons] = {
         ("all_class", "label_smoothing"): "it drives wrong classes to probability 0, which smoothing keeps above 0",
         ("focal", "label_smoothing"): "its weight (1 - p)^γ is defined by one true class",
@@ -69,14 +77,18 @@ class Loss(Choice):
     deferral: Share | None = None
     deferred_beta: Beta | None = None
 
+    @model_validator(mode="after")
+    def _check_plugin_parameters(self) -> Loss:
+        for name, value in (self.model_extra or {}).items():
+            low, high = self.RANGES.get(name, (-math.inf, math.inf))
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ValueError(f"{self.name}.{name}: a number from {low:g} to {high:g}, not {value!r}")
+        return self
+
     @property
     def corrects_frequencies(self) -> bool:
         """True if the formula contains class frequencies."""
         return self.name in FREQUENCY_LOSSES
-
-
-FREQUENCY_LOSSES = ("balanced_softmax", "logit_adjustment", "ldam")
-"""Losses with class frequencies in their formula; an imbalance treatment would correct for them twice."""
 
 
 class Imbalance(Choice):
@@ -273,26 +285,3 @@ CHOICES: Mapping[str, type[Choice]] = {
     "distillation": Distillation,
 }
 """Choices of a recipe by gene name."""
-
-
-def conflicts(imbalance: str, loss: str, augmentation: str) -> list[str]:
-    """List the conflicts between options, one line per pair; empty if they can be combined."""
-    faults = []
-    if imbalance != "none" and loss in FREQUENCY_LOSSES:
-        faults.append(
-            f"imbalance {imbalance!r} with loss {loss!r}: both correct for class frequencies, "
-            "so together they correct twice"
-        )
-    if imbalance in ("smote", "borderline_smote") and mixes_labels(augmentation):
-        faults.append(
-            f"imbalance {imbalance!r} with augmentation {augmentation!r}: the one draws images between two of a "
-            "class, the other blends those across classes, so that they are of no class"
-        )
-    return faults
-
-
-def auxiliary_conflicts(imbalance: str, augmentation: str) -> list[str]:
-    """List the conflicts of an auxiliary loss with other options, one line each."""
-    blends = [f"imbalance {imbalance!r}"] * (imbalance in ("smote", "borderline_smote"))
-    blends += [f"augmentation {augmentation!r}"] * mixes_labels(augmentation)
-    return [f"auxiliary_weight with {blend}: what is blended of two pairs shows images of no class" for blend in blends]

@@ -51,6 +51,11 @@ class Choice(FrozenModel):
             raise ValueError(f"{self.name} takes no {parameter}" + (f": {reason}" if reason else ""))
         return self
 
+    @classmethod
+    def takes(cls, gene: str) -> bool:
+        """Return True if a gene is a parameter of an option."""
+        return any(gene in parameters for parameters in cls.PARAMETERS.values())
+
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of this option by name."""

@@ -17,9 +17,10 @@ from typing import Any
 
 from nas.errors import SpecificationError
 from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, active_recipe_genes, choice_combinations
-from nas.space.gene_definitions import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, STAGED_FAMILIES, Scalar
+from nas.space.gene_definitions import ARCHITECTURE_GENES, PAIR_GENES, RECIPE_GENES, Scalar
 from nas.space.gene_domains import Suggester
 from nas.space.genome import Genome
+from nas.space.plugin_parts import is_plugin_family
 from nas.space.recipe import CHOICES
 from nas.space.search_space_file import conflict_faults, parse_section, read_search_space_tables
 from nas.space.strides import feasible_strides, standard_strides
@@ -146,7 +147,7 @@ class SearchSpace:
         for family in self.families:
             stage_genes = [
                 "depth",
-                *(["width"] if family in STAGED_FAMILIES else []),
+                *(["width"] if self._has_width(family) else []),
                 *(["stride"] if self.searches("stride", family) else []),
             ]
             per_stage = count(self.architecture, stage_genes, (family,))
@@ -181,8 +182,8 @@ class SearchSpace:
         active = {gene for choices in combinations for gene in active_recipe_genes(self.recipe, choices)}
         notes = []
         for gene in self.recipe.domains:
-            owner = next((name for name, choice in CHOICES.items() if gene in choice.model_fields), None)
-            if owner is None or gene == owner:
+            owner = next((name for name, choice in CHOICES.items() if choice.takes(gene)), None)
+            if owner is None:
                 continue
             reasons = CHOICES[owner].REASONS
             exceptions = [f"{name} ({reasons[name, gene]})" for name in sorted(options) if (name, gene) in reasons]
@@ -202,6 +203,10 @@ class SearchSpace:
         """Return True if the space gives a gene of the architecture for a family."""
         return gene in self.architecture.domains or gene in self.architecture.by_choice.get(family, {})
 
+    def _has_width(self, family: str) -> bool:
+        """Return True for a family with one width per stage."""
+        return family in (self.architecture.genes["width"].active_for or ())
+
     def _sample_architecture(self, suggester: Suggester, size: tuple[int, int] | None) -> dict[str, Any]:
         family = str(_draw(self.architecture, suggester, "family"))
 
@@ -213,7 +218,7 @@ class SearchSpace:
         for gene in _scalar_genes(self.architecture, family):
             if gene not in genes and _has_effect(gene, genes):
                 genes[gene] = draw(gene)
-        return genes
+        return {**genes, "family": "plugin", "block": family} if is_plugin_family(family) else genes
 
     def _sample_stages(self, family: str, draw: Callable[..., Any], size: tuple[int, int] | None) -> dict[str, Any]:
         """Sample depths, widths and strides of the stages. One of depth 0 is left out; the last is not, if all are."""
@@ -222,7 +227,7 @@ class SearchSpace:
             depth_by_stage[max(depth_by_stage)] = 1
         stages = [stage for stage, depth in depth_by_stage.items() if depth > 0]
         genes: dict[str, Any] = {"depths": tuple(depth_by_stage[stage] for stage in stages)}
-        if family in STAGED_FAMILIES:
+        if self._has_width(family):
             genes["widths"] = tuple(draw("width", f"_{stage}") for stage in stages)
         searches_strides = self.searches("stride", family)
         strides = standard_strides(len(stages))
@@ -246,7 +251,7 @@ class SearchSpace:
             genes[branch] = {"name": chosen} if branch in CHOICES else chosen
         for gene in active_recipe_genes(self.recipe, choices, is_normalized=is_normalized):
             value = _draw(self.recipe, suggester, gene, choices)
-            owner = next((name for name, choice in CHOICES.items() if gene in choice.model_fields), None)
+            owner = next((name for name, choice in CHOICES.items() if choice.takes(gene)), None)
             (genes if owner is None else genes[owner])[gene] = value
         return genes
 

@@ -10,7 +10,8 @@ from nas.errors import SpecificationError
 from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, choice_combinations
 from nas.space.gene_definitions import Gene
 from nas.space.gene_domains import Domain, parse_domain
-from nas.space.recipe import CHOICES, auxiliary_conflicts, conflicts
+from nas.space.recipe import CHOICES
+from nas.space.recipe_conflicts import auxiliary_conflicts, conflicts
 from nas.space.spelling import did_you_mean
 from nas.space.toml_file import merge_tables, read_toml
 

@@ -129,6 +129,9 @@ def _collect_architecture(
 ) -> None:
     section = space.architecture
     families: Sequence[str] = space.families
+    if table.get("family") == "plugin" and "block" in table:
+        # As genomes are stored.
+        table = {**{key: value for key, value in table.items() if key != "block"}, "family": table["block"]}
     if "family" in table:
         if not collector.place(section, "family", table["family"], f"{prefix}.family", [()]):
             return

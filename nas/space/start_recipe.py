@@ -9,13 +9,10 @@ from nas.space.conditional_domains import RECIPE_BRANCHES, ConditionalDomains, c
 from nas.space.recipe import CHOICES
 from nas.space.start_parameters import ParameterCollector
 
-_OWNERS = {
-    gene: name
-    for name, choice in CHOICES.items()
-    for parameters in choice.PARAMETERS.values()
-    for gene in parameters
-}  # fmt: skip
-"""Choice whose options take a gene, by gene."""
+
+def _owner_of(gene: str) -> str | None:
+    """Choice whose options take a gene; None for a gene that all recipes have."""
+    return next((name for name, choice in CHOICES.items() if choice.takes(gene)), None)
 
 
 def collect_recipe(collector: ParameterCollector, recipe: ConditionalDomains, table: Mapping[str, Any]) -> None:
@@ -49,26 +46,25 @@ def _split(
             for name, part in collector.table(value, where).items():
                 if name == "name":
                     options[key] = f"{where}.name", part
-                elif _OWNERS.get(name) == key:
+                elif _owner_of(name) == key:
                     genes[name] = f"{where}.{name}", part
                 else:
                     known = ", ".join(("name", *_parameters_of(key)))
                     collector.faults.append(f"{where}.{name}: unknown gene; known: {known}")
         elif key in RECIPE_BRANCHES:
             options[key] = where, value
-        elif key in _OWNERS:
-            owner = _OWNERS[key]
+        elif (owner := _owner_of(key)) is not None:
             collector.faults.append(f"{where}: a parameter of {owner}; write {owner} = {{ {key} = … }}")
         elif key in recipe.genes:
             genes[key] = where, value
         else:
-            known = ", ".join(gene for gene in recipe.genes if gene not in _OWNERS)
+            known = ", ".join(gene for gene in recipe.genes if _owner_of(gene) is None)
             collector.faults.append(f"{where}: unknown gene; known: {known}")
     return options, genes
 
 
 def _parameters_of(choice: str) -> Iterator[str]:
-    return (gene for gene, owner in _OWNERS.items() if owner == choice)
+    return iter(dict.fromkeys(gene for parameters in CHOICES[choice].PARAMETERS.values() for gene in parameters))
 
 
 def _is_taken(
@@ -79,9 +75,9 @@ def _is_taken(
     combinations: Sequence[tuple[str, ...]],
 ) -> bool:
     """Return True if every option that the start genome leaves open takes a parameter; False with a fault."""
-    if gene not in _OWNERS:
+    owner = _owner_of(gene)
+    if owner is None:
         return True
-    owner = _OWNERS[gene]
     chosen = list(dict.fromkeys(choices[RECIPE_BRANCHES.index(owner)] for choices in combinations))
     without = [option for option in chosen if option not in (recipe.genes[gene].active_for or ())]
     if not without:

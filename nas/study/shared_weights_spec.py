@@ -10,6 +10,7 @@ from pydantic import Field
 from nas.space.elastic_space import ELASTIC_GENES
 from nas.space.gene_definitions import ARCHITECTURE_GENES
 from nas.space.immutable_model import FrozenModel, PositiveInt
+from nas.space.plugin_parts import is_plugin_family
 from nas.space.search_space import SearchSpace
 from nas.space.start_genomes import translate_start
 from nas.study.budget_spec import BudgetSpec
@@ -78,6 +79,8 @@ class SharedWeightsSpec(SandwichSpec):
         if are_pairs or space.pair_genes:
             yield "shared_weights: not for pairs of images; remove it, or [data.pairs]"
             return
+        for family in filter(is_plugin_family, space.families):
+            yield f"shared_weights: not for {family}, whose blocks are a plugin's; remove one of them"
         preliminary = self.num_preliminary(len(space.families))
         if budget.trials <= preliminary:
             yield (

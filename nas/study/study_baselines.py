@@ -13,6 +13,7 @@ from nas.study.baseline_spec import BaselineSpec
 from nas.study.baseline_tables import NO_REFERENCE
 from nas.study.budget_spec import BudgetSpec
 from nas.study.distillation_spec import BASELINE, DistillationSpec
+from nas.study.plugin_spec import PluginSpec
 from nas.study.target_spec import TargetSpec
 
 
@@ -20,11 +21,14 @@ class StudyBaselines(FrozenModel):
     """Part of a study's specification with its baselines, and what refers to them.
 
     Attributes:
+        plugins: Modules with losses and block families of the user.
         baseline: Reference of the target, and what the finals compare with. In a file there may be several
             `[[baseline]]` tables, of which the target names the reference; default: the first.
         other_baselines: The others, which are trained or scored as well.
     """
 
+    # Before everything in which their parts occur.
+    plugins: Annotated[tuple[PluginSpec, ...], Field(strict=False, exclude_if=lambda plugins: not plugins)] = ()
     budget: BudgetSpec
     baseline: BaselineSpec = BaselineSpec()
     other_baselines: Annotated[tuple[BaselineSpec, ...], Field(strict=False, exclude_if=lambda tables: not tables)] = ()

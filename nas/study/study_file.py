@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import SpecificationError
 from nas.space.genome import pair_faults
@@ -18,7 +18,9 @@ from nas.study.baseline_tables import with_reference_first
 from nas.study.budget_spec import length_faults, replace_length
 from nas.study.data_spec import applicable_keys, source_faults
 from nas.study.distillation_spec import BASELINE, TrialReference
+from nas.study.flip_faults import flip_faults
 from nas.study.grid_spec import GridSpec, replaces_table
+from nas.study.plugin_spec import PluginSpec, inspect_plugins
 from nas.study.start_tables import start_faults
 from nas.study.study_name import MAX_LENGTH, name_fault
 from nas.study.study_spec import StudySpec
@@ -88,6 +90,7 @@ def _parse_study(
 ) -> StudySpec:
     """Validate the tables of a study; arguments and errors as in `load_study`."""
     tables = dict(tables)
+    _resolve_plugins(tables, path)
     faults = _resolve_search_space(tables, path)
     _resolve_data(tables, path, data)
     faults += resolve_baseline_files(tables, path)
@@ -112,7 +115,7 @@ def _parse_study(
         raise SpecificationError(str(path), [*others, *chain(*table_faults.values()), *faults]) from error
     # These checks parse the search space, which must have no fault.
     faults = [*chain(*table_faults.values()), *faults] or [
-        *spec.flip_faults(), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
+        *flip_faults(spec), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
         *shared_weights_faults(spec),
     ]  # fmt: skip
     if faults:
@@ -224,6 +227,30 @@ def _resolve_search_space(tables: dict[str, Any], path: Path) -> list[str]:
         tables["search_space"] = {}
         return [f"search_space ({error.where}): {fault}" for fault in error.faults]
     return []
+
+
+def _resolve_plugins(tables: dict[str, Any], path: Path) -> None:
+    """Replace the names of plugin modules by their specifications, and declare their parts.
+
+    Tables, as a report's study file has them, are declared when the study is validated.
+
+    Raises:
+        SpecificationError: A module has a fault. Without it, what uses its parts would be reported as unknown.
+    """
+    modules = tables.get("plugins", [])
+    if not isinstance(modules, (list, tuple)):
+        raise SpecificationError(str(path), [f'plugins: must be a list, as ["my_losses"], not {modules!r}'])
+    if any(isinstance(module, Mapping) for module in modules):
+        try:
+            TypeAdapter(tuple[PluginSpec, ...]).validate_python(modules, strict=False)
+        except ValidationError as error:
+            raise SpecificationError(str(path), validation_faults(error, "plugins")) from error
+        return
+    found, faults = inspect_plugins(modules, path.parent)
+    if faults:
+        raise SpecificationError(str(path), faults)
+    if found:
+        tables["plugins"] = [plugin.model_dump(mode="json") for plugin in found]
 
 
 def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:

@@ -7,13 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nas.space.architecture import PretrainedArchitecture, branch_of
-from nas.space.augmentation_policy_parser import flips
-from nas.space.convolutional_architecture import ConvolutionalArchitecture
+from nas.space.architecture import PretrainedArchitecture
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 from nas.study.baseline_tables import NO_REFERENCE, without_paths
-from nas.study.data_spec import CHARACTER_SOURCES, DataSpec
+from nas.study.data_spec import DataSpec
 from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
@@ -227,30 +225,6 @@ class StudySpec(StudyBaselines):
             return self.space.needs_teacher
         return any(genome.recipe.distillation.needs_teacher for genome in self.grid_genomes())
 
-    def flip_faults(self) -> list[str]:
-        """List genes that mirror images of characters, one line each."""
-        if self.data.source not in CHARACTER_SOURCES:
-            return []
-        policies = sorted(policy for policy in self.augmentations() if flips(policy))
-        genes = [f"recipe.augmentation may be {policies[0]!r}"] if policies else []
-        if self._averages_flips:
-            genes.append("architecture.test_time_flip may be true")
-        where = "search_space" if self.grid is None else "genome"
-        return [
-            f"{where}: {gene}, but a mirrored character is another character or none; take flips out for source "
-            f"{self.data.source!r}"
-            for gene in genes
-        ]
-
-    @property
-    def _averages_flips(self) -> bool:
-        """True if a network may average an image and its mirror image in evaluation."""
-        if self.grid is None:
-            architecture = self.space.architecture
-            return any(True in architecture.values("test_time_flip", (family,)) for family in self.space.families)
-        branches = [branch_of(genome.architecture) for genome in self.grid_genomes()]
-        return any(isinstance(branch, ConvolutionalArchitecture) and branch.test_time_flip for branch in branches)
-
     def notes(self) -> list[str]:
         """List valid but possibly unexpected settings, one line each."""
         if self.grid is not None:
@@ -279,8 +253,9 @@ class StudySpec(StudyBaselines):
         """
         as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
         stored, given = (
-            without_paths(spec.model_dump(mode="json", exclude={"stop"})) for spec in (as_given, other)
-        )  # fmt: skip
+            without_paths(spec.model_dump(mode="json", exclude={"stop": True, "plugins": {"__all__": {"file"}}}))
+            for spec in (as_given, other)
+        )
         return table_differences(stored, given, movable)
 
     def updated_by(self, other: StudySpec) -> StudySpec:

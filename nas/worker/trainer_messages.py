@@ -18,6 +18,7 @@ from nas.space.reference_models import FileArchitecture
 from nas.study.data_spec import DataSpec
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
+from nas.study.plugin_spec import PluginSpec
 from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 from nas.worker.shared_weights_message import SharedWeights
 
@@ -32,6 +33,7 @@ class OpenData:
         deterministic: As in `TrainingSpec`.
         cuda_graphs: Capture training steps on a GPU.
         is_final: Train on the validation images too, and score on the test images.
+        plugins: Modules with parts of the study's networks and recipes, loaded first.
     """
 
     spec: DataSpec
@@ -40,6 +42,7 @@ class OpenData:
     deterministic: bool = False
     cuda_graphs: bool = True
     is_final: bool = False
+    plugins: tuple[PluginSpec, ...] = ()
 
 
 @dataclass(frozen=True)

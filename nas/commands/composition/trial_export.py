@@ -40,7 +40,9 @@ def export_trial(
     from nas.export.calibration_images import calibration_images
     from nas.export.export_network import export_network
     from nas.export.metadata import Origin
+    from nas.training.load_plugins import load_plugins
 
+    load_plugins(study.spec.plugins)
     data = study.spec.data
     with downloaded_weights(study, record) as weights:
         return export_network(

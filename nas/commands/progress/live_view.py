@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 import time
+from importlib import import_module
 from typing import Any, Protocol
 
 from rich.console import Console, RenderableType
@@ -36,9 +37,7 @@ class NotebookView:
 
     def start(self) -> None:
         """Create the output in the current cell."""
-        from IPython.display import HTML, display
-
-        self._handle = display(HTML(""), display_id=True)
+        self._handle = _ipython_display().display(_ipython_display().HTML(""), display_id=True)
 
     def update(self, renderable: RenderableType) -> None:
         """Replace the output; called from the supervisors' threads."""
@@ -53,10 +52,8 @@ class NotebookView:
             self._draw()
 
     def _draw(self) -> None:
-        from IPython.display import HTML
-
         self._last_update = time.monotonic()
-        self._handle.update(HTML(html_of(self._last)))
+        self._handle.update(_ipython_display().HTML(html_of(self._last)))
 
 
 def html_of(renderable: RenderableType) -> str:
@@ -64,6 +61,10 @@ def html_of(renderable: RenderableType) -> str:
     console = Console(file=io.StringIO(), record=True, width=_COLUMNS, force_jupyter=False)
     console.print(renderable)
     return console.export_html(code_format=_CODE_FORMAT, inline_styles=True)
+
+
+def _ipython_display() -> Any:
+    return import_module("IPython.display")
 
 
 def in_notebook() -> bool:

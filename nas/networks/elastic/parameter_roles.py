@@ -14,6 +14,7 @@ from typing_extensions import assert_never
 from nas.space.architecture import (
     DenseNetArchitecture,
     MobileNetArchitecture,
+    PluginArchitecture,
     ResNetArchitecture,
     SearchedArchitecture,
     VggArchitecture,
@@ -51,6 +52,8 @@ def layer_roles(architecture: SearchedArchitecture) -> tuple[str, ...]:
             return tuple(_block_roles(architecture))
         case DenseNetArchitecture():
             return tuple(_densenet_roles(architecture))
+        case PluginArchitecture():
+            raise ValueError("blocks of a plugin have no known roles")
         case _:
             assert_never(architecture)
 

@@ -18,6 +18,7 @@ from nas.space.architecture import (
     MobileNetArchitecture,
     PairArchitecture,
     PlainArchitecture,
+    PluginArchitecture,
     PretrainedArchitecture,
     ReferenceArchitecture,
     ResNetArchitecture,
@@ -229,11 +230,11 @@ def _stages(architecture: ConvolutionalArchitecture) -> Iterator[tuple[int, int]
                 channels = max(1, int(channels * architecture.compression))
             channels += depth * architecture.growth_rate
             yield depth, channels
-    elif isinstance(architecture, VggArchitecture | ResNetArchitecture | MobileNetArchitecture):
+    elif isinstance(architecture, VggArchitecture | ResNetArchitecture | MobileNetArchitecture | PluginArchitecture):
         yield from zip(architecture.depths, architecture.widths, strict=True)
 
 
-def _block(architecture: VggArchitecture | ResNetArchitecture | DenseNetArchitecture | MobileNetArchitecture) -> str:
+def _block(architecture: SearchedArchitecture) -> str:
     match architecture:
         case VggArchitecture():
             return "convolution"
@@ -243,6 +244,8 @@ def _block(architecture: VggArchitecture | ResNetArchitecture | DenseNetArchitec
             return "dense layer"
         case MobileNetArchitecture():
             return "inverted residual"
+        case PluginArchitecture():
+            return f"{architecture.block} block"
         case _:
             assert_never(architecture)
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
+from nas.results.learning_curve import EpochRecord
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
@@ -35,6 +37,11 @@ class TrainingState:
         prefix = f"{name}."
         tensors = {key.removeprefix(prefix): tensor for key, tensor in self.tensors.items() if key.startswith(prefix)}
         return TrainingState(tensors, self.values[name])
+
+    @property
+    def curve(self) -> tuple[EpochRecord, ...]:
+        """Records of the complete epochs of a whole training."""
+        return tuple(EpochRecord(**record) for record in self.values["progress"]["curve"])
 
 
 def optimizer_state(optimizer: optim.Optimizer) -> TrainingState:

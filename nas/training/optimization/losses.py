@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.space.plugin_parts import loaded_loss
 from nas.space.recipe import Imbalance, Loss
 
 
@@ -134,7 +135,7 @@ def bind_loss(loss: Loss, imbalance: Imbalance, counts_K: Tensor, share_done: fl
     Args:
         share_done: Share of the epochs done; LDAM reweights its classes from `deferral` on.
     """
-    function, parameters = LOSSES[loss.name], dict(loss.parameters)
+    function, parameters = LOSSES.get(loss.name) or loaded_loss(loss.name), dict(loss.parameters)
     for schedule in ("deferral", "deferred_beta"):
         parameters.pop(schedule, None)
     beta = class_weight_beta(loss, imbalance, share_done)

@@ -22,7 +22,6 @@ from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
 from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
 from nas.results.dataset_summary import DatasetSummary
-from nas.results.learning_curve import EpochRecord
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.space.architecture import Architecture
@@ -33,6 +32,7 @@ from nas.training.checkpoints.training_state import TrainingState
 from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
 from nas.training.execution.device_and_precision import ComputeDevice, make_deterministic
 from nas.training.fit import FitResult, PausedTraining, fit
+from nas.training.load_plugins import load_plugins
 from nas.training.training_callback import TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import Diverged
@@ -120,6 +120,7 @@ class Trainer:
                 assert_never(request)
 
     def _open(self, request: OpenData) -> DatasetSummary:
+        load_plugins(request.plugins)
         # PyTorch does not capture its deterministic scatter operations.
         cuda_graphs = request.cuda_graphs and not request.deterministic
         self._compute = ComputeDevice.choose(
@@ -210,7 +211,7 @@ class Trainer:
             if callback.stop_request is not None and state is not None:
                 seconds = state.part("progress").values["seconds"]
                 device = self._training_compute.describe()
-                return Stopped(callback.stop_request.reason, _curve(state), seconds, device)
+                return Stopped(callback.stop_request.reason, state.curve, seconds, device)
             if callback.save_on_pause and state is not None and paused.num_steps > 0:
                 callback.save(state, paused.num_steps)
             return Paused(paused.epochs_done + 1)
@@ -284,10 +285,6 @@ class Trainer:
         """Load the last valid checkpoint and report it; return None to train from scratch."""
         state, refused = checkpoints.latest()
         if state is not None or refused:
-            curve = () if state is None else _curve(state)
+            curve = () if state is None else state.curve
             self._connection.send(Resumed(None if state is None else len(curve), tuple(refused), curve))
         return state
-
-
-def _curve(state: TrainingState) -> tuple[EpochRecord, ...]:
-    return tuple(EpochRecord(**record) for record in state.part("progress").values["curve"])
