@@ -1,0 +1,60 @@
+"""Images are accepted in the orders and ranges that the page names, and refused otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas.api.network import ImageNetwork
+from nas.errors import DataError
+
+RED = np.zeros((2, 3, 8, 6), np.uint8)
+RED[1, 0] = 255
+
+
+class _MeanOfChannels(nn.Module):
+    """Logits that are the mean level of each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images.float().mean((2, 3))
+
+
+@pytest.fixture
+def network() -> ImageNetwork:
+    return ImageNetwork(_MeanOfChannels(), ("red", "green", "blue"), (3, 8, 6), {}).eval()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [RED, RED.transpose(0, 2, 3, 1), RED / 255, torch.from_numpy(RED), RED.astype(np.int64).tolist()],
+    ids=["channels first", "channels last", "fractions", "tensor", "lists"],
+)
+def test_images_in_any_order_and_range(network: ImageNetwork, images: np.ndarray) -> None:
+    probabilities = network.predict_proba(images)
+    assert probabilities.shape == (2, 3)
+    assert probabilities[0] == pytest.approx([1 / 3] * 3)
+    assert network.predict(images)[1] == "red"
+
+
+def test_one_image_and_none(network: ImageNetwork) -> None:
+    assert network.predict(RED[1]).tolist() == ["red"]
+    assert network.predict(RED[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 3, 9, 6)), r"shape \[C, H, W\] of \[3, 9, 6\] where the network takes \[3, 8, 6\]"),
+        (np.full((2, 3, 8, 6), -1.0), r"values -1 to -1; give pixels 0-255 as uint8, or 0-1"),
+        (np.zeros((2, 3, 8, 6, 1)), r"videos and volumes are not for this program"),
+    ],
+)
+def test_other_images_are_refused(network: ImageNetwork, images: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        network.predict(images)
