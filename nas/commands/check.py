@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.application import Application
 from nas.commands.composition.baseline_checks import check_baselines
+from nas.commands.composition.budget_check import require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.study_creation import check_teacher, require_all_used

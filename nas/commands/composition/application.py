@@ -279,23 +279,6 @@ class Application:
         sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def require_budget_met(smallest: int, spec: StudySpec) -> None:
-    """Reject a budget, or a size at which the search ends, that no genome of the space meets.
-
-    Args:
-        smallest: Parameter count of the smallest network of the space.
-
-    Raises:
-        StudyError: It has more than they allow.
-    """
-    for key, allowed in (("budget.max_params", spec.budget.max_params), ("stop.at_params", spec.stop.at_params)):
-        if allowed is not None and smallest > allowed:
-            raise StudyError(
-                f"study {spec.name!r}: no genome meets {key} = {allowed:,}; the smallest network of the search space "
-                f"has {smallest:,} parameters"
-            )
-
-
 def _with_file_width(console: Console) -> Console:
     """Set a width for files and pipes, for which rich would cut tables to 80 columns."""
     if not console.is_terminal:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.commands.composition.application import Application, require_budget_met
+from nas.commands.composition.application import Application
 from nas.commands.composition.baseline_checks import check_baselines
+from nas.commands.composition.budget_check import require_budget_met
 from nas.commands.composition.grid_network_costs import grid_samples
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.training_length import with_converted_length

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from nas.report.figures.architecture_diagram import architecture_svg, diagram_layers
+from nas.report.figures.architecture_diagram import architecture_svg
+from nas.report.figures.diagram_layers import diagram_layers
 from nas.space.architecture import (
     DenseNetArchitecture,
     MlpArchitecture,
