@@ -75,13 +75,13 @@ def draw_trial(rng: random.Random, epochs: int, noise: float, speeds: float) -> 
 
 def by_macro_f1_alone(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
     """Successive halving with one objective: stop unless in the best 1/η of all trials, independent of size."""
-    rank = 1 + sum(peer.macro_f1 > own.macro_f1 for peer in peers)
+    rank = 1 + sum(peer.score > own.score for peer in peers)
     return 1 + len(peers) >= reduction and rank > -(-(1 + len(peers)) // reduction)
 
 
 def not_among_the_best(own: Objectives, peers: Sequence[Objectives], reduction: int) -> bool:
     """Stop unless in the best 1/η of the trials that are not larger, even if not far behind (unlike nas)."""
-    return by_macro_f1_alone(own, [peer for peer in peers if peer.log10_params <= own.log10_params], reduction)
+    return by_macro_f1_alone(own, [peer for peer in peers if peer.log10_cost <= own.log10_cost], reduction)
 
 
 def search(trials: Sequence[Trial], reduction: int, rule: Rule) -> StoppingResult:

@@ -122,7 +122,7 @@ def search(window: int | None, seed: int, num_trials: int) -> tuple[list[float],
         if number >= num_trials - 100:
             late_seconds += time.process_time() - started
         points.append(objectives(genome))
-        study.tell(trial, [points[-1].macro_f1, points[-1].log10_params])
+        study.tell(trial, [points[-1].score, points[-1].log10_cost])
         if (number + 1) % (num_trials // 3) == 0:
             volumes.append(hypervolume(points))
     return volumes, late_seconds

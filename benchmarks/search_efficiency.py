@@ -112,8 +112,8 @@ def report(
     console = Console()
     console.print(
         f"{len(table.trainings)} genomes; budget {budget:,.0f} s, {arguments.trials} trainings; "
-        f"{arguments.seeds} seeds; {arguments.workers} at once; reference point {reference.macro_f1} with "
-        f"{10**reference.log10_params:,.0f} parameters; hypervolume of all genomes {best:.4f}",
+        f"{arguments.seeds} seeds; {arguments.workers} at once; reference point {reference.score} with "
+        f"{10**reference.log10_cost:,.0f} parameters; hypervolume of all genomes {best:.4f}",
         highlight=False,
     )
     areas = Grid("method", title="Hypervolume relative to all genomes, after a share of the budget: mean ± sd")

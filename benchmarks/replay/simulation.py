@@ -131,7 +131,7 @@ class Search:
             self.results.append(SearchResult(now, training.objectives, training.key))
             for epoch in self._rungs:
                 ends = self._ends.setdefault((epoch, training.group), [])
-                ends.append((training.rung_score(epoch).macro_f1, training.final_f1))
+                ends.append((training.rung_score(epoch).score, training.final_f1))
             _set_attributes(trial, training, len(training.macro_f1))
             self._finish(trial, training, training.objectives)
             return -1
@@ -160,7 +160,7 @@ class Search:
         if result is None:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, values=(result.macro_f1, result.log10_params))
+            self._study.tell(trial, values=(result.score, result.log10_cost))
 
 
 def _set_attributes(trial: optuna.Trial, training: Training, epochs: int) -> None:

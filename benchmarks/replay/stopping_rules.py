@@ -40,5 +40,5 @@ def rule_of_0_1_0(rung: Rung) -> bool:
 def rule_of_the_service(rung: Rung) -> bool:
     """Rule of a study: for a trial that aims at the target its highest end below it, for another one the former."""
     if rung.target_f1 is not None:
-        return highest_end(rung.own.macro_f1, rung.ends) < rung.target_f1
+        return highest_end(rung.own.score, rung.ends) < rung.target_f1
     return should_stop(rung.own, rung.peers, rung.reduction)

@@ -94,7 +94,7 @@ class Table:
     @property
     def worst_corner(self) -> Objectives:
         """Reference point of the hypervolume: macro-F1 0 and the size of the largest network of the table."""
-        return Objectives(0.0, max(training.objectives.log10_params for training in self.trainings.values()))
+        return Objectives(0.0, max(training.objectives.log10_cost for training in self.trainings.values()))
 
 
 def _training(row: dict[str, Any], space: SearchSpace) -> Training:

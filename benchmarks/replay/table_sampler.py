@@ -41,7 +41,7 @@ class TableSampler(ForestSampler):
     def _candidates(self, parents: Sequence[Observation], trials: Sequence[FrozenTrial]) -> list[Candidate]:
         unused = self._unused(trials)
         drawn = self._random.sample(unused, min(_NUM_CANDIDATES, len(unused)))
-        return [Candidate(one.parameters, one.objectives.log10_params) for one in drawn]
+        return [Candidate(one.parameters, one.objectives.log10_cost) for one in drawn]
 
     def _unused(self, trials: Sequence[FrozenTrial]) -> list[Training]:
         used = {_identity(trial.params) for trial in trials}

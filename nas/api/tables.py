@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas.search.analysis.front_summary import FrontSummary, record_json
+from nas.search.analysis.front_summary import FrontSummary
+from nas.search.analysis.record_json import record_json
 from nas.search.storage.trial_records import TrialRecord
 
 if TYPE_CHECKING:

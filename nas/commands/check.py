@@ -11,9 +11,9 @@ import typer
 from nas.commands.composition.application import Application
 from nas.commands.composition.baseline_checks import check_baselines
 from nas.commands.composition.budget_check import require_budget_met
-from nas.commands.composition.grid_network_costs import grid_samples
+from nas.commands.composition.grid_network_costs import grid_samples, lowest_grid_costs
 from nas.commands.composition.network_timing import NetworkTimer
-from nas.commands.composition.study_creation import check_teacher, require_all_used
+from nas.commands.composition.study_creation import check_teacher, require_all_used, require_fitting_data
 from nas.commands.composition.time_estimates import StudyTimes, estimate_study
 from nas.commands.composition.training_length import TrainingLength, with_converted_length
 from nas.commands.shared_options import (
@@ -84,16 +84,17 @@ def check(
             require_all_used(dataset_summary)
         check_start(spec, dataset_summary.image_size)
         check_baselines(application, spec, trainer)
+        require_fitting_data(spec, dataset_summary)
         pretrained = application.find_weights(spec, trainer, weights)
         teacher = check_teacher(application, spec, dataset_summary)
         if spec.search_space is None:
             grid = grid_samples(trainer, spec)
-            require_budget_met(min(sample.cost.params for sample in grid.values()), spec)
+            require_budget_met(lowest_grid_costs(grid, spec), spec)
             spec, estimates = _estimate(application, spec, trainer, teacher)
             _show_grid(application, spec, dataset_summary, grid, estimates, json=json)
             return
-        preview = trainer.request(Preview(spec.search_space, spec.budget.max_params, samples), SpacePreview)
-        require_budget_met(preview.smallest.cost.params, spec)
+        preview = trainer.request(Preview(spec.search_space, spec.budget.limits, samples), SpacePreview)
+        require_budget_met(preview.lowest, spec)
         spec, estimates = _estimate(application, spec, trainer, teacher)
     finally:
         trainer.close()

@@ -8,6 +8,7 @@ import typer
 
 from nas.commands.composition.application import Application
 from nas.commands.composition.finals_plan import find_results
+from nas.commands.composition.other_cost import records_by_cost
 from nas.commands.shared_options import (
     Json,
     NameArgument,
@@ -16,7 +17,7 @@ from nas.finals.finals_json import finals_json
 from nas.finals.finals_verdict import finals_verdict
 from nas.report.terminal.front_and_trial_tables import front_table, shared_front_table
 from nas.report.terminal.option_effect_tables import chance_sentence, explanation_table, shared_sentence
-from nas.search.analysis.front_summary import summarize_front
+from nas.search.analysis.front_summary import summarize_records
 from nas.search.analysis.option_effects import explain_options
 
 
@@ -29,13 +30,21 @@ def front(
             "--explain", help="Show the options that the front's networks share, and the effect of each option."
         ),
     ] = False,
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draw the front over another cost, such as latency_ms; what was not recorded is measured from the "
+            "genomes, and nothing is trained.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the Pareto front and the baseline."""
     application: Application = context.obj
     study = application.open_search(name)
-    records = study.records()
-    summary = summarize_front(study)
+    records = study.records() if cost is None else records_by_cost(application, study, cost)
+    summary = summarize_records(study.spec, records, study.dataset_summary)
     explanation = explain_options(records, summary.front) if explain else None
     finals = find_results(study)
     if json:

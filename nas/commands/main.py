@@ -24,6 +24,7 @@ from nas.commands.database import database
 from nas.commands.export import export
 from nas.commands.finals import finals
 from nas.commands.front import front
+from nas.commands.measure import measure
 from nas.commands.predict import predict
 from nas.commands.report import report
 from nas.commands.search import search
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    search, create, worker, check, studies, status, front, show, finals, report, export, predict,
+    search, create, worker, check, studies, status, front, show, measure, finals, report, export, predict,
     archive, restore, dashboard,
 ):  # fmt: skip
     app.command()(command)

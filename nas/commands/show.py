@@ -16,9 +16,11 @@ from nas.commands.shared_options import (
 )
 from nas.report.terminal.front_and_trial_tables import class_table, curve_table, scored_images
 from nas.report.terminal.option_effect_tables import genome_table
-from nas.search.analysis.front_summary import FrontSummary, record_json, summarize_records
+from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.option_effects import explain_options
+from nas.search.analysis.record_json import record_json
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.cost_definitions import cost_definition
 from nas.study.grid_spec import describe_setting
 
 
@@ -37,7 +39,7 @@ def show(
             {
                 **record_json(record),
                 "per_class": [asdict(scores) for scores in record.per_class],
-                "curve": [asdict(point) for point in record.curve],
+                "curve": [point.as_json() for point in record.curve],
             }
         )
         return
@@ -59,7 +61,7 @@ def show(
 def _result_table(record: TrialRecord, summary: FrontSummary) -> Table:
     table = Table(title=f"Trial {record.number}", title_justify="left", show_header=False)
     if summary.answer is not None and record.number == summary.answer.number:
-        table.add_row("answer", f"the smallest network at the {summary.target_text}")
+        table.add_row("answer", f"the {summary.pair.cost_definition.superlative} network at the {summary.target_text}")
     table.add_row("state", escape(record.state + (f" ({record.reason}: {record.detail})" if record.reason else "")))
     if record.point:
         table.add_row("setting", escape(describe_setting(record.point)))
@@ -67,6 +69,8 @@ def _result_table(record: TrialRecord, summary: FrontSummary) -> Table:
         trained = "" if record.trained_params is None else f", {record.trained_params:,} of them trained"
         table.add_row("parameters", f"{record.params:,}{trained}")
         table.add_row("FLOPs", f"{record.flops:,}" if record.flops else "not known")
+    for name, value in record.costs.items():
+        table.add_row(cost_definition(name).title, cost_definition(name).text(value))
     for metric, value in record.metrics.items():
         table.add_row(metric, f"{value:.4f}")
     for figure, value in record.figures.items():

@@ -17,7 +17,7 @@ _Path = tuple[float, tuple[int, ...]]
 def sequence_down_the_front(
     summary: FrontSummary, *, margin: float, most: int = DEFAULT_FINALISTS
 ) -> list[TrialRecord]:
-    """Choose finalists from the front, highest macro-F1 first, spread evenly in log10 of their sizes.
+    """Choose finalists from the front, highest score first, spread evenly in log10 of their costs.
 
     The last is the smallest at the target, and so the study's answer; in a study without a target the smallest within
     the margin of the baseline. The first is the best of the front, which stands alone where none is at the target.
@@ -28,13 +28,13 @@ def sequence_down_the_front(
     """
     required = summary.target.macro_f1 if summary.target is not None else None
     if required is None and summary.baseline is not None:
-        required = summary.baseline.macro_f1 - margin
-    eligible = [record for record in summary.front if required is not None and record.macro_f1 >= required]
+        required = summary.baseline.score - margin
+    eligible = [record for record in summary.front if required is not None and record.score >= required]
     return list(reversed(spread_evenly(eligible or summary.front[-1:], most)))
 
 
 def spread_evenly(front: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
-    """Choose members of a front, smallest first, whose steps in log10 of their sizes are as equal as possible.
+    """Choose members of a front, lowest cost first, whose steps in log10 of their costs are as equal as possible.
 
     The ends are among them, or the smallest alone if one is asked for. Of all choices with these ends, this one has
     the smallest sum of squared steps, found by dynamic programming.
@@ -43,7 +43,7 @@ def spread_evenly(front: Sequence[TrialRecord], count: int) -> list[TrialRecord]
         return list(front)
     if count == 1:
         return [front[0]]
-    sizes = [math.log10(record.params or 1) for record in front]
+    sizes = [math.log10(record.cost or 1) for record in front]
     # Least sum of squares, and the indices, of paths from the smallest member to each other one.
     paths: list[_Path] = [(0.0 if index == 0 else math.inf, (0,)) for index in range(len(front))]
     for _ in range(count - 1):

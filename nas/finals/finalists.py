@@ -38,13 +38,13 @@ def choose_finalists(
     """
     chosen = [_finalist_record(study, number) for number in trials]
     if top is not None:
-        chosen += sorted(summary.front, key=lambda record: -record.macro_f1)[:top]
+        chosen += sorted(summary.front, key=lambda record: -record.score)[:top]
     if not trials and top is None:
         chosen = sequence_down_the_front(summary, margin=margin, most=most)
     if not chosen:
         raise StudyError(f"the front of {study.name!r} is empty, there is nothing to train again: nas search first")
     by_number = {record.number: record for record in chosen}
-    return sorted(by_number.values(), key=lambda record: (-record.macro_f1, record.number))
+    return sorted(by_number.values(), key=lambda record: (-record.score, record.number))
 
 
 def choose_settings(

@@ -134,7 +134,7 @@ def _read(study: SearchStudy, artifact: str, number: int, folder: Path) -> Predi
 
 
 def _finals_specification(search_spec: StudySpec, finals: FinalsSpec) -> StudySpec:
-    """Specification of the search with a trial for each run, all trained to the end, and no parameter limit."""
+    """Specification of the search with a trial for each run, all trained to the end whatever they cost."""
     budget = search_spec.budget.model_copy(update={"trials": len(finals.runs), "max_params": None})
     return search_spec.model_copy(
         update={

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class EpochRecord:
         validation_loss: Mean cross entropy over the validation images.
         images_per_second: Training throughput without evaluation.
         seconds: Time since the start of training.
+        score: Score that the study maximises; None for macro-F1.
     """
 
     epoch: int
@@ -24,6 +26,19 @@ class EpochRecord:
     accuracy: float
     images_per_second: float
     seconds: float
+    score: float | None = None
+
+    @property
+    def objective(self) -> float:
+        """Score that the study maximises."""
+        return self.macro_f1 if self.score is None else self.score
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its values by name, without a score that is macro-F1."""
+        values = asdict(self)
+        if self.score is None:
+            del values["score"]
+        return values
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Scores:
     Attributes:
         absent: Names of classes without images in the split; they count as 0 in the macro averages only if the
             network predicted them, as in scikit-learn.
+        objective_score: Score that the study maximises; None for macro-F1.
     """
 
     accuracy: float
@@ -38,6 +39,12 @@ class Scores:
     f1_micro: float
     per_class: tuple[ClassScores, ...]
     absent: tuple[str, ...]
+    objective_score: float | None = None
+
+    @property
+    def objective(self) -> float:
+        """Score that the study maximises."""
+        return self.f1_macro if self.objective_score is None else self.objective_score
 
     @property
     def summary(self) -> dict[str, float]:

@@ -8,6 +8,10 @@ from typing import Literal
 
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
+from nas.study.cost_definitions import cost_definition
+
+INT8_SCORE = "int8_score"
+"""Name among the figures of the score in eight bits, where a study minimises the size of the 8-bit file."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Completed:
     @property
     def is_finite(self) -> bool:
         """True if the objective is a finite number."""
-        return math.isfinite(self.scores.f1_macro)
+        return math.isfinite(self.scores.objective)
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,26 @@ class Dominated:
 
     Attributes:
         rung: Epoch of the rung.
-        macro_f1: Rung score of the stopped trial.
-        leader: Number of the best dominating trial, which has equal or smaller size.
+        macro_f1: Rung score of the stopped trial, whatever the study's score is.
+        leader: Number of the best dominating trial, whose cost is no higher.
         leader_macro_f1: Rung score of the leader.
+        title: Name of the score in sentences.
+        no_costlier: Adjectives of a network with no higher cost.
     """
 
     rung: int
     macro_f1: float
     leader: int
     leader_macro_f1: float
+    title: str = "macro-F1"
+    no_costlier: str = "no larger"
 
     @property
     def sentence(self) -> str:
         """One-line description for the user."""
         return (
-            f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung}, "
-            f"where trial {self.leader}, which is no larger, had {self.leader_macro_f1:.4f}"
+            f"{self.title} {self.macro_f1:.4f} at epoch {self.rung}, "
+            f"where trial {self.leader}, which is {self.no_costlier}, had {self.leader_macro_f1:.4f}"
         )
 
 
@@ -65,22 +73,24 @@ class BelowTarget:
 
     Attributes:
         rung: Epoch of the rung.
-        macro_f1: Rung score of the stopped trial.
-        highest_end: Highest final macro-F1 that is to be expected.
-        target: The target's macro-F1.
+        macro_f1: Rung score of the stopped trial, whatever the study's score is.
+        highest_end: Highest final score that is to be expected.
+        target: The target's score.
+        title: Name of the score in sentences.
     """
 
     rung: int
     macro_f1: float
     highest_end: float
     target: float
+    title: str = "macro-F1"
 
     @property
     def sentence(self) -> str:
         """One-line description for the user."""
         return (
-            f"macro-F1 {self.macro_f1:.4f} at epoch {self.rung} ends at {self.highest_end:.4f} at most by the other "
-            f"trials' curves, below the target of {self.target:.4f}"
+            f"{self.title} {self.macro_f1:.4f} at epoch {self.rung} ends at {self.highest_end:.4f} at most by the "
+            f"other trials' curves, below the target of {self.target:.4f}"
         )
 
 
@@ -112,10 +122,23 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Infeasible:
-    """Trial that was not trained, because its network exceeds the budget's number of parameters."""
+    """Trial that was not trained, because its network exceeds a limit of the budget.
 
-    params: int
-    max_params: int
+    Attributes:
+        cost: Name of the limited cost; the one that is exceeded by the largest factor.
+        value: Cost of the network.
+        limit: Limit of the budget.
+    """
+
+    cost: str
+    value: float
+    limit: float
+
+    @property
+    def sentence(self) -> str:
+        """One-line description for the user."""
+        definition = cost_definition(self.cost)
+        return f"{definition.text(self.value)}, {definition.number(self.limit)} allowed"
 
 
 FailureReason = Literal["diverged", "out_of_memory", "crashed", "timed_out"]

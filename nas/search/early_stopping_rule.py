@@ -1,7 +1,7 @@
 """Early-stopping rule: asynchronous successive halving with two objectives, as pure functions on rung scores.
 
 At a rung, which is an epoch, a trial is compared with the trials that reached it before. With two objectives a trial
-is never stopped for its macro-F1 alone: it has to be dominated, by a trial that is no larger and already better. No
+is never stopped for its score alone: it has to be dominated, by a trial that costs no more and is already better. No
 larger network can stop a small one with a poor score, and the front of a rung continues. A dominated trial continues
 as well while its macro-F1 is among the best of the networks of its size or smaller, or not far behind the best of
 them, since curves cross.
@@ -79,7 +79,7 @@ def comparable_group(recipe: Recipe) -> str:
 
 def dominates(one: Objectives, other: Objectives) -> bool:
     """Return True if one is no worse in both objectives and better in at least one (Pareto dominance)."""
-    no_worse = one.macro_f1 >= other.macro_f1 and one.log10_params <= other.log10_params
+    no_worse = one.score >= other.score and one.log10_cost <= other.log10_cost
     return no_worse and one != other
 
 
@@ -96,11 +96,11 @@ def should_stop(own: Objectives, peers: Sequence[Objectives], reduction: int) ->
         peers: Objectives of the other trials of its group at the rung; larger ones are ignored.
         reduction: η.
     """
-    no_larger = [peer.macro_f1 for peer in peers if peer.log10_params <= own.log10_params]
+    no_larger = [peer.score for peer in peers if peer.log10_cost <= own.log10_cost]
     num_compared = 1 + len(no_larger)
-    if num_compared < reduction or own.macro_f1 >= FAR_BEHIND * max(no_larger):
+    if num_compared < reduction or own.score >= FAR_BEHIND * max(no_larger):
         return False
-    rank = 1 + sum(macro_f1 > own.macro_f1 for macro_f1 in no_larger)
+    rank = 1 + sum(score > own.score for score in no_larger)
     return rank > -(-num_compared // reduction)
 
 

@@ -1,4 +1,4 @@
-"""Pareto fronts of macro-F1 (maximised) and log10 of the parameter count (minimised)."""
+"""Pareto fronts of a score (maximised) and the decimal logarithm of a cost (minimised)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,50 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from nas.study.cost_definitions import PARAMS
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """Objective values of a trial: macro-F1 in [0, 1], and log10 of the number of parameters."""
+    """Objective values of a trial: a score in [0, 1], and log10 of a cost.
 
-    macro_f1: float
-    log10_params: float
+    By default they are macro-F1 and the number of parameters, see `nas.study.costs_spec.ObjectivePair`.
+    """
+
+    score: float
+    log10_cost: float
 
     @property
     def finite(self) -> bool:
-        return math.isfinite(self.macro_f1) and math.isfinite(self.log10_params)
+        return math.isfinite(self.score) and math.isfinite(self.log10_cost)
 
 
-REFERENCE = Objectives(macro_f1=0.0, log10_params=7.0)
-"""Default reference point of the hypervolume: macro-F1 0 with ten million parameters, about ResNet-18's size."""
+REFERENCE = Objectives(score=0.0, log10_cost=7.0)
+"""Default reference point of the hypervolume: score 0 with ten million parameters, about ResNet-18's size."""
 
 
 def pareto_front(items: Sequence[T], objectives: Callable[[T], Objectives]) -> list[T]:
     """Return the non-dominated items, smallest first; the first of equal items, and none with non-finite values."""
     finite = [item for item in items if objectives(item).finite]
-    by_size = sorted(finite, key=lambda item: (objectives(item).log10_params, -objectives(item).macro_f1))
+    by_size = sorted(finite, key=lambda item: (objectives(item).log10_cost, -objectives(item).score))
     front: list[T] = []
     for item in by_size:
-        if not front or objectives(item).macro_f1 > objectives(front[-1]).macro_f1:
+        if not front or objectives(item).score > objectives(front[-1]).score:
             front.append(item)
     return front
+
+
+def reference_point(cost: str, points: Sequence[Objectives]) -> Objectives:
+    """Return the reference point of a cost: ten million parameters, or twice the largest of the points.
+
+    Args:
+        points: Objectives of all complete trials, the baseline included.
+    """
+    if cost == PARAMS or not points:
+        return REFERENCE
+    return Objectives(0.0, max(point.log10_cost for point in points if point.finite) + math.log10(2))
 
 
 def hypervolume(points: Sequence[Objectives], reference: Objectives = REFERENCE) -> float:
@@ -50,10 +66,10 @@ def hypervolume(points: Sequence[Objectives], reference: Objectives = REFERENCE)
     """
     if not reference.finite:
         raise ValueError(f"the reference point must be finite, not {reference}")
-    inside = [p for p in points if p.macro_f1 > reference.macro_f1 and p.log10_params < reference.log10_params]
+    inside = [p for p in points if p.score > reference.score and p.log10_cost < reference.log10_cost]
     area = 0.0
-    floor = reference.macro_f1
+    floor = reference.score
     for point in pareto_front(inside, lambda p: p):
-        area += (reference.log10_params - point.log10_params) * (point.macro_f1 - floor)
-        floor = point.macro_f1
+        area += (reference.log10_cost - point.log10_cost) * (point.score - floor)
+        floor = point.score
     return area

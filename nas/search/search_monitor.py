@@ -53,4 +53,4 @@ class SearchMonitor:
             url=self._rdb.url,
             max_outage_seconds=self._max_outage_seconds,
         )
-        return [read_record(trial) for trial in trials]
+        return [read_record(trial, self._spec.pair) for trial in trials]

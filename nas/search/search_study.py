@@ -25,14 +25,8 @@ from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.grid_trial_attributes import point_attributes
 from nas.search.storage.outage_retry import retried_through_outage
 from nas.search.storage.study_attributes import spec_json, stored_specification
-from nas.search.storage.trial_records import (
-    FILE,
-    NUMBER,
-    TrialRecord,
-    curve_attributes,
-    genome_attributes,
-    read_record,
-)
+from nas.search.storage.trial_attributes import curve_attributes, genome_attributes
+from nas.search.storage.trial_records import FILE, NUMBER, TrialRecord, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
 from nas.search.target import aims_at_target, target_of
 from nas.search.trial_tells import RunningTrial, TrialTeller
@@ -58,7 +52,7 @@ class SearchStudy:
         self._study = study
         self._finished_records: dict[int, TrialRecord] = {}
         self._has_sampler = False
-        self.tell = TrialTeller(storage, lambda: self._study)
+        self.tell = TrialTeller(storage, lambda: self._study, spec.pair)
         self.count_params: ParamCounter | None = None
         self.shared: SharedTrials | None = None
         if spec.shared_weights is not None and spec.finals is None:
@@ -116,8 +110,8 @@ class SearchStudy:
         for trial in trials:
             # A trial that has ended never changes, and a long study has thousands.
             if trial._trial_id not in self._finished_records and trial.state.is_finished():
-                self._finished_records[trial._trial_id] = read_record(trial)
-        return [self._finished_records.get(trial._trial_id) or read_record(trial) for trial in trials]
+                self._finished_records[trial._trial_id] = read_record(trial, self.spec.pair)
+        return [self._finished_records.get(trial._trial_id) or read_record(trial, self.spec.pair) for trial in trials]
 
     def record(self, number: int) -> TrialRecord:
         """Return one trial.
@@ -225,7 +219,7 @@ class SearchStudy:
             stored = self._study._storage.get_trial(trial_id)
         except KeyError:
             return None
-        return read_record(stored) if stored.state.is_finished() else None
+        return read_record(stored, self.spec.pair) if stored.state.is_finished() else None
 
     @retried_through_outage
     def record_genome(self, running: RunningTrial, cost: Cost) -> None:
@@ -249,7 +243,7 @@ class SearchStudy:
 
     @retried_through_outage
     def target_f1_of(self, running: RunningTrial) -> float | None:
-        """Return the macro-F1 that a trial aims at; None for the front, or while the target is unknown or predicted."""
+        """Return the score that a trial aims at; None for the front, or while the target is unknown or predicted."""
         if not aims_at_target(running.number, self.spec.target.share):
             return None
         target = target_of(self.spec, self.records())

@@ -9,6 +9,7 @@ from datetime import datetime
 from nas.search.improvement import since_improvement
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.target import answer_of, target_of
+from nas.study.cost_definitions import cost_definition
 from nas.study.study_spec import StudySpec
 
 
@@ -26,10 +27,12 @@ def stop_reason(
     if not stop.is_given:
         return None
     answer = None if target is None or target.is_predicted else answer_of(target, records)
-    if stop.at_params is not None and answer is not None and (answer.params or 0) <= stop.at_params:
-        return (
-            f"trial {answer.number} is at the target with {answer.params:,} parameters, of at most {stop.at_params:,}"
-        )
+    for _, name, most in stop.thresholds(spec.pair.cost) if answer is not None else ():
+        assert answer is not None
+        definition, value = cost_definition(name), answer.cost_of(name)
+        if value is not None and value <= most:
+            text, number = definition.text(value), definition.number(most)
+            return f"trial {answer.number} is at the target with {text}, of at most {number}"
     since = since_improvement(target, records, now, interrupted)
     trials, minutes = stop.trials_without_improvement, stop.minutes_without_improvement
     if trials is not None and since.trials >= trials:

@@ -1,4 +1,4 @@
-"""Target of a search: the macro-F1 at which the smallest network is looked for, known or predicted."""
+"""Target of a search: the score at which the network of the lowest cost is looked for, known or predicted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.results.outcome import INT8_SCORE
 from nas.search.pareto_front import pareto_front
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.study_spec import StudySpec
@@ -20,9 +21,9 @@ class Target:
     """Target of a search.
 
     Attributes:
-        macro_f1: Score that an answer must have at least.
-        reference_f1: Macro-F1 of the baseline; None for a target that is a number.
-        tolerance: Macro-F1 subtracted from it.
+        macro_f1: Score that an answer must have at least, whatever the study's score is.
+        reference_f1: Score of the baseline; None for a target that is a number.
+        tolerance: Score subtracted from it.
         is_predicted: True while the baseline is in training, and its end is predicted from its curve.
     """
 
@@ -32,8 +33,8 @@ class Target:
     is_predicted: bool = False
 
     def is_met_by(self, record: TrialRecord) -> bool:
-        """Return True if a trial with a result has the target's score."""
-        return record.macro_f1 >= self.macro_f1
+        """Return True if a trial with a result has the target's score, in eight bits too where that was measured."""
+        return min(record.score, record.figures.get(INT8_SCORE, record.score)) >= self.macro_f1
 
 
 def target_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Target | None:
@@ -44,20 +45,20 @@ def target_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Target | None:
     """
     if not spec.has_target:
         return None
-    if spec.target.macro_f1 is not None:
-        return Target(spec.target.macro_f1)
+    if spec.target.number is not None:
+        return Target(spec.target.number)
     baseline = next((record for record in reversed(records) if record.is_reference and record.state != "FAIL"), None)
     if baseline is None:
         return None
     tolerance = spec.target.margin
     if baseline.objectives is not None:
-        return Target(baseline.macro_f1 - tolerance, baseline.macro_f1, tolerance)
+        return Target(baseline.score - tolerance, baseline.score, tolerance)
     predicted = _predicted_end(baseline, records, spec.budget.epochs / spec.epochs_of(is_baseline=True))
     return None if predicted is None else Target(predicted - tolerance, predicted, tolerance, is_predicted=True)
 
 
 def aims_at_target(number: int, share: float) -> bool:
-    """Return True if a trial is for the smallest network at the target, by its number; the others are for the front.
+    """Return True if a trial is for the lowest cost at the target, by its number; the others are for the front.
 
     Args:
         share: Share of the trials that aim at the target; they are spread evenly.
@@ -66,7 +67,7 @@ def aims_at_target(number: int, share: float) -> bool:
 
 
 def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the smallest searched network at the target, on the validation images; None if there is none.
+    """Return the searched network of the lowest cost at the target, on the validation images; None if there is none.
 
     It is a trained network: a score with shared weights is an estimate.
     """
@@ -78,7 +79,7 @@ def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRec
 
 
 def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_epochs: float) -> float | None:
-    """Predict the final macro-F1 of a running training from its curve and the rise of the complete trials' curves.
+    """Predict the final score of a running training from its curve and the rise of the complete trials' curves.
 
     A rise is a share of what is missing to 1: networks that are better already have less to gain. It is the median rise
     of the trials whose scores were nearest at that time, since networks that begin poorly rise most.
@@ -90,9 +91,9 @@ def _predicted_end(running: TrialRecord, records: Sequence[TrialRecord], trial_e
     if not running.curve:
         return None
     epoch = max(1, round(trial_epochs * len(running.curve)))
-    latest = running.curve[-1].macro_f1
+    latest = running.curve[-1].objective
     ended = [
-        (one.curve[epoch - 1].macro_f1, one.macro_f1)
+        (one.curve[epoch - 1].objective, one.score)
         for one in records
         if one.objectives is not None and one.source is None and len(one.curve) > epoch
     ]

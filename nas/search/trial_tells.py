@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,20 +19,20 @@ from nas.search.pareto_front import Objectives, pareto_front
 from nas.search.shared_weights.elastic_selection import ElasticDefinition
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.outage_retry import retried_through_outage
+from nas.search.storage.trial_attributes import duplicate_attributes, result_attributes, stopped_attributes
 from nas.search.storage.trial_records import (
     ELASTIC,
     FILE,
     NUMBER,
     SHARED,
     TrialRecord,
-    duplicate_attributes,
     objectives_of,
-    result_attributes,
-    stopped_attributes,
     stored_objectives,
 )
 from nas.space.genome import Genome
 from nas.space.reference_models import NumberArchitecture
+from nas.study.cost_definitions import LIMIT_PREFIX
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 
@@ -143,11 +143,14 @@ class TrialTeller:
 
     Args:
         study: Returns the current Optuna study object.
+        pair: Score and cost of the study.
     """
 
-    def __init__(self, storage: Storage, study: Callable[[], optuna.Study]) -> None:
+    def __init__(
+        self, storage: Storage, study: Callable[[], optuna.Study], pair: ObjectivePair = DEFAULT_OBJECTIVES
+    ) -> None:
         self._storage = storage
-        self._study = study
+        self._study, self._pair = study, pair
 
     @property
     def database_url(self) -> str:
@@ -162,7 +165,7 @@ class TrialTeller:
         """
         if self._has_ended(running.trial):
             return False
-        trial, objectives = running.trial, objectives_of(completed, cost)
+        trial, objectives = running.trial, objectives_of(completed, cost, self._pair)
         is_shared = running.source == SHARED
         on_front = (
             not running.is_baseline
@@ -198,7 +201,9 @@ class TrialTeller:
         trial = running.trial
         if self._has_ended(trial):
             return
-        detail = f"elastic network, whose largest has macro-F1 {completed.scores.f1_macro:.4f}"
+        detail = (
+            f"elastic network, whose largest has {self._pair.score_definition.title} {completed.scores.objective:.4f}"
+        )
         attributes = {**result_attributes(completed), "reason": ELASTIC, "detail": detail}
         attributes["weights"] = self._storage.store_file(files.weights, trial)
         self.set_attributes(trial, attributes)
@@ -228,15 +233,15 @@ class TrialTeller:
             self._tell(running.trial, values=source.objectives)
 
     @retried_through_outage
-    def infeasible(self, running: RunningTrial, cost: Cost, outcome: Infeasible) -> None:
-        """Record a genome over the parameter budget, with its excess in decades as a constraint for the sampler."""
+    def infeasible(self, running: RunningTrial, cost: Cost, limits: Mapping[str, float], outcome: Infeasible) -> None:
+        """Record a genome over the budget, with its excess over each limit in decades for the sampler."""
         trial = running.trial
         if self._has_ended(trial):
             return
         with _unless_already_finished:
-            trial.set_constraint("max_params", math.log10(cost.params / outcome.max_params))
-        detail = f"{cost.params:,} parameters, {outcome.max_params:,} allowed"
-        self.set_attributes(trial, {"reason": "over_budget", "detail": detail})
+            for name, limit in limits.items():
+                trial.set_constraint(f"{LIMIT_PREFIX}{name}", math.log10(cost[name] / limit))
+        self.set_attributes(trial, {"reason": "over_budget", "detail": outcome.sentence})
         self._tell(trial, state=TrialState.PRUNED)
 
     @retried_through_outage
@@ -265,7 +270,7 @@ class TrialTeller:
         """Return True on the front of trained networks, or for a shared score on that of the shared scores."""
         complete = self._study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         known = [
-            stored_objectives(trial)
+            stored_objectives(trial, self._pair)
             for trial in complete
             if not trial.user_attrs.get("baseline") and (trial.user_attrs.get("source") == SHARED) == is_shared
         ]
@@ -279,6 +284,6 @@ class TrialTeller:
     def _tell(self, trial: Trial, *, values: Objectives | None = None, state: TrialState | None = None) -> None:
         study = self._study()
         # A single-objective study takes the first value.
-        objective_values = None if values is None else (values.macro_f1, values.log10_params)[: len(study.directions)]
+        objective_values = None if values is None else (values.score, values.log10_cost)[: len(study.directions)]
         with _unless_already_finished:
             study.tell(trial, values=objective_values, state=state, skip_if_finished=True)

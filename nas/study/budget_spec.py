@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from nas.space.immutable_model import FrozenModel, PositiveInt
+from nas.space.spelling import did_you_mean
+from nas.study.cost_definitions import LIMIT_PREFIX, PARAMS, cost_definition, cost_names
 
 Length = Literal["epochs", "images", "minutes"]
 LENGTHS: tuple[Length, ...] = ("epochs", "images", "minutes")
@@ -27,10 +29,14 @@ class BudgetSpec(FrozenModel):
         epochs: Passes over the training images, for each trial and for a baseline without epochs of its own; 0 until
             images or minutes are converted.
         max_params: Maximum number of parameters; larger networks are not trained.
+        max_COST: Maximum of another cost (`nas.study.cost_definitions`), kept as an extra of the model.
         images: Training images, or pairs of them, that each trial sees; None unless the file gives them.
         minutes: Minutes that a trial's training takes at most on the machine that creates the study, estimated for
             nine of ten networks; None unless the file gives them.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[float, Field(gt=0.0, allow_inf_nan=False)]]
 
     trials: PositiveInt
     # The default is not validated, so no file can give it; it is left out of JSON, which could not be read again.
@@ -46,6 +52,20 @@ class BudgetSpec(FrozenModel):
         if self.epochs == 0 and self.images is None and self.minutes is None:
             raise ValueError("epochs: missing")
         return self
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> BudgetSpec:
+        fields = type(self).model_fields
+        faults = [fault for key in self.__pydantic_extra__ if (fault := _key_fault(key, fields)) is not None]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Maximum of each limited cost by its name."""
+        params = {} if self.max_params is None else {PARAMS: float(self.max_params)}
+        return params | {key.removeprefix(LIMIT_PREFIX): limit for key, limit in self.__pydantic_extra__.items()}
 
     @property
     def length(self) -> Length:
@@ -84,12 +104,29 @@ class BudgetSpec(FrozenModel):
         return self.with_epochs(other.epochs)
 
 
-def length_faults(table: Mapping[str, Any]) -> list[str]:
-    """Return a one-line fault, starting with its key, if a file's `[budget]` table has no length or several."""
+def _key_fault(key: str, fields: Mapping[str, Any]) -> str | None:
+    """Return the fault of a key that is neither a field nor the limit of a known cost; else None."""
+    if key in fields:
+        return None
+    if key.startswith(LIMIT_PREFIX):
+        try:
+            cost_definition(key.removeprefix(LIMIT_PREFIX))
+        except ValueError as error:
+            return f"{key}: {error}"
+        return None
+    return f"{key}: unknown key{did_you_mean(key, (*fields, *(f'{LIMIT_PREFIX}{name}' for name in cost_names())))}"
+
+
+def budget_faults(table: Mapping[str, Any]) -> list[str]:
+    """Return one-line faults of a file's `[budget]` table, each starting with its key.
+
+    They are unknown keys, limits of unknown costs, and no length of a training or several.
+    """
+    faults = [fault for key in table if (fault := _key_fault(str(key), BudgetSpec.model_fields)) is not None]
     given = [key for key in LENGTHS if key in table]
     if not given:
-        return ["epochs: missing; give epochs, images or minutes"]
-    return [f"{key}: not with {given[0]}; give one of epochs, images and minutes" for key in given[1:]]
+        return [*faults, "epochs: missing; give epochs, images or minutes"]
+    return [*faults, *(f"{key}: not with {given[0]}; give one of epochs, images and minutes" for key in given[1:])]
 
 
 def replace_length(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:

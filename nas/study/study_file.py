@@ -15,11 +15,12 @@ from nas.space.search_space import SearchSpace
 from nas.space.toml_file import merge_tables, read_toml, validation_faults
 from nas.study.baseline_files import resolve_baseline_files
 from nas.study.baseline_tables import with_reference_first
-from nas.study.budget_spec import length_faults, replace_length
+from nas.study.budget_spec import budget_faults, replace_length
 from nas.study.data_spec import applicable_keys, source_faults
 from nas.study.distillation_spec import BASELINE, TrialReference
 from nas.study.flip_faults import flip_faults
 from nas.study.grid_spec import GridSpec, replaces_table
+from nas.study.latency_file import latency_faults, resolve_latency
 from nas.study.plugin_spec import PluginSpec, inspect_plugins
 from nas.study.start_tables import start_faults
 from nas.study.study_name import MAX_LENGTH, name_fault
@@ -91,7 +92,7 @@ def _parse_study(
     """Validate the tables of a study; arguments and errors as in `load_study`."""
     tables = dict(tables)
     _resolve_plugins(tables, path)
-    faults = _resolve_search_space(tables, path)
+    faults = [*_resolve_search_space(tables, path), *resolve_latency(tables, path)]
     _resolve_data(tables, path, data)
     faults += resolve_baseline_files(tables, path)
     if name is not None:
@@ -116,7 +117,7 @@ def _parse_study(
     # These checks parse the search space, which must have no fault.
     faults = [*chain(*table_faults.values()), *faults] or [
         *flip_faults(spec), *_pair_faults(spec), *start_faults(spec), *_distillation_faults(spec),
-        *shared_weights_faults(spec),
+        *shared_weights_faults(spec), *latency_faults(spec.costs.latency, spec.search_space),
     ]  # fmt: skip
     if faults:
         raise SpecificationError(str(path), faults)
@@ -125,7 +126,7 @@ def _parse_study(
 
 def _table_faults(tables: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the faults of keys that are missing or do not go together, by table."""
-    checks = {"data": source_faults, "budget": length_faults}
+    checks = {"data": source_faults, "budget": budget_faults}
     return {
         name: [f"{name}.{fault}" for fault in check(tables[name])]
         for name, check in checks.items()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.genome import Genome
+from nas.space.reference_models import ReferenceModel
 from nas.space.search_space import SearchSpace
 from nas.study.baseline_tables import NO_REFERENCE, without_paths
+from nas.study.cost_definitions import PARAMS
+from nas.study.costs_spec import CostsSpec, ObjectivePair, measured_costs, objective_faults
 from nas.study.data_spec import DataSpec
 from nas.study.early_stopping_spec import EarlyStoppingSpec
 from nas.study.final_runs import FinalsSpec
 from nas.study.grid_spec import GridPoint, GridSpec, Parameters
+from nas.study.length_notes import length_notes
 from nas.study.sampler_spec import SamplerSpec
 from nas.study.shared_weights_spec import SharedWeightsSpec
 from nas.study.stop_spec import StopSpec
@@ -24,15 +28,14 @@ from nas.study.table_differences import table_differences
 from nas.study.target_spec import TargetSpec
 from nas.study.training_spec import PrecisionName, TrainingSpec
 
-Objective = Literal["macro_f1", "params"]
-
 
 class StudySpec(StudyBaselines):
     """Complete specification of one search, grid or finals study, as used by a worker.
 
     Attributes:
-        objectives: Objectives of Optuna's study: macro-F1 only, or macro-F1 and the number of parameters. The
-            displayed Pareto front always has both.
+        objectives: Objectives of Optuna's study: a score, or a score and a cost. The displayed Pareto front always
+            has both; the cost is the number of parameters unless another is named.
+        costs: Conditions under which costs are measured.
         start: Genomes that are tried first, whole or in part (`nas.space.start_genomes`).
         start_from: Name of a study in the same database whose front is tried first.
         shared_weights: Elastic networks of which the trials are slices; None for trials that are trained one by one.
@@ -45,8 +48,9 @@ class StudySpec(StudyBaselines):
     name: StudyName
     description: str = ""
     # Not strict, because TOML gives a list.
-    objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = ("macro_f1", "params")
+    objectives: Annotated[tuple[str, ...], Field(strict=False)] = ObjectivePair()
     data: DataSpec
+    costs: Annotated[CostsSpec, Field(exclude_if=lambda table: table == CostsSpec())] = CostsSpec()
     sampler: SamplerSpec = SamplerSpec()
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
@@ -114,7 +118,9 @@ class StudySpec(StudyBaselines):
         has_reference = self.target.reference not in (None, NO_REFERENCE)
         if not self.baseline.enabled and (has_reference or self.target.tolerance is not None):
             yield "target: the study has no baseline; give target.macro_f1, or enable the baseline"
-        yield from self.stop.faults(has_target=self.has_target, max_params=self.budget.max_params)
+        fault = self.target.number_fault(self.pair.score)
+        yield from [] if fault is None else [fault]
+        yield from self.stop.faults(has_target=self.has_target, limits=self.budget.limits, cost=self.pair.cost)
 
     def _shared_weights_faults(self) -> Iterator[str]:
         if self.shared_weights is None:
@@ -122,20 +128,32 @@ class StudySpec(StudyBaselines):
         if self.grid is not None:
             yield "shared_weights: not with [grid], whose settings are all trained; remove it"
         if len(self.objectives) == 1:
-            yield 'shared_weights: needs objectives = ["macro_f1", "params"]'
+            yield 'shared_weights: needs a score and a cost, such as objectives = ["macro_f1", "params"]'
 
     def _objective_faults(self) -> Iterator[str]:
-        if self.objectives not in (("macro_f1",), ("macro_f1", "params")):
-            yield 'objectives: ["macro_f1"] or ["macro_f1", "params"]'
-        elif len(self.objectives) == 1 and self.sampler.name in ("forest", "nsga2"):
-            yield f"objectives: {self.sampler.name} weighs macro-F1 against size; with one objective use tpe or random"
+        yield from objective_faults(self.objectives, self.costs, tuple(self.budget.limits))
+        untrained = [one.title for one in self.baselines if isinstance(one.architecture, ReferenceModel)]
+        if untrained and self.pair.cost != PARAMS:
+            yield f"baseline: of {untrained[0]!r}, which is not trained here, {self.pair.cost} is unknown; remove it"
+        if len(self.objectives) == 1 and self.sampler.name in ("forest", "nsga2"):
+            yield f"objectives: {self.sampler.name} weighs a score against a cost; with one objective use tpe or random"
+
+    @property
+    def pair(self) -> ObjectivePair:
+        """Score and cost by which networks are compared."""
+        return ObjectivePair(*self.objectives[:2])
+
+    @property
+    def measured_costs(self) -> tuple[str, ...]:
+        """Costs that every trial is measured for, beside parameters and FLOPs."""
+        return measured_costs(self.pair, tuple(self.budget.limits))
 
     @property
     def has_target(self) -> bool:
         """True if the search looks for the smallest network at a score."""
         if self.grid is not None or self.finals is not None:
             return False
-        return self.target.macro_f1 is not None or (self.baseline.enabled and self.target.reference != NO_REFERENCE)
+        return self.target.number is not None or (self.baseline.enabled and self.target.reference != NO_REFERENCE)
 
     @property
     def space(self) -> SearchSpace:
@@ -229,22 +247,8 @@ class StudySpec(StudyBaselines):
         """List valid but possibly unexpected settings, one line each."""
         if self.grid is not None:
             return []
-        notes = self.space.notes()
-        recipe, epochs = self.space.recipe, self.budget.epochs
-        if not epochs:
-            # Images or minutes that are not converted yet.
-            return notes
-        for gene, effect in (
-            ("early_stopping_patience", "stop any training"),
-            ("plateau_patience", "lower any learning rate"),
-        ):
-            longest = recipe.domain(gene)[1].highest
-            if gene in recipe.domains and longest >= epochs:
-                notes.append(f"recipe.{gene}: {longest} epochs of patience cannot {effect} in {epochs} epochs")
-        grace = self.early_stopping.grace_epochs or 0
-        if self.early_stopping.enabled and grace >= epochs:
-            notes.append(f"early_stopping.grace_epochs: after {grace} epochs of grace none of {epochs} is left to save")
-        return notes
+        grace = self.early_stopping.grace_epochs or 0 if self.early_stopping.enabled else 0
+        return [*self.space.notes(), *length_notes(self.space.recipe, self.budget.epochs, grace)]
 
     def differences(self, other: StudySpec, movable: Collection[str] = ()) -> list[str]:
         """List the keys with different values, except those that may change (`updated_by`, and `movable`).

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.results.metrics import ClassScores, Scores
+from nas.study.score_definitions import MACRO_F1, score_definition
 
 
 def confusion_matrix(labels_N: Tensor, predictions_N: Tensor, num_classes: int) -> Tensor:
@@ -19,11 +20,14 @@ def confusion_matrix(labels_N: Tensor, predictions_N: Tensor, num_classes: int) 
     return flat.reshape(num_classes, num_classes)
 
 
-def classification_scores(confusion_KK: Tensor, class_names: Sequence[str]) -> Scores:
+def classification_scores(confusion_KK: Tensor, class_names: Sequence[str], score: str = MACRO_F1) -> Scores:
     """All scores of a split.
 
     Macro averages cover the classes that occur among the labels or the predictions, which is scikit-learn's default
     without `labels`. `Scores.absent` names the classes without images.
+
+    Args:
+        score: Name of the score that the study maximises (`nas.study.score_definitions`).
     """
     counts_KK = confusion_KK.double().cpu()
     hits_K = counts_KK.diag()
@@ -48,6 +52,7 @@ def classification_scores(confusion_KK: Tensor, class_names: Sequence[str]) -> S
         f1_micro=accuracy,
         per_class=per_class,
         absent=tuple(scores.name for scores in per_class if scores.support == 0),
+        objective_score=None if score == MACRO_F1 else score_definition(score).value(counts_KK.numpy(), class_names),
     )
 
 

@@ -41,7 +41,7 @@ def evaluate(
             logits_NK = network(inputs_NCHW)
         total_loss += functional.cross_entropy(logits_NK.float(), labels_N, reduction="sum")
         confusion_KK += confusion_matrix(labels_N, logits_NK.argmax(1), num_classes)
-    return classification_scores(confusion_KK, task.classes), float(total_loss) / len(split)
+    return classification_scores(confusion_KK, task.classes, task.score), float(total_loss) / len(split)
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nas.data.labelled_images import Split
 from nas.data.normalization import Normalization
 from nas.study.final_runs import ValidationChoices
+from nas.study.score_definitions import MACRO_F1
 from nas.study.shared_weights_spec import SandwichSpec
 
 
@@ -22,6 +23,7 @@ class TrainingTask:
 
     Attributes:
         teacher: Teacher of a recipe with distillation, pixels 0-255 to logits, on the device.
+        score: Score that the study maximises.
     """
 
     train: Split
@@ -29,6 +31,7 @@ class TrainingTask:
     classes: tuple[str, ...]
     normalization: Normalization
     teacher: nn.Module | None = None
+    score: str = MACRO_F1
 
     @property
     def counts_K(self) -> Tensor:

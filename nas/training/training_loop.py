@@ -208,13 +208,13 @@ class TrainingLoop:
                 # The last step of the epoch may have made the weights non-finite.
                 _check_finite(validation_loss, f"validation loss of epoch {epoch}")
                 if self._best is not None:
-                    self._best.update(scores.f1_macro)
+                    self._best.update(scores.objective)
             self._seconds_per_evaluation = time.perf_counter() - evaluation_started
             self._schedule.after_epoch(validation_loss)
         progress.end_epoch(
             EpochRecord(
                 epoch, train_loss, validation_loss, scores.f1_macro, scores.accuracy, images_per_second,
-                progress.seconds,
+                progress.seconds, scores.objective_score,
             )
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -68,7 +68,7 @@ class TrainingProgress:
         """State for a checkpoint, during an epoch or after it."""
         self._update_seconds()
         losses = {"losses": self.losses} if self.steps_of_epoch else {}
-        curve = [asdict(record) for record in self.curve]
+        curve = [record.as_json() for record in self.curve]
         return TrainingState(
             losses,
             {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,12 @@ from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
 from nas.space.reference_models import FileArchitecture
+from nas.study.costs_spec import CostsSpec
 from nas.study.data_spec import DataSpec
 from nas.study.final_runs import ValidationChoices
 from nas.study.grid_spec import Fold
 from nas.study.plugin_spec import PluginSpec
+from nas.study.score_definitions import MACRO_F1
 from nas.worker.machine_messages import ControlPassed, MachineFault, TrainControl
 from nas.worker.shared_weights_message import SharedWeights
 
@@ -29,11 +32,12 @@ class OpenData:
 
     Attributes:
         folder: Folder of downloads and caches.
-        precision: As in `TrainingSpec`.
-        deterministic: As in `TrainingSpec`.
+        precision, deterministic: As in `TrainingSpec`.
         cuda_graphs: Capture training steps on a GPU.
         is_final: Train on the validation images too, and score on the test images.
         plugins: Modules with parts of the study's networks and recipes, loaded first.
+        score, costs: As in `StudySpec`.
+        measured: Costs that every network is measured for, beside parameters and FLOPs.
     """
 
     spec: DataSpec
@@ -43,6 +47,9 @@ class OpenData:
     cuda_graphs: bool = True
     is_final: bool = False
     plugins: tuple[PluginSpec, ...] = ()
+    score: str = MACRO_F1
+    costs: CostsSpec = field(default_factory=CostsSpec)
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class FindWeights:
 
 @dataclass(frozen=True)
 class Measure:
-    """Request to count a network's parameters and FLOPs for the open data. Reply: `Cost` or `Failed`."""
+    """Request to measure a network's costs for the open data. Reply: `Cost` or `Failed`."""
 
     architecture: Architecture
 
@@ -83,7 +90,7 @@ class Preview:
     """Request to describe a search space for the open data. Reply: `SpacePreview`."""
 
     tables: dict[str, Any]
-    max_params: int | None
+    limits: dict[str, float]
     num_samples: int
 
 
@@ -94,7 +101,7 @@ class FindPrecision:
 
 @dataclass(frozen=True)
 class Precision:
-    """Precision that the device computes in natively, by its name in a study file."""
+    """Precision that the device computes in natively."""
 
     name: Literal["float32", "bfloat16"]
 
@@ -211,7 +218,6 @@ class Resumed:
     Attributes:
         epochs_done: Complete epochs; None if every checkpoint was refused and the training restarts.
         refused: Reason for each refused checkpoint, one line each.
-        curve: Records of the complete epochs.
     """
 
     epochs_done: int | None
@@ -262,7 +268,8 @@ class SpacePreview:
     """Summary of a search space: smallest network, random samples, share within the budget.
 
     Attributes:
-        smallest: Smallest network of the space, with its genome.
+        smallest: Smallest network of the space by parameters, with its genome.
+        lowest: Lowest value of each limited cost among the corners of the space.
         samples: Random genomes.
         share_within_budget: Share of the random genomes within the budget, in [0, 1].
     """
@@ -270,6 +277,7 @@ class SpacePreview:
     smallest: SampledGenome
     samples: tuple[SampledGenome, ...]
     share_within_budget: float
+    lowest: Mapping[str, float] = field(default_factory=dict)
 
 
 Report = EpochRecord | EpochProgress | PreparationProgress | Resumed | TrainingNotice | KeepAlive

@@ -101,4 +101,4 @@ def test_optuna_receives_one_objective_or_two(
     assert [len(trial.values) for trial in harness.study.optuna_study.trials] == [len(expected)] * 2
     for record in harness.records():
         assert record.objectives is not None
-        assert (record.macro_f1, record.objectives.log10_params) == (0.7, 3.0)
+        assert (record.macro_f1, record.objectives.log10_cost) == (0.7, 3.0)

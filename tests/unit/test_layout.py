@@ -16,6 +16,7 @@ LONG_FUNCTIONS = {
 MANY_ARGUMENTS = {
     "search": "options of a command", "create": "options of a command", "check": "options of a command",
     "finals": "options of a command", "report": "options of a command", "export": "options of a command",
+    "measure": "options of a command",
     "load_spec": "options of the commands",
     "collect_finals": "the runs of a finals study and the settings of their statistics, all by name",
     "compare_networks": "finalist, baseline, settings and the data they are compared on",

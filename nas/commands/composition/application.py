@@ -200,7 +200,8 @@ class Application:
         shared_cores = None if fixed is not None or spec.training.deterministic else cores
         data = OpenData(
             spec.data, self.settings.data_folder.absolute(), spec.training.precision, spec.training.deterministic,
-            self.settings.cuda_graphs, is_final=spec.finals is not None, plugins=spec.plugins,
+            self.settings.cuda_graphs, is_final=spec.finals is not None, plugins=spec.plugins, score=spec.pair.score,
+            costs=spec.costs, measured=spec.measured_costs,
         )  # fmt: skip
         return TrainerClient(
             data, dataset_summary, device=device, threads=fixed or threads or 1, shared_cores=shared_cores,

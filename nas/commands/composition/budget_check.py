@@ -1,23 +1,29 @@
-"""Check of a study's budget against the smallest network of its search space."""
+"""Check of a study's budget against the networks of the lowest costs of its search space."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nas.errors import StudyError
+from nas.study.cost_definitions import cost_definition
 from nas.study.study_spec import StudySpec
 
 
-def require_budget_met(smallest: int, spec: StudySpec) -> None:
-    """Reject a budget, or a size at which the search ends, that no genome of the space meets.
+def require_budget_met(lowest: Mapping[str, float], spec: StudySpec) -> None:
+    """Reject a limit of the budget, or a cost at which the search ends, that no genome of the space meets.
 
     Args:
-        smallest: Parameter count of the smallest network of the space.
+        lowest: Lowest value of the costs among the networks of the space, by name.
 
     Raises:
-        StudyError: It has more than they allow.
+        StudyError: It is above what they allow.
     """
-    for key, allowed in (("budget.max_params", spec.budget.max_params), ("stop.at_params", spec.stop.at_params)):
-        if allowed is not None and smallest > allowed:
+    limits = [(f"budget.max_{name}", name, limit) for name, limit in spec.budget.limits.items()]
+    stops = [(f"stop.{key}", name, most) for key, name, most in spec.stop.thresholds(spec.pair.cost)]
+    for key, name, allowed in (*limits, *stops):
+        definition = cost_definition(name)
+        if name in lowest and lowest[name] > allowed:
             raise StudyError(
-                f"study {spec.name!r}: no genome meets {key} = {allowed:,}; the smallest network of the search space "
-                f"has {smallest:,} parameters"
+                f"study {spec.name!r}: no genome meets {key} = {definition.number(allowed)}; the "
+                f"{definition.superlative} network of the search space has {definition.text(lowest[name])}"
             )

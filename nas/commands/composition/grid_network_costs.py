@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nas.errors import StudyError
+from nas.study.cost_definitions import FLOPS, PARAMS
 from nas.study.grid_spec import describe_setting, folds_fault
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.supervisor.trainer_errors import MeasurementFailed
 from nas.worker.trainer_messages import SampledGenome
+
+
+def lowest_grid_costs(samples: Mapping[str, SampledGenome], spec: StudySpec) -> dict[str, float]:
+    """Return the lowest value of each counted or limited cost among the networks of a grid, by name."""
+    costs = [sample.cost for sample in samples.values()]
+    return {name: min(cost[name] for cost in costs) for name in (PARAMS, FLOPS, *spec.measured_costs)}
 
 
 def grid_samples(trainer: TrainerClient, spec: StudySpec) -> dict[str, SampledGenome]:

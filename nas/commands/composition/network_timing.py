@@ -9,6 +9,7 @@ from nas.commands.composition.application import Application
 from nas.results.training_time import TrainingTime
 from nas.space.architecture import Architecture
 from nas.space.genome import Genome
+from nas.study.cost_definitions import cost_definition
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.trainer_messages import EstimateTimes, Preview, SpacePreview, TrainingTimes
@@ -101,10 +102,13 @@ class NetworkTimer:
             # Evenly over the settings, since those of one option follow each other.
             return genomes[:: -(-len(genomes) // _NUM_TIMED)]
         assert spec.search_space is not None
-        limit = spec.budget.max_params
+        limits = spec.budget.limits
+        counted = {name: limit for name, limit in limits.items() if cost_definition(name).is_counted}
         for num_drawn in (_NUM_DRAWN, _NUM_DRAWN_IF_FEW_ARE_SMALL):
-            preview = self.trainer.request(Preview(spec.search_space, limit, num_drawn), SpacePreview)
-            within = [one.genome for one in preview.samples if limit is None or one.cost.params <= limit]
+            preview = self.trainer.request(Preview(spec.search_space, counted, num_drawn), SpacePreview)
+            within = [
+                one.genome for one in preview.samples if all(one.cost[name] <= limit for name, limit in counted.items())
+            ]
             if len(within) >= _NUM_TIMED / 2:
                 break
         return tuple(within[:_NUM_TIMED]) or (preview.smallest.genome,)

@@ -209,9 +209,10 @@ def _progress_listener(
         application.errors if plan.quiet else application.console,
         budget=study.spec.budget.trials,
         done=study_status(study, slots).done,
-        front=[FrontPoint(r.number, r.family, r.macro_f1, r.params or 0) for r in summarize_front(study).front],
+        front=[FrontPoint(r.number, r.family, r.score, r.cost or 1) for r in summarize_front(study).front],
         counts_baseline=study.spec.counts_baseline,
         live=application.live_view,
+        pair=study.spec.pair,
     ) as progress:
         yield progress
 

@@ -9,10 +9,10 @@ from typing import Any
 from nas.commands.composition.application import Application
 from nas.commands.composition.baseline_checks import check_baselines
 from nas.commands.composition.budget_check import require_budget_met
-from nas.commands.composition.grid_network_costs import grid_samples
+from nas.commands.composition.grid_network_costs import grid_samples, lowest_grid_costs
 from nas.commands.composition.network_timing import NetworkTimer
 from nas.commands.composition.training_length import with_converted_length
-from nas.errors import FaultyDataError
+from nas.errors import FaultyDataError, StudyError
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.front_summary import summarize_front
 from nas.search.create_study import create_study
@@ -25,12 +25,17 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.database_and_artifact_storage import Storage
 from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_OTHER_BASELINE_SLOT
 from nas.space.genome import Genome
+from nas.space.spelling import did_you_mean
 from nas.study.distillation_spec import TrialReference
+from nas.study.latency_file import latency_data_fault
+from nas.study.score_definitions import class_of
 from nas.study.start_tables import check_start
 from nas.study.study_spec import StudySpec
 from nas.worker.supervisor.trainer_client import TrainerClient
 from nas.worker.supervisor.trainer_errors import MeasurementFailed
 from nas.worker.trainer_messages import FindPrecision, Precision, Preview, SpacePreview
+
+_SHOWN_CLASSES = 20
 
 
 def require_all_used(dataset_summary: DatasetSummary) -> None:
@@ -59,7 +64,8 @@ def create_checked_study(
         require_all_used(dataset_summary)
     check_start(spec, dataset_summary.image_size)
     check_baselines(application, spec, trainer)
-    require_budget_met(_smallest_params(trainer, spec), spec)
+    require_fitting_data(spec, dataset_summary)
+    require_budget_met(_lowest_costs(trainer, spec), spec)
     storage = application.connect(create_tables=True)
     teacher = None if _has_stored_teacher(storage, spec) else check_teacher(application, spec, dataset_summary, storage)
     is_new = spec.name not in storage.study_names()
@@ -118,20 +124,21 @@ def _initial_parameters(
     inherited = inherit_genomes(storage, spec, size)
     if inherited is not None:
         application.errors.print(inherited.notice, markup=False, highlight=False, soft_wrap=True)
-    return first_trials(spec, size, () if inherited is None else inherited.parameters, _parameter_limit(trainer, spec))
+    return first_trials(spec, size, () if inherited is None else inherited.parameters, _limit_check(trainer, spec))
 
 
-def _parameter_limit(trainer: TrainerClient, spec: StudySpec) -> Callable[[Genome], bool] | None:
-    """Return a function that is True for genomes within the parameter limit; None without a limit."""
-    allowed = spec.budget.max_params
-    if allowed is None:
+def _limit_check(trainer: TrainerClient, spec: StudySpec) -> Callable[[Genome], bool] | None:
+    """Return a function that is True for genomes within all limits of the budget; None without a limit."""
+    limits = spec.budget.limits
+    if not limits:
         return None
 
     def is_within(genome: Genome) -> bool:
         try:
-            return trainer.measure(genome.architecture).params <= allowed
+            cost = trainer.measure(genome.architecture)
         except MeasurementFailed:
             return False
+        return all(cost[name] <= limit for name, limit in limits.items())
 
     return is_within
 
@@ -165,9 +172,27 @@ def _has_stored_teacher(storage: Storage, spec: StudySpec) -> bool:
     return teacher_of(SearchStudy.open(storage, spec.name)) is not None
 
 
-def _smallest_params(trainer: TrainerClient, spec: StudySpec) -> int:
-    """Return the parameter count of the smallest network; for a grid, all networks are built to find it."""
+def _lowest_costs(trainer: TrainerClient, spec: StudySpec) -> Mapping[str, float]:
+    """Return the lowest costs of the networks by name; for a grid, all networks are built to find them."""
     if spec.search_space is not None:
-        preview = trainer.request(Preview(spec.search_space, spec.budget.max_params, num_samples=0), SpacePreview)
-        return preview.smallest.cost.params
-    return min(sample.cost.params for sample in grid_samples(trainer, spec).values())
+        return trainer.request(Preview(spec.search_space, spec.budget.limits, num_samples=0), SpacePreview).lowest
+    return lowest_grid_costs(grid_samples(trainer, spec), spec)
+
+
+def require_fitting_data(spec: StudySpec, summary: DatasetSummary) -> None:
+    """Reject a score of a class that the data do not have, and a latency file for other images.
+
+    Raises:
+        StudyError: The fault, in one line.
+    """
+    name = class_of(spec.pair.score)
+    if name is not None and name not in summary.classes:
+        known = ", ".join(summary.classes[:_SHOWN_CLASSES]) + ("…" if len(summary.classes) > _SHOWN_CLASSES else "")
+        raise StudyError(
+            f"study {spec.name!r}: objectives: no class {name!r} in {summary.name}{did_you_mean(name, summary.classes)}"
+            f"; classes: {known}"
+        )
+    image = summary.channels, summary.height, summary.width
+    fault = latency_data_fault(spec.costs.latency, image, len(summary.classes))
+    if fault is not None:
+        raise StudyError(f"study {spec.name!r}: {fault}")

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from typing_extensions import assert_never
 
 from nas.results.outcome import Completed, Failed, Infeasible, Outcome, Stopped
+from nas.study.cost_definitions import cost_definition
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,
@@ -125,17 +126,22 @@ def _fields(event: TrialEvent) -> tuple[str, dict[str, Any]]:
 
 def _trial(trial: TrialDescription) -> dict[str, Any]:
     role = {} if trial.role == "training" else {"role": trial.role}
-    return {"is_baseline": trial.is_baseline, "family": trial.family, "params": trial.cost.params, **role}
+    costs = {"params": trial.cost.params, **trial.cost.measured}
+    return {"is_baseline": trial.is_baseline, "family": trial.family, **costs, **role}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Completed(scores=scores, seconds=seconds):
-            return {"outcome": "completed", "macro_f1": scores.f1_macro, "seconds": round(seconds, 3)}
+            return {"outcome": "completed", "macro_f1": scores.f1_macro, "seconds": round(seconds, 3)} | (
+                {} if scores.objective_score is None else {"score": scores.objective_score}
+            )
         case Stopped(reason=stop_reason, epoch=epoch, seconds=seconds):
-            return {"outcome": "stopped", "epoch": epoch, **asdict(stop_reason), "seconds": round(seconds, 3)}
-        case Infeasible(max_params=max_params):
-            return {"outcome": "over_budget", "max_params": max_params}
+            reason = {key: value for key, value in asdict(stop_reason).items() if key not in ("title", "no_costlier")}
+            return {"outcome": "stopped", "epoch": epoch, **reason, "seconds": round(seconds, 3)}
+        case Infeasible(cost=name, value=value, limit=limit):
+            most = int(limit) if cost_definition(name).is_whole else limit
+            return {"outcome": "over_budget", f"max_{name}": most, name: value}
         case Failed(reason=reason, detail=detail):
             return {"outcome": "failed", "reason": reason, "detail": detail}
         case _:

@@ -21,6 +21,8 @@ from nas.results.learning_curve import duration_text
 from nas.results.outcome import Completed, Failed, Infeasible, Stopped
 from nas.search.pareto_front import Objectives, pareto_front
 from nas.search.storage.slot_conditions import FIRST_INHERITED_SLOT
+from nas.study.cost_definitions import PARAMS
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.worker.progress_events import (
     EpochEnded,
     EpochProgressed,
@@ -49,11 +51,11 @@ class FrontPoint:
 
     number: int
     family: str
-    macro_f1: float
-    params: int
+    score: float
+    cost: float
 
     def objectives(self) -> Objectives:
-        return Objectives(self.macro_f1, math.log10(self.params))
+        return Objectives(self.score, math.log10(self.cost))
 
 
 class Progress:
@@ -62,16 +64,17 @@ class Progress:
     Args:
         done: Number of trials that had already ended.
         front: Front of these trials.
-        counts_baseline: As in `nas.study.study_spec.StudySpec`.
+        counts_baseline, pair: As in `nas.study.study_spec.StudySpec`.
         live: Redrawn view; None for that of the console, if it is a terminal.
     """
 
     def __init__(
         self, console: Console, *, budget: int, done: int, front: list[FrontPoint], counts_baseline: bool = False,
         live: LiveView | None = None,
+        pair: ObjectivePair = DEFAULT_OBJECTIVES,
     ) -> None:  # fmt: skip
         self._console = console
-        self._budget = budget
+        self._budget, self._pair = budget, pair
         self._done = done
         self._front = front
         self._counts_baseline = counts_baseline
@@ -131,12 +134,12 @@ class Progress:
                 started, _, epoch = self._running[worker]
                 self._running[worker] = (started, event, epoch)
                 if self._live is None and self._is_due(worker, _SECONDS_BETWEEN_PROGRESS):
-                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
+                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event, self._pair)}")
             case EpochEnded():
                 started = self._running[worker][0]
                 self._running[worker] = (started, None, event)
                 if self._live is None and self._is_due(worker, _SECONDS_BETWEEN_EPOCHS):
-                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event)}")
+                    self._print_line(f"{_title(started.trial, number)} {_progress_text(event, self._pair)}")
             case TrialResumed():
                 self._print_line(f"{self._name(event)} goes on from a checkpoint, {event.epochs_done} epochs done")
             case TrialPaused():
@@ -174,7 +177,7 @@ class Progress:
 
     def _show_ended(self, event: TrialEnded) -> None:
         trial, number = event.trial, event.location.number
-        title, params = _title(trial, number), trial.cost.params
+        title, cost = _title(trial, number), trial.cost[self._pair.cost]
         self._done += trial.role == "training" and (self._counts_baseline or not trial.is_baseline)
         if trial.role == "slice" and isinstance(event.outcome, Completed) and not event.on_front:
             # One of thousands, each of which takes a second.
@@ -182,18 +185,17 @@ class Progress:
         match event.outcome:
             case Completed(scores=scores):
                 self._print_line(
-                    f"{title} completed: macro-F1 {scores.f1_macro:.4f}, {params:,} parameters, "
+                    f"{title} completed: {self._pair.score_definition.title} {scores.objective:.4f}, "
+                    f"{self._pair.cost_definition.text(cost)}, "
                     f"{event.outcome.seconds:.0f} s{', on the front' if event.on_front else ''}"
                 )
                 if not trial.is_baseline and trial.role != "elastic":
-                    point = FrontPoint(number, trial.family, scores.f1_macro, params)
+                    point = FrontPoint(number, trial.family, scores.objective, cost)
                     self._front = pareto_front([*self._front, point], FrontPoint.objectives)
             case Stopped(reason=stop_reason, epoch=epoch):
                 self._print_line(f"{title} stopped after epoch {epoch}: {stop_reason.sentence}")
             case Infeasible():
-                self._print_line(
-                    f"{title} not trained: {event.outcome.params:,} parameters, {event.outcome.max_params:,} allowed"
-                )
+                self._print_line(f"{title} not trained: {event.outcome.sentence}")
             case Failed(reason=reason, detail=detail):
                 self._print_line(f"{title} failed ({reason}): {detail}")
             case _:
@@ -208,7 +210,8 @@ class Progress:
 
     def _view(self) -> RenderableType:
         running = NumberTable(title=f"{self._done} of {self._budget} trials", title_justify="left")
-        for name in ("worker", "trial", "family", "parameters", "epoch", "macro-F1", "loss", "images/s", "left"):
+        score, cost = self._pair.score_definition.title, self._pair.cost_definition
+        for name in ("worker", "trial", "family", "parameters", "epoch", score, "loss", "images/s", "left"):
             running.add_column(name, justify="left" if name == "family" else "right")
         for worker, (started, progress, epoch) in sorted(self._running.items()):
             running.add_row(
@@ -216,10 +219,10 @@ class Progress:
                 *_progress_cells(progress, epoch),
             )  # fmt: skip
         front = NumberTable(title="Front so far", title_justify="left")
-        for name in ("trial", "family", "macro-F1", "parameters"):
+        for name in ("trial", "family", score, "parameters" if cost.name == PARAMS else cost.column):
             front.add_column(name, justify="left" if name == "family" else "right")
         for point in self._front:
-            front.add_row(str(point.number), point.family, f"{point.macro_f1:.4f}", f"{point.params:,}")
+            front.add_row(str(point.number), point.family, f"{point.score:.4f}", cost.number(point.cost))
         return Group(*([Text(self._search_progress)] if self._search_progress else []), running, front)
 
 
@@ -234,7 +237,7 @@ def _progress_cells(
     progress: Preparing | EpochProgressed | None, epoch: EpochEnded | None
 ) -> tuple[RenderableType, str, str, str, str]:
     """Return the table cells of a trial's progress: epoch, macro-F1, loss, images per second, time left."""
-    macro_f1 = "-" if epoch is None else f"{epoch.record.macro_f1:.4f}"
+    macro_f1 = "-" if epoch is None else f"{epoch.record.objective:.4f}"
     match progress:
         case Preparing():
             return _bar(progress.description, progress.done, progress.total), macro_f1, "-", "-", "-"
@@ -258,7 +261,7 @@ def _bar(text: str, done: int, total: int) -> RenderableType:
     return bar
 
 
-def _progress_text(progress: Preparing | EpochProgressed | EpochEnded) -> str:
+def _progress_text(progress: Preparing | EpochProgressed | EpochEnded, pair: ObjectivePair) -> str:
     match progress:
         case Preparing():
             return f"{progress.description}: {progress.done / progress.total:.0%}"
@@ -266,6 +269,6 @@ def _progress_text(progress: Preparing | EpochProgressed | EpochEnded) -> str:
             return progress.progress.text
         case EpochEnded(record=record):
             return (
-                f"epoch {record.epoch}/{progress.epochs}: macro-F1 {record.macro_f1:.4f}, "
+                f"epoch {record.epoch}/{progress.epochs}: {pair.score_definition.title} {record.objective:.4f}, "
                 f"loss {record.train_loss:.4f}, {record.images_per_second:,.0f} images/s"
             )

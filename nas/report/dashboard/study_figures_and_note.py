@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.report.tables.grid_tables import settings_table
+from nas.report.tables.objective_columns import objective_cells, objective_titles
 from nas.report.tables.study_tables import shared_front_table
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.grid_results import gather_settings
@@ -51,14 +52,17 @@ def study_note(study: SearchStudy, records: Sequence[TrialRecord], running: Sequ
 
 
 def _front_as_markdown(summary: FrontSummary) -> str:
-    rows = ["| trial | family | macro-F1 | parameters | times smaller |", "|---|---|---|---|---|"]
+    further = objective_titles(summary.pair)
+    times = f"times {summary.pair.cost_definition.comparative}"
+    titles = ("trial", "family", "macro-F1", "parameters", *further, times)
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for record in (*summary.front, *summary.baselines):
         smaller = summary.times_smaller(record)
         mark = " (baseline)" if record.is_baseline else " (answer)" if record is summary.answer else ""
         mark += f" ({record.training})" if record.source is not None else ""
         rows.append(
-            f"| {record.number}{mark} | {record.family} | "
-            f"{record.macro_f1:.4f} | {record.params or 0:,} | {f'{smaller:,.1f}' if smaller else '-'} |"
+            f"| {record.number}{mark} | {record.family} | {record.macro_f1:.4f} | {record.params or 0:,} | "
+            f"{''.join(f'{cell} | ' for cell in objective_cells(record))}{f'{smaller:,.1f}' if smaller else '-'} |"
         )
     if summary.shared_front:
         rows += ["", shared_front_table(summary).as_markdown()]

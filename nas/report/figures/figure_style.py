@@ -119,8 +119,8 @@ def axis(title: str, **options: Any) -> dict[str, Any]:
     }
 
 
-def params_axis(smallest: int, largest: int) -> dict[str, Any]:
-    """Logarithmic axis of parameter counts, with a margin on both sides."""
+def cost_axis(title: str, smallest: float, largest: float) -> dict[str, Any]:
+    """Logarithmic axis of costs, with a margin on both sides."""
     low, high = math.log10(smallest), math.log10(largest)
     margin = max(0.05, 0.04 * (high - low))
     low, high = low - margin, high + margin
@@ -131,7 +131,7 @@ def params_axis(smallest: int, largest: int) -> dict[str, Any]:
         if low <= math.log10(step * 10**decade) <= high
     ]
     return axis(
-        "parameters",
+        title,
         type="log",
         range=[round(low, 4), round(high, 4)],
         tickvals=ticks,

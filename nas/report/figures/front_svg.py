@@ -24,22 +24,22 @@ _SHOWN_BELOW = 0.25
 
 @dataclass(frozen=True)
 class _Axes:
-    """Scales from log10 of the parameters and macro-F1 to pixels."""
+    """Scales from log10 of the cost and the score to pixels."""
 
     decades: tuple[int, int]
     scores: tuple[float, float]
 
-    def x(self, params: float) -> float:
+    def x(self, cost: float) -> float:
         first, last = self.decades
-        return _LEFT + (math.log10(params) - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (math.log10(cost) - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
 
-    def y(self, macro_f1: float) -> float:
+    def y(self, score: float) -> float:
         low, high = self.scores
-        return _HEIGHT - _BOTTOM - (macro_f1 - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+        return _HEIGHT - _BOTTOM - (score - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
 
 def front_svg(summary: FrontSummary, answer: TrialRecord | None, verdict: str) -> str:
-    """Draw macro-F1 against parameters of the front, with the baseline, the target and the answer.
+    """Draw the score against the cost of the front, with the baseline, the target and the answer.
 
     Args:
         answer: Network to ring, after finals that of the finals; None for none.
@@ -57,8 +57,8 @@ def front_svg(summary: FrontSummary, answer: TrialRecord | None, verdict: str) -
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13" fill="{GREY}">',
         f"<title>{escape(f'Front of {summary.study}')}</title>", f"<desc>{escape(verdict)}</desc>",
-        _text(_LEFT, 22, f"{summary.study}: macro-F1 on validation images", weight="bold"),
-        *_grid(axes), *_target_line(axes, summary, target), _steps(axes, members),
+        _text(_LEFT, 22, f"{summary.study}: {summary.pair.score_definition.title} on validation images", weight="bold"),
+        *_grid(axes, summary.pair.cost_definition.title), *_target_line(axes, summary, target), _steps(axes, members),
         *(_marker(axes, one, family_style(one.family).colour) for one in members),
     ]  # fmt: skip
     for record in others:
@@ -72,22 +72,23 @@ def front_svg(summary: FrontSummary, answer: TrialRecord | None, verdict: str) -
 
 
 def _is_near(record: TrialRecord, baseline: TrialRecord) -> bool:
-    return record.macro_f1 >= baseline.macro_f1 - _SHOWN_BELOW
+    return record.score >= baseline.score - _SHOWN_BELOW
 
 
 def _baseline(axes: _Axes, record: TrialRecord, name: str) -> list[str]:
     """Diamond of a baseline with its name, which says where its score is from."""
-    x, y = axes.x(record.params or 1), axes.y(record.macro_f1)
+    x, y = axes.x(record.cost or 1), axes.y(record.score)
+    number = record.pair.cost_definition.number(record.cost or 1)
     return [
         f'<path d="M{x:.1f} {y - 8:.1f} l8 8 -8 8 -8 -8z" fill="{BASELINE_COLOUR}"/>',
-        _text(x - 12, y - 12, f"{name} ({record.params:,})", anchor="end"),
+        _text(x - 12, y - 12, f"{name} ({number})", anchor="end"),
     ]
 
 
 def _axes(shown: list[TrialRecord], target: float | None) -> _Axes:
-    sizes = [math.log10(one.params or 1) for one in shown]
+    sizes = [math.log10(one.cost or 1) for one in shown]
     first, last = math.floor(min(sizes)), math.ceil(max(sizes))
-    scores = [one.macro_f1 for one in shown] + ([target] if target is not None else [])
+    scores = [one.score for one in shown] + ([target] if target is not None else [])
     step = _step(max(scores) - min(scores))
     low, high = math.floor(min(scores) / step - 0.2) * step, math.ceil(max(scores) / step + 0.2) * step
     return _Axes((first, max(last, first + 1)), (low, high))
@@ -100,7 +101,7 @@ def _step(extent: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
 
 
-def _grid(axes: _Axes) -> list[str]:
+def _grid(axes: _Axes, title: str) -> list[str]:
     parts = []
     first, last = axes.decades
     for decade in range(first, last + 1):
@@ -113,7 +114,7 @@ def _grid(axes: _Axes) -> list[str]:
         y = axes.y(tick * step)
         parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y))
         parts.append(_text(_LEFT - 8, y + 4, f"{tick * step:.{max(1, -math.floor(math.log10(step)))}f}", anchor="end"))
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - _BOTTOM + 38, "parameters", anchor="middle"))
+    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - _BOTTOM + 38, title, anchor="middle"))
     return parts
 
 
@@ -127,29 +128,29 @@ def _target_line(axes: _Axes, summary: FrontSummary, target: float | None) -> li
 
 
 def _steps(axes: _Axes, members: list[TrialRecord]) -> str:
-    """Line of the best macro-F1 of networks up to a size."""
+    """Line of the best score of networks up to a cost."""
     if not members:
         return ""
-    path = f"M{axes.x(members[0].params or 1):.1f} {axes.y(members[0].macro_f1):.1f}"
+    path = f"M{axes.x(members[0].cost or 1):.1f} {axes.y(members[0].score):.1f}"
     for one in members[1:]:
-        path += f" H{axes.x(one.params or 1):.1f} V{axes.y(one.macro_f1):.1f}"
+        path += f" H{axes.x(one.cost or 1):.1f} V{axes.y(one.score):.1f}"
     return f'<path d="{path}" fill="none" stroke="{GREY}" stroke-width="1.5"/>'
 
 
 def _marker(axes: _Axes, one: TrialRecord, colour: str) -> str:
-    x, y = axes.x(one.params or 1), axes.y(one.macro_f1)
+    x, y = axes.x(one.cost or 1), axes.y(one.score)
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>'
 
 
 def _answer(axes: _Axes, summary: FrontSummary, answer: TrialRecord) -> list[str]:
-    x, y = axes.x(answer.params or 1), axes.y(answer.macro_f1)
+    x, y = axes.x(answer.cost or 1), axes.y(answer.score)
     ratio = summary.times_smaller(answer)
-    smaller = "" if ratio is None or ratio < 2 else f", {ratio:,.0f}x smaller"
+    smaller = "" if ratio is None or ratio < 2 else f", {ratio:,.0f}x {summary.pair.cost_definition.comparative}"
     is_left = x < _WIDTH / 2
     return [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{BASELINE_COLOUR}" stroke-width="3"/>',
         _text(
-            x + (16 if is_left else -16), y - 14, f"answer: {answer.params:,} parameters{smaller}",
+            x + (16 if is_left else -16), y - 14, f"answer: {answer.cost_text}{smaller}",
             anchor="start" if is_left else "end", weight="bold",
         ),
     ]  # fmt: skip

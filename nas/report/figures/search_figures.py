@@ -12,18 +12,20 @@ from nas.report.figures.figure_style import (
     GREY,
     axis,
     blank_figure,
+    cost_axis,
     empty_figure,
     family_style,
     gradient_colour,
-    params_axis,
     themed_text,
 )
 from nas.report.figures.option_effects import options_figure
-from nas.report.figures.target_and_answer import answer_marker, target_line
+from nas.report.figures.target_and_answer import answer_marker, objectives_hover, target_line
 from nas.search.analysis.front_summary import FrontSummary, summarize_records
 from nas.search.analysis.hypervolume_history import hypervolume_history
 from nas.search.analysis.option_effects import explain_options
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.cost_definitions import PARAMS
+from nas.study.costs_spec import ObjectivePair
 from nas.study.study_spec import StudySpec
 
 MAX_POINTS = 2000
@@ -62,7 +64,7 @@ def trained_trials(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Figure:
-    """Scatter plot of macro-F1 over the number of parameters: trials, front, baseline, target and answer."""
+    """Scatter plot of the score over the cost: trials, front, baseline, target and answer."""
     title = "Pareto front"
     on_front = {record.number for record in summary.front}
     others = [
@@ -78,15 +80,16 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
     if len(shown_others) < len(others):
         note += f"; {len(shown_others):,} of {len(others):,} trials off the front are drawn"
     figure = blank_figure(title, note)
-    sizes = [record.params or 1 for record in (*shown, *summary.shared_front)]
+    sizes = [record.cost or 1 for record in (*shown, *summary.shared_front)]
     if summary.baseline is not None:
         figure.add_trace(_dominating_region(summary.baseline, min(sizes)))
     for family in sorted({record.family for record in shown if not record.is_baseline}):
         of_family = [record for record in shown_others if record.family == family]
         members = [record for record in summary.front if record.family == family]
         size, opacity = (8, 0.75) if len(shown_others) <= _FEW_POINTS else (6, 0.5)
-        figure.add_trace(_trial_points(of_family, family, size=size, opacity=opacity, in_legend=not members))
-        figure.add_trace(_trial_points(members, family, size=12, opacity=1, in_legend=bool(members)))
+        pair, in_legend = summary.pair, bool(members)
+        figure.add_trace(_trial_points(of_family, family, pair, size=size, opacity=opacity, in_legend=not in_legend))
+        figure.add_trace(_trial_points(members, family, pair, size=12, opacity=1, in_legend=in_legend))
     figure.add_trace(_front_line(summary.front, max(sizes)))
     if summary.shared_front:
         figure.add_trace(_shared_markers(summary.shared_front))
@@ -96,46 +99,47 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
         figure.add_trace(answer_marker(summary.answer))
     for record in summary.baselines:
         figure.add_trace(_baseline_marker(record))
-    figure.update_layout(xaxis=params_axis(min(sizes), max(sizes)), yaxis=axis("macro-F1", tickformat=".3~f"))
+    figure.update_layout(
+        xaxis=cost_axis(summary.pair.cost_definition.title, min(sizes), max(sizes)),
+        yaxis=axis(summary.pair.score_definition.title, tickformat=".3~f"),
+    )
     return figure
 
 
 def _shared_markers(records: Sequence[TrialRecord]) -> go.Scatter:
     """Hollow markers of slices that were not trained by themselves, at their shared scores."""
     return go.Scatter(
-        x=[record.params for record in records],
-        y=[round(record.macro_f1, 4) for record in records],
+        x=[record.cost for record in records],
+        y=[round(record.score, 4) for record in records],
         customdata=[record.number for record in records],
         mode="markers",
         name=themed_text("shared score, not trained by itself"),
         marker={"color": BASELINE_COLOUR, "symbol": "circle-open", "size": 7},
-        hovertemplate=("trial %{customdata}, shared score<br>macro-F1 %{y:.4f}<br>%{x:,d} parameters<extra></extra>"),
+        hovertemplate=f"trial %{{customdata}}, shared score<br>{objectives_hover(records[0].pair)}<extra></extra>",
     )
 
 
 def _trial_points(
-    records: Sequence[TrialRecord], family: str, *, size: int, opacity: float, in_legend: bool
+    records: Sequence[TrialRecord], family: str, pair: ObjectivePair, *, size: int, opacity: float, in_legend: bool
 ) -> go.Scatter:
     style = family_style(family)
     return go.Scatter(
-        x=[record.params for record in records],
-        y=[round(record.macro_f1, 4) for record in records],
+        x=[record.cost for record in records],
+        y=[round(record.score, 4) for record in records],
         customdata=[record.number for record in records],
         mode="markers",
         name=themed_text(family),
         legendgroup=family,
         showlegend=in_legend,
         marker={"color": style.colour, "symbol": style.symbol, "size": size, "opacity": opacity},
-        hovertemplate=(
-            f"trial %{{customdata}} ({family})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>"
-        ),
+        hovertemplate=f"trial %{{customdata}} ({family})<br>{objectives_hover(pair)}<extra></extra>",
     )
 
 
-def _front_line(front: Sequence[TrialRecord], largest: int) -> go.Scatter:
-    """Step line of the best macro-F1 for at most a given number of parameters."""
-    sizes = [record.params or 1 for record in front]
-    scores = [round(record.macro_f1, 4) for record in front]
+def _front_line(front: Sequence[TrialRecord], largest: float) -> go.Scatter:
+    """Step line of the best score for at most a given cost."""
+    sizes = [record.cost or 1 for record in front]
+    scores = [round(record.score, 4) for record in front]
     return go.Scatter(
         x=[*sizes, *([largest] if front else [])],
         y=[*scores, *scores[-1:]],
@@ -146,17 +150,17 @@ def _front_line(front: Sequence[TrialRecord], largest: int) -> go.Scatter:
     )
 
 
-def _dominating_region(baseline: TrialRecord, smallest: int) -> go.Scatter:
-    """Region of trials at least as good as the baseline and no larger."""
-    left, right = smallest / 10, baseline.params or 1
+def _dominating_region(baseline: TrialRecord, smallest: float) -> go.Scatter:
+    """Region of trials at least as good as the baseline and of no higher cost."""
+    left, right = smallest / 10, baseline.cost or 1
     return go.Scatter(
         x=[left, right, right, left],
-        y=[baseline.macro_f1, baseline.macro_f1, 1, 1],
+        y=[baseline.score, baseline.score, 1, 1],
         mode="lines",
         fill="toself",
         fillcolor="rgba(230, 159, 0, 0.13)",
         line={"width": 0},
-        name=themed_text("at least as good, and smaller"),
+        name=themed_text(f"at least as good, and {baseline.pair.cost_definition.comparative}"),
         hoverinfo="skip",
     )
 
@@ -164,14 +168,14 @@ def _dominating_region(baseline: TrialRecord, smallest: int) -> go.Scatter:
 def _baseline_marker(baseline: TrialRecord) -> go.Scatter:
     name = baseline.family if baseline.source is None else f"{baseline.family}, {baseline.training}"
     return go.Scatter(
-        x=[baseline.params],
-        y=[round(baseline.macro_f1, 4)],
+        x=[baseline.cost],
+        y=[round(baseline.score, 4)],
         mode="markers+text",
         text=[themed_text(f"baseline ({name})")],
         textposition="bottom left",
         showlegend=False,
         marker={"color": BASELINE_COLOUR, "symbol": "star", "size": 17, "line": {"color": GREY, "width": 1}},
-        hovertemplate=f"baseline ({name})<br>macro-F1 %{{y:.4f}}<br>%{{x:,d}} parameters<extra></extra>",
+        hovertemplate=f"baseline ({name})<br>{objectives_hover(baseline.pair)}<extra></extra>",
     )
 
 
@@ -181,7 +185,9 @@ def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
     history = hypervolume_history(records)
     if not history:
         return empty_figure(title, "No trial has ended yet.")
-    figure = blank_figure(title, "up to macro-F1 0 and ten million parameters; the baseline is not counted")
+    pair = records[0].pair
+    corner = "ten million parameters" if pair.cost == PARAMS else f"twice the highest {pair.cost_definition.title}"
+    figure = blank_figure(title, f"up to {pair.score_definition.title} 0 and {corner}; the baseline is not counted")
     for hours, name in ((False, "x"), (True, "x2")):
         figure.add_trace(
             go.Scatter(
@@ -203,7 +209,7 @@ def hypervolume_figure(records: Sequence[TrialRecord]) -> go.Figure:
 
 
 def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) -> go.Figure:
-    """Learning curves of macro-F1: front from small (blue) to large (red), and baseline.
+    """Learning curves of the score: front from small (blue) to large (red), and baseline.
 
     Args:
         stopped: Trials that were stopped early, drawn pale in the background.
@@ -228,19 +234,20 @@ def curves_figure(summary: FrontSummary, stopped: Sequence[TrialRecord] = ()) ->
     if summary.baseline is not None:
         line = {"color": BASELINE_COLOUR, "width": 3, "dash": "dash"}
         figure.add_trace(_learning_curve(summary.baseline, f"baseline ({summary.baseline.family})", line))
-    figure.update_layout(xaxis=axis("epoch", rangemode="tozero"), yaxis=axis("macro-F1", tickformat=".3~f"))
+    score = summary.pair.score_definition.title
+    figure.update_layout(xaxis=axis("epoch", rangemode="tozero"), yaxis=axis(score, tickformat=".3~f"))
     return figure
 
 
 def _learning_curve(record: TrialRecord, name: str, line: Mapping[str, Any]) -> go.Scatter:
     return go.Scatter(
         x=[point.epoch for point in record.curve],
-        y=[round(point.macro_f1, 4) for point in record.curve],
+        y=[round(point.objective, 4) for point in record.curve],
         # A curve of one epoch is a point.
         mode="lines+markers" if len(record.curve) == 1 else "lines",
         name=themed_text(name),
         line=line,
-        hovertemplate=f"{name}<br>epoch %{{x}}: macro-F1 %{{y:.4f}}<extra></extra>",
+        hovertemplate=f"{name}<br>epoch %{{x}}: {record.pair.score_definition.title} %{{y:.4f}}<extra></extra>",
     )
 
 
@@ -252,7 +259,7 @@ def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
     sizes: list[int] = []
     for record in records:
         epochs += [*(point.epoch for point in record.curve), None]
-        scores += [*(round(point.macro_f1, 4) for point in record.curve), None]
+        scores += [*(round(point.objective, 4) for point in record.curve), None]
         numbers += [record.number] * (len(record.curve) + 1)
         # A marker only where a curve ends.
         sizes += [0] * (len(record.curve) - 1) + [_END_SIZE, 0]
@@ -265,7 +272,10 @@ def _stopped_curves(records: Sequence[TrialRecord]) -> go.Scatter:
         opacity=0.7,
         line={"color": GREY, "width": 1, "dash": "dot"},
         marker={"symbol": "x-thin", "size": sizes, "line": {"color": GREY, "width": 1}},
-        hovertemplate="trial %{customdata}, stopped early<br>epoch %{x}: macro-F1 %{y:.4f}<extra></extra>",
+        hovertemplate=(
+            "trial %{customdata}, stopped early<br>"
+            f"epoch %{{x}}: {records[0].pair.score_definition.title} %{{y:.4f}}<extra></extra>"
+        ),
     )
 
 

@@ -8,15 +8,20 @@ from nas.report.figures.figure_style import BASELINE_COLOUR, themed_text
 from nas.search.analysis.target_text import target_name
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.target import Target
+from nas.study.costs_spec import ObjectivePair
 
 
-def target_line(target: Target, text: str, smallest: int, largest: int) -> go.Scatter:
-    """Horizontal line at the target, labelled with its value above the smallest network.
+def objectives_hover(pair: ObjectivePair) -> str:
+    """Plotly's template of a point's score and cost."""
+    return f"{pair.score_definition.title} %{{y:.4f}}<br>{pair.cost_definition.hover}"
+
+
+def target_line(target: Target, text: str, smallest: float, largest: float) -> go.Scatter:
+    """Horizontal line at the target, labelled with its value above the network of the lowest cost.
 
     Args:
         text: The target with its origin, for the legend.
-        smallest: Smallest parameter count of the figure.
-        largest: Largest parameter count of the figure.
+        smallest, largest: Lowest and highest cost of the figure.
     """
     # Beyond the axis on both sides, whose range is fixed.
     sizes = [smallest / 10, smallest, largest * 10]
@@ -33,10 +38,10 @@ def target_line(target: Target, text: str, smallest: int, largest: int) -> go.Sc
 
 
 def answer_marker(answer: TrialRecord) -> go.Scatter:
-    """Ring around the smallest network at the target."""
+    """Ring around the network of the lowest cost at the target."""
     return go.Scatter(
-        x=[answer.params],
-        y=[round(answer.macro_f1, 4)],
+        x=[answer.cost],
+        y=[round(answer.score, 4)],
         mode="markers",
         name=themed_text(f"answer: trial {answer.number}"),
         marker={"color": BASELINE_COLOUR, "symbol": "circle-open", "size": 22, "line": {"width": 3}},

@@ -24,6 +24,7 @@ from nas.report.report_contents import ReportContents
 from nas.report.tables.finals_cell_text import finalist_title
 from nas.report.tables.grid_tables import setting_class_table, settings_table
 from nas.report.tables.inventory_table import inventory_table
+from nas.report.tables.objective_columns import objective_titles
 from nas.report.tables.study_tables import (
     class_table,
     finals_table,
@@ -115,17 +116,21 @@ def _imbalance_text(imbalance: float) -> str:
 
 def _key_figures(contents: ReportContents) -> list[KeyFigure]:
     finalist, baseline, summary = contents.finalist, contents.baseline, contents.summary
+    title = summary.pair.score_definition.title
     figures = [
         KeyFigure(
-            f"validation macro-F1 of {contents.finalist_name}", f"{finalist.macro_f1:.4f}", summary.verdict_on(finalist)
+            f"validation {title} of {contents.finalist_name}", f"{finalist.score:.4f}", summary.verdict_on(finalist)
         ),
         KeyFigure("its parameters", f"{finalist.params or 0:,}", f"{(finalist.flops or 0) / 1e6:,.1f} MFLOPs"),
     ]
+    if objective_titles(summary.pair):
+        figures.append(KeyFigure(f"its {summary.pair.cost_definition.title}", finalist.cost_text))
     smaller = summary.times_smaller(finalist)
     if baseline is not None and smaller is not None:
+        lower = summary.pair.cost_definition.comparative
         figures += [
-            KeyFigure("smaller than the baseline", f"{smaller:,.1f} ×", f"of {baseline.params:,} parameters"),
-            KeyFigure(f"validation macro-F1 of {contents.baseline_name}", f"{baseline.macro_f1:.4f}"),
+            KeyFigure(f"{lower} than the baseline", f"{smaller:,.1f} ×", f"of {baseline.cost_text}"),
+            KeyFigure(f"validation {title} of {contents.baseline_name}", f"{baseline.score:.4f}"),
         ]
     if summary.target is not None:
         answer = "not reached yet" if summary.answer is None else f"answer: trial {summary.answer.number}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nas.finals.finals_results import FinalResults
 from nas.report.report_contents import ReportContents
 from nas.report.tables.finals_cell_text import difference_text, finalist_title, interval_text, seeds_text
+from nas.report.tables.objective_columns import objective_cells, objective_titles
 from nas.report.tables.text_table import PlainTable, non_breaking
 from nas.results.metrics import ClassScores
 from nas.search.analysis.front_summary import FrontSummary
@@ -30,6 +31,7 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
             *(_score(record.metrics, name) for name in ("precision_macro", "recall_macro", "f1_micro")),
             f"{record.params or 0:,}",
             f"{record.flops / 1e6:,.1f}" if record.flops else _EMPTY_CELL,
+            *objective_cells(record),
             _times_smaller(summary, record),
             *([record.training] if names_training else []),
         )
@@ -40,7 +42,8 @@ def front_table(summary: FrontSummary, finalist: TrialRecord) -> PlainTable:
         "Front and baseline, on validation images" if summary.has_baseline else "Front, on validation images",
         (
             "trial", "family", "macro-F1", "macro-precision", "macro-recall", "micro-F1 (accuracy)", "parameters",
-            "MFLOPs", "times smaller", *(["trained"] if names_training else []),
+            "MFLOPs", *objective_titles(summary.pair), f"times {summary.pair.cost_definition.comparative}",
+            *(["trained"] if names_training else []),
         ),
         rows,
         text_columns=2,
@@ -53,13 +56,13 @@ def shared_front_table(summary: FrontSummary) -> PlainTable:
     rows = tuple(
         (
             str(record.number), record.family, f"{record.macro_f1:.4f}", f"{record.params or 0:,}",
-            f"{(record.flops or 0) / 1e6:,.1f}",
+            f"{(record.flops or 0) / 1e6:,.1f}", *objective_cells(record),
         )
         for record in summary.shared_front
     )  # fmt: skip
     return PlainTable(
         "Slices by their scores with shared weights: estimates, not trained by themselves",
-        ("trial", "family", "shared macro-F1", "parameters", "MFLOPs"),
+        ("trial", "family", "shared macro-F1", "parameters", "MFLOPs", *objective_titles(summary.pair)),
         rows,
         text_columns=2,
     )
@@ -165,12 +168,14 @@ def trial_table(records: Sequence[TrialRecord]) -> PlainTable:
             _score(record.metrics, "accuracy") if record.metrics else "",
             f"{record.params:,}" if record.params is not None else "",
             f"{record.flops / 1e6:,.1f}" if record.flops is not None else "",
+            *objective_cells(record),
             str(len(record.curve)) if record.curve else "",
             f"{record.train_seconds:,.0f}" if record.train_seconds is not None else "",
         )
         for record, values in zip(records, genomes, strict=True)
     )
-    columns = ("macro-F1", "accuracy", "parameters", "MFLOPs", "epochs", "seconds")
+    further = objective_titles(records[0].pair) if records else ()
+    columns = ("macro-F1", "accuracy", "parameters", "MFLOPs", *further, "epochs", "seconds")
     genes = tuple(gene.partition(".")[2] for gene in varying)
     return PlainTable("Trials", ("trial", "state", "family", *genes, *columns), rows, text_columns=3 + len(genes))
 

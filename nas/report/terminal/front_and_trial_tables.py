@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from nas.report.tables.objective_columns import objective_cells, objective_titles
 from nas.report.tables.text_table import PlainTable
 from nas.report.terminal.number_table import NumberTable
 from nas.search.analysis.front_summary import FrontSummary
@@ -20,9 +21,10 @@ def front_table(summary: FrontSummary) -> Table:
     )  # fmt: skip
     table.add_column("trial", justify="right")
     table.add_column("family")
-    for name in ("macro-F1", "accuracy", "params", "MFLOPs", "smaller"):
+    further = objective_titles(summary.pair)
+    for name in ("macro-F1", "accuracy", "params", "MFLOPs", *further, summary.pair.cost_definition.comparative):
         table.add_column(name, justify="right")
-    table.add_column("macro-F1 vs baseline")
+    table.add_column(f"{summary.pair.score_definition.title} vs baseline")
     names_training = any(record.source is not None for record in summary.front)
     if names_training:
         table.add_column("trained")
@@ -54,7 +56,7 @@ def shared_front_table(summary: FrontSummary) -> Table:
     )  # fmt: skip
     table.add_column("trial", justify="right")
     table.add_column("family")
-    for name in ("shared macro-F1", "shared accuracy", "params", "MFLOPs"):
+    for name in ("shared macro-F1", "shared accuracy", "params", "MFLOPs", *objective_titles(summary.pair)):
         table.add_column(name, justify="right")
     for record in summary.shared_front:
         table.add_row(*_record_columns(record))
@@ -67,10 +69,10 @@ def _target_caption(summary: FrontSummary) -> str | None:
         return None
     if summary.answer is None:
         return f"{summary.target_text}: not reached yet"
-    return f"* answer: the smallest network at the {summary.target_text}"
+    return f"* answer: the {summary.pair.cost_definition.superlative} network at the {summary.target_text}"
 
 
-def _record_columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
+def _record_columns(record: TrialRecord) -> tuple[str, ...]:
     return (
         str(record.number),
         record.family,
@@ -78,6 +80,7 @@ def _record_columns(record: TrialRecord) -> tuple[str, str, str, str, str, str]:
         f"{record.metrics['accuracy']:.4f}" if "accuracy" in record.metrics else "-",
         f"{record.params or 0:,}",
         f"{record.flops / 1e6:,.1f}" if record.flops else "-",
+        *objective_cells(record),
     )
 
 

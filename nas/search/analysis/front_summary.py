@@ -8,12 +8,15 @@ from typing import Any
 
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.analysis.baseline_names import network_name, network_of
+from nas.search.analysis.hypervolume_history import reference_of
+from nas.search.analysis.record_json import record_json
 from nas.search.analysis.target_remedies import target_remedies
 from nas.search.analysis.target_text import target_text
 from nas.search.pareto_front import Objectives, hypervolume, pareto_front
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import SHARED, TrialRecord
 from nas.search.target import Target, answer_of, target_of
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.study_spec import StudySpec
 
 
@@ -22,6 +25,7 @@ class FrontSummary:
     """Pareto front, baseline and target of a study.
 
     Attributes:
+        pair: Score and cost of the front.
         baseline: Record of the baseline; None until it is trained.
         baseline_failure: Reason of its last failure; None with a result or without a failure.
         front: Members of the front without the baseline, smallest first.
@@ -52,6 +56,7 @@ class FrontSummary:
     shared_front: tuple[TrialRecord, ...] = ()
     other_baselines: tuple[TrialRecord, ...] = ()
     failed_baselines: tuple[str, ...] = ()
+    pair: ObjectivePair = DEFAULT_OBJECTIVES
 
     @property
     def baselines(self) -> tuple[TrialRecord, ...]:
@@ -60,15 +65,15 @@ class FrontSummary:
 
     @property
     def best(self) -> TrialRecord | None:
-        """Member of the front with the highest macro-F1."""
+        """Member of the front with the highest score."""
         return self.front[-1] if self.front else None
 
     @property
     def smallest(self) -> TrialRecord | None:
-        """Smallest network whose macro-F1 at least equals the baseline's."""
+        """Network of the lowest cost whose score at least equals the baseline's."""
         if self.baseline is None:
             return None
-        return next((record for record in self.front if record.macro_f1 >= self.baseline.macro_f1), None)
+        return next((record for record in self.front if record.score >= self.baseline.score), None)
 
     @property
     def reported(self) -> TrialRecord | None:
@@ -84,19 +89,26 @@ class FrontSummary:
         return "" if self.target is None else target_text(self.target, self.reference_name)
 
     def times_smaller(self, record: TrialRecord) -> float | None:
-        """Return the ratio of the baseline's parameters to those of a record."""
-        if self.baseline is None or not self.baseline.params or not record.params:
+        """Return the ratio of the baseline's cost to that of a record."""
+        if self.baseline is None or not self.baseline.cost or not record.cost:
             return None
-        return self.baseline.params / record.params
+        return self.baseline.cost / record.cost
+
+    def described(self, record: TrialRecord) -> str:
+        """Name a trial with its family, cost and score."""
+        return f"trial {record.number}, a {record.family} with {record.cost_text} and {self._scored(record)}"
+
+    def _scored(self, record: TrialRecord) -> str:
+        return f"{self.pair.score_definition.title} {record.score:.3f}"
 
     def verdict_on(self, record: TrialRecord) -> str:
-        """Describe the difference in macro-F1 from the baseline, or the target, on the validation images."""
+        """Describe the difference in score from the baseline, or the target, on the validation images."""
         is_at_target = self.target is not None and self.target.is_met_by(record)
         if self.baseline is None:
             if self.has_baseline:
                 return "no baseline yet"
             return "" if self.target is None else "at the target" if is_at_target else "below the target"
-        difference = record.macro_f1 - self.baseline.macro_f1
+        difference = record.score - self.baseline.score
         if difference >= 0:
             return f"{difference:+.4f} (at least equal)"
         return f"{difference:+.4f} {'(at the target)' if is_at_target else '(below)'}"
@@ -116,25 +128,24 @@ class FrontSummary:
             return "No trial has a result yet."
         if not self.has_baseline:
             return (
-                f"The highest macro-F1 has trial {self.best.number}, a {self.best.family} with "
-                f"{self.best.params:,} parameters: {self.best.macro_f1:.3f}."
+                f"The highest {self.pair.score_definition.title} has trial {self.best.number}, a {self.best.family} "
+                f"with {self.best.cost_text}: {self.best.score:.3f}."
             )
         if self.baseline is None:
             return self._failure_of_baseline or (
                 "The baseline is not trained yet, so there is nothing to compare with."
             )
         size = size_and_epochs(self.baseline, self.baseline_epochs)
-        reference = f"{self.reference_name} ({size}, macro-F1 {self.baseline.macro_f1:.3f})"
+        reference = f"{self.reference_name} ({size}, {self._scored(self.baseline)})"
         record = self.smallest
         if record is None:
             return (
                 f"No network has reached {reference} yet; the best, trial {self.best.number}, "
-                f"has macro-F1 {self.best.macro_f1:.3f} with {self.best.params:,} parameters."
+                f"has {self._scored(self.best)} with {self.best.cost_text}."
             )
         return (
-            f"The smallest network that at least equals {reference} on the validation images is trial "
-            f"{record.number}, a {record.family} with {record.params:,} parameters and macro-F1 "
-            f"{record.macro_f1:.3f}: {_ratio_in_words(self.times_smaller(record) or 1.0)}."
+            f"The {self._superlative} network that at least equals {reference} on the validation images is "
+            f"{self.described(record)}: {self._ratio_in_words(self.times_smaller(record) or 1.0)}."
         )
 
     @property
@@ -146,32 +157,47 @@ class FrontSummary:
     def _answer(self, answer: TrialRecord) -> str:
         """Verdict of a search that has reached its target."""
         sentence = (
-            f"The smallest network at the {self.target_text} on the validation images is trial {answer.number}, a "
-            f"{answer.family} with {answer.params:,} parameters and macro-F1 {answer.macro_f1:.3f}"
+            f"The {self._superlative} network at the {self.target_text} on the validation images is "
+            f"{self.described(answer)}"
         )
         times_smaller = self.times_smaller(answer)
         if self.baseline is None or times_smaller is None:
             return f"{sentence}."
         size = size_and_epochs(self.baseline, self.baseline_epochs)
         if self.target is None or self.target.reference_f1 is None:
-            size += f", macro-F1 {self.baseline.macro_f1:.3f}"
-        return f"{sentence}: {_ratio_in_words(times_smaller)} than {self.reference_name} ({size})."
+            size += f", {self._scored(self.baseline)}"
+        return f"{sentence}: {self._ratio_in_words(times_smaller)} than {self.reference_name} ({size})."
 
     def _distance_to(self, target: Target, nearest: TrialRecord) -> str:
         """Verdict of a search that has not reached its target."""
-        distance = target.macro_f1 - nearest.macro_f1
+        distance = target.macro_f1 - nearest.score
         below = f"{distance:.3f}" if distance >= 0.0005 else "less than 0.001"
         remedies = f" May help: {', '.join(self.remedies)}." if self.remedies else ""
         return (
-            f"No network has reached the {self.target_text} yet; the nearest in macro-F1 is trial {nearest.number}, a "
-            f"{nearest.family} with {nearest.params:,} parameters and macro-F1 {nearest.macro_f1:.3f}: {below} below "
-            f"it.{remedies}"
+            f"No network has reached the {self.target_text} yet; the nearest in {self.pair.score_definition.title} is "
+            f"{self.described(nearest)}: {below} below it.{remedies}"
         )
+
+    def _objectives_json(self) -> dict[str, str]:
+        return {**self.pair._asdict(), "unit": self.pair.cost_definition.unit}
+
+    @property
+    def _superlative(self) -> str:
+        return self.pair.cost_definition.superlative
+
+    def _ratio_in_words(self, ratio: float) -> str:
+        """Say how many times lower a cost is than the baseline's."""
+        lower = self.pair.cost_definition.comparative
+        if ratio < 1:
+            higher = "larger" if lower == "smaller" else f"the {self.pair.cost_definition.title}"
+            return f"{1 / ratio:.1f} times {higher}"
+        return f"{ratio:,.0f} times {lower}" if ratio >= 10 else f"{ratio:.1f} times {lower}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary for `--json`."""
         return {
             "study": self.study,
+            **({} if self.pair == DEFAULT_OBJECTIVES else {"objectives": self._objectives_json()}),
             "baseline": record_json(self.baseline) if self.baseline else None,
             "front": [
                 {
@@ -220,7 +246,8 @@ def summarize_records(
         baseline_failure=failures[-1] if failures and baseline is None else None,
         front=tuple(front),
         shared_front=tuple(shared_front(records)),
-        hypervolume=hypervolume([_objectives(record) for record in front]),
+        hypervolume=hypervolume([_objectives(record) for record in front], reference_of(complete)),
+        pair=front[0].pair if front else baseline.pair if baseline is not None else spec.pair,
         has_baseline=spec.baseline.enabled,
         baseline_epochs=spec.own_baseline_epochs if spec.baseline.is_trained else None,
         other_baselines=others,
@@ -239,31 +266,6 @@ def shared_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [record for record in pareto_front(shared, _objectives) if record.genome_key not in trained]
 
 
-def record_json(record: TrialRecord) -> dict[str, Any]:
-    """Return one trial for `--json`."""
-    return {
-        "number": record.number,
-        "state": record.state,
-        "is_baseline": record.is_baseline,
-        **({} if record.source is None else {"source": record.source}),
-        **({} if record.other_baseline is None else {"baseline": record.other_baseline}),
-        "family": record.family,
-        "macro_f1": record.objectives.macro_f1 if record.objectives else None,
-        "params": record.params,
-        **({} if record.trained_params is None else {"trained_params": record.trained_params}),
-        "flops": record.flops,
-        **record.metrics,
-        "figures": record.figures,
-        "train_seconds": record.train_seconds,
-        "device": record.device,
-        "reason": record.reason,
-        "detail": record.detail,
-        "stopped_at": record.stopped_at,
-        "reused_from": record.reused_from,
-        "genome": record.genome.model_dump(mode="json", exclude_none=True) if record.genome else None,
-    }
-
-
 def _without_result(records: Sequence[TrialRecord], complete: Sequence[TrialRecord]) -> tuple[str, ...]:
     """Titles of the other baselines that failed and have no result."""
     failed = dict.fromkeys(one.other_baseline for one in records if one.state == "FAIL" and one.other_baseline)
@@ -272,13 +274,7 @@ def _without_result(records: Sequence[TrialRecord], complete: Sequence[TrialReco
 
 def size_and_epochs(baseline: TrialRecord, own_epochs: int | None) -> str:
     """Describe the baseline's size, and its epochs if they are not those of the trials."""
-    return f"{baseline.params:,} parameters" + ("" if own_epochs is None else f", trained {own_epochs} epochs")
-
-
-def _ratio_in_words(times_smaller: float) -> str:
-    if times_smaller < 1:
-        return f"{1 / times_smaller:.1f} times larger"
-    return f"{times_smaller:,.0f} times smaller" if times_smaller >= 10 else f"{times_smaller:.1f} times smaller"
+    return baseline.cost_text + ("" if own_epochs is None else f", trained {own_epochs} epochs")
 
 
 def _objectives(record: TrialRecord) -> Objectives:

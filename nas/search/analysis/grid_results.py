@@ -83,7 +83,7 @@ class SettingResults:
         if best is None:
             return "No setting has a result yet."
         accuracy = Spread.of([record.metrics["accuracy"] for record in best.records])
-        macro_f1 = Spread.of([record.macro_f1 for record in best.records])
+        macro_f1 = Spread.of([record.score for record in best.records])
         repeated = f" (mean ± sd of {len(best.records)} trainings)" if len(best.records) > 1 else ""
         missing = sum(one.num_missing for one in self.settings)
         compared = (

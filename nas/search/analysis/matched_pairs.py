@@ -60,9 +60,9 @@ class Matcher:
     Source: Gower, "A General Coefficient of Similarity and Some of Its Properties", 1971.
     """
 
-    def __init__(self, genomes: Sequence[GeneValues], params: Sequence[int], scores: Sequence[float]) -> None:
+    def __init__(self, genomes: Sequence[GeneValues], costs: Sequence[float], scores: Sequence[float]) -> None:
         self._scores_N = np.asarray(scores, dtype=np.float64)
-        log_size_N = np.log(np.asarray(params, dtype=np.float64))
+        log_size_N = np.log(np.asarray(costs, dtype=np.float64))
         is_similar_NN = np.abs(log_size_N[:, None] - log_size_N) <= math.log(_MAX_SIZE_RATIO) + 1e-9
         columns = {gene: _Column.of([genes.get(gene) for genes in genomes]) for gene in _gene_names(genomes)}
         self._is_same_family_NN = columns[_FAMILY].distances() == 0

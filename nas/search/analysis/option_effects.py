@@ -107,7 +107,7 @@ def explain_options(records: Sequence[TrialRecord], front: Sequence[TrialRecord]
     genomes, on_front = values[: len(trained)], values[len(trained) :]
     if len(trained) < 2:
         return Explanation(len(front), len(trained), ())
-    matcher = Matcher(genomes, [record.params or 1 for record in trained], [record.macro_f1 for record in trained])
+    matcher = Matcher(genomes, [record.cost or 1 for record in trained], [record.score for record in trained])
     effects = []
     for option in options_among(genomes):
         has_option = [option.matches(genes) for genes in genomes]

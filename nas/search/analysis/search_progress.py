@@ -11,6 +11,7 @@ from nas.results.learning_curve import duration_text
 from nas.search.improvement import front_of, searched, since_improvement
 from nas.search.storage.trial_records import TrialRecord
 from nas.search.target import Target, answer_of, target_of
+from nas.study.costs_spec import DEFAULT_OBJECTIVES
 from nas.study.study_spec import StudySpec
 
 
@@ -54,8 +55,9 @@ class SearchProgress:
             "target": None if self.target is None else asdict(self.target),
             "answer": None if self.answer is None else self.answer.number,
             "answer_params": None if self.answer is None else self.answer.params,
-            "best_macro_f1": None if best is None else best.macro_f1,
+            "best_macro_f1": None if best is None else best.score,
             "best_params": None if best is None else best.params,
+            **({} if best is None or best.pair == DEFAULT_OBJECTIVES else {"best_cost": best.cost}),
             "front_size": len(self.front),
             "trials": self.trials,
             "stopped": self.stopped,
@@ -84,12 +86,13 @@ class SearchProgress:
         best = self._best
         if best is None:
             return "no network has a result yet"
+        title, lowest = best.pair.score_definition.title, best.pair.cost_definition.superlative
         if self.target is None:
             networks = "1 network" if len(self.front) == 1 else f"{len(self.front)} networks"
-            return f"best macro-F1 {best.macro_f1:.3f} with {best.params:,} parameters, front of {networks}"
+            return f"best {title} {best.score:.3f} with {best.cost_text}, front of {networks}"
         if self.answer is None:
-            return f"none at the target so far, nearest {best.macro_f1:.3f} with {best.params:,} parameters"
-        return f"smallest at the target so far {self.answer.params:,} parameters (trial {self.answer.number})"
+            return f"none at the target so far, nearest {best.score:.3f} with {best.cost_text}"
+        return f"{lowest} at the target so far {self.answer.cost_text} (trial {self.answer.number})"
 
 
 def search_progress(

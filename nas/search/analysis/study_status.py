@@ -95,7 +95,7 @@ def study_status(study: SearchStudy, slots: Slots) -> Status:
         workers=tuple(f"{owner.name} ({_task(owner.slot, has_own_slot)})" for owner in owners),
         trials_per_hour=rate,
         seconds_left=0.0 if has_ended else 3600 * num_left / rate if rate and owners else None,
-        best_macro_f1=summary.best.macro_f1 if summary.best else None,
+        best_macro_f1=summary.best.score if summary.best else None,
         running={_task(owner.slot, has_own_slot): owner.progress for owner in owners if owner.progress},
         stop_reason=reason,
         search_progress=None if progress is None else progress.text,

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from nas.results.dataset_summary import DatasetSummary
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.cost_definitions import PARAMS, cost_definition
 from nas.study.study_spec import StudySpec
 
 _CLOSE_TO_LIMIT = 0.5
-"""Share of `max_params` from which the limit is taken to exclude the next larger networks."""
+"""Share of a limit from which the limit is taken to exclude the next larger networks."""
 
 
 def target_remedies(
@@ -30,6 +31,8 @@ def target_remedies(
     # Pairs are counted after the limit, of whose images nothing is known here.
     if limit is not None and (dataset is None or dataset.is_pair or dataset.num_train >= limit):
         yield f"more training images than data.max_train_images = {limit:,}"
-    max_params = spec.budget.max_params
-    if max_params is not None and (nearest.params or 0) >= _CLOSE_TO_LIMIT * max_params:
-        yield f"a larger network than budget.max_params = {max_params:,}"
+    for name, most in spec.budget.limits.items():
+        definition = cost_definition(name)
+        if (nearest.cost_of(name) or 0.0) >= _CLOSE_TO_LIMIT * most:
+            larger = "a larger network" if name == PARAMS else f"higher {definition.title}"
+            yield f"{larger} than budget.max_{name} = {definition.number(most)}"

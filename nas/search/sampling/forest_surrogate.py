@@ -1,8 +1,8 @@
-"""Forest surrogate: predict macro-F1, size and training time of untrained genomes from the trials so far.
+"""Forest surrogate: predict score, costs and training time of untrained genomes from the trials so far.
 
-Forests of randomised trees map parameters to macro-F1, size and time. They support genes that only some genomes have,
-need no scaling, and the spread of their trees measures the uncertainty. Stopped trials are observations as well, with
-their curves extrapolated to the last epoch.
+Forests of randomised trees map parameters to the score, to each cost and to time. They support genes that only some
+genomes have, need no scaling, and the spread of their trees measures the uncertainty. Stopped trials are observations
+as well, with their curves extrapolated to the last epoch.
 
 Source: Hutter et al., "Sequential Model-based Optimization for General Algorithm Configuration", 2011; Geurts et al.,
 "Extremely randomized trees", 2006.
@@ -24,6 +24,7 @@ from scipy.special import ndtr
 from sklearn.ensemble import ExtraTreesRegressor
 
 from nas.search.pareto_front import Objectives, pareto_front
+from nas.study.cost_definitions import PARAMS
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -41,15 +42,15 @@ class Observation:
     """Data of one trial to which the surrogate is fitted.
 
     Attributes:
-        log10_params: log10 of the number of parameters.
-        curve: Macro-F1 after each epoch; empty without training, when only the size is used.
+        log10_costs: log10 of each measured cost by its name, the number of parameters among them.
+        curve: Score after each epoch; empty without training, when only the costs are used.
         final_f1: Objective value; None for a stopped trial.
         seconds: Duration of the training up to its end; None if not comparable with others.
         group: Group of comparable learning curves, see `comparable_group`.
     """
 
     parameters: Parameters
-    log10_params: float
+    log10_costs: Mapping[str, float]
     curve: tuple[float, ...]
     final_f1: float | None
     seconds: float | None
@@ -73,73 +74,87 @@ class SurrogatePrediction:
     """Surrogate predictions for each candidate.
 
     Attributes:
-        macro_f1: Prediction of each tree, [T, C].
-        log10_params: Mean over the trees, [C].
+        scores: Prediction of each tree, [T, C].
+        log10_costs: Each asked cost by its name, counted or the mean over the trees, [C].
         log10_seconds: Duration of an epoch, mean over the trees, [C].
+        cost: Name of the cost that is minimised.
     """
 
-    macro_f1: Floats
-    log10_params: Floats
+    scores: Floats
+    log10_costs: Mapping[str, Floats]
     log10_seconds: Floats
+    cost: str = PARAMS
+
+    @property
+    def log10_cost(self) -> Floats:
+        """Cost that is minimised, [C]."""
+        return self.log10_costs[self.cost]
 
     @classmethod
     def fit_predict(
-        cls, candidates: Sequence[Candidate], observations: Sequence[Observation], seed: int
-    ) -> SurrogatePrediction:
+        cls, candidates: Sequence[Candidate], observations: Sequence[Observation], seed: int,
+        costs: Sequence[str] = (PARAMS,),
+    ) -> SurrogatePrediction:  # fmt: skip
         """Fit forests to the observations, at least one of them trained and timed, and predict the candidates.
 
         Where the sizes of all candidates are known, size is an input of the other forests.
+
+        Args:
+            costs: Names of the costs to predict; the first is minimised.
         """
         encoded = _encode([*(one.parameters for one in observations), *(one.parameters for one in candidates)])
         observed, unobserved = encoded[: len(observations)], encoded[len(observations) :]
-        observed_sizes = np.array([one.log10_params for one in observations])
+        log10_costs: dict[str, Floats] = {}
         if all(one.log10_params is not None for one in candidates):
             sizes = np.array([one.log10_params for one in candidates], dtype=np.float64)
+            log10_costs[PARAMS] = sizes
+            observed_sizes = np.array([one.log10_costs[PARAMS] for one in observations])
             observed, unobserved = np.c_[observed, observed_sizes], np.c_[unobserved, sizes]
-        else:
-            sizes = _predict(observed, observed_sizes, unobserved, seed).mean(0)
+        for name in costs:
+            if name not in log10_costs:
+                values = [one.log10_costs[name] for one in observations]
+                log10_costs[name] = _predict(observed, values, unobserved, seed).mean(0)
         trained = [row for row, one in enumerate(observations) if one.curve]
         timed = [(row, one.seconds / len(one.curve)) for row, one in enumerate(observations) if one.seconds]
         log10_seconds = [math.log10(seconds) for _, seconds in timed]
         return cls(
-            macro_f1=_predict(
-                observed[trained], final_scores([observations[row] for row in trained]), unobserved, seed
-            ),
-            log10_params=sizes,
+            scores=_predict(observed[trained], final_scores([observations[row] for row in trained]), unobserved, seed),
+            log10_costs=log10_costs,
             log10_seconds=_predict(observed[[row for row, _ in timed]], log10_seconds, unobserved, seed).mean(0),
+            cost=costs[0],
         )
 
     def hypervolume_gains(self, front: Sequence[Objectives]) -> Floats:
         """Hypervolume that each candidate would add to a front, mean over the trees, [C].
 
-        The reference point is macro-F1 0 and twice the largest network of the front and the candidates.
+        The reference point is score 0 and twice the highest cost of the front and the candidates.
         """
         steps = pareto_front(front, lambda point: point)
-        sizes = [point.log10_params for point in steps]
-        corner = max([*sizes, float(self.log10_params.max())]) + math.log10(2)
+        sizes = [point.log10_cost for point in steps]
+        corner = max([*sizes, float(self.log10_cost.max())]) + math.log10(2)
         edges = np.array([-math.inf, *sizes, corner])
-        floors_S = np.array([0.0, *(point.macro_f1 for point in steps)])
-        widths_CS = (edges[1:] - np.maximum(edges[:-1], self.log10_params[:, None])).clip(0.0)
-        heights_TCS = (self.macro_f1[..., None] - floors_S).clip(0.0)
+        floors_S = np.array([0.0, *(point.score for point in steps)])
+        widths_CS = (edges[1:] - np.maximum(edges[:-1], self.log10_cost[:, None])).clip(0.0)
+        heights_TCS = (self.scores[..., None] - floors_S).clip(0.0)
         gains: Floats = (heights_TCS * widths_CS).sum(-1).mean(0)
         return gains
 
     def target_gains(self, front: Sequence[Objectives], target_f1: float) -> Floats:
-        """Gain of each candidate for the smallest network at a target, [C].
+        """Gain of each candidate for the lowest cost at a target, [C].
 
         A score is normally distributed around the mean of the trees, with their spread and `_SCORE_DEVIATION`, since a
         forest predicts nothing above what it has seen. Before the target is reached, the gain is the expected rise of
         the best score, up to the target; afterwards it is the probability of the target times the decades below the
-        smallest network at it.
+        lowest cost at it.
         """
-        means_C = self.macro_f1.mean(0)
-        deviations_C = np.sqrt(self.macro_f1.var(0) + _SCORE_DEVIATION**2)
-        at_target = [point.log10_params for point in front if point.macro_f1 >= target_f1]
+        means_C = self.scores.mean(0)
+        deviations_C = np.sqrt(self.scores.var(0) + _SCORE_DEVIATION**2)
+        at_target = [point.log10_cost for point in front if point.score >= target_f1]
         if at_target:
-            decades_C = (min(at_target) - self.log10_params).clip(0.0)
+            decades_C = (min(at_target) - self.log10_cost).clip(0.0)
             gains: Floats = ndtr((means_C - target_f1) / deviations_C) * decades_C
             return gains
-        best = max(point.macro_f1 for point in front)
+        best = max(point.score for point in front)
         return _expected_excess(means_C, deviations_C, best) - _expected_excess(means_C, deviations_C, target_f1)
 
 
@@ -164,7 +179,8 @@ def final_scores(observations: Sequence[Observation]) -> list[float]:
         comparable = [one for one in longer if one.group == stopped.group] or longer
         if not comparable:
             return latest
-        nearest = sorted(comparable, key=lambda one: abs(one.log10_params - stopped.log10_params))[:_NUM_COMPARED]
+        size = stopped.log10_costs[PARAMS]
+        nearest = sorted(comparable, key=lambda one: abs(one.log10_costs[PARAMS] - size))[:_NUM_COMPARED]
         rise = statistics.median((one.final_f1 or 0.0) / max(one.curve[epoch - 1], _LEAST_F1) for one in nearest)
         return max(latest, min(latest * rise, max(one.final_f1 or 0.0 for one in nearest)))
 

@@ -19,8 +19,8 @@ def make_sampler(spec: StudySpec, guidance: SearchGuidance) -> BaseSampler:
             from nas.search.sampling.forest_sampler import ForestSampler
 
             return ForestSampler(
-                spec.space, startup_trials=startup_trials, max_params=spec.budget.max_params, guidance=guidance,
-                target_share=spec.target.share if spec.has_target else 0.0,
+                spec.space, startup_trials=startup_trials, limits=spec.budget.limits, cost=spec.pair.cost,
+                guidance=guidance, target_share=spec.target.share if spec.has_target else 0.0,
             )  # fmt: skip
         case "tpe":
             return TPESampler(n_startup_trials=startup_trials)

@@ -52,7 +52,7 @@ def ranked_preliminaries(records: Sequence[TrialRecord], num_preliminary: int) -
     """
     trained = [one for one in records if not one.is_baseline and one.parameters and one.source is None]
     scored = [(one, score) for one in trained[:num_preliminary] if (score := last_score(one)) is not None]
-    sizes = [math.log10(one.params or 1) for one, _ in scored]
+    sizes = [math.log10(one.cost or 1) for one, _ in scored]
     slope = _slope(sizes, [score for _, score in scored])
     distances = {one.number: score - slope * size for (one, score), size in zip(scored, sizes, strict=True)}
     best: dict[str, TrialRecord] = {}
@@ -69,10 +69,10 @@ def _slope(sizes: Sequence[float], scores: Sequence[float]) -> float:
 
 
 def last_score(record: TrialRecord) -> float | None:
-    """Return the macro-F1 of a trial, or that at which it was stopped; None without one."""
+    """Return the score of a trial, or that at which it was stopped; None without one."""
     if record.objectives is not None:
-        return record.macro_f1
-    return record.curve[-1].macro_f1 if record.curve else None
+        return record.score
+    return record.curve[-1].objective if record.curve else None
 
 
 def elastic_parameters(record: TrialRecord, spec: StudySpec, image_size: tuple[int, int]) -> dict[str, Any]:

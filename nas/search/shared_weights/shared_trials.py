@@ -135,7 +135,7 @@ class SharedTrials:
         scored = [one for one in records if one.source == SHARED and one.objectives is not None]
         target = target_of(self._spec, records) if aims_at_target(len(scored), self._spec.target.share) else None
         parameters = propose_slice(
-            elastics, scored, None if target is None else target.macro_f1, self._spec.budget.max_params, self._random
+            elastics, scored, None if target is None else target.macro_f1, self._spec.budget.limits, self._random
         )
         # Where all slices are known, one of them is scored again as a duplicate.
         parameters = parameters or dict(self._random.choice(scored).parameters)

@@ -27,7 +27,7 @@ def propose_slice(
     elastics: Sequence[ElasticSpace],
     scored: Sequence[TrialRecord],
     target_f1: float | None,
-    max_params: int | None,
+    limits: Mapping[str, float],
     generator: random.Random,
 ) -> dict[str, Any] | None:
     """Return the parameters of a slice that was not scored yet; None if only known ones are drawn.
@@ -39,15 +39,15 @@ def propose_slice(
         elastics: The elastic networks.
         scored: Trials with shared scores.
         target_f1: Macro-F1 of the target; None for the whole front.
-        max_params: Limit of parameters of parents.
+        limits: Limit of each limited cost of parents, by its name.
     """
     known = {record.genome_key for record in scored}
     front = pareto_front(
-        [one for one in scored if max_params is None or (one.params or 0) <= max_params],
+        [one for one in scored if all((one.cost_of(name) or 0.0) <= limit for name, limit in limits.items())],
         lambda record: record.objectives,  # type: ignore[arg-type, return-value]
     )
     if target_f1 is not None:
-        front = sorted(front, key=lambda record: abs(record.macro_f1 - target_f1))[:_NUM_PARENTS]
+        front = sorted(front, key=lambda record: abs(record.score - target_f1))[:_NUM_PARENTS]
     for _ in range(_MAX_DRAWS):
         elastic = elastics[generator.randrange(len(elastics))]
         inherited: Mapping[str, Any] = {}

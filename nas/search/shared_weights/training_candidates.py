@@ -17,7 +17,7 @@ def next_candidate(
 
     A slice gains by its own training, about as much as the slices gained that were trained so far. With that gain, the
     choice for the target is the smallest slice at the target, or without one the best; a slice is left out if a network
-    trained by itself already has the target's score with fewer parameters. The choice for the front is the member
+    trained by itself already has the target's score at a lower cost. The choice for the front is the member
     farthest in size from all networks trained by themselves.
 
     Args:
@@ -34,9 +34,9 @@ def next_candidate(
     sizes = [_size(one) for one in shared if one.number in begun]
     if target_f1 is not None and aims_at_target:
         trained = [one for one in records if one.is_searched and one.objectives is not None]
-        reached = [_size(one) for one in trained if one.macro_f1 >= target_f1]
+        reached = [_size(one) for one in trained if one.score >= target_f1]
         smaller = [one for one in left if not reached or _size(one) < min(reached)]
-        at_target = [one for one in smaller if one.macro_f1 + gain >= target_f1]
+        at_target = [one for one in smaller if one.score + gain >= target_f1]
         if at_target:
             return at_target[0]
         if smaller:
@@ -51,7 +51,7 @@ def median_gain(records: Sequence[TrialRecord]) -> float:
     """Median difference between own and shared scores of the slices trained so far; 0 before the first."""
     by_number = {record.number: record for record in records}
     gains = [
-        record.macro_f1 - shared.macro_f1
+        record.score - shared.score
         for record in records
         if record.candidate_of is not None and record.objectives is not None
         and (shared := by_number.get(record.candidate_of)) is not None and shared.objectives is not None
@@ -60,5 +60,5 @@ def median_gain(records: Sequence[TrialRecord]) -> float:
 
 
 def _size(record: TrialRecord) -> float:
-    """Decimal logarithm of the number of parameters."""
-    return math.log10(record.params or 1)
+    """Decimal logarithm of the cost."""
+    return math.log10(record.cost or 1)

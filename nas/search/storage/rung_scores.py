@@ -2,6 +2,8 @@
 
 A failed trial is not a peer: it has no result, and a trial that only a failed one dominates may be on the final front.
 A stopped trial remains a peer with the score that it had.
+
+The columns `macro_f1` and `log10_params` hold the study's score and cost, whatever these are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _TrialValue = models.TrialValueModel
 
 @dataclass(frozen=True)
 class RungScore:
-    """Score of a trial at a rung: its number, its macro-F1 at that epoch, and its size."""
+    """Score of a trial at a rung: its number, its score at that epoch, and its cost."""
 
     number: int
     objectives: Objectives
@@ -58,8 +60,8 @@ class RungScores:
         """
         row = {
             "grouping": group,
-            "macro_f1": objectives.macro_f1,
-            "log10_params": objectives.log10_params,
+            "macro_f1": objectives.score,
+            "log10_params": objectives.log10_cost,
         }
         statement = (
             insert(_rung_scores)
@@ -74,7 +76,7 @@ class RungScores:
         retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
 
     def ends(self, epoch: int, group: str) -> list[tuple[float, float]]:
-        """Return the macro-F1 at a rung and at the end of the complete trials of a group.
+        """Return the score at a rung and at the end of the complete trials of a group.
 
         Raises:
             DatabaseError: See `record`.
@@ -94,7 +96,7 @@ class RungScores:
         return retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)
 
     def peers(self, epoch: int, trial_id: int, group: str, objectives: Objectives) -> list[RungScore]:
-        """Return the scores of the other trials of a group at a rung that are no larger and have not failed.
+        """Return the scores of the other trials of a group at a rung that cost no more and have not failed.
 
         Raises:
             DatabaseError: See `record`.
@@ -103,13 +105,13 @@ class RungScores:
             select(_Trial.number, _rung_scores.c.macro_f1, _rung_scores.c.log10_params)
             .join(_Trial, _Trial.trial_id == _rung_scores.c.trial_id)
             .where(_rung_scores.c.study == self._study, _rung_scores.c.epoch == epoch, _rung_scores.c.grouping == group)
-            .where(_rung_scores.c.trial_id != trial_id, _rung_scores.c.log10_params <= objectives.log10_params)
+            .where(_rung_scores.c.trial_id != trial_id, _rung_scores.c.log10_params <= objectives.log10_cost)
             .where(_Trial.state != TrialState.FAIL)
         )
 
         def call() -> list[RungScore]:
             with self._engine.connect() as connection:
                 rows = connection.execute(statement).all()
-            return [RungScore(number, Objectives(macro_f1, size)) for number, macro_f1, size in rows]
+            return [RungScore(number, Objectives(score, log10_cost)) for number, score, log10_cost in rows]
 
         return retry_through_outage(call, url=self._url, max_outage_seconds=self._max_outage_seconds)

@@ -15,13 +15,13 @@ from nas.results.dataset_summary import DatasetSummary
 from nas.study.data_spec import OWN_SOURCES
 from nas.study.study_spec import StudySpec
 
-_DIRECTIONS = {"macro_f1": StudyDirection.MAXIMIZE, "params": StudyDirection.MINIMIZE}
-_METRIC_NAMES = {"macro_f1": "macro_f1", "params": "log10_params"}
+_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+"""Of a score and a cost."""
 
 
 def directions_of(spec: StudySpec) -> list[StudyDirection]:
     """Return the optimisation directions of a study's objectives."""
-    return [_DIRECTIONS[objective] for objective in spec.objectives]
+    return list(_DIRECTIONS[: len(spec.objectives)])
 
 
 def store_specification(
@@ -32,7 +32,8 @@ def store_specification(
 ) -> None:
     """Store the specification, dataset summary, objective names and first trials' parameters of a new study."""
     # For the dashboard.
-    study.set_metric_names([_METRIC_NAMES[objective] for objective in spec.objectives])
+    score, *costs = spec.objectives
+    study.set_metric_names([score, *(f"log10_{cost}" for cost in costs)])
     store_dataset_summary(study, dataset_summary)
     study.set_user_attr("spec", spec_json(spec))
     for parameters in initial_parameters:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import METRIC_NAMES, ClassScores
 from nas.results.network_cost import Cost
-from nas.results.outcome import Completed, Stopped
+from nas.results.outcome import Completed
 from nas.search.pareto_front import Objectives
 from nas.search.storage.grid_trial_attributes import grid_point_of
 from nas.space.genome import Genome
+from nas.study.cost_definitions import FLOPS, PARAMS
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.grid_spec import Parameters
+from nas.study.score_definitions import MACRO_F1
 
 STOPPED = "stopped"
 """Reason of trials ended by early stopping."""
@@ -38,7 +41,10 @@ NUMBER = "number"
 ELASTIC = "elastic"
 """Reason of the trial that stands for the training of an elastic network; it has no score of its own."""
 
-BRIEF_ATTRIBUTES = ("baseline", "elastic", "params", "reason", "reused_from", "source", "stopped_at", "train_seconds")
+BRIEF_ATTRIBUTES = (
+    "baseline", "costs", "elastic", "figures", "flops", "params", "reason", "reused_from", "source", "stopped_at",
+    "train_seconds",
+)  # fmt: skip
 """Attributes of a trial that say what it is and how it ended, without genome, scores and curve."""
 
 
@@ -64,6 +70,8 @@ class TrialRecord:
         candidate_of: Number of the trial with the shared score of a network that was trained by itself later.
         elastic: Definition of an elastic network, if the trial stands for its training.
         other_baseline: Title of a baseline that is not the study's reference; None for the reference and for trials.
+        pair: Score and cost of its objectives.
+        costs: Costs by name, beside parameters and FLOPs.
     """
 
     number: int
@@ -97,6 +105,8 @@ class TrialRecord:
     candidate_of: int | None = None
     elastic: Mapping[str, Any] | None = None
     other_baseline: str | None = None
+    pair: ObjectivePair = DEFAULT_OBJECTIVES
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -136,30 +146,68 @@ class TrialRecord:
         return self.stopped_at is not None and self.reused_from is None
 
     @property
-    def macro_f1(self) -> float:
-        """Macro-F1 of a trial with a result.
+    def score(self) -> float:
+        """Score of a trial with a result, which is macro-F1 unless the study names another.
 
         Raises:
             ValueError: The trial has no result.
         """
         if self.objectives is None:
             raise ValueError(f"trial {self.number} has no result")
-        return self.objectives.macro_f1
+        return self.objectives.score
+
+    @property
+    def macro_f1(self) -> float:
+        """Macro-F1 of a trial with a result.
+
+        Raises:
+            ValueError: The trial has no result.
+        """
+        return self.score if self.pair.score == MACRO_F1 else self.metrics["f1_macro"]
+
+    @property
+    def cost(self) -> float | None:
+        """Cost that the study minimises: the number of parameters unless it names another."""
+        return self.cost_of(self.pair.cost)
+
+    def cost_of(self, name: str) -> float | None:
+        """Return a cost by its name; None if it is unknown."""
+        counted: dict[str, float | None] = {PARAMS: self.params, FLOPS: self.flops}
+        return counted[name] if name in counted else self.costs.get(name)
+
+    @property
+    def cost_text(self) -> str:
+        """The cost with its unit."""
+        return self.pair.cost_definition.text(self.cost)
+
+    def with_cost(self, name: str, value: float | None) -> TrialRecord:
+        """Return the record as one of a study that minimises another cost; without a value it has no objectives."""
+        objectives = None
+        if self.objectives is not None and value:
+            objectives = Objectives(self.score, math.log10(value))
+        costs = self.costs if value is None else {**self.costs, name: value}
+        return replace(self, pair=self.pair._replace(cost=name), costs=costs, objectives=objectives)
 
 
-def objectives_of(completed: Completed, cost: Cost) -> Objectives:
+def objectives_of(completed: Completed, cost: Cost, pair: ObjectivePair = DEFAULT_OBJECTIVES) -> Objectives:
     """Return the objective values of a completed training."""
-    return Objectives(completed.scores.f1_macro, math.log10(cost.params))
+    return Objectives(completed.scores.objective, math.log10(cost[pair.cost]))
 
 
-def stored_objectives(trial: FrozenTrial) -> Objectives:
-    """Return the objectives of a complete trial; in a single-objective study the size is from its attributes."""
-    macro_f1, *sizes = trial.values
-    return Objectives(macro_f1, sizes[0] if sizes else math.log10(trial.user_attrs["params"]))
+def stored_objectives(trial: FrozenTrial, pair: ObjectivePair = DEFAULT_OBJECTIVES) -> Objectives:
+    """Return the objectives of a complete trial; in a single-objective study the cost is from its attributes."""
+    score, *costs = trial.values
+    return Objectives(score, costs[0] if costs else math.log10(stored_costs(trial.user_attrs)[pair.cost]))
 
 
-def read_record(trial: FrozenTrial) -> TrialRecord:
-    """Read a record from a stored trial."""
+def stored_costs(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Return all costs in a trial's attributes by name."""
+    counted = {name: attributes[name] for name in (PARAMS, FLOPS) if attributes.get(name) is not None}
+    return {**counted, **attributes.get("costs", {})}
+
+
+def read_record(trial: FrozenTrial, pair: ObjectivePair = DEFAULT_OBJECTIVES) -> TrialRecord:
+    """Read a record from a stored trial of a study with the objectives."""
     attributes: dict[str, Any] = trial.user_attrs
     genome, baseline = attributes.get("genome"), attributes.get("baseline", False)
     complete = trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values or ())
@@ -169,7 +217,7 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         state=trial.state.name,
         is_baseline=bool(baseline),
         genome=Genome.from_json(genome) if genome else None,
-        objectives=stored_objectives(trial) if complete and trial.values else None,
+        objectives=stored_objectives(trial, pair) if complete and trial.values else None,
         params=attributes.get("params"),
         flops=attributes.get("flops"),
         metrics={name: attributes[name] for name in METRIC_NAMES if name in attributes},
@@ -195,71 +243,6 @@ def read_record(trial: FrozenTrial) -> TrialRecord:
         candidate_of=attributes.get("candidate_of"),
         elastic=attributes.get("elastic"),
         other_baseline=baseline if isinstance(baseline, str) else None,
+        pair=pair,
+        costs=attributes.get("costs", {}),
     )
-
-
-def genome_attributes(genome: Genome, cost: Cost) -> dict[str, Any]:
-    """Attributes with a trial's genome and cost, stored before its training."""
-    return {
-        "genome": genome.canonical_json,
-        "genome_key": genome.key,
-        "family": genome.family,
-        "params": cost.params,
-        "flops": cost.flops,
-        **({} if cost.trained_params is None else {"trained_params": cost.trained_params}),
-    }
-
-
-def result_attributes(completed: Completed) -> dict[str, Any]:
-    """Attributes with a result, stored before the trial ends, since a finished trial accepts none."""
-    scores = completed.scores
-    return {
-        **_score_attributes(scores.summary, completed.figures, scores.per_class, completed.curve, completed.device),
-        "train_seconds": completed.seconds,
-    }
-
-
-def stopped_attributes(stopped: Stopped) -> dict[str, Any]:
-    """Attributes of a trial that early stopping ended: reason, epoch and learning curve."""
-    return {
-        **_stop_attributes(stopped.reason.sentence, stopped.epoch),
-        **curve_attributes(stopped.curve),
-        "train_seconds": stopped.seconds,
-        "device": stopped.device,
-    }
-
-
-def duplicate_attributes(source: TrialRecord) -> dict[str, Any]:
-    """Attributes of a duplicate, copied from the trial of the same genome."""
-    return {
-        **_score_attributes(source.metrics, source.figures, source.per_class, source.curve, source.device),
-        **({} if source.stopped_at is None else _stop_attributes(source.detail, source.stopped_at)),
-        "weights": source.weights,
-        "predictions": source.predictions,
-        "reused_from": source.number if source.reused_from is None else source.reused_from,
-    }
-
-
-def curve_attributes(curve: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Attribute with the learning curve so far."""
-    return {"curve": json.dumps([asdict(point) for point in curve])}
-
-
-def _stop_attributes(sentence: str | None, epoch: int) -> dict[str, Any]:
-    return {"reason": STOPPED, "detail": sentence, "stopped_at": epoch}
-
-
-def _score_attributes(
-    metrics: dict[str, float],
-    figures: dict[str, float],
-    per_class: tuple[ClassScores, ...],
-    curve: tuple[EpochRecord, ...],
-    device: str | None,
-) -> dict[str, Any]:
-    return {
-        "figures": json.dumps(figures),
-        **metrics,
-        "per_class": json.dumps([asdict(scores) for scores in per_class]),
-        **curve_attributes(curve),
-        "device": device,
-    }

@@ -110,5 +110,5 @@ def score_slice(
         predicted_N = own.classifier(validation_ND).argmax(1)
     # From the features, since passing the images a second time would double the time.
     confusion_KK = confusion_matrix(task.validation.labels, predicted_N, len(task.classes))
-    scores = classification_scores(confusion_KK, task.classes)
+    scores = classification_scores(confusion_KK, task.classes, task.score)
     return own, FitResult(scores, (), time.perf_counter() - started, figures)

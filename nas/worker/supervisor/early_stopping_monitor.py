@@ -26,7 +26,7 @@ class EarlyStoppingMonitor:
     is recorded after each epoch if the study has a target, which is predicted from it (`nas.search.target`).
 
     Args:
-        target_f1: Macro-F1 of the target that the trial aims at; None for a trial that is for the whole front.
+        target_f1: Score of the target that the trial aims at; None for a trial that is for the whole front.
         warn: Called once, with one line, when the database is unavailable.
 
     Attributes:
@@ -45,7 +45,7 @@ class EarlyStoppingMonitor:
         warn: Callable[[str], None],
     ) -> None:
         self._study, self._rung_scores, self._trial = study, rung_scores, trial
-        self._log10_params = math.log10(cost.params)
+        self._log10_cost = math.log10(cost[study.spec.pair.cost])
         self._target_f1 = target_f1
         self._group = comparable_group(trial.genome.recipe)
         # The baseline is never stopped: the search needs its result, whatever its score. Nor are trainings of shared
@@ -96,7 +96,7 @@ class EarlyStoppingMonitor:
 
     def _compare(self, record: EpochRecord) -> StopReason | None:
         """Record the rung score; return the reason to stop if the trial has fallen behind, else None."""
-        objectives = Objectives(record.macro_f1, self._log10_params)
+        objectives = Objectives(record.objective, self._log10_cost)
         trial_id = self._trial.trial_id
         self._rung_scores.record(record.epoch, trial_id, self._group, objectives)
         if self._target_f1 is not None:
@@ -105,8 +105,12 @@ class EarlyStoppingMonitor:
         if not should_stop(objectives, [peer.objectives for peer in peers], self._study.spec.early_stopping.reduction):
             return None
         ahead = [peer for peer in peers if dominates(peer.objectives, objectives)]
-        leader = max(ahead, key=lambda peer: peer.objectives.macro_f1)
-        return Dominated(record.epoch, objectives.macro_f1, leader.number, leader.objectives.macro_f1)
+        leader = max(ahead, key=lambda peer: peer.objectives.score)
+        pair = self._study.spec.pair
+        return Dominated(
+            record.epoch, objectives.score, leader.number, leader.objectives.score,
+            pair.score_definition.title, pair.cost_definition.no_costlier,
+        )  # fmt: skip
 
     def _compare_with_target(self, record: EpochRecord, target_f1: float) -> StopReason | None:
         """Return the reason to stop if the trial is not expected to reach the target, else None.
@@ -114,5 +118,9 @@ class EarlyStoppingMonitor:
         It is not compared with smaller networks: what counts is whether it reaches the target, and a rank among scores
         near zero, after the first epochs, has stopped the answer itself (docs/early-stopping.md).
         """
-        end = highest_end(record.macro_f1, self._rung_scores.ends(record.epoch, self._group))
-        return BelowTarget(record.epoch, record.macro_f1, end, target_f1) if end < target_f1 else None
+        end = highest_end(record.objective, self._rung_scores.ends(record.epoch, self._group))
+        if end >= target_f1:
+            return None
+        return BelowTarget(
+            record.epoch, record.objective, end, target_f1, self._study.spec.pair.score_definition.title
+        )  # fmt: skip

@@ -137,9 +137,9 @@ class Supervisor:
         if duplicate is not None:
             if self._still_holds_lease(lease, heartbeat, location):
                 self._tell_duplicate(active, duplicate)
-        elif active.is_over(self._study.spec.budget.max_params):
+        elif (excess := active.excess(self._study.spec.budget.limits)) is not None:
             if self._still_holds_lease(lease, heartbeat, location):
-                self._tell_infeasible(active)
+                self._tell_infeasible(active, excess)
         else:
             self._train(active, heartbeat)
 
@@ -159,7 +159,7 @@ class Supervisor:
     def _measure_cost(
         self, lease: Lease, trial: RunningTrial, location: TrialLocation, heartbeat: Heartbeat
     ) -> ActiveTrial | None:
-        """Count the network's parameters and record the genome; None if the trial was paused or failed."""
+        """Measure the network's costs and record the genome; None if the trial was paused or failed."""
         try:
             cost = self._trainer.measure(trial.genome.architecture)
         except Interrupted:
@@ -275,10 +275,9 @@ class Supervisor:
         self._finish_slot(active, "reused" if duplicate.objectives is not None else STOPPED)
         self._listener(TrialReused(active.location, duplicate.number))
 
-    def _tell_infeasible(self, active: ActiveTrial) -> None:
-        assert self._study.spec.budget.max_params is not None
-        outcome = Infeasible(active.description.cost.params, self._study.spec.budget.max_params)
-        self._study.tell.infeasible(active.trial, active.description.cost, outcome)
+    def _tell_infeasible(self, active: ActiveTrial, outcome: Infeasible) -> None:
+        limits = self._study.spec.budget.limits
+        self._study.tell.infeasible(active.trial, active.description.cost, limits, outcome)
         self._finish_slot(active, "over_budget")
         self._notify_ended(active, outcome)
 

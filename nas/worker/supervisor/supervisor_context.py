@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.results.outcome import Infeasible
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import StopConditions
 from nas.search.storage.slot_leases import Lease, Slots
@@ -52,10 +53,16 @@ class ActiveTrial:
     location: TrialLocation
     description: TrialDescription
 
-    def is_over(self, max_params: int | None) -> bool:
-        """Return True if its network is larger than the budget allows; baseline and elastic networks may be."""
-        is_exempt = self.description.is_baseline or self.trial.is_elastic
-        return max_params is not None and not is_exempt and self.description.cost.params > max_params
+    def excess(self, limits: Mapping[str, float]) -> Infeasible | None:
+        """Return the limit of the budget that its network exceeds by the largest factor; None if it is within all.
+
+        Baselines, elastic networks and final runs may exceed them.
+        """
+        if self.description.is_baseline or self.trial.is_elastic or self.trial.is_final:
+            return None
+        cost = self.description.cost
+        name = max(limits, key=lambda one: cost[one] / limits[one], default=None)
+        return None if name is None or cost[name] <= limits[name] else Infeasible(name, cost[name], limits[name])
 
 
 @dataclass(frozen=True)

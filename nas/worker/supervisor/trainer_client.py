@@ -34,6 +34,7 @@ from nas.worker.trainer_messages import (
     Request,
     RequestRefused,
     Resumed,
+    SpacePreview,
     Stop,
     Train,
     TrainingNotice,
@@ -168,14 +169,9 @@ class TrainerClient:
                 reply = process.receive()
                 hang_detector.reset(reply.silence_limit_seconds if isinstance(reply, KeepAlive) else None)
                 match reply:
-                    case (
-                        EpochRecord()
-                        | EpochProgress()
-                        | PreparationProgress()
-                        | Resumed()
-                        | TrainingNotice()
-                        | KeepAlive()
-                    ):
+                    case EpochRecord() | EpochProgress() | PreparationProgress() | Resumed() | TrainingNotice():
+                        on_report(reply)
+                    case KeepAlive():
                         on_report(reply)
                     case Completed() | Failed() | Paused() | Stopped():
                         if end_requested and not isinstance(reply, Paused | Stopped):
@@ -237,7 +233,10 @@ class TrainerClient:
         """Send a request and wait for its reply; progress reports go to `on_progress`."""
         try:
             process = self._submit(request)
-            is_slow = reply_type in (DatasetSummary, PretrainedWeights, TrainingTimes)
+            is_slow = reply_type in (DatasetSummary, PretrainedWeights, TrainingTimes) or (
+                # A file is exported for each network.
+                bool(self._data.measured) and reply_type in (Cost, SpacePreview)
+            )
             hang_detector = HangDetector(
                 max(_LOADING_SILENCE_SECONDS if is_slow else 0.0, self._min_silence_limit_seconds)
             )

@@ -173,5 +173,5 @@ class TrainingRetries:
 def _fail_if_not_finite(outcome: TrainingOutcome) -> TrainingOutcome:
     """Turn a result with a non-finite score into a failure: Optuna would store infinity and keep NaN trials running."""
     if isinstance(outcome, Completed) and not outcome.is_finite:
-        return Failed("diverged", f"macro-F1 is {outcome.scores.f1_macro}")
+        return Failed("diverged", f"the score is {outcome.scores.objective}")
     return outcome

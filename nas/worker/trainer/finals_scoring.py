@@ -56,7 +56,7 @@ class FinalsScorer:
         labels_N = self._test.labels
         matrix = confusion_matrix(labels_N, logits_NK.argmax(1), len(task.classes))
         predictions = Predictions(logits_NK.cpu().numpy(), labels_N.cpu().numpy())
-        return classification_scores(matrix, task.classes), predictions
+        return classification_scores(matrix, task.classes, task.score), predictions
 
 
 def file_logits(file: ReferenceFile, split: Split) -> Tensor:

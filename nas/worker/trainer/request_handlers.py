@@ -20,13 +20,14 @@ from nas.networks.build_network import build_network_for
 from nas.networks.elastic.elastic_network import ElasticNetwork
 from nas.networks.families.pretrained_resnet import PretrainedNetwork
 from nas.networks.network_interface import Network
-from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
+from nas.networks.parameter_and_flop_count import count_params_for
 from nas.results.dataset_summary import DatasetSummary
 from nas.results.network_cost import Cost
 from nas.results.outcome import Completed, Failed, Stopped
 from nas.space.architecture import Architecture
 from nas.space.reference_models import FileArchitecture
 from nas.space.search_space import SearchSpace
+from nas.study.costs_spec import CostsSpec
 from nas.training.checkpoints.checkpoint_file import CheckpointError, CheckpointFolder
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.checkpoints.weights_file import SAMPLE_IMAGES, WeightsMetadata, save_weights
@@ -39,8 +40,10 @@ from nas.training.training_loop import Diverged
 from nas.worker.machine_messages import MachineFault, TrainControl
 from nas.worker.trainer.control_training import train_control
 from nas.worker.trainer.core_sharing import CoreShare
+from nas.worker.trainer.cost_measurement import measure_costs
 from nas.worker.trainer.failure_causes import failure_of
 from nas.worker.trainer.finals_scoring import FinalsScorer, load_finals
+from nas.worker.trainer.int8_score import int8_figures
 from nas.worker.trainer.output_files import write_output
 from nas.worker.trainer.reference_requests import load_teacher, open_file, score_file
 from nas.worker.trainer.search_space_preview import preview_space
@@ -81,6 +84,7 @@ class Trainer:
         self._dataset_summary: DatasetSummary | None = None
         self._scorer: FinalsScorer | None = None
         self._data_seed = 0
+        self._conditions: tuple[CostsSpec, tuple[str, ...]] = (CostsSpec(), ())
         self._elastic_networks: dict[Path, ElasticNetwork] = {}
         self._folder = Path()
         self._training_compute = ComputeDevice(torch.device("cpu"), torch.float32)
@@ -137,7 +141,10 @@ class Trainer:
             train = data.train
         normalization = Normalization.of(data.train.images)
         self._dataset_summary = summarize_dataset(data, normalization)
-        self._task = TrainingTask(train.to(device), data.validation.to(device), data.classes, normalization.to(device))
+        self._task = TrainingTask(
+            train.to(device), data.validation.to(device), data.classes, normalization.to(device), score=request.score
+        )  # fmt: skip
+        self._conditions = request.costs, request.measured
         return self._dataset_summary
 
     def _report(self, description: str, done: int, total: int) -> None:
@@ -154,7 +161,7 @@ class Trainer:
         if isinstance(request.architecture, FileArchitecture):
             return open_file(request.architecture, dataset_summary, self._folder).cost
         try:
-            return measure_cost_for(request.architecture, dataset_summary)
+            return measure_costs(request.architecture, dataset_summary, *self._conditions)
         except ArchitectureError as error:
             return Failed("crashed", str(error))
         except Exception as error:
@@ -175,8 +182,9 @@ class Trainer:
     def _preview(self, request: Preview) -> SpacePreview:
         dataset_summary, _, _ = self._opened_data()
         return preview_space(
-            SearchSpace.parse(request.tables), dataset_summary, request.max_params, request.num_samples
-        )
+            SearchSpace.parse(request.tables), dataset_summary, request.limits, request.num_samples,
+            lambda architecture, names: measure_costs(architecture, dataset_summary, self._conditions[0], names),
+        )  # fmt: skip
 
     def _train(self, request: Train) -> Completed | Failed | Paused | Stopped | MachineFault:
         dataset_summary, _, self._training_compute = self._opened_data()
@@ -194,18 +202,18 @@ class Trainer:
             if isinstance(trained, Completed):
                 return trained
             network, result = trained
-            scores = result.scores
+            scores, scored_on = result.scores, "validation" if self._scorer is None else "test"
             if self._scorer is not None:
                 assert request.predictions is not None, "finals write the predictions for the test images"
                 scores, predictions = self._scorer.score(
                     network, task, self._training_compute, cache=self._folder, progress=self._report, callback=callback
                 )
                 write_output(request.predictions, request.spare, predictions.save)
-            scored_on = "validation" if self._scorer is None else "test"
             metadata = WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, scored_on)
             samples = task.validation.images[:SAMPLE_IMAGES]
             write_output(request.weights, request.spare, lambda path: save_weights(path, network, metadata, samples))
-            return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), result.figures)
+            figures = result.figures | int8_figures(request.weights, task, *self._conditions)
+            return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), figures)
         except PausedTraining as paused:
             state = paused.state
             if callback.stop_request is not None and state is not None:

@@ -8,10 +8,15 @@ from typing import Any
 
 from nas.networks.parameter_and_flop_count import count_params_for, measure_cost_for
 from nas.results.dataset_summary import DatasetSummary
+from nas.results.network_cost import Cost
+from nas.space.architecture import Architecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
+from nas.study.cost_definitions import FLOPS, PARAMS, cost_definition
 from nas.worker.trainer_messages import SampledGenome, SpacePreview
+
+_NUM_SMALL = 2
 
 
 class _CornerSuggester:
@@ -49,7 +54,11 @@ def smallest_genome(
     Args:
         size: Rows and columns of the images, as in `SearchSpace.sample`.
     """
-    candidates = []
+    return min(corner_genomes(space, size), key=params_of)
+
+
+def corner_genomes(space: SearchSpace, size: tuple[int, int] | None = None) -> Iterator[Genome]:
+    """Yield the genomes at the corners of a space of which one is the smallest; arguments as `smallest_genome`."""
     siamese_choices = (False, True) if space.pair_genes else (False,)
     for family, factorized, normalization, is_siamese in product(
         space.families, (False, True), ("batch", "none"), siamese_choices
@@ -59,8 +68,14 @@ def smallest_genome(
                 "family": family, "factorized": factorized, "normalization": normalization, "siamese": is_siamese,
                 "stem_stride": 2, "downsampling": "average", "preactivated": False, **numbers,
             }  # fmt: skip
-            candidates.append(space.sample(_CornerSuggester(fixed), size))
-    return min(candidates, key=params_of)
+            yield space.sample(_CornerSuggester(fixed), size)
+
+
+def _small_genomes(space: SearchSpace, params_of: Callable[[Genome], int], size: tuple[int, int]) -> list[Genome]:
+    """Return the smallest genomes of each family, of which one is taken for that of the lowest cost."""
+    distinct = {genome.architecture: genome for genome in corner_genomes(space, size)}
+    ranked = sorted(distinct.values(), key=params_of)
+    return [one for family in space.families for one in [g for g in ranked if g.family == family][:_NUM_SMALL]]
 
 
 def _numbers_of_layers(space: SearchSpace, family: str) -> Iterator[dict[str, int]]:
@@ -80,9 +95,15 @@ def _numbers_of_layers(space: SearchSpace, family: str) -> Iterator[dict[str, in
 
 
 def preview_space(
-    space: SearchSpace, dataset_summary: DatasetSummary, max_params: int | None, num_samples: int
-) -> SpacePreview:
-    """Describe a search space for a data set; trains nothing."""
+    space: SearchSpace, dataset_summary: DatasetSummary, limits: Mapping[str, float], num_samples: int,
+    measure: Callable[[Architecture, Sequence[str]], Cost],
+) -> SpacePreview:  # fmt: skip
+    """Describe a search space for a data set; trains nothing.
+
+    Args:
+        limits: Limit of each limited cost, by its name.
+        measure: Measures further costs of a network. Of random samples only the counted ones are compared with limits.
+    """
     size = dataset_summary.height, dataset_summary.width
 
     def params_of(genome: Genome) -> int:
@@ -92,9 +113,17 @@ def preview_space(
         return SampledGenome(genome, measure_cost_for(genome.architecture, dataset_summary))
 
     samples = tuple(sample(space.sample(RandomSuggester(seed), size)) for seed in range(num_samples))
-    within = [max_params is None or one.cost.params <= max_params for one in samples]
+    counted = {name: limit for name, limit in limits.items() if cost_definition(name).is_counted}
+    within = [all(one.cost[name] <= limit for name, limit in counted.items()) for one in samples]
+    smallest = sample(smallest_genome(space, params_of, size))
+    lowest = {PARAMS: float(smallest.cost.params), FLOPS: float(smallest.cost.flops)}
+    if set(limits) - {PARAMS}:
+        names = [name for name in limits if not cost_definition(name).is_counted]
+        measured = [measure(genome.architecture, names) for genome in _small_genomes(space, params_of, size)]
+        lowest |= {name: min(cost[name] for cost in measured) for name in limits if name != PARAMS}
     return SpacePreview(
-        smallest=sample(smallest_genome(space, params_of, size)),
+        smallest=smallest,
+        lowest=lowest,
         samples=samples,
         share_within_budget=sum(within) / len(within) if within else 1.0,
     )

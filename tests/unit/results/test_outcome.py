@@ -14,7 +14,7 @@ SCORES = Scores(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, (ClassScores("a", 1.0, 0.5, 2
 
 
 def test_the_summary_holds_every_average_under_its_own_name() -> None:
-    averages = [field.name for field in fields(Scores) if field.name not in ("per_class", "absent")]
+    averages = [field.name for field in fields(Scores) if field.name not in ("per_class", "absent", "objective_score")]
     assert list(SCORES.summary) == averages
     assert list(SCORES.summary.values()) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 
@@ -28,7 +28,7 @@ def test_an_outcome_is_one_of_four() -> None:
     [
         Completed(SCORES, (), 1.0, "cpu"),
         Stopped(Dominated(4, 0.3, 7, 0.5), (), 1.0, "cpu"),
-        Infeasible(5, 4),
+        Infeasible("params", 5, 4),
         Failed("diverged", "nan"),
         Cost(1, 2),
     ],

@@ -106,7 +106,7 @@ def test_what_never_holds_a_trial_up(
     own: Objectives, peers: list[Objectives], reduction: int, better: Objectives
 ) -> None:
     is_behind = should_stop(own, peers, reduction)
-    larger = Objectives(better.macro_f1, own.log10_params + 0.1)
+    larger = Objectives(better.score, own.log10_cost + 0.1)
     assert should_stop(own, [*peers, larger], reduction) is is_behind, "a larger network changes nothing"
     if is_behind:
         assert any(dominates(peer, own) for peer in peers), "nothing dominates it"

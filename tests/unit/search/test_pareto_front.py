@@ -15,8 +15,8 @@ ANY = st.builds(Objectives, st.floats(), st.floats())
 
 
 def _dominates(a: Objectives, b: Objectives) -> bool:
-    no_worse = a.macro_f1 >= b.macro_f1 and a.log10_params <= b.log10_params
-    return no_worse and (a.macro_f1 > b.macro_f1 or a.log10_params < b.log10_params)
+    no_worse = a.score >= b.score and a.log10_cost <= b.log10_cost
+    return no_worse and (a.score > b.score or a.log10_cost < b.log10_cost)
 
 
 def _front(points: list[Objectives]) -> list[Objectives]:
@@ -25,12 +25,12 @@ def _front(points: list[Objectives]) -> list[Objectives]:
 
 @given(points=st.lists(FEW | ANY, max_size=25))
 def test_the_front_is_what_nothing_finite_dominates(points: list[Objectives]) -> None:
-    finite = [p for p in points if math.isfinite(p.macro_f1) and math.isfinite(p.log10_params)]
+    finite = [p for p in points if math.isfinite(p.score) and math.isfinite(p.log10_cost)]
     expected = {p for p in finite if not any(_dominates(other, p) for other in finite)}
     front = _front(points)
     assert set(front) == expected
     assert len(front) == len(expected)  # Of equal ones, one.
-    assert [p.log10_params for p in front] == sorted(p.log10_params for p in front)
+    assert [p.log10_cost for p in front] == sorted(p.log10_cost for p in front)
 
 
 def test_of_equal_items_the_first_given_is_kept() -> None:
@@ -54,7 +54,7 @@ def test_hypervolume_is_the_number_of_dominated_cells(points: list[Objectives]) 
         (f1, decade)
         for f1 in range(6)
         for decade in range(7)
-        if any(round(p.macro_f1 * 10) > f1 and p.log10_params <= decade for p in points)
+        if any(round(p.score * 10) > f1 and p.log10_cost <= decade for p in points)
     }
     assert hypervolume(points) == pytest.approx(0.1 * len(cells))
 
@@ -76,7 +76,7 @@ def test_by_hand(points: list[Objectives], area: float) -> None:
 
 def test_another_reference() -> None:
     assert hypervolume([Objectives(0.9, 5.0)], Objectives(0.5, 6.0)) == pytest.approx(0.4)
-    assert (REFERENCE.macro_f1, REFERENCE.log10_params) == (0.0, 7.0)
+    assert (REFERENCE.score, REFERENCE.log10_cost) == (0.0, 7.0)
 
 
 @pytest.mark.parametrize("reference", [Objectives(math.nan, 7.0), Objectives(0.0, math.inf)])

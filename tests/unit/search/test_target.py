@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.results.learning_curve import EpochRecord
+from nas.results.outcome import INT8_SCORE
 from nas.search.target import Target, aims_at_target, answer_of, target_of
 from nas.study.study_spec import StudySpec
 from nas.study.target_spec import TargetSpec
@@ -71,3 +72,10 @@ def test_trials_aim_at_the_target_in_the_share_that_is_asked_for(share: float) -
 def test_contradictions_are_refused(table: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(reversed(table)) if len(table) == 1 else "not with"):
         TargetSpec.model_validate(table)
+
+
+def test_an_answer_has_the_target_score_in_eight_bits_too() -> None:
+    first, second = record(1, 0.81, 1000), record(2, 0.82, 2000)
+    lossy = replace(first, figures={INT8_SCORE: 0.7})
+    assert answer_of(Target(0.8), [first, second]) is first
+    assert answer_of(Target(0.8), [lossy, second]) is second

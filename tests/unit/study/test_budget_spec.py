@@ -50,7 +50,7 @@ def test_every_fault_of_the_table_is_listed(tmp_path: Path) -> None:
     with pytest.raises(SpecificationError) as caught:
         _load(tmp_path, "epochs = 8\nimages = 9\nhours = 1", "[sampler]\nname = 'x'\n")
     assert [fault.partition(":")[0] for fault in caught.value.faults] == [
-        "budget.hours", "sampler.name", "budget.images",
+        "sampler.name", "budget.hours", "budget.images",
     ]  # fmt: skip
 
 

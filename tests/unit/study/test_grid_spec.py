@@ -209,9 +209,9 @@ def test_folds_of_a_long_tail_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("objectives", "sampler", "fault"),
     [
-        ('["params"]', "tpe", 'objectives: ."macro_f1". or'),
-        ('["macro_f1"]', "forest", "forest weighs macro-F1 against size"),
-        ('["macro_f1"]', "nsga2", "nsga2 weighs macro-F1 against size"),
+        ('["params"]', "tpe", "objectives: no score 'params'"),
+        ('["macro_f1"]', "forest", "forest weighs a score against a cost"),
+        ('["macro_f1"]', "nsga2", "nsga2 weighs a score against a cost"),
     ],
 )
 def test_faults_of_objectives(tmp_path: Path, objectives: str, sampler: str, fault: str) -> None:

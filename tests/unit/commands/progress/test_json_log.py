@@ -87,7 +87,7 @@ def _logged(*events: Any) -> list[dict[str, Any]]:
              "leader_macro_f1": 0.5, "seconds": 3.25, "on_front": False},
         ),
         (
-            TrialEnded(LOCATION, DESCRIPTION, Infeasible(1500, 1000)),
+            TrialEnded(LOCATION, DESCRIPTION, Infeasible("params", 1500, 1000)),
             "trial_ended",
             {**DESCRIPTION_FIELDS, "outcome": "over_budget", "max_params": 1000, "on_front": False},
         ),

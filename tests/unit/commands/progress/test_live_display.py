@@ -166,7 +166,7 @@ def test_two_workers_have_a_line_a_minute_each(progress: Progress, output: io.St
 @pytest.mark.parametrize(
     ("event", "done", "text"),
     [
-        (_ended(Infeasible(99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
+        (_ended(Infeasible("params", 99_000, 5_000)), 3, "trial 5 (vgg) not trained: 99,000 parameters, 5,000 allowed"),
         (
             _ended(Stopped(Dominated(1, 0.3, 7, 0.5), completed().curve, 3.0, "cpu")),
             3,

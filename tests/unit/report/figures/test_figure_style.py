@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nas.report.figures.figure_style import family_style, params_axis
+from nas.report.figures.figure_style import cost_axis, family_style
 from tests.unit.report.figures.figure_text import plain_text
 
 
@@ -17,7 +17,7 @@ def test_families_differ_in_colour_and_in_marker() -> None:
     ("smallest", "largest"), [(9_000, 11_000_000), (100_000, 200_000), (10, 20_000_000), (5_000, 5_000)]
 )
 def test_parameters_have_a_few_labels_that_say_where_they_are(smallest: int, largest: int) -> None:
-    made = params_axis(smallest, largest)
+    made = cost_axis("parameters", smallest, largest)
     low, high = made["range"]
     assert low < math.log10(smallest) <= math.log10(largest) < high
     assert all(low <= math.log10(tick) <= high for tick in made["tickvals"])

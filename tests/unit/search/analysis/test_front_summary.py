@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from nas.results.learning_curve import EpochRecord
-from nas.search.analysis.front_summary import FrontSummary, record_json, summarize_front, summarize_records
+from nas.search.analysis.front_summary import FrontSummary, summarize_front, summarize_records
+from nas.search.analysis.record_json import record_json
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.genome import Genome

@@ -97,7 +97,8 @@ def test_it_learns_what_is_over_the_budget_though_nothing_of_it_was_trained() ->
     limit = 25_000
 
     def over(seed: int, max_params: int | None) -> int:
-        sampler = ForestSampler(TINY, startup_trials=8, max_params=max_params, seed=seed)
+        limits = {} if max_params is None else {"params": max_params}
+        sampler = ForestSampler(TINY, startup_trials=8, limits=limits, seed=seed)
         return sum(trial.user_attrs["params"] > limit for trial in searched(sampler, 20, max_params=limit).trials[8:])
 
     assert sum(over(seed, limit) for seed in range(7)) < 0.5 * sum(over(seed, None) for seed in range(7))
@@ -117,7 +118,7 @@ def test_the_observation_of_a_stopped_trial() -> None:
     assert observation is not None
     assert observation.final_f1 is None
     assert observation.curve == (json.loads(stopped.user_attrs["curve"])[0]["macro_f1"],)
-    assert 10**observation.log10_params == pytest.approx(stopped.user_attrs["params"])
+    assert 10 ** observation.log10_costs["params"] == pytest.approx(stopped.user_attrs["params"])
 
 
 @pytest.mark.parametrize("attributes", [{"baseline": True, "params": 11_000_000}, {"params": 9, "reused_from": 3}])
@@ -188,4 +189,4 @@ def test_the_parents_for_a_target_are_those_around_it() -> None:
 
 
 def observation_at(final_f1: float) -> Observation:
-    return Observation({}, 4.0 + final_f1, (final_f1,), final_f1, 1.0, "joint")
+    return Observation({}, {"params": 4.0 + final_f1}, (final_f1,), final_f1, 1.0, "joint")

@@ -129,7 +129,7 @@ class TestProposals:
     def test_are_slices_of_the_elastic_networks_and_new(self):
         generator, scored = random.Random(0), []
         for number in range(60):
-            parameters = propose_slice(ELASTICS, scored, None, None, generator)
+            parameters = propose_slice(ELASTICS, scored, None, {}, generator)
             assert parameters is not None
             assert any(elastic.contains(parameters) for elastic in ELASTICS)
             genome = SPACE.sample(GivenSuggester(parameters), SIZE)
@@ -149,7 +149,7 @@ class TestProposals:
         genomes = [elastic.sample(RandomSuggester(seed)) for seed in range(40)]
         scored = [replace(record(0, 0.5), genome=genome, genome_key=genome.key) for genome in genomes]
         assert len({one.genome_key for one in scored}) == 4
-        assert propose_slice([elastic], scored, None, None, random.Random(0)) is None
+        assert propose_slice([elastic], scored, None, {}, random.Random(0)) is None
 
     def test_come_from_parents_near_the_target(self):
         generator = random.Random(1)
@@ -165,7 +165,7 @@ class TestProposals:
                     parameters={**elastic.parameters, **recorder.parameters},
                 )
             )  # fmt: skip
-        assert propose_slice([elastic], scored, 0.3, None, generator) is not None
+        assert propose_slice([elastic], scored, 0.3, {}, generator) is not None
 
 
 class TestCandidates:

@@ -10,16 +10,14 @@ from optuna.trial import Trial, TrialState, create_trial
 from nas.results.network_cost import Cost
 from nas.results.outcome import Dominated, Stopped
 from nas.search.pareto_front import Objectives
-from nas.search.storage.trial_records import (
-    TrialRecord,
+from nas.search.storage.trial_attributes import (
     curve_attributes,
     duplicate_attributes,
     genome_attributes,
-    objectives_of,
-    read_record,
     result_attributes,
     stopped_attributes,
 )
+from nas.search.storage.trial_records import TrialRecord, objectives_of, read_record
 from tests.unit.search.examples import VGG, completed, record
 
 
@@ -47,7 +45,7 @@ def test_a_result_is_read_as_it_was_written(study: optuna.Study) -> None:
     _set_attributes(trial, result_attributes(result))
     objectives = objectives_of(result, Cost(1000, 2000))
     assert objectives == Objectives(0.5, pytest.approx(3.0))
-    study.tell(trial, (objectives.macro_f1, objectives.log10_params))
+    study.tell(trial, (objectives.score, objectives.log10_cost))
     read = _read(study, trial)
     assert (read.number, read.state, read.objectives, read.macro_f1) == (1, "COMPLETE", objectives, 0.5)
     assert read.metrics == result.scores.summary

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from nas.networks.parameter_and_flop_count import count_params, measure_cost
 from nas.results.dataset_summary import DatasetSummary
+from nas.results.network_cost import Cost
+from nas.space.architecture import Architecture
 from nas.space.convolutional_architecture import ConvolutionalArchitecture
 from nas.space.gene_domains import RandomSuggester
 from nas.space.genome import Genome
@@ -16,6 +19,10 @@ from tests.enumeration import every_genome
 from tests.search_spaces import SMALL_CNN
 
 DATASET_SUMMARY = DatasetSummary("digits", tuple("0123456789"), 1, 8, 8, (10,) * 10, (2,) * 10, 5, (0.3,), (0.4,))
+
+
+def unmeasured(architecture: Architecture, names: Sequence[str]) -> Cost:
+    raise AssertionError("no further cost is limited")
 
 
 def _params(genome: Genome, num_classes: int) -> int:
@@ -96,7 +103,7 @@ def test_no_genome_of_a_tiny_space_is_smaller(genes: dict[str, Any], num_classes
 
 
 def test_the_preview_costs_what_its_genomes_cost() -> None:
-    preview = preview_space(SMALL_CNN, DATASET_SUMMARY, 200_000, 6)
+    preview = preview_space(SMALL_CNN, DATASET_SUMMARY, {"params": 200_000}, 6, unmeasured)
     assert len(preview.samples) == 6
     for sample in (preview.smallest, *preview.samples):
         assert sample.cost == measure_cost(sample.genome.architecture, 1, 10, 8, 8)
@@ -107,7 +114,7 @@ def test_the_preview_costs_what_its_genomes_cost() -> None:
 
 def test_strides_are_feasible_for_the_images() -> None:
     genes = {"family": ["vgg", "densenet"], "num_stages": 4, "stem_stride": 2, "stride": 2, "width": [8, 16]}
-    preview = preview_space(SearchSpace.parse({"architecture": genes}), DATASET_SUMMARY, None, 4)
+    preview = preview_space(SearchSpace.parse({"architecture": genes}), DATASET_SUMMARY, {}, 4, unmeasured)
     for sample in (preview.smallest, *preview.samples):
         assert isinstance(sample.genome.architecture, ConvolutionalArchitecture)
         assert sample.genome.architecture.map_sizes((8, 8)) == ((4, 4),) * 5
@@ -115,9 +122,9 @@ def test_strides_are_feasible_for_the_images() -> None:
 
 def test_without_a_budget_everything_is_within_it() -> None:
     space = SearchSpace.parse({"architecture": {"family": "vgg"}})
-    assert preview_space(space, DATASET_SUMMARY, None, 1).share_within_budget == 1.0
-    assert preview_space(space, DATASET_SUMMARY, 1, 1).share_within_budget == 0.0
-    assert preview_space(space, DATASET_SUMMARY, 1, 0).samples == ()
+    assert preview_space(space, DATASET_SUMMARY, {}, 1, unmeasured).share_within_budget == 1.0
+    assert preview_space(space, DATASET_SUMMARY, {"params": 1}, 1, unmeasured).share_within_budget == 0.0
+    assert preview_space(space, DATASET_SUMMARY, {"params": 1}, 0, unmeasured).samples == ()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,7 @@ def test_the_smallest_network_of_pairs_may_be_siamese_or_not(genes: dict[str, An
     architecture = {"family": "vgg", "siamese": [True, False], "comparison_width": [8, 0], **genes}
     space = SearchSpace.parse({"architecture": architecture, "recipe": {"auxiliary_weight": weight}})
     params = [count_params(genome.architecture, 2, 2, num_part_classes=10) for genome in every_genome(space)]
-    smallest = preview_space(space, dataset_summary, None, 1).smallest
+    smallest = preview_space(space, dataset_summary, {}, 1, unmeasured).smallest
     assert smallest.cost.params == min(params)
     assert params.count(min(params)) == 1
     assert smallest.genome.family == family
