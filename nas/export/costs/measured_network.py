@@ -32,6 +32,12 @@ _NUM_IMAGES = 8
 _WEIGHT_DEVIATION = 0.05
 
 
+def file_input_shape(summary: DatasetSummary) -> tuple[int, ...]:
+    """Return the shape of one input of an exported file: an image [C, H, W], or a pair of images [2, C, H, W]."""
+    channels = (2, summary.channels // 2) if summary.is_pair else (summary.channels,)
+    return *channels, summary.height, summary.width
+
+
 class MeasuredNetwork:
     """Network of an architecture for the images and classes of a data set, under the conditions of a study.
 
@@ -83,9 +89,7 @@ class MeasuredNetwork:
 
     @cached_property
     def _images(self) -> Tensor:
-        summary = self.summary
-        channels = (2, summary.channels // 2) if summary.is_pair else (summary.channels,)
-        shape = _NUM_IMAGES, *channels, summary.height, summary.width
+        shape = _NUM_IMAGES, *file_input_shape(self.summary)
         return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
     @cached_property

@@ -33,18 +33,18 @@ def int8_figures(weights: Path, task: TrainingTask, conditions: CostsSpec, measu
     if conditions.precision != "int8" or SIZE_BYTES not in measured:
         return {}
     # Imported here: the ONNX exporter takes seconds, and most studies need none.
+    from nas.export.costs.measured_network import file_input_shape
     from nas.export.costs.onnx_timing import one_thread_session
     from nas.export.formats.int8_quantization import quantize
     from nas.export.formats.onnx import write_onnx
     from nas.export.formats.torch_export import trace_program
-    from nas.export.metadata import input_shape
     from nas.export.pixel_classifier import rebuild
     from nas.networks.batch_norm_folding import fold_batch_norms
 
     loaded = load_weights(weights)
     classifier = rebuild(loaded)
     fold_batch_norms(classifier.network)
-    shape = input_shape(loaded.metadata.dataset)
+    shape = file_input_shape(loaded.metadata.dataset)
     train = task.train.images
     calibration = train[:: max(1, len(train) // _CALIBRATION_IMAGES)][:_CALIBRATION_IMAGES].cpu().reshape(-1, *shape)
     validation = task.validation.images.cpu().reshape(-1, *shape).numpy()
