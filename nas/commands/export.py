@@ -75,10 +75,7 @@ def export(
         require_parent_folder(one.path)
     study = application.open_study(name)
     if not (trial.isdecimal() or trial in CHOICES):
-        raise typer.BadParameter(
-            f"{trial!r} is neither a trial's number nor {', '.join(CHOICES[:-1])} or {CHOICES[-1]}",
-            param_hint="--trial",
-        )
+        raise typer.BadParameter(f"{trial!r}: no trial's number, nor one of {', '.join(CHOICES)}", param_hint="--trial")
     chosen = choose_trial(study, trial)
     record = study.record_with_result(chosen.number, "export")
     exported = export_trial(application, study, record, outputs)

@@ -64,6 +64,8 @@ def choose_trial(study: SearchStudy, requested: str) -> ChosenTrial:
     """
     if requested.isdecimal():
         return ChosenTrial(int(requested), "named by --trial")
+    if requested not in CHOICES:
+        raise StudyError(f"{requested!r} is neither a trial's number nor {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
     if study.spec.finals is not None:
         raise StudyError(
             f"{study.name!r} are finals, of which answer, best or smallest would be picked by the test images; "

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
 
-from nas.commands.export import _choose
+from nas.commands.composition.trial_export import choose_trial
 from nas.errors import StudyError
 from nas.search.storage.trial_records import TrialRecord
 from nas.study.final_runs import FinalsSpec
@@ -45,7 +44,7 @@ def study(records: Sequence[TrialRecord], *, is_finals: bool = False, **target: 
     ],
 )
 def test_a_trial_is_chosen_with_a_reason(requested: str, target: dict[str, Any], number: int, reason: str) -> None:
-    chosen = _choose(study([baseline(0.8), *TRIALS], **target), requested)
+    chosen = choose_trial(study([baseline(0.8), *TRIALS], **target), requested)
     assert (chosen.number, chosen.reason) == (number, reason)
 
 
@@ -66,16 +65,16 @@ def test_a_trial_that_does_not_exist_is_one_clear_error(
     records: list[TrialRecord], requested: str, message: str
 ) -> None:
     with pytest.raises(StudyError, match=message):
-        _choose(study(records), requested)
+        choose_trial(study(records), requested)
 
 
 def test_of_finals_a_trial_must_be_named() -> None:
     finals = study([baseline(0.8), *TRIALS], is_finals=True)
     with pytest.raises(StudyError, match="answer, best or smallest would be picked by the test images; name a trial"):
-        _choose(finals, "answer")
-    assert _choose(finals, "2").number == 2
+        choose_trial(finals, "answer")
+    assert choose_trial(finals, "2").number == 2
 
 
 def test_other_words_are_refused() -> None:
-    with pytest.raises(typer.BadParameter, match="'largest' is neither a trial's number nor answer, best or smallest"):
-        _choose(study(TRIALS), "largest")
+    with pytest.raises(StudyError, match="'largest' is neither a trial's number nor answer, best or smallest"):
+        choose_trial(study(TRIALS), "largest")
