@@ -72,7 +72,7 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ex
 
 
 def test_every_file_answers_as_the_network_in_a_process_of_its_own(exported: Sequence[ExportedFile]) -> None:
-    assert [one.output.format for one in exported] == list(Format)
+    assert [one.output.format for one in exported] == [one for one in Format if one is not Format.OPENVINO]
     assert [one.output.path.name for one in exported] == ["m.pt", "m.pt2", "m.onnx", "m.int8.onnx"]
     folder = exported[0].output.path.parent
     assert {path.name for path in folder.iterdir()} == {one.output.path.name for one in exported}
