@@ -74,7 +74,7 @@ def _as_json(results: PredictionResults, warnings: list[WarnedImages]) -> dict[s
                 **({"image": one.images[0]} if len(one.images) == 1 else {"images": one.images}),
                 "class": one.ranked[0][0],
                 "probability": one.ranked[0][1],
-                "unlike_training": one.is_unlike,
+                **({} if one.is_unlike is None else {"unlike_training": one.is_unlike}),
                 "top": [{"class": label, "probability": probability} for label, probability in one.ranked],
             }
             for one in results.predictions

@@ -34,12 +34,13 @@ class Prediction:
     Attributes:
         images: Path of the image, or of the two that are compared.
         ranked: Class names with their probabilities, calibrated if the file has a temperature, most probable first.
-        is_unlike: True if the network's evidence is below the threshold of images like those of training.
+        is_unlike: True if the network's evidence is below the threshold of images like those of training; None for a
+            file of a version without a threshold.
     """
 
     images: tuple[str, ...]
     ranked: tuple[tuple[str, float], ...]
-    is_unlike: bool = False
+    is_unlike: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class Classifier:
                 results.warned_images.setdefault(InputWarning.UNLIKE, []).extend(decoded.paths)
             best = np.argsort(-row, kind="stable")[:top]
             ranked = tuple((self._model.classes[k], float(row[k])) for k in best)
-            results.predictions.append(Prediction(tuple(map(str, decoded.paths)), ranked, is_unlike))
+            known = is_unlike if np.isfinite(self._model.evidence_threshold) else None
+            results.predictions.append(Prediction(tuple(map(str, decoded.paths)), ranked, known))
 
 
 def _softmax(logits_NK: Logits) -> Logits:
