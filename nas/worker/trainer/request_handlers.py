@@ -211,8 +211,10 @@ class Trainer:
                 write_output(request.predictions, request.spare, predictions.save)
             metadata = WeightsMetadata(request.genome, dataset_summary.as_stored(), scores.summary, scored_on)
             samples = task.validation.images[:SAMPLE_IMAGES]
-            write_output(request.weights, request.spare, lambda path: save_weights(path, network, metadata, samples))
-            figures = result.figures | int8_figures(request.weights, task, *self._conditions)
+            written = write_output(
+                request.weights, request.spare, lambda path: save_weights(path, network, metadata, samples)
+            )
+            figures = result.figures | int8_figures(written, task, *self._conditions)
             return Completed(scores, result.curve, result.seconds, self._training_compute.describe(), figures)
         except PausedTraining as paused:
             state = paused.state
