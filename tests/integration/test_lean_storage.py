@@ -204,7 +204,9 @@ def test_a_tell_takes_as_many_statements_after_many_trials_as_after_few(
     assert num_record == 2, "a lock and a row of attributes, however many there are"
     # The first was on the front and kept its weights, an artifact that Optuna records in statements of its own.
     assert first[1] <= num_tell + 4, counts
-    assert (num_tell, failed) <= (30, 16), counts
+    # The hash of the weights is one of them.
+    assert num_tell <= 31, counts
+    assert failed <= 17, counts
     windowed.close()
 
 

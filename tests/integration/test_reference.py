@@ -86,6 +86,12 @@ class InProcessTrainer:
         self._trainer = Trainer(cast(Any, _Pipe()), "cpu")
         self._opened = OpenData(spec, folder, "float32")
 
+    def start(self) -> None:
+        pass
+
+    def require_memory(self, params: int) -> None:
+        pass
+
     def open_data(self) -> DatasetSummary:
         return cast(DatasetSummary, self._trainer.handle(self._opened))
 
