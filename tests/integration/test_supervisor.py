@@ -600,7 +600,7 @@ def test_a_late_result_of_the_former_owner_stops_no_worker(new_harness: MakeHarn
     harness.run(OvertakenTrainer(lambda genome: completed(0.3)))
     record = harness.study.record(started.number)
     assert record.objectives is not None
-    assert (record.state, record.objectives.macro_f1) == ("COMPLETE", 0.8)
+    assert (record.state, record.objectives.score) == ("COMPLETE", 0.8)
     assert harness.slots.counts() == SlotCounts(open=0, leased=0, done=2)
 
 

@@ -86,7 +86,8 @@ class TrainingRetries:
                     self._report_handler(location, epochs, diagnosis),
                     self._lease_lost,
                     lambda: self._early_stopping.stop_request,
-                )
+                ),
+                self._spec.pair.score_definition.title,
             )
             if not isinstance(outcome, Failed):
                 return outcome
@@ -170,8 +171,8 @@ class TrainingRetries:
         return report
 
 
-def _fail_if_not_finite(outcome: TrainingOutcome) -> TrainingOutcome:
+def _fail_if_not_finite(outcome: TrainingOutcome, score: str) -> TrainingOutcome:
     """Turn a result with a non-finite score into a failure: Optuna would store infinity and keep NaN trials running."""
     if isinstance(outcome, Completed) and not outcome.is_finite:
-        return Failed("diverged", f"the score is {outcome.scores.objective}")
+        return Failed("diverged", f"{score} is {outcome.scores.objective}")
     return outcome
