@@ -45,10 +45,10 @@ class FileIndex:
         """Return the places of the images that a cell of a table may mean; the closest match alone."""
         text = unicodedata.normalize("NFC", cell.replace("\\", "/"))
         text = text.removeprefix("./").removeprefix("/")
-        for level, key in enumerate(_KEYS):
+        for level, (of_image, of_cell) in enumerate(_KEYS):
             if level not in self._levels:
-                self._levels[level] = self._index(key)
-            found = self._levels[level].get(key(text))
+                self._levels[level] = self._index(of_image)
+            found = self._levels[level].get(of_cell(text))
             if found:
                 return found
         return []
@@ -60,13 +60,24 @@ class FileIndex:
         return dict(index)
 
 
-_KEYS: tuple[_Key, ...] = (
-    lambda path: path,
-    lambda path: path.casefold(),
-    lambda path: PurePosixPath(path).name,
-    lambda path: PurePosixPath(path).name.casefold(),
-    lambda path: PurePosixPath(path).stem,
-    lambda path: PurePosixPath(path).stem.casefold(),
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
+
+
+# A cell without suffix may have a dot in its name, so its stem is the last of its readings.
+_KEYS: tuple[tuple[_Key, _Key], ...] = (
+    (lambda path: path, lambda path: path),
+    (str.casefold, str.casefold),
+    (_name, _name),
+    (lambda path: _name(path).casefold(), lambda path: _name(path).casefold()),
+    (_stem, _name),
+    (lambda path: _stem(path).casefold(), lambda path: _name(path).casefold()),
+    (_stem, _stem),
+    (lambda path: _stem(path).casefold(), lambda path: _stem(path).casefold()),
 )
 
 

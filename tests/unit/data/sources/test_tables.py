@@ -102,6 +102,14 @@ def test_files_by_name_without_suffix_or_in_another_case(root: Path, form: str) 
     assert _labels_are_right(_load(root))
 
 
+def test_names_without_suffix_may_have_a_dot(root: Path) -> None:
+    stems = [f"{label}.{number}" for number, label in enumerate(LABELS)]
+    for name, stem in zip(NAMES, stems, strict=True):
+        (root / name).rename(root / "images" / f"{stem}.png")
+    (root / "labels.csv").write_text(_csv([("id", "class"), *zip(stems, LABELS, strict=True)]))
+    assert _labels_are_right(_load(root))
+
+
 def test_what_a_table_leaves_out_is_named(root: Path) -> None:
     rows = _rows()[:-2]
     rows += [rows[1], ("images/gone.png", "bus"), (rows[2][0], "dog"), (NAMES[34], ""), ("000", "bus")]
