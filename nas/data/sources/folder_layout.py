@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from nas.data.sources.folder_listing import FolderListing, Parts
 from nas.data.sources.labelled_files import (
-    NOT_FOR_THIS_PROGRAM,
     SPLITS,
     FolderLayout,
     LabelledFile,
     LayoutSettings,
     SplitName,
 )
+from nas.data.sources.segmentation_masks import masks_fault
 from nas.errors import shortened_list
 from nas.results.dataset_inventory import InventoryEntry, entries_of
 from nas.results.printable_text import class_name, printable
@@ -27,9 +27,6 @@ _SPLIT_PATTERNS: dict[SplitName, str] = {
     "train": r"train|training|trn", "validation": r"val|valid|validation|validate|dev", "test": r"test|testing|tst",
 }  # fmt: skip
 _SPLIT_SUFFIX = r"[ _-]?(set|data|images|imgs|split|\d{1,4})?"
-_PLAIN_IMAGES = frozenset({"image", "img", "photo", "picture", "input", "original"})
-_MASKS = frozenset({"mask", "segmentation", "annotation", "ground_truth", "groundtruth", "gt", "label"})
-"""Names of folders, without a plural s."""
 _DEPTH_KEY = "[data] depth = 2"
 
 
@@ -53,25 +50,13 @@ def read_layout(listing: FolderListing, settings: LayoutSettings) -> FolderLayou
     base = _unwrapped(listing, layout)
     tree = _Children(listing, base)
     prefixes = _split_prefixes(tree, settings, layout)
-    other_task = _other_task(tree)
-    if other_task and settings.layout is None:
-        layout.faults = [other_task]
+    masks = masks_fault(tree.names, listing.images)
+    if masks and settings.layout is None:
+        layout.faults = [masks]
     if not layout.faults:
         _assign(listing, base, prefixes, settings, layout)
         _empty_folders(listing, base, prefixes, layout)
     return layout
-
-
-def _other_task(tree: _Children) -> str | None:
-    """Return a fault for a folder of images and masks, which is not one of classes; None for others."""
-    names = {name.lower().rstrip("s"): name for name in tree.names}
-    masks = [name for key, name in names.items() if key in _MASKS]
-    if len(names) != 2 or len(masks) != 1 or not names.keys() & _PLAIN_IMAGES:
-        return None
-    return (
-        f"{_listed(tree.names)} look like images and their masks; segmentation is {NOT_FOR_THIS_PROGRAM}; if they are "
-        'classes, set [data] layout = "classes"'
-    )
 
 
 class _Children:

@@ -170,3 +170,12 @@ def test_images_and_their_masks_are_not_classes(tmp_path: Path, names: tuple[str
     (fault,) = _layout(tmp_path, *(f"{name}/{number}.png" for name in names for number in range(3))).faults
     assert "look like images and their masks; segmentation is not for this program" in fault
     assert len(_layout(tmp_path, layout="classes").classes) == 2
+
+
+def test_masks_beside_the_images_are_not_images_of_their_class(tmp_path: Path) -> None:
+    pairs = [
+        f"{name}/{name} ({n}){end}.png" for name in ("benign", "normal") for n in range(3) for end in ("", "_mask")
+    ]
+    (fault,) = _layout(tmp_path, *pairs).faults
+    assert fault.startswith("6 files look like masks of the images beside them (benign/benign (0)_mask.png, ")
+    assert len(_layout(tmp_path, layout="classes").files) == 12
