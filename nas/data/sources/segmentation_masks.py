@@ -49,6 +49,6 @@ def _side_by_side(images: Sequence[ListedImage]) -> str | None:
     shown = shortened_list([printable(name) for name in masks])
     return (
         f"{len(masks)} files look like masks of the images beside them ({shown}); segmentation is "
-        f'{NOT_FOR_THIS_PROGRAM}: take them out, or if they are images of their class, set [data] layout = "classes" or '
-        '"splits"'
+        f'{NOT_FOR_THIS_PROGRAM}: take them out, or if they are images of their class, set [data] layout = "classes" '
+        'or "splits"'
     )
