@@ -117,10 +117,11 @@ def _are_flags(table: Table, names: Sequence[str]) -> bool:
 def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     rows = list(zip(*(table.column(name) for name in names), strict=True))
     chosen = [[name for name, cell in zip(names, row, strict=True) if cell.startswith("1")] for row in rows]
-    if any(len(one) > 1 for one in chosen):
-        several = sum(len(one) > 1 for one in chosen)
+    several = [number for number, one in enumerate(chosen, 1) if len(one) > 1]
+    if several:
         raise DataError(
-            f"{table.name}: {several:,} rows with several labels; multi-label data is {NOT_FOR_THIS_PROGRAM}"
+            f"{table.name}: {len(several):,} rows with several labels, the first row {several[0]:,} of the data; "
+            f"multi-label data is {NOT_FOR_THIS_PROGRAM}"
         )
     return tuple(one[0] if one else "" for one in chosen)
 
@@ -135,11 +136,12 @@ def _refuse_other_tasks(name: str, labels: Sequence[str]) -> None:
     """Refuse several labels in a cell, and measured values."""
     distinct = {label for label in labels if label}
     for separator in _SEPARATORS:
-        several = [label for label in distinct if separator in label]
+        several = {label for label in distinct if separator in label}
         if several and all(piece.strip() in distinct for label in several for piece in label.split(separator)):
+            number = sum(label in several for label in labels)
             raise DataError(
-                f"{name}: {len(several)} cells with several labels, as {printable(sorted(several)[0])!r}; multi-label "
-                f"data is {NOT_FOR_THIS_PROGRAM}"
+                f"{name}: {number:,} cells with several labels, as {printable(min(several))!r}; multi-label data is "
+                f"{NOT_FOR_THIS_PROGRAM}"
             )
     fractions = [label for label in distinct if _is_fraction(label)]
     if len(fractions) > 0.2 * len(distinct) and len(distinct) > 0.2 * len(labels):

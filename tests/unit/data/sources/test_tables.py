@@ -102,6 +102,16 @@ def test_files_by_name_without_suffix_or_in_another_case(root: Path, form: str) 
     assert _labels_are_right(_load(root))
 
 
+def test_rows_with_several_labels_are_counted(root: Path) -> None:
+    tagged = [(name, "bus|car" if number < 5 else label) for number, (name, label) in enumerate(_rows()[1:])]
+    (root / "labels.csv").write_text(_csv([("file", "label"), *tagged]))
+    assert "labels.csv: 5 cells with several labels, as 'bus|car'; multi-label" in _fault(root)
+    hot = [(name, *("1" if label == one or number == 7 else "0" for one in CLASSES)) for number, (name, label) in
+           enumerate(_rows()[1:], 1)]  # fmt: skip
+    (root / "labels.csv").write_text(_csv([("file", *CLASSES), *hot]))
+    assert "1 rows with several labels, the first row 7 of the data" in _fault(root)
+
+
 def test_names_without_suffix_may_have_a_dot(root: Path) -> None:
     stems = [f"{label}.{number}" for number, label in enumerate(LABELS)]
     for name, stem in zip(NAMES, stems, strict=True):
