@@ -32,6 +32,10 @@ class Cost:
         """
         return {PARAMS: self.params, FLOPS: self.flops, **self.measured}[name]
 
+    def is_within(self, limits: Mapping[str, float]) -> bool:
+        """Return True if no cost is above its limit; raises as `__getitem__` does."""
+        return all(self[name] <= limit for name, limit in limits.items())
+
     @property
     def params_text(self) -> str:
         """Text form of the number of parameters, with the number of trained ones if some are frozen."""

@@ -106,9 +106,7 @@ class NetworkTimer:
         counted = {name: limit for name, limit in limits.items() if cost_definition(name).is_counted}
         for num_drawn in (_NUM_DRAWN, _NUM_DRAWN_IF_FEW_ARE_SMALL):
             preview = self.trainer.request(Preview(spec.search_space, counted, num_drawn), SpacePreview)
-            within = [
-                one.genome for one in preview.samples if all(one.cost[name] <= limit for name, limit in counted.items())
-            ]
+            within = [one.genome for one in preview.samples if one.cost.is_within(counted)]
             if len(within) >= _NUM_TIMED / 2:
                 break
         return tuple(within[:_NUM_TIMED]) or (preview.smallest.genome,)

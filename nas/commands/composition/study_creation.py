@@ -135,10 +135,9 @@ def _limit_check(trainer: TrainerClient, spec: StudySpec) -> Callable[[Genome], 
 
     def is_within(genome: Genome) -> bool:
         try:
-            cost = trainer.measure(genome.architecture)
+            return trainer.measure(genome.architecture).is_within(limits)
         except MeasurementFailed:
             return False
-        return all(cost[name] <= limit for name, limit in limits.items())
 
     return is_within
 

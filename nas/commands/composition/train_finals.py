@@ -26,8 +26,8 @@ def train_finals(
     spec, order = plan_finals(study, request, max(_FIRST_SEEDS, plan.num_workers))
     started, offered = time.monotonic(), set[tuple[str, int]]()
     finals_study = find_finals(study)
-    if order is not None and finals_study is not None:
-        # Stores the finalists of finals that have had the baseline's runs alone.
+    known = None if finals_study is None else finals_study.spec.finals
+    if order is not None and known is not None and known.awaits_finalists:
         store_finals(study, spec)
     while True:
         finals_study = find_finals(study)

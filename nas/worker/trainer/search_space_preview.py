@@ -114,7 +114,7 @@ def preview_space(
 
     samples = tuple(sample(space.sample(RandomSuggester(seed), size)) for seed in range(num_samples))
     counted = {name: limit for name, limit in limits.items() if cost_definition(name).is_counted}
-    within = [all(one.cost[name] <= limit for name, limit in counted.items()) for one in samples]
+    within = [one.cost.is_within(counted) for one in samples]
     smallest = sample(smallest_genome(space, params_of, size))
     lowest = {PARAMS: float(smallest.cost.params), FLOPS: float(smallest.cost.flops)}
     if set(limits) - {PARAMS}:
