@@ -124,6 +124,6 @@ def test_a_thread_of_a_program_can_search(machine: Terminal) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    print(results)
+    print(dict(sorted(results.items())))
     """
     assert run_script(machine, textwrap.dedent(code)) == "{'one': 1, 'two': 1}\n"
