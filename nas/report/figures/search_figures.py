@@ -34,6 +34,8 @@ MAX_STOPPED = 40
 MAX_EXPLAINED = 500
 """Maximum number of trials for the effects of options: half a second of computation, quadratic in the number."""
 
+_REGION_MARGIN, _MIN_REGION_MARGIN = 0.1, 0.01
+"""Distance of the region's upper edge from the highest score: share of the range of scores, and at least so much."""
 _FEW_POINTS = 200
 _END_SIZE = 6
 _NO_RESULT = "No trial has a result yet."
@@ -82,7 +84,7 @@ def front_figure(records: Sequence[TrialRecord], summary: FrontSummary) -> go.Fi
     figure = blank_figure(title, note)
     sizes = [record.cost or 1 for record in (*shown, *summary.shared_front)]
     if summary.baseline is not None:
-        figure.add_trace(_dominating_region(summary.baseline, min(sizes)))
+        figure.add_trace(_dominating_region(summary.baseline, min(sizes), [record.score for record in shown]))
     for family in sorted({record.family for record in shown if not record.is_baseline}):
         of_family = [record for record in shown_others if record.family == family]
         members = [record for record in summary.front if record.family == family]
@@ -150,12 +152,17 @@ def _front_line(front: Sequence[TrialRecord], largest: float) -> go.Scatter:
     )
 
 
-def _dominating_region(baseline: TrialRecord, smallest: float) -> go.Scatter:
-    """Region of trials at least as good as the baseline and of no higher cost."""
+def _dominating_region(baseline: TrialRecord, smallest: float, scores: Sequence[float]) -> go.Scatter:
+    """Region of trials at least as good as the baseline and of no higher cost, up to slightly above all scores.
+
+    A region up to 1 would leave little of the axis to the trials.
+    """
     left, right = smallest / 10, baseline.cost or 1
+    highest = max(scores)
+    top = min(1.0, highest + max(_REGION_MARGIN * (highest - min(scores)), _MIN_REGION_MARGIN))
     return go.Scatter(
         x=[left, right, right, left],
-        y=[baseline.score, baseline.score, 1, 1],
+        y=[baseline.score, baseline.score, top, top],
         mode="lines",
         fill="toself",
         fillcolor="rgba(230, 159, 0, 0.13)",

@@ -90,7 +90,12 @@ def test_the_baseline_is_a_star_at_the_corner_of_its_quadrant() -> None:
     (quadrant,) = named(figure, "at least as good, and smaller")
     assert max(quadrant.x) == 11_000_000
     assert min(quadrant.x) < 1_000
-    assert (min(quadrant.y), max(quadrant.y)) == (0.8, 1)
+    assert (min(quadrant.y), max(quadrant.y)) == (0.8, pytest.approx(0.95))
+
+
+def test_the_quadrant_ends_at_the_highest_possible_score() -> None:
+    (quadrant,) = named(front_of([*trials(), record(6, 0.999, 60_000)]), "at least as good, and smaller")
+    assert max(quadrant.y) == 1
 
 
 def test_without_a_baseline_there_is_neither_star_nor_quadrant() -> None:
