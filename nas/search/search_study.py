@@ -28,7 +28,8 @@ from nas.search.storage.study_attributes import spec_json, stored_specification
 from nas.search.storage.trial_attributes import curve_attributes, genome_attributes
 from nas.search.storage.trial_records import FILE, NUMBER, TrialRecord, read_record
 from nas.search.storage.windowed_storage import WindowedStorage
-from nas.search.target import aims_at_target, target_of
+from nas.search.target import target_of
+from nas.search.trial_shares import is_in_share
 from nas.search.trial_tells import RunningTrial, TrialTeller
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.study_spec import StudySpec
@@ -244,7 +245,7 @@ class SearchStudy:
     @retried_through_outage
     def target_f1_of(self, running: RunningTrial) -> float | None:
         """Return the score that a trial aims at; None for the front, or while the target is unknown or predicted."""
-        if not aims_at_target(running.number, self.spec.target.share):
+        if not is_in_share(running.number, self.spec.target.share):
             return None
         target = target_of(self.spec, self.records())
         return None if target is None or target.is_predicted else target.macro_f1

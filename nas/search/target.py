@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,15 +54,6 @@ def target_of(spec: StudySpec, records: Sequence[TrialRecord]) -> Target | None:
         return Target(baseline.score - tolerance, baseline.score, tolerance)
     predicted = _predicted_end(baseline, records, spec.budget.epochs / spec.epochs_of(is_baseline=True))
     return None if predicted is None else Target(predicted - tolerance, predicted, tolerance, is_predicted=True)
-
-
-def aims_at_target(number: int, share: float) -> bool:
-    """Return True if a trial is for the lowest cost at the target, by its number; the others are for the front.
-
-    Args:
-        share: Share of the trials that aim at the target; they are spread evenly.
-    """
-    return math.floor((number + 1) * share) > math.floor(number * share)
 
 
 def answer_of(target: Target | None, records: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -78,10 +78,10 @@ class ElasticSpace:
         return self.space.sample(elastic, self.image_size)
 
     def contains(self, parameters: Mapping[str, Any]) -> bool:
-        """Return True if the parameters of a genome of the search space are those of a slice."""
+        """Return True if the network of a genome of the search space is a slice; its recipe may be another."""
         given = GivenSuggester(parameters)
         try:
-            return self.sample(given).key == self.space.sample(given, self.image_size).key
+            return self.sample(given).architecture == self.space.sample(given, self.image_size).architecture
         except KeyError:
             return False
 

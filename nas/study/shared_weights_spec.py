@@ -50,6 +50,7 @@ class SharedWeightsSpec(SandwichSpec):
         inherited: Number of slices that are scored with shared weights, beside the budget's trials.
         train: How slices are trained by themselves: from their shared weights, or from nothing.
         fine_tune_epochs: Epochs of the former; default: a quarter of those of a trial.
+        recipe_share: Share of these trainings that repeat a slice with another recipe.
         recipe: Recipe genes of the elastic training, in place of those of the preliminary trial.
     """
 
@@ -60,6 +61,7 @@ class SharedWeightsSpec(SandwichSpec):
     inherited: Annotated[int, Field(ge=1, le=100_000)] = 2000
     train: FinalTraining = "fine_tune"
     fine_tune_epochs: PositiveInt | None = None
+    recipe_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
     recipe: dict[str, Any] = Field(default_factory=dict)
 
     def num_preliminary(self, num_families: int) -> int:

@@ -16,6 +16,7 @@ from nas.networks.build_network import build_network_for
 from nas.networks.elastic.parameter_roles import layer_roles, parameter_role
 from nas.networks.elastic.parameter_slices import ParameterSlice, input_channels, kernel_name
 from nas.networks.elastic.slice_skeleton import SliceSkeleton
+from nas.networks.layers.gaussian_noise import GaussianNoise
 from nas.networks.layers.uninitialized import uninitialized_on_meta
 from nas.networks.network_interface import Network
 from nas.results.dataset_summary import DatasetSummary
@@ -67,6 +68,11 @@ class ElasticNetwork(nn.Module):
         """Compute the logits [N, K] of a smaller network, with the statistics of the batch in its normalisations."""
         return self._skeleton(architecture)(images_NCHW)
 
+    @property
+    def kernel_transforms(self) -> list[nn.Parameter]:
+        """Matrices of the smaller kernels, which start as the identity; weight decay would draw them to zero."""
+        return [self.extra[key] for keys in self._transforms.values() for key in keys.values()]
+
     @torch.no_grad()
     def extract(self, architecture: SearchedArchitecture) -> Network:
         """Return a copy of a smaller network, which has statistics of no images yet (`recalibrate`).
@@ -116,6 +122,7 @@ class ElasticNetwork(nn.Module):
             for module in network.modules():
                 for name, buffer in module.named_buffers(recurse=False):
                     setattr(module, name, torch.zeros_like(buffer, device=device))
+            _remove_noise(network)
             skeleton = SliceSkeleton(network, self._slices(architecture, network))
         self._skeletons[architecture] = skeleton
         if len(self._skeletons) > MAX_SKELETONS:
@@ -151,6 +158,18 @@ class ElasticNetwork(nn.Module):
 
     def _is_trained(self, name: str) -> bool:
         return self.largest.get_parameter(name).requires_grad
+
+
+def _remove_noise(network: nn.Module) -> None:
+    """Switch dropout and noise off, which would hold small slices back; the largest network keeps them.
+
+    Source: Yu et al., "BigNAS", 2020, section 3.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, GaussianNoise):
+            module.std = 0.0
 
 
 def _key(role: str) -> str:

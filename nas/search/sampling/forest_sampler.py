@@ -20,7 +20,7 @@ from nas.search.sampling.forest_surrogate import Candidate, Floats, Observation,
 from nas.search.sampling.mutation_suggester import MutationSuggester
 from nas.search.sampling.search_guidance import SearchGuidance
 from nas.search.storage.trial_records import stored_costs
-from nas.search.target import aims_at_target
+from nas.search.trial_shares import is_in_share
 from nas.space.genome import Genome
 from nas.space.search_space import SearchSpace
 from nas.study.cost_definitions import PARAMS
@@ -93,7 +93,7 @@ class ForestSampler(BaseSampler):
         front = pareto_front([one for one in observations if one.final_f1 is not None], self._objectives)
         if len(observations) < max(2, self._startup_trials) or not front:
             return {}
-        target_f1 = self._target_f1() if aims_at_target(number, self._target_share) else None
+        target_f1 = self._target_f1() if is_in_share(number, self._target_share) else None
         parents = front if target_f1 is None else nearest_to_target(front, target_f1)
         candidates = self._candidates(parents, trials)
         prediction = SurrogatePrediction.fit_predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nas.space.gene_domains import RandomSuggester
@@ -15,13 +15,18 @@ class MutationSuggester:
     Args:
         parent: Parameters of the parent; empty for a random genome.
         rate: Share of the parameters that are drawn again.
+        is_mutable: Returns False for a parameter, by its name, that is always the parent's; None for none.
 
     Attributes:
         parameters: What it has suggested, by parameter name.
     """
 
-    def __init__(self, parent: Mapping[str, Any], generator: random.Random, rate: float) -> None:
+    def __init__(
+        self, parent: Mapping[str, Any], generator: random.Random, rate: float,
+        *, is_mutable: Callable[[str], bool] | None = None,
+    ) -> None:  # fmt: skip
         self._parent, self._generator, self._rate = parent, generator, rate
+        self._is_mutable = is_mutable
         self._uniform = RandomSuggester(generator.randrange(2**31))
         self.parameters: dict[str, Any] = {}
 
@@ -37,6 +42,7 @@ class MutationSuggester:
         return float(self._choose(name, self._uniform.suggest_float(name, low, high, step=step, log=log)))
 
     def _choose(self, name: str, new_value: Any) -> Any:
-        inherits = name in self._parent and self._generator.random() >= self._rate
+        is_fixed = self._is_mutable is not None and not self._is_mutable(name)
+        inherits = name in self._parent and (is_fixed or self._generator.random() >= self._rate)
         self.parameters[name] = self._parent[name] if inherits else new_value
         return self.parameters[name]

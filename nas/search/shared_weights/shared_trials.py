@@ -17,11 +17,13 @@ from nas.search.shared_weights.elastic_selection import (
     elastic_parameters,
     ranked_preliminaries,
 )
+from nas.search.shared_weights.recipe_variants import propose_recipe
 from nas.search.shared_weights.slice_proposals import propose_slice
 from nas.search.shared_weights.training_candidates import next_candidate
 from nas.search.storage.slot_conditions import BASELINE_SLOT, FIRST_INHERITED_SLOT
 from nas.search.storage.trial_records import ELASTIC, FINE_TUNED, SHARED, TrialRecord
-from nas.search.target import Target, aims_at_target, target_of
+from nas.search.target import Target, target_of
+from nas.search.trial_shares import is_in_share
 from nas.search.trial_tells import RunningTrial
 from nas.space.elastic_space import ElasticSpace
 from nas.space.genome import Genome
@@ -133,7 +135,7 @@ class SharedTrials:
                 "`nas show` for the reason"
             )
         scored = [one for one in records if one.source == SHARED and one.objectives is not None]
-        target = target_of(self._spec, records) if aims_at_target(len(scored), self._spec.target.share) else None
+        target = target_of(self._spec, records) if is_in_share(len(scored), self._spec.target.share) else None
         parameters = propose_slice(
             elastics, scored, None if target is None else target.macro_f1, self._spec.budget.limits, self._random
         )
@@ -142,12 +144,19 @@ class SharedTrials:
         return {"source": SHARED}, {_FIXED_PARAMETERS: parameters}
 
     def _training_start(self, slot: int) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        assert self._spec.shared_weights is not None
-        records = self._records()
+        shared = self._spec.shared_weights
+        assert shared is not None
+        records, index = self._records(), slot - self._spec.num_preliminary - 1
         target: Target | None = target_of(self._spec, records)
-        aims = aims_at_target(slot - self._spec.num_preliminary - 1, self._spec.target.share)
-        candidate = next_candidate(records, None if target is None else target.macro_f1, aims_at_target=aims)
-        if candidate is None:
-            return None
-        source = {"source": FINE_TUNED} if self._spec.shared_weights.train == "fine_tune" else {}
-        return {**source, "candidate_of": candidate.number}, {_FIXED_PARAMETERS: dict(candidate.parameters)}
+        target_score = None if target is None else target.macro_f1
+        chosen = None
+        if is_in_share(index, shared.recipe_share):
+            chosen = propose_recipe(records, target_score, self._spec.space, self._size, self._random)
+        if chosen is None:
+            aims = is_in_share(index, self._spec.target.share)
+            candidate = next_candidate(records, target_score, aims_at_target=aims)
+            if candidate is None:
+                return None
+            chosen = candidate.number, dict(candidate.parameters)
+        source = {"source": FINE_TUNED} if shared.train == "fine_tune" else {}
+        return {**source, "candidate_of": chosen[0]}, {_FIXED_PARAMETERS: chosen[1]}

@@ -48,13 +48,17 @@ def next_candidate(
 
 
 def median_gain(records: Sequence[TrialRecord]) -> float:
-    """Median difference between own and shared scores of the slices trained so far; 0 before the first."""
+    """Median difference between own and shared scores of the slices trained so far; 0 before the first.
+
+    Trainings with another recipe than the elastic network's do not count.
+    """
     by_number = {record.number: record for record in records}
     gains = [
         record.score - shared.score
         for record in records
         if record.candidate_of is not None and record.objectives is not None
         and (shared := by_number.get(record.candidate_of)) is not None and shared.objectives is not None
+        and record.genome_key == shared.genome_key
     ]  # fmt: skip
     return statistics.median(gains) if gains else 0.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from nas.networks.elastic.elastic_network import ElasticNetwork
 from nas.networks.network_interface import Network
 from nas.space.recipe import Recipe
 from nas.training.optimization.cuda_graph_optimizers import Group
@@ -15,7 +16,7 @@ _ADAMW_BETAS = (0.9, 0.999)
 def parameter_groups(recipe: Recipe, network: nn.Module) -> list[Group]:
     """Group a network's trained parameters by weight decay, learning rate and kind of update.
 
-    Biases and normalisation parameters have no weight decay. A norm rate factor multiplies the learning rate of the
+    Biases, normalisation parameters and the kernel transforms of an elastic network have no weight decay. A norm rate factor multiplies the learning rate of the
     normalisations' biases. Muon's groups name their kind of update and their β.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (a factor of 64).
@@ -25,10 +26,16 @@ def parameter_groups(recipe: Recipe, network: nn.Module) -> list[Group]:
     matrices = hidden_matrices(network) if recipe.optimizer == "muon" else []
     fast = _normalization_biases(network) if recipe.norm_rate_factor > 1.0 else []
     apart = {id(parameter) for parameter in (*matrices, *fast)}
+    transforms = network.kernel_transforms if isinstance(network, ElasticNetwork) else []
+    undecayed = {id(parameter) for parameter in transforms}
+
+    def is_decayed(parameter: nn.Parameter) -> bool:
+        return parameter.ndim > 1 and id(parameter) not in undecayed
+
     others = [parameter for parameter in trained if id(parameter) not in apart]
     groups: list[Group] = [
-        {"params": [p for p in others if p.ndim > 1], "weight_decay": recipe.weight_decay, "lr": rate},
-        {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0, "lr": rate},
+        {"params": [p for p in others if is_decayed(p)], "weight_decay": recipe.weight_decay, "lr": rate},
+        {"params": [p for p in others if not is_decayed(p)], "weight_decay": 0.0, "lr": rate},
     ]
     if fast:
         groups.append({"params": fast, "weight_decay": 0.0, "lr": rate * recipe.norm_rate_factor})

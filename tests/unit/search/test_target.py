@@ -6,7 +6,7 @@ import pytest
 
 from nas.results.learning_curve import EpochRecord
 from nas.results.outcome import INT8_SCORE
-from nas.search.target import Target, aims_at_target, answer_of, target_of
+from nas.search.target import Target, answer_of, target_of
 from nas.study.study_spec import StudySpec
 from nas.study.target_spec import TargetSpec
 from tests.tiny_study import tiny_spec
@@ -56,13 +56,6 @@ def test_the_answer_is_the_smallest_network_at_the_target() -> None:
     assert answer.number == 4
     assert answer_of(Target(0.85), records) is None
     assert answer_of(None, records) is None
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
-def test_trials_aim_at_the_target_in_the_share_that_is_asked_for(share: float) -> None:
-    aims = [aims_at_target(number, share) for number in range(20)]
-    assert sum(aims) == round(20 * share)
-    assert all(abs(sum(aims[:n]) - n * share) < 1 for n in range(20)), "spread evenly"
 
 
 @pytest.mark.parametrize(

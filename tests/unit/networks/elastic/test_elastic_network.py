@@ -203,6 +203,26 @@ def test_an_architecture_of_another_space_is_refused():
         network.extract(wider)
 
 
+def test_slices_have_no_dropout_and_no_noise_but_the_largest_network_has():
+    space = SearchSpace.parse(
+        {
+            "architecture": {
+                "family": "vgg", "num_stages": 2, "width": {"low": 4, "high": 8, "step": 4}, "head_layers": 0,
+                "dropout_first": 0.5, "dropout_head": 0.5, "noise_std": 0.5,
+            }
+        }
+    )  # fmt: skip
+    recorder = Recorder(0)
+    space.sample(recorder, (12, 12))
+    elastic = ElasticSpace(space, recorder.parameters, image_size=(12, 12))
+    network = ElasticNetwork(elastic, SUMMARY).train()
+    smallest = searched_architecture(network.elastic.smallest)
+    assert torch.equal(network.forward_slice(smallest, images()), network.forward_slice(smallest, images()))
+    assert not torch.equal(network(images()), network(images()))
+    own = network.extract(smallest).train()
+    assert not torch.equal(own.classifier(own.features(images())), own.classifier(own.features(images())))
+
+
 def test_state_is_restored():
     first, second = elastic_network("mobilenet", 2), elastic_network("mobilenet", 2)
     with torch.no_grad():

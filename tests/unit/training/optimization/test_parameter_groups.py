@@ -9,6 +9,7 @@ from nas.space.architecture import MobileNetArchitecture, PairArchitecture, Pret
 from nas.space.recipe import Recipe, Schedule
 from nas.training.optimization.optimizers_and_schedules import LearningRateSchedule, make_optimizer
 from nas.training.optimization.parameter_groups import hidden_matrices, parameter_groups
+from tests.unit.networks.elastic.test_elastic_network import elastic_network
 
 VGG = VggArchitecture(stem_width=4, depths=(1, 1), widths=(4, 8), head_widths=(8,))
 
@@ -77,3 +78,12 @@ def test_depthwise_kernels_and_frozen_weights_are_no_matrices() -> None:
     assert all(matrix.shape[1] > 1 or matrix.shape[0] == 4 for matrix in matrices)
     frozen = build_network(PretrainedArchitecture(frozen=True, head_widths=(8,)), 3, 10)
     assert _names(frozen, hidden_matrices(frozen)) == {"hidden.0.weight"}
+
+
+def test_the_kernel_transforms_of_an_elastic_network_are_not_decayed() -> None:
+    network = elastic_network("vgg", 0)
+    assert network.kernel_transforms
+    (decayed, _) = parameter_groups(Recipe(), network)[:2]
+    names = _names(network, decayed["params"])
+    assert "largest.classifier.weight" in names
+    assert not names & _names(network, network.kernel_transforms)
