@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from nas.search.early_stopping_rule import study_rungs
 from nas.search.pareto_front import Objectives
-from nas.search.target import aims_at_target
+from nas.search.trial_shares import is_in_share
 from replay.stopping_rules import Rung, StoppingRule
 from replay.table import Table, Training
 
@@ -140,7 +140,7 @@ class Search:
         peers = self._rung_scores.setdefault((epoch, training.group), [])
         state = Rung(
             own, peers, self._ends.get((epoch, training.group), ()), self.table.spec.early_stopping.reduction,
-            self.target_f1 if aims_at_target(trial.number, self.table.spec.target.share) else None,
+            self.target_f1 if is_in_share(trial.number, self.table.spec.target.share) else None,
         )  # fmt: skip
         assert self.method.rule is not None, "there are rungs"
         behind = self.method.rule(state)
