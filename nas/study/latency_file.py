@@ -78,5 +78,5 @@ def latency_data_fault(content: Mapping[str, Any] | None, image: Sequence[int], 
     there, here = ("×".join(map(str, size)) for size in (content["image"], image))
     return (
         f"costs.latency: measured with images of {there} and {content['num_classes']} classes, but the data have "
-        f"{here} and {num_classes}; measure again with --image-size, --channels and --classes of the data"
+        f"{here} and {num_classes}; measure again with --image and --classes of the data"
     )

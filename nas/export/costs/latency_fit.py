@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -61,6 +60,40 @@ class PredictionError:
         errors = np.abs(np.array(predicted) / np.array(measured) - 1)
         rho = float(spearmanr(predicted, measured).statistic) if len(measured) > 2 else 1.0
         return cls(rho, float(np.median(errors)), len(measured))
+
+
+@dataclass(frozen=True)
+class LatencyConditions:
+    """Conditions under which networks are timed.
+
+    Attributes:
+        space: Hash of the search space (`space_digest`).
+        image: Channels, height and width of the images.
+        batch: Images that are classified at once.
+    """
+
+    space: str
+    image: tuple[int, ...]
+    num_classes: int
+    batch: int
+
+    @classmethod
+    def of(cls, space: SearchSpace, summary: DatasetSummary, batch: int) -> LatencyConditions:
+        """Conditions for the networks of a search space."""
+        image = summary.channels, summary.height, summary.width
+        return cls(space_digest(space.tables), image, len(summary.classes), batch)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, from which `from_json` makes equal conditions."""
+        return {
+            "space": self.space, "image": list(self.image), "num_classes": self.num_classes, "batch": self.batch,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LatencyConditions:
+        """Read the conditions of `as_json`."""
+        image = tuple(int(side) for side in values["image"])
+        return cls(str(values["space"]), image, int(values["num_classes"]), int(values["batch"]))
 
 
 def random_architectures(space: SearchSpace, size: tuple[int, int], first_seed: int = 0) -> Iterator[Architecture]:
@@ -122,7 +155,7 @@ def fit_predictor(timed: Sequence[TimedNetwork]) -> LatencyPredictor:
 
 
 def latency_file(
-    timed: Sequence[TimedNetwork], search_space: Mapping[str, Any], summary: DatasetSummary, batch: int
+    timed: Sequence[TimedNetwork], conditions: LatencyConditions, machine: str, runtime: str
 ) -> dict[str, Any]:
     """Return the content of a latency file as JSON values.
 
@@ -131,17 +164,12 @@ def latency_file(
     """
     if len(timed) < _NUM_FOLDS:
         raise StudyError(f"{len(timed)} networks are too few for a predictor; measure at least {_NUM_FOLDS}")
-    import onnxruntime
-
     error = cross_validated_error(timed)
     return {
         "format": LATENCY_FORMAT,
-        "machine": f"{platform.node()}, {platform.machine()}, {platform.platform()}",
-        "runtime": f"onnxruntime {onnxruntime.__version__}",
-        "batch": batch,
-        "space": space_digest(search_space),
-        "image": [summary.channels, summary.height, summary.width],
-        "num_classes": len(summary.classes),
+        "machine": machine,
+        "runtime": runtime,
+        **conditions.as_json(),
         "predictor": fit_predictor(timed).as_json(),
         "error": {
             "spearman": error.spearman, "median_error": error.median_error, "num_networks": error.num_networks,

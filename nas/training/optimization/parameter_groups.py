@@ -16,8 +16,9 @@ _ADAMW_BETAS = (0.9, 0.999)
 def parameter_groups(recipe: Recipe, network: nn.Module) -> list[Group]:
     """Group a network's trained parameters by weight decay, learning rate and kind of update.
 
-    Biases, normalisation parameters and the kernel transforms of an elastic network have no weight decay. A norm rate factor multiplies the learning rate of the
-    normalisations' biases. Muon's groups name their kind of update and their β.
+    Biases, normalisation parameters and the kernel transforms of an elastic network have no weight decay. A norm rate
+    factor multiplies the learning rate of the normalisations' biases. Muon's groups name their kind of update and their
+    β.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (a factor of 64).
     """

@@ -16,7 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas.export.costs.activation_graph import trace_activations
 from nas.export.costs.execution_order import peak_of
 from nas.export.costs.file_size import bytes_without_metadata, size_bytes
-from nas.export.costs.latency_fit import PredictionError, TimedNetwork, cross_validated_error, latency_file
+from nas.export.costs.latency_fit import (
+    LatencyConditions,
+    PredictionError,
+    TimedNetwork,
+    cross_validated_error,
+    latency_file,
+)
 from nas.export.costs.latency_ms import latency_ms
 from nas.export.costs.latency_predictor import LatencyPredictor
 from nas.export.costs.layer_features import network_features
@@ -152,7 +158,8 @@ def test_a_predictor_finds_the_coefficients_of_a_sum() -> None:
 
 
 def test_a_latency_file_names_machine_space_and_error() -> None:
-    content = latency_file(timed(20), {"architecture": {"family": "vgg"}}, SUMMARY, 1)
+    conditions = LatencyConditions("digest", (1, 28, 28), 10, 1)
+    content = latency_file(timed(20), conditions, "a machine", "onnxruntime 1")
     assert (content["format"], content["image"], content["num_classes"]) == (LATENCY_FORMAT, [1, 28, 28], 10)
     assert content["error"]["num_networks"] == 20
     assert PredictionError.of([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]) == PredictionError(pytest.approx(1.0), 0.0, 3)
