@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nas.api import search as search
     from nas.api.classifier import Classifier
     from nas.space.plugin_parts import block_family, loss
+    from nas.study.plugin_objectives import cost, metric
 
 __version__ = "0.1.0"
 
@@ -19,12 +20,14 @@ _MODULES = {
     "search": "nas.search",
     "Classifier": "nas.api.classifier",
     "block_family": "nas.space.plugin_parts",
+    "cost": "nas.study.plugin_objectives",
     "loss": "nas.space.plugin_parts",
+    "metric": "nas.study.plugin_objectives",
     **dict.fromkeys(("Study", "Trial", "open_study"), "nas.api"),
 }
 """Modules of the names of the Python interface; `nas.search` is the package, which can be called."""
 
-__all__ = ["Classifier", "Study", "Trial", "block_family", "loss", "open_study", "search"]
+__all__ = ["Classifier", "Study", "Trial", "block_family", "cost", "loss", "metric", "open_study", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,10 @@ from pydantic import Field, ValidationError, model_validator
 from nas.errors import StudyError
 from nas.space.immutable_model import FrozenModel
 from nas.space.plugin_parts import declare_family, declare_loss
+from nas.study.plugin_objectives import CostWords, declare_objectives
 
 _INSPECTION_SECONDS = 300
-_INSPECT = "import sys; sys.path[:] = sys.argv[2:]; from nas.training.plugin_checks import main; main(sys.argv[1])"
+_INSPECT = "import sys; sys.path[:] = sys.argv[2:]; from nas.export.plugin_inspection import main; main(sys.argv[1])"
 
 # Not strict, because JSON gives a list.
 _Range = Annotated[tuple[float, float, float], Field(strict=False)]
@@ -33,6 +34,8 @@ class PluginSpec(FrozenModel):
         sha256: SHA-256 of the file's content.
         losses: Its losses by name, each with the default, lowest and highest value of its parameters.
         families: Names of its block families.
+        costs: Its costs by name, with their units.
+        metrics: Names of its metrics.
     """
 
     module: str
@@ -40,6 +43,8 @@ class PluginSpec(FrozenModel):
     sha256: str
     losses: dict[str, dict[str, _Range]] = Field(default_factory=dict)
     families: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    costs: Annotated[dict[str, CostWords], Field(exclude_if=lambda costs: not costs)] = Field(default_factory=dict)
+    metrics: Annotated[tuple[str, ...], Field(strict=False, exclude_if=lambda metrics: not metrics)] = ()
 
     @model_validator(mode="after")
     def _declare(self) -> PluginSpec:
@@ -56,6 +61,7 @@ class PluginSpec(FrozenModel):
             declare_loss(name, parameters)
         for name in self.families:
             declare_family(name)
+        declare_objectives(self.costs, self.metrics)
 
     def find(self) -> Path:
         """Return the module's file on this machine: where it was, or a module of its name that can be imported.

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nas.errors import StudyError
+from nas.study.plugin_objectives import describe
 from nas.study.plugin_spec import PluginSpec
 
 _LOADED: dict[str, str] = {}
@@ -39,9 +40,3 @@ def load_module(module: str, path: Path) -> None:
     loaded = importlib.util.module_from_spec(specification)
     sys.modules[module] = loaded
     specification.loader.exec_module(loaded)
-
-
-def describe(error: BaseException) -> str:
-    """Describe an error of the user's code in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

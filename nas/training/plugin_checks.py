@@ -1,60 +1,23 @@
-"""Checks of a plugin module before anything is trained: shapes, numbers and gradients of its parts.
+"""Checks of losses, block families and metrics before anything is trained: shapes, numbers and gradients.
 
 Dimensions: N images, C channels, H and W pixels, K classes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from pathlib import Path
-from typing import Any
-
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nas.space.architecture import PluginArchitecture
 from nas.space.plugin_parts import LOADED, Range
-from nas.training.load_plugins import describe, load_module
+from nas.study.plugin_objectives import LOADED_METRICS, describe, metric_fault
 
 _BATCH = 6
 
 
 class PartFault(Exception):  # noqa: N818 - a finding, reported in one line
     """A part does not do what its kind must."""
-
-
-def main(modules: str) -> None:
-    """Load and check modules; print the parts, or the fault, of each as one line of JSON.
-
-    Args:
-        modules: JSON list of names and paths.
-    """
-    for module, path in json.loads(modules):
-        with contextlib.redirect_stdout(sys.stderr):
-            result = check_module(module, Path(path))
-        print(json.dumps(result), flush=True)
-
-
-def check_module(module: str, path: Path) -> dict[str, Any]:
-    """Load and check a module; return its declared parts, or `fault` with one line."""
-    former = {*LOADED.losses, *LOADED.blocks}
-    try:
-        load_module(module, path)
-    except Exception as error:  # the boundary to code of the user
-        return {"fault": describe(error)}
-    losses = {name: ranges for name, (_, ranges) in LOADED.losses.items() if name not in former}
-    families = [name for name in LOADED.blocks if name not in former]
-    parts = [("loss", name) for name in losses] + [("family", name) for name in families]
-    if not parts:
-        return {"fault": "it registers nothing; decorate a function with @nas.loss or @nas.block_family"}
-    for kind, name in parts:
-        try:
-            check_loss(name) if kind == "loss" else check_block(name)
-        except Exception as error:  # the boundary to code of the user
-            return {"fault": f"{kind} {name!r}: {error if isinstance(error, PartFault) else describe(error)}"}
-    return {"losses": losses, "families": families}
 
 
 def check_loss(name: str) -> None:
@@ -132,3 +95,36 @@ def _check_block_once(name: str, architecture: PluginArchitecture, stride: int, 
 
 def _pick(values: Range, place: int) -> float:
     return values[place]
+
+
+def check_metric(name: str) -> None:
+    """Compute a metric of confusion matrices: perfect, mixed, with a class that is not predicted, and with fractions.
+
+    Raises:
+        PartFault: It raises, a value is not in [0, 1], or a perfect matrix has a lower value than a mixed one.
+    """
+    generator = np.random.default_rng(0)
+    for num_classes in (2, 10):
+        mixed_KK = generator.integers(1, 9, (num_classes, num_classes)).astype(np.float64)
+        unpredicted_KK, absent_KK = mixed_KK.copy(), mixed_KK.copy()
+        unpredicted_KK[:, 0], absent_KK[-1] = 0.0, 0.0
+        cases = {
+            "mixed": mixed_KK, "perfect": np.diag(mixed_KK.sum(1)), "fractional": mixed_KK / mixed_KK.sum(),
+            "never predicting the first class": unpredicted_KK, "without images of the last class": absent_KK,
+        }  # fmt: skip
+        values = {}
+        for label, confusion_KK in cases.items():
+            where = f"for a confusion matrix [{num_classes}, {num_classes}], {label}"
+            try:
+                value = LOADED_METRICS[name](confusion_KK)
+            except Exception as error:  # the boundary to code of the user
+                raise PartFault(f"{describe(error)}, {where}") from error
+            fault = metric_fault(value)
+            if fault is not None:
+                raise PartFault(f"{fault}, {where}")
+            values[label] = float(value)
+        if values["perfect"] < values["mixed"]:
+            raise PartFault(
+                f"gives {values['perfect']:.3g} where all images are right, and {values['mixed']:.3g} where some are "
+                "wrong; a metric is higher the better"
+            )

@@ -1,8 +1,10 @@
-"""The page on plugins, run as written: a search with an own loss and an own block family, and its export."""
+"""The page on plugins, run as written: a search with own loss, block family, metric and cost, and its export."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import pytest
 
 from tests.e2e.conftest import Terminal
 from tests.unit.study.test_plugins import write_page
@@ -23,6 +25,17 @@ def test_a_search_with_own_parts(new_machine: Callable[[str], Terminal]) -> None
     mixers = [one["number"] for one in shown if one["family"] == "mixer" and one["state"] == "COMPLETE"]
     assert mixers
     assert "poly1" in {one["genome"]["recipe"]["loss"]["name"] for one in shown}
+    for one in shown:
+        if one["state"] == "COMPLETE":
+            energy = (4.6 * one["flops"] + 640 * one["params"]) * 1e-6
+            assert one["energy_uj"] == pytest.approx(energy)
+            assert energy <= 20
+            assert 0 < one["score"] < 1
+        else:
+            assert "energy_uj" in one["detail"] or "µJ" in one["detail"]
+    table = terminal.run("front", "my_study").stdout
+    assert "energy uj" in table
+    assert "macro f2" in table
     on_front = [record["number"] for record in front if record["family"] == "mixer"]
     for number in on_front:
         exported = terminal.json("export", "my_study", "--trial", str(number), "-o", f"{number}.onnx")

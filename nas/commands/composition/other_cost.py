@@ -53,8 +53,10 @@ def records_by_cost(
 
 def _measured(study: SearchStudy, record: TrialRecord, name: str, conditions: CostsSpec) -> float | None:
     # Imported here: it imports torch.
+    from nas.training.load_plugins import load_plugins
     from nas.worker.trainer.cost_measurement import measure_costs
 
+    load_plugins(study.spec.plugins)
     assert record.genome is not None
     try:
         return measure_costs(record.genome.architecture, study.dataset_summary, conditions, (name,))[name]
