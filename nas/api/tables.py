@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.record_json import record_json
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.costs_spec import DEFAULT_OBJECTIVES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,12 +33,13 @@ def trials_table(records: Sequence[TrialRecord], *, genes: bool = False) -> Data
 def front_table(summary: FrontSummary) -> DataFrame:
     """Table of the front, smallest first.
 
-    `times_smaller` is the ratio of the baseline's parameters to the network's, `is_answer` marks the answer.
+    `times_smaller` is the ratio of the baseline's cost to the network's, `is_answer` marks the answer. Of other
+    objectives than macro-F1 and parameters there are columns `score` and `cost`, and one of each measured cost.
     """
     rows = [
         {
             "trial": record.number, "family": record.family, "macro_f1": record.macro_f1, "params": record.params,
-            "flops": record.flops, **record.metrics, "times_smaller": summary.times_smaller(record),
+            "flops": record.flops, **_further(record), **record.metrics, "times_smaller": summary.times_smaller(record),
             "is_answer": summary.answer is not None and summary.answer.number == record.number,
             "verdict": summary.verdict_on(record),
         }
@@ -47,6 +49,12 @@ def front_table(summary: FrontSummary) -> DataFrame:
 
     first = ("trial", "family", "macro_f1", "params", "flops")
     return DataFrame(rows, columns=[*dict.fromkeys([*first, *(key for row in rows for key in row)])])
+
+
+def _further(record: TrialRecord) -> dict[str, float | None]:
+    if record.pair == DEFAULT_OBJECTIVES:
+        return dict(record.costs)
+    return {"score": record.score, "cost": record.cost, **record.costs}
 
 
 def _row(record: TrialRecord, *, genes: bool) -> dict[str, Any]:

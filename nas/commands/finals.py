@@ -35,9 +35,7 @@ BaselineOnly = Annotated[
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(
-        min=0.0, max=1.0, help="Macro-F1 by which a network may be worse; default: the tolerance of the target."
-    ),
+    typer.Option(min=0.0, max=1.0, help="Score by which a network may be worse; default: the tolerance of the target."),
 ]
 
 
@@ -63,7 +61,7 @@ def finals(
     top: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="K", help="The K members of the front, or settings of a grid, with the highest macro-F1."
+            min=1, metavar="K", help="The K members of the front, or settings of a grid, with the highest score."
         ),
     ] = None,
     trial: Annotated[

@@ -36,8 +36,8 @@ def answer_after_finals(summary: FrontSummary, finals: FinalResults | None) -> C
         held = finals.answer
         ruling = (
             f"{held.ruling}, compared with {summary.reference_name}"
-            if finals.target_f1 is None
-            else f"macro-F1 {held.macro_f1}, {summary.target_text}"
+            if finals.target_score is None
+            else f"{finals.pair.score_definition.title} {held.score}, {summary.target_text}"
         )
         return ChosenTrial(held.trial, f"the last finalist that held on the test images: {ruling}")
     if summary.answer is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.finals.paired_comparison import ALPHA, Difference, compare
+from nas.finals.score_influence import MACRO_F1_SCORE, ComparedScore
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 from nas.search.storage.trial_records import TrialRecord
@@ -41,8 +42,10 @@ class FinalistResult:
         seeds: Their seeds.
         metrics: Averaged scores by name.
         class_f1: F1 of each class, in the order of classes.
-        comparison: Comparison with the reference's macro-F1; None for the reference itself.
-        times_smaller: Ratio of the reference's parameters to the finalist's.
+        score: Score that the study maximises.
+        cost: Cost that the study minimises, the lowest of its runs; 0 if it is unknown.
+        comparison: Comparison with the reference's score; None for the reference itself.
+        times_smaller: Ratio of the reference's cost to the finalist's.
     """
 
     name: str
@@ -53,6 +56,8 @@ class FinalistResult:
     records: tuple[TrialRecord, ...]
     metrics: dict[str, Spread]
     class_f1: tuple[Spread, ...]
+    score: Spread
+    cost: float
     comparison: Comparison | None
     times_smaller: float | None
     seeds: tuple[int, ...] = ()
@@ -69,7 +74,7 @@ class FinalistResult:
 
     @property
     def difference(self) -> Difference | None:
-        """Difference from the reference's macro-F1; None for the reference, and while either has no result."""
+        """Difference from the reference's score; None for the reference, and while either has no result."""
         return None if self.comparison is None else self.comparison.difference
 
     @property
@@ -102,6 +107,7 @@ def compare_at_looks(
     spec: FinalsSpec,
     margin: float,
     *,
+    score: ComparedScore = MACRO_F1_SCORE,
     fails_early: bool = True,
 ) -> Comparison:
     """Test a finalist at each planned number of seeds until it holds; without such numbers, with all seeds.
@@ -112,14 +118,15 @@ def compare_at_looks(
 
     Args:
         finalist: Predictions by seed.
-        reference: Predictions of the reference by seed, or its macro-F1 if it is a number from elsewhere.
+        reference: Predictions of the reference by seed, or its score if it is a number from elsewhere.
+        score: Score by which they are compared.
         fails_early: Whether a finalist can fail before all seeds have a result.
     """
     if not spec.looks:
         if not finalist or not reference:
             return Comparison(None, "open")
         theirs = reference if isinstance(reference, float) else [*reference.values()]
-        difference = compare([*finalist.values()], theirs, margin=margin)
+        difference = compare([*finalist.values()], theirs, margin=margin, score=score)
         return Comparison(difference, "held" if _is_non_inferior(difference) else "failed")
     compared = Comparison(None, "open", spec.looks[0])
     for look in spec.looks:
@@ -131,7 +138,7 @@ def compare_at_looks(
             num_theirs = len(theirs)
         if not ours or not num_theirs:
             return Comparison(None, "open", look)
-        difference = compare(ours, theirs, margin=margin)
+        difference = compare(ours, theirs, margin=margin, score=score)
         is_complete = min(len(ours), num_theirs) == look
         if is_complete and _is_non_inferior(difference):
             return Comparison(difference, "held", look)

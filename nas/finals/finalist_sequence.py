@@ -60,12 +60,12 @@ def _shortest(paths: Sequence[_Path], sizes: Sequence[float], end: int) -> _Path
 
 
 def order_by_score(runs: Sequence[FinalRun], scores: Mapping[int, float]) -> tuple[str, ...]:
-    """Order the finalists of finals without a stored sequence by macro-F1 on the validation images, highest first.
+    """Order the finalists of finals without a stored sequence by their score on the validation images, highest first.
 
     Like any order that the test images have no part in, it leaves the error of a fixed sequence as it is.
 
     Args:
-        scores: Macro-F1 on the validation images by trial number.
+        scores: Score on the validation images by trial number.
     """
     trials = {run.trial for run in runs if not run.is_baseline}
     ordered = sorted(trials, key=lambda trial: (-scores.get(trial, 0.0), trial))

@@ -25,12 +25,12 @@ def choose_finalists(
     top: int | None = None,
     most: int = DEFAULT_FINALISTS,
 ) -> list[TrialRecord]:
-    """Choose the requested trials, or a sequence down the front; highest macro-F1 first.
+    """Choose the requested trials, or a sequence down the front; highest score first.
 
     Args:
         margin: Non-inferiority margin.
         trials: Numbers of requested trials.
-        top: Number of front members to choose by highest macro-F1.
+        top: Number of front members to choose by highest score.
         most: Number of finalists of the sequence at most.
 
     Raises:
@@ -54,7 +54,7 @@ def choose_settings(
 
     Args:
         trials: Numbers of requested trials.
-        top: Number of settings to choose by highest mean macro-F1.
+        top: Number of settings to choose by highest mean score.
 
     Returns:
         Representative record of each setting by its name, in the grid's order.
@@ -66,7 +66,7 @@ def choose_settings(
     if not trials and top is None:
         return _representatives(complete)
     requested = {_finalist_record(study, number).number for number in trials}
-    best = sorted(complete, key=lambda one: -one.mean("f1_macro"))[: top or 0]
+    best = sorted(complete, key=lambda one: -one.mean_score)[: top or 0]
     chosen = [one for one in complete if one in best or any(record.number in requested for record in one.records)]
     return _representatives(chosen)
 

@@ -8,6 +8,7 @@ from typing import Any
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
 from nas.finals.finals_verdict import finals_verdict
+from nas.study.costs_spec import DEFAULT_OBJECTIVES
 
 
 def finals_json(results: FinalResults) -> dict[str, Any]:
@@ -15,6 +16,7 @@ def finals_json(results: FinalResults) -> dict[str, Any]:
     return {
         "study": results.study,
         "finals": results.finals,
+        **({} if results.pair == DEFAULT_OBJECTIVES else {"objectives": results.pair.as_json()}),
         "num_test": results.num_test,
         "runs_missing": results.num_missing,
         "verdict": finals_verdict(results),
@@ -36,6 +38,7 @@ def _finalist_json(results: FinalResults, one: FinalistResult) -> dict[str, Any]
         "family": one.family,
         "params": one.params,
         "flops": one.flops,
+        **({} if results.pair == DEFAULT_OBJECTIVES else {"score": asdict(one.score), "cost": one.cost}),
         "times_smaller": one.times_smaller,
         "seeds": len(one.records),
         "runs": [record.number for record in one.records],

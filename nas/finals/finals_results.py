@@ -5,18 +5,21 @@ The reference is the baseline, or the first setting of a grid without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.finals.finalist_result import Comparison, FinalistResult, compare_at_looks
 from nas.finals.finalists import BASELINE
 from nas.finals.paired_comparison import interval_over_images
+from nas.finals.score_influence import ComparedScore
 from nas.results.metrics import METRIC_NAMES
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 from nas.search.storage.trial_records import TrialRecord
 from nas.space.reference_models import FileArchitecture, NumberArchitecture
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.final_runs import FinalRun, FinalsSpec
+from nas.study.score_definitions import MACRO_F1
 from nas.study.target_spec import DEFAULT_TOLERANCE
 
 
@@ -36,10 +39,11 @@ class FinalResults:
         looks: See `FinalsSpec.looks`.
         margin: Non-inferiority margin of the comparisons.
         tolerance: Tolerance of the search's target, if it has one relative to the baseline.
-        target_f1: Target of a search that is a number, which a finalist must have on the test images; else None.
+        target_score: Target of a search that is a number, which a finalist must have on the test images; else None.
         damaged: Runs that are left out since their predictions are missing or damaged, one line each.
         reference_number: Reference that is a number from elsewhere; else None.
         other_numbers: Other baselines that are numbers from elsewhere.
+        pair: Score and cost by which networks are compared.
     """
 
     study: str
@@ -55,10 +59,11 @@ class FinalResults:
     looks: tuple[int, ...] = ()
     margin: float = DEFAULT_TOLERANCE
     tolerance: float | None = None
-    target_f1: float | None = None
+    target_score: float | None = None
     damaged: tuple[str, ...] = ()
     reference_number: NumberArchitecture | None = None
     other_numbers: tuple[NumberArchitecture, ...] = ()
+    pair: ObjectivePair = DEFAULT_OBJECTIVES
 
     @property
     def numbers(self) -> tuple[tuple[NumberArchitecture, str], ...]:
@@ -80,10 +85,10 @@ class FinalResults:
 
     def has_held(self, finalist: FinalistResult) -> bool:
         """Return True if a finalist held: no worse than the baseline by the margin, or at a target that is a number."""
-        if self.target_f1 is None:
+        if self.target_score is None:
             return finalist.held
         is_open = finalist.comparison is None or finalist.comparison.decision == "open"
-        return not is_open and finalist.macro_f1.mean >= self.target_f1
+        return not is_open and finalist.score.mean >= self.target_score
 
     @property
     def answer(self) -> FinalistResult | None:
@@ -106,7 +111,7 @@ class FinalResults:
     def winner(self) -> FinalistResult | None:
         """Finalist that the verdict is about: the answer, else the first of the sequence.
 
-        For a grid the setting with the highest mean macro-F1, which without a baseline may be the reference itself.
+        For a grid the setting with the highest mean score, which without a baseline may be the reference itself.
         """
         if self.sequence:
             return self.answer or self.find(self.sequence[0])
@@ -114,7 +119,7 @@ class FinalResults:
         non_inferior = [one for one in eligible if one.held]
         if self.has_baseline and non_inferior:
             return non_inferior[0]
-        return max(eligible, key=lambda one: one.macro_f1.mean, default=None)
+        return max(eligible, key=lambda one: one.score.mean, default=None)
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,11 @@ class FinalsTests:
     margin: float = DEFAULT_TOLERANCE
     sequence: tuple[str, ...] = ()
     tolerance: float | None = None
-    target_f1: float | None = None
+    target_score: float | None = None
     baseline_epochs: int | None = None
     reference_number: NumberArchitecture | None = None
     other_numbers: tuple[NumberArchitecture, ...] = ()
+    pair: ObjectivePair = DEFAULT_OBJECTIVES
 
 
 def collect_finals(
@@ -157,29 +163,29 @@ def collect_finals(
     predictions_of = {
         name: {seed: predictions[one.number] for seed, one in group.items()} for name, group in by_seed.items()
     }
-    reference_record = next(iter(by_seed.get(reference, {}).values()), None)
-    number_params = None if tests.reference_number is None else tests.reference_number.params
+    number_cost = None if tests.reference_number is None else tests.reference_number.params
+    reference_cost = _lowest_cost(by_seed.get(reference, {}).values()) or number_cost
+    score = ComparedScore.named(tests.pair.score, classes)
     trials = {run.finalist: run.trial for run in runs}
     finalist_results = [
         _finalist_result(
-            name, trials[name], group, reference_record.params if reference_record is not None else number_params,
-            predictions_of[name],
+            name, trials[name], group, reference_cost, predictions_of[name], score,
             None if name == reference
             else compare_at_looks(
                 predictions_of[name], _reference_scores(tests, predictions_of.get(reference, {})), spec, tests.margin,
-                fails_early=tests.target_f1 is None,
+                score=score, fails_early=tests.target_score is None,
             ),
         )
         for name, group in by_seed.items() if group
     ]  # fmt: skip
     if has_baseline:
         places = {name: place for place, name in enumerate(tests.sequence)}
-        finalist_results.sort(key=lambda one: (one.name != reference, places.get(one.name, len(places)), one.params))
+        finalist_results.sort(key=lambda one: (one.name != reference, places.get(one.name, len(places)), one.cost))
     return FinalResults(
         spec.study, finals, classes, num_test, reference, has_baseline, tuple(finalist_results),
         len(runs) - sum(len(group) for group in by_seed.values()), tests.baseline_epochs, tests.sequence, spec.looks,
-        tests.margin, tests.tolerance, tests.target_f1, reference_number=tests.reference_number,
-        other_numbers=tests.other_numbers,
+        tests.margin, tests.tolerance, tests.target_score, reference_number=tests.reference_number,
+        other_numbers=tests.other_numbers, pair=tests.pair,
     )  # fmt: skip
 
 
@@ -203,31 +209,44 @@ def _records_by_seed(
     return {name: dict(sorted(group.items())) for name, group in records_of.items()}
 
 
+def _lowest_cost(records: Iterable[TrialRecord]) -> float | None:
+    """Return the cost of a network; measured ones differ between its seeds by the machine's load."""
+    return min((one.cost for one in records if one.cost), default=None)
+
+
 def _finalist_result(
     name: str,
     trial: int,
     by_seed: Mapping[int, TrialRecord],
-    reference_params: int | None,
+    reference_cost: float | None,
     predictions: Mapping[int, Predictions],
+    compared: ComparedScore,
     comparison: Comparison | None,
 ) -> FinalistResult:
     group = tuple(by_seed.values())
-    first, interval = group[0], None
-    if first.genome is not None and isinstance(first.genome.architecture, FileArchitecture):
-        # A model file is scored once; the runs of other seeds repeat its result.
-        group, interval = group[:1], interval_over_images(predictions[next(iter(by_seed))])
-    params = first.params or 0
+    first = group[0]
+    is_file = first.genome is not None and isinstance(first.genome.architecture, FileArchitecture)
+    # A model file is scored once; the runs of other seeds repeat its result.
+    group = group[:1] if is_file else group
     metrics = {metric: Spread.of([one.metrics[metric] for one in group]) for metric in METRIC_NAMES}
+    score = Spread.of([one.score for one in group])
+    if is_file:
+        scored_once = predictions[next(iter(by_seed))]
+        metrics["f1_macro"] = Spread(first.macro_f1, None, *interval_over_images(scored_once))
+        score = Spread(first.score, None, *interval_over_images(scored_once, compared))
+    cost = _lowest_cost(group) or 0
     return FinalistResult(
         name=name,
         trial=trial,
         family=first.family,
-        params=params,
+        params=first.params or 0,
         flops=first.flops or 0,
         records=group,
-        metrics=metrics if interval is None else metrics | {"f1_macro": Spread(first.macro_f1, None, *interval)},
+        metrics=metrics,
         class_f1=tuple(Spread.of([one.per_class[index].f1 for one in group]) for index in range(len(first.per_class))),
+        score=metrics["f1_macro"] if compared.definition.name == MACRO_F1 else score,
+        cost=cost,
         comparison=comparison,
-        times_smaller=None if reference_params is None or not params else reference_params / params,
+        times_smaller=None if reference_cost is None or not cost else reference_cost / cost,
         seeds=tuple(by_seed),
     )

@@ -135,7 +135,7 @@ def _read(study: SearchStudy, artifact: str, number: int, folder: Path) -> Predi
 
 def _finals_specification(search_spec: StudySpec, finals: FinalsSpec) -> StudySpec:
     """Specification of the search with a trial for each run, all trained to the end whatever they cost."""
-    budget = search_spec.budget.model_copy(update={"trials": len(finals.runs), "max_params": None})
+    budget = search_spec.budget.without_limits().model_copy(update={"trials": len(finals.runs)})
     return search_spec.model_copy(
         update={
             "name": finals_name(search_spec.name),

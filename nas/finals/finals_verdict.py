@@ -5,6 +5,7 @@ from __future__ import annotations
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
 from nas.search.analysis.baseline_names import network_name
+from nas.study.cost_definitions import PARAMS
 
 
 def finals_verdict(results: FinalResults) -> str:
@@ -17,17 +18,18 @@ def finals_verdict(results: FinalResults) -> str:
 
 def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
     baseline, number = results.reference, results.reference_number
-    score = f"{winner.macro_f1} macro-F1 with {winner.params:,} parameters ({winner.name}, {winner.family})"
+    title, cost = results.pair.score_definition.title, results.pair.cost_definition
+    score = f"{winner.score} {title} with {cost.text(winner.cost)} ({winner.name}, {winner.family})"
     if (baseline is None and number is None) or winner.difference is None:
         return f"{score}; the baseline has no result to compare with yet."
-    size = f"{winner.times_smaller:,.0f}x smaller" if (winner.times_smaller or 0) >= 2 else "not smaller"
+    size = _ratio_text(results, winner)
     epochs = "" if results.baseline_epochs is None else f" (trained {results.baseline_epochs} epochs)"
     if baseline is not None:
-        against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.macro_f1}"
+        against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.score}"
     elif number is not None:
         against = f"the number {number.name} from elsewhere, {number.score:g}, whose own error is not known"
     if results.has_held(winner):
-        target = "" if results.target_f1 is None else f", at the target {results.target_f1:g} on the test images"
+        target = "" if results.target_score is None else f", at the target {results.target_score:g} on the test images"
         sentence = f"{score}: {size} than {against}, and {_comparison_text(winner)}{target}."
     else:
         place = "first of the sequence" if results.sequence else "best"
@@ -35,6 +37,16 @@ def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
             f"No finalist is shown to equal {against}. The {place} has {score}, {size}: {_comparison_text(winner)}."
         )
     return " ".join((sentence, *_remarks(results)))
+
+
+def _ratio_text(results: FinalResults, winner: FinalistResult) -> str:
+    """Say how many times lower the cost is than the reference's."""
+    ratio, comparative = winner.times_smaller or 0.0, results.pair.cost_definition.comparative
+    if results.pair.cost == PARAMS:
+        return f"{ratio:,.0f}x {comparative}" if ratio >= 2 else f"not {comparative}"
+    if ratio < 1.05:
+        return f"not {comparative}"
+    return f"{ratio:,.0f}x {comparative}" if ratio >= 10 else f"{ratio:.1f}x {comparative}"
 
 
 def _remarks(results: FinalResults) -> list[str]:
@@ -61,23 +73,25 @@ def _end_of_sequence(results: FinalResults, name: str) -> str:
     finalist = results.find(name)
     if finalist is None or finalist.comparison is None or finalist.difference is None:
         return f"The next in the sequence, {name}, is not tested yet."
-    described = f"The next in the sequence, {name} with {finalist.params:,} parameters,"
+    described = f"The next in the sequence, {name} with {results.pair.cost_definition.text(finalist.cost)},"
     if finalist.comparison.decision == "open":
         return f"{described} is not decided yet: {finalist.difference.num_seeds} of {finalist.comparison.look} seeds."
-    if results.target_f1 is not None:
-        return f"{described} did not hold: {finalist.macro_f1}."
+    if results.target_score is not None:
+        return f"{described} did not hold: {finalist.score}."
     return f"{described} did not hold: {_comparison_text(finalist)}."
 
 
 def _among_settings(results: FinalResults, winner: FinalistResult) -> str:
-    prefix = f"Of {len(results.finalist_results)} settings {winner.name} has the highest macro-F1"
+    title = results.pair.score_definition.title
+    prefix = f"Of {len(results.finalist_results)} settings {winner.name} has the highest {title}"
+    accuracy = "" if results.pair.score == "accuracy" else f" (accuracy {winner.metrics['accuracy']})"
     score = (
-        f"{prefix if len(results.finalist_results) > 1 else 'Macro-F1'} on the test images: "
-        f"{winner.macro_f1} (accuracy {winner.metrics['accuracy']})"
+        f"{prefix if len(results.finalist_results) > 1 else title[0].upper() + title[1:]} on the test images: "
+        f"{winner.score}{accuracy}"
     )
     if results.reference is None or winner.difference is None:
         return f"{score}."
-    return f"{score}; {results.reference_name} has {results.reference.macro_f1}: {_comparison_text(winner)}."
+    return f"{score}; {results.reference_name} has {results.reference.score}: {_comparison_text(winner)}."
 
 
 def _comparison_text(one: FinalistResult) -> str:

@@ -1,4 +1,4 @@
-"""Paired comparison of the macro-F1 of two networks over test images and seeds.
+"""Paired comparison of the scores of two networks over test images and seeds.
 
 Dimensions: S seeds, N images, K classes.
 """
@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas.finals.score_influence import MACRO_F1_SCORE, ComparedScore, Floats
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import CONFIDENCE
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 ALPHA = 0.05
 """Level of each test."""
@@ -25,7 +22,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference between the mean macro-F1 of two networks on the same test images.
+    """Difference between the mean scores of two networks on the same test images.
 
     Attributes:
         mean: First network minus second.
@@ -50,9 +47,9 @@ class Difference:
     num_seeds: int
 
 
-def interval_over_images(predictions: Predictions) -> tuple[float, float]:
-    """Two-sided 95 % confidence interval of the macro-F1 of one network over test images, by the delta method."""
-    scores, influence_N = _scores_and_mean_influence(predictions.labels, [predictions])
+def interval_over_images(predictions: Predictions, score: ComparedScore = MACRO_F1_SCORE) -> tuple[float, float]:
+    """Two-sided 95 % confidence interval of the score of one network over test images, by the delta method."""
+    scores, influence_N = _scores_and_mean_influence([predictions], score)
     num_images = len(influence_N)
     variance = float((influence_N**2).sum()) * num_images / max(1, num_images - 1)
     estimate = _Estimate.of(float(scores[0]), [(variance, num_images - 1)])
@@ -60,20 +57,24 @@ def interval_over_images(predictions: Predictions) -> tuple[float, float]:
     return max(0.0, estimate.mean - half), min(1.0, estimate.mean + half)
 
 
-def compare(first: Sequence[Predictions], second: Sequence[Predictions] | float, *, margin: float) -> Difference:
-    """Compare two networks on the same images, each by the mean macro-F1 of its seeds.
+def compare(
+    first: Sequence[Predictions], second: Sequence[Predictions] | float, *, margin: float,
+    score: ComparedScore = MACRO_F1_SCORE,
+) -> Difference:  # fmt: skip
+    """Compare two networks on the same images, each by the mean score of its seeds.
 
-    The variance of the difference is the sum of three: that over images with the seeds fixed, by the delta method for
-    macro-F1 with both networks' scores of an image paired, and each network's variance of the mean over its seeds.
+    The variance of the difference is the sum of three: that over images with the seeds fixed, by the delta method with
+    both networks' influences of an image paired, and each network's variance of the mean over its seeds.
     The variation of single trainings on single images is in all three; the sum is thus too large rather than too small.
     Intervals and p-values are Student's t with Welch and Satterthwaite's degrees of freedom, since few seeds estimate
     their variance poorly. With one seed the images' variance stands alone.
 
     Args:
         first: Predictions of the first network, one for each seed.
-        second: Predictions of the second network, one for each seed; or a macro-F1 from elsewhere, which is taken as it
+        second: Predictions of the second network, one for each seed; or a score from elsewhere, which is taken as it
             is: nothing is known of its variance.
         margin: Margin of non-inferiority.
+        score: Score by which they are compared.
 
     Raises:
         ValueError: The predictions are for different images.
@@ -87,10 +88,10 @@ def compare(first: Sequence[Predictions], second: Sequence[Predictions] | float,
     if any(not np.array_equal(one.labels, labels) for one in (*first, *others)):
         raise ValueError("predictions of different images cannot be compared")
     num_images = len(labels)
-    scores_first, influence_first_N = _scores_and_mean_influence(labels, first)
+    scores_first, influence_first_N = _scores_and_mean_influence(first, score)
     scores_second, influence_second_N = (
         (np.array([second]), np.zeros(num_images)) if isinstance(second, float)
-        else _scores_and_mean_influence(labels, second)
+        else _scores_and_mean_influence(second, score)
     )  # fmt: skip
     over_images = float(((influence_first_N - influence_second_N) ** 2).sum()) * num_images / max(1, num_images - 1)
     over_seeds = [
@@ -142,24 +143,7 @@ def _student_t() -> Any:
     return stats.t
 
 
-def _scores_and_mean_influence(labels_N: Integers, seeds: Sequence[Predictions]) -> tuple[Floats, Floats]:
-    """Return the macro-F1 of each seed, [S], and the images' influence on their mean, [N]."""
-    scored = [_score_and_influence(labels_N, one.classes, one.logits.shape[1]) for one in seeds]
-    return np.array([score for score, _ in scored]), np.mean([influence_N for _, influence_N in scored], axis=0)
-
-
-def _score_and_influence(labels_N: Integers, predicted_N: Integers, num_classes: int) -> tuple[float, Floats]:
-    """Return macro-F1 over the occurring classes, as in scikit-learn, and its derivative by each image's weight.
-
-    A class has F1 = 2 TP / D, where D is the number of its labels and of its predictions. An image of weight w adds 2 w
-    to 2 TP if it is correct, and w to D of its label and of its prediction.
-    """
-    is_correct_N = labels_N == predicted_N
-    correct_K = np.bincount(labels_N[is_correct_N], minlength=num_classes)
-    denominator_K = np.bincount(labels_N, minlength=num_classes) + np.bincount(predicted_N, minlength=num_classes)
-    num_occurring = np.count_nonzero(denominator_K)
-    divisor_K = np.maximum(denominator_K, 1)
-    f1_K = 2 * correct_K / divisor_K
-    gain_N = 2 * is_correct_N / divisor_K[labels_N]
-    loss_N = f1_K[labels_N] / divisor_K[labels_N] + f1_K[predicted_N] / divisor_K[predicted_N]
-    return float(f1_K.sum() / num_occurring), (gain_N - loss_N) / num_occurring
+def _scores_and_mean_influence(seeds: Sequence[Predictions], score: ComparedScore) -> tuple[Floats, Floats]:
+    """Return the score of each seed, [S], and the images' influence on their mean, [N]."""
+    scored = [score.of(one) for one in seeds]
+    return np.array([value for value, _ in scored]), np.mean([influence_N for _, influence_N in scored], axis=0)

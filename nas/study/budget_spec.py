@@ -67,6 +67,13 @@ class BudgetSpec(FrozenModel):
         params = {} if self.max_params is None else {PARAMS: float(self.max_params)}
         return params | {key.removeprefix(LIMIT_PREFIX): limit for key, limit in self.__pydantic_extra__.items()}
 
+    def without_limits(self) -> BudgetSpec:
+        """Return the budget without a limit of any cost."""
+        budget = self.model_copy(update={"max_params": None})
+        # The limits of other costs are the model's extras, which no update removes.
+        object.__setattr__(budget, "__pydantic_extra__", {})
+        return budget
+
     @property
     def length(self) -> Length:
         """Key with which the file gives the length of a training."""

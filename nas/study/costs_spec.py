@@ -50,6 +50,10 @@ class ObjectivePair(NamedTuple):
         """Definition of the cost."""
         return cost_definition(self.cost)
 
+    def as_json(self) -> dict[str, str]:
+        """Return the names and the unit of the cost for `--json`."""
+        return {**self._asdict(), "unit": self.cost_definition.unit}
+
 
 DEFAULT_OBJECTIVES = ObjectivePair()
 

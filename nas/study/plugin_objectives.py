@@ -87,7 +87,7 @@ class _Score:
         fault = metric_fault(value)
         if fault is not None:
             raise StudyError(f"metric {self.name!r}: {fault}")
-        return float(value)
+        return min(max(float(value), 0.0), 1.0)
 
 
 def cost(
@@ -161,6 +161,11 @@ def declare_metric(name: str) -> None:
     register_score(ScoreDefinition(name, name.replace("_", " "), _Score(name)))
 
 
+def is_plugin_metric(name: str) -> bool:
+    """Return True for the declared metric of a plugin."""
+    return name in _DECLARED_METRICS
+
+
 def declare_objectives(costs: Mapping[str, CostWords], metrics: Sequence[str]) -> None:
     """Declare the costs and the metrics of a module; raises as `declare_cost` and `declare_metric` do."""
     for name, words in costs.items():
@@ -180,7 +185,8 @@ def metric_fault(value: Any) -> str | None:
     """Return why a value is not that of a metric."""
     if not _is_number(value):
         return f"returns {type(value).__name__}, not a number"
-    return None if 0 <= float(value) <= 1 else f"returns {float(value):g}; give a number from 0 to 1"
+    # A sum of quotients may be above 1 by its rounding.
+    return None if -1e-9 <= float(value) <= 1 + 1e-9 else f"returns {float(value):g}; give a number from 0 to 1"
 
 
 def describe(error: BaseException) -> str:

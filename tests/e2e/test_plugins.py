@@ -17,10 +17,11 @@ def test_a_search_with_own_parts(new_machine: Callable[[str], Terminal]) -> None
     text = study.read_text(encoding="utf-8")
     small = "max_train_images = 100\nmax_validation_images = 60\n"
     study.write_text(text.replace('source = "digits"\n', f'source = "digits"\n{small}') +
-                     "[baseline]\nenabled = false\n", encoding="utf-8")  # fmt: skip
+                     "[target]\ntolerance = 0.9\n", encoding="utf-8")  # fmt: skip
     front = terminal.json("search", study.name, "--workers", "1")["front"]
     assert front
-    shown = [terminal.json("show", "my_study", str(number)) for number in range(4)]
+    shown = [terminal.json("show", "my_study", str(number)) for number in range(5)]
+    shown = [one for one in shown if not one["is_baseline"]]
     assert {one["state"] for one in shown} <= {"COMPLETE", "PRUNED"}
     mixers = [one["number"] for one in shown if one["family"] == "mixer" and one["state"] == "COMPLETE"]
     assert mixers
@@ -40,6 +41,15 @@ def test_a_search_with_own_parts(new_machine: Callable[[str], Terminal]) -> None
     for number in on_front:
         exported = terminal.json("export", "my_study", "--trial", str(number), "-o", f"{number}.onnx")
         assert exported["files"][0]["share_alike"] == 1.0
+    finals = terminal.json("finals", "my_study", "--seeds", "2", "--finalists", "1", "--workers", "1")
+    assert finals["objectives"] == {"score": "macro_f2", "cost": "energy_uj", "unit": "µJ"}
+    assert "macro f2 with" in finals["verdict"]
+    assert " µJ (trial " in finals["verdict"]
+    assert "x thriftier than ResNet-18, which has" in finals["verdict"]
+    baseline, finalist = finals["standings"]
+    assert finalist["decision"] == "held"
+    assert finalist["difference"]["mean"] == pytest.approx(finalist["score"]["mean"] - baseline["score"]["mean"])
+    assert finalist["times_smaller"] == pytest.approx(baseline["cost"] / finalist["cost"])
     # A worker finds the change before it trains.
     module = terminal.folder / "my_losses.py"
     module.write_text(module.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")

@@ -24,6 +24,7 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import NUMBER, TrialRecord
 from nas.space.reference_models import NumberArchitecture
 from nas.study.final_runs import FinalRun, FinalsSpec, finalist_name
+from nas.study.plugin_objectives import is_plugin_metric
 
 DEFAULT_SEEDS = 5
 
@@ -36,7 +37,7 @@ class FinalsRequest:
         seeds: Trainings of each network; None for those planned so far.
         only: Numbers of those to train now, from 1; empty for all.
         trials: Numbers of trials that are finalists.
-        top: Number of front members or settings with the highest macro-F1 that are finalists.
+        top: Number of front members or settings with the highest score that are finalists.
         finalists: Largest number of finalists in the sequence down the front.
         margin: Non-inferiority margin; None for the tolerance of the study's target.
         baseline_only: Train the baseline alone, and leave the choice of the finalists to a later call.
@@ -112,22 +113,28 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
     """
     spec = finals_study.spec.finals
     assert spec is not None
+    if is_plugin_metric(study.spec.pair.score):
+        # Imported here: the user's module may import torch.
+        from nas.training.load_plugins import load_plugins
+
+        load_plugins(study.spec.plugins)
     records = finals_study.records()
     sequence = tuple(finalist_name(number) for number in spec.sequence)
     if not sequence and spec.runs[0].is_baseline and study.spec.grid is None:
-        scores = {one.number: one.macro_f1 for one in study.records() if one.objectives is not None}
+        scores = {one.number: one.score for one in study.records() if one.objectives is not None}
         sequence = order_by_score(spec.runs, scores)
     target = study.spec.target
-    is_relative = study.spec.has_target and target.macro_f1 is None
+    is_relative = study.spec.has_target and target.number is None
     tests = FinalsTests(
         margin=target.margin if margin is None else margin, sequence=sequence,
-        tolerance=target.margin if is_relative else None, target_f1=target.macro_f1,
+        tolerance=target.margin if is_relative else None, target_score=target.number,
         baseline_epochs=finals_study.spec.own_baseline_epochs if study.spec.baseline.is_trained else None,
         reference_number=_reference_number(study),
         other_numbers=tuple(
             architecture for one in study.spec.other_baselines
             if isinstance(architecture := one.architecture, NumberArchitecture)
         ),
+        pair=study.spec.pair,
     )  # fmt: skip
     dataset, damaged = study.dataset_summary, damaged_runs(finals_study)
     predictions = read_predictions(finals_study, records, lambda record, text: None)
@@ -138,7 +145,7 @@ def read_results(study: SearchStudy, finals_study: SearchStudy, *, margin: float
 def no_results(study: SearchStudy, spec: FinalsSpec) -> FinalResults:
     """Return the results of a sequence before its first run."""
     dataset, sequence = study.dataset_summary, tuple(finalist_name(number) for number in spec.sequence)
-    tests = FinalsTests(sequence=sequence, reference_number=_reference_number(study))
+    tests = FinalsTests(sequence=sequence, reference_number=_reference_number(study), pair=study.spec.pair)
     return collect_finals(finals_name(study.name), spec, dataset.classes, dataset.num_test, [], {}, tests)
 
 

@@ -14,6 +14,7 @@ from nas.search.analysis.front_summary import FrontSummary
 from nas.search.analysis.option_effects import Explanation
 from nas.search.analysis.options_of_genomes import GeneValues, architecture_genes, gene_values
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.cost_definitions import PARAMS
 from nas.study.grid_spec import FOLD
 
 _EMPTY_CELL = "–"
@@ -199,10 +200,13 @@ def _state_text(record: TrialRecord) -> str:
 
 def finals_table(finals: FinalResults) -> PlainTable:
     """Table of finalists and reference on the test images."""
+    cost, is_accuracy = finals.pair.cost_definition, finals.pair.score == "accuracy"
+    other, other_title = ("f1_macro", "macro-F1") if is_accuracy else ("accuracy", "accuracy")
+    costs = () if finals.pair.cost == PARAMS else (cost.column,)
     rows = tuple(
         (
-            finalist_title(one), f"{one.params:,}", seeds_text(one), non_breaking(one.macro_f1),
-            interval_text(one.macro_f1) or _EMPTY_CELL, non_breaking(one.metrics["accuracy"]),
+            finalist_title(one), f"{one.params:,}", *([cost.number(one.cost)] if costs else []), seeds_text(one),
+            non_breaking(one.score), interval_text(one.score) or _EMPTY_CELL, non_breaking(one.metrics[other]),
             difference_text(one.difference) or _EMPTY_CELL, one.ruling or _EMPTY_CELL,
         )
         for one in finals.finalist_results
@@ -212,8 +216,8 @@ def finals_table(finals: FinalResults) -> PlainTable:
         empty = (_EMPTY_CELL,) * 4
         rows += ((title, f"{number.params:,}", _EMPTY_CELL, f"{number.score:g}", *empty),)
     columns = (
-        "network", "parameters", "seeds", "macro-F1", "95 % interval", "accuracy", "difference (95 %)",
-        f"vs {finals.reference_name}",
+        "network", "parameters", *costs, "seeds", finals.pair.score_definition.title, "95 % interval", other_title,
+        "difference (95 %)", f"vs {finals.reference_name}",
     )  # fmt: skip
     title = f"Finals, on {finals.num_test:,} test images, mean ± sd over seeds"
     marked = None if finals.winner is None else finals.finalist_results.index(finals.winner)

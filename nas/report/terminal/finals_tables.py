@@ -8,7 +8,10 @@ from rich.table import Table
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
 from nas.report.tables.finals_cell_text import difference_text, interval_text, seeds_text
+from nas.report.tables.objective_columns import objective_titles
 from nas.report.terminal.number_table import NumberTable
+from nas.study.cost_definitions import CostDefinition
+from nas.study.costs_spec import ObjectivePair
 
 MAX_COLUMNS = 5
 """Maximum number of networks side by side on a terminal."""
@@ -30,7 +33,8 @@ def finalists_table(results: FinalResults) -> Table:
     )
     table.add_column("finalist")
     table.add_column("family")
-    for name in ("params", "smaller", "seeds", "macro-F1", "difference"):
+    cost, score = results.pair.cost_definition, results.pair.score_definition
+    for name in (cost.column, cost.comparative, "seeds", score.title, "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(f"vs {escape(results.reference_name)}")
     for one in (*results.finalists, *([results.reference] if results.reference is not None else [])):
@@ -40,7 +44,10 @@ def finalists_table(results: FinalResults) -> Table:
             difference_text(one.difference, "\n"), one.ruling.replace(" (", "\n("),
         )  # fmt: skip
         table.add_row(
-            *_result_columns(one, smaller), *compared, style="bold" if one is results.winner else None, end_section=True
+            *_result_columns(one, cost, smaller),
+            *compared,
+            style="bold" if one is results.winner else None,
+            end_section=True,
         )
     for number, compared_with in results.numbers:
         smaller = "1x" if number is results.reference_number else "-"
@@ -51,19 +58,21 @@ def finalists_table(results: FinalResults) -> Table:
     return table
 
 
-def _result_columns(one: FinalistResult, smaller: str) -> tuple[str, ...]:
-    score = f"{one.macro_f1}\n{interval_text(one.macro_f1)}"
-    return escape(one.name), one.family, f"{one.params:,}", smaller, seeds_text(one), score
+def _result_columns(one: FinalistResult, cost: CostDefinition, smaller: str) -> tuple[str, ...]:
+    score = f"{one.score}\n{interval_text(one.score)}"
+    return escape(one.name), one.family, cost.number(one.cost), smaller, seeds_text(one), score
 
 
 def averages_table(results: FinalResults) -> Table:
     """Table of averages over classes, mean ± sd over seeds; all micro-averages equal accuracy."""
     table = NumberTable(title="Averages over classes, mean ± sd over seeds", title_justify="left")
     table.add_column("finalist")
-    for name in AVERAGES:
+    further = objective_titles(ObjectivePair(score=results.pair.score))
+    for name in (*AVERAGES, *further):
         table.add_column(name, justify="right", no_wrap=True)
     for one in results.finalist_results:
-        table.add_row(escape(one.name), *(str(one.metrics[metric]) for metric in AVERAGES.values()))
+        averages = [str(one.metrics[metric]) for metric in AVERAGES.values()]
+        table.add_row(escape(one.name), *averages, *([str(one.score)] if further else []))
     return table
 
 

@@ -178,9 +178,6 @@ class FrontSummary:
             f"{self.described(nearest)}: {below} below it.{remedies}"
         )
 
-    def _objectives_json(self) -> dict[str, str]:
-        return {**self.pair._asdict(), "unit": self.pair.cost_definition.unit}
-
     @property
     def _superlative(self) -> str:
         return self.pair.cost_definition.superlative
@@ -197,7 +194,7 @@ class FrontSummary:
         """Return the summary for `--json`."""
         return {
             "study": self.study,
-            **({} if self.pair == DEFAULT_OBJECTIVES else {"objectives": self._objectives_json()}),
+            **({} if self.pair == DEFAULT_OBJECTIVES else {"objectives": self.pair.as_json()}),
             "baseline": record_json(self.baseline) if self.baseline else None,
             "front": [
                 {

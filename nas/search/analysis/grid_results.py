@@ -49,6 +49,11 @@ class SettingResult:
         """Return the mean of a score over the trainings; 0 without trainings."""
         return sum(record.metrics[metric] for record in self.records) / max(1, len(self.records))
 
+    @property
+    def mean_score(self) -> float:
+        """Mean of the study's score over the trainings; 0 without trainings."""
+        return sum(record.score for record in self.records) / max(1, len(self.records))
+
     def recalls(self) -> list[Spread | None]:
         """Return the recall of each class over the trainings; None for a class without images."""
         if not self.records:

@@ -53,7 +53,7 @@ def score_file(
     else:
         logits_NK = file_logits(file, task.validation)
         confusion_KK = confusion_matrix(task.validation.labels, logits_NK.argmax(1), len(task.classes))
-        scores = classification_scores(confusion_KK, task.classes)
+        scores = classification_scores(confusion_KK, task.classes, task.score)
     return Completed(scores, (), time.monotonic() - started, "cpu")
 
 

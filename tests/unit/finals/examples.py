@@ -10,6 +10,7 @@ from nas.finals.finalists import BASELINE, planned_runs
 from nas.finals.finals_results import FinalResults, FinalsTests, collect_finals
 from nas.results.predictions_on_test_images import Predictions
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.final_runs import FinalsSpec, finalist_name
 from tests.unit.search.examples import RESNET18, baseline, record
 
@@ -37,16 +38,23 @@ def sequence_spec(seeds: dict[int, Sequence[int]], looks: Sequence[int] = (3,)) 
 
 
 def sequence_results(
-    accuracies: dict[int, float], seeds: dict[int, Sequence[int]], looks: Sequence[int] = (3,), **tests: float
-) -> FinalResults:
-    """Results of `sequence_spec` by the accuracies of the trials, with 2,000 images of each of two classes."""
+    accuracies: dict[int, float], seeds: dict[int, Sequence[int]], looks: Sequence[int] = (3,),
+    pair: ObjectivePair = DEFAULT_OBJECTIVES, **tests: float,
+) -> FinalResults:  # fmt: skip
+    """Results of `sequence_spec` by the accuracies of the trials, with 2,000 images of each of two classes.
+
+    Each network takes a thousandth of a millisecond a parameter.
+    """
     spec = sequence_spec(seeds, looks)
     predictions, records = {}, list[TrialRecord]()
     for index, run in enumerate(spec.runs):
         predictions[index] = right(accuracies[run.trial], 100 * run.trial + run.seed)
         score = float((predictions[index].classes == LABELS).mean())
         genome = {"genome": RESNET18} if run.is_baseline else {}
-        records.append(record(index, score, PARAMS[run.trial], run=index, is_baseline=run.is_baseline, **genome))
+        costs = {"pair": pair, "costs": {"latency_ms": PARAMS[run.trial] / 1000}}
+        records.append(
+            record(index, score, PARAMS[run.trial], run=index, is_baseline=run.is_baseline, **genome, **costs)
+        )
     names = tuple(finalist_name(trial) for trial in spec.sequence)
-    settings = FinalsTests(**{"margin": 0.05, "sequence": names, **tests})  # type: ignore[arg-type]
+    settings = FinalsTests(**{"margin": 0.05, "sequence": names, "pair": pair, **tests})  # type: ignore[arg-type]
     return collect_finals("s-finals", spec, ("a", "b"), len(LABELS), records, predictions, settings)

@@ -54,7 +54,7 @@ def test_a_finalist_may_hold_where_the_search_reached_nothing() -> None:
 
 
 def test_a_number_as_target_is_compared_with_the_score_on_the_test_images() -> None:
-    found = sequence_results({**EQUAL, 0: 0.95, 2: 0.6}, {0: SEEDS, 1: SEEDS, 2: SEEDS}, target_f1=0.7)
+    found = sequence_results({**EQUAL, 0: 0.95, 2: 0.6}, {0: SEEDS, 1: SEEDS, 2: SEEDS}, target_score=0.7)
     chosen = answer_after_finals(summary(macro_f1=0.7), found)
     assert chosen is not None
     assert found.answer is not None

@@ -46,9 +46,9 @@ def test_a_finalist_outside_of_the_sequence_is_compared_and_never_the_answer() -
 
 def test_a_target_that_is_a_number_is_reached_by_the_mean_over_all_seeds() -> None:
     seeds = {0: SEEDS, 1: SEEDS, 2: SEEDS}
-    assert sequence_results({**EQUAL, 0: 0.95}, seeds, target_f1=0.75).answer is not None
-    assert sequence_results(EQUAL, seeds, target_f1=0.85).answer is None
-    assert sequence_results(EQUAL, {0: SEEDS, 1: [1, 2]}, target_f1=0.7).answer is None
+    assert sequence_results({**EQUAL, 0: 0.95}, seeds, target_score=0.75).answer is not None
+    assert sequence_results(EQUAL, seeds, target_score=0.85).answer is None
+    assert sequence_results(EQUAL, {0: SEEDS, 1: [1, 2]}, target_score=0.7).answer is None
 
 
 def test_runs_without_a_result_are_counted() -> None:

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from nas.finals.finals_json import finals_json
 from nas.finals.finals_verdict import finals_verdict
+from nas.study.costs_spec import ObjectivePair
 from tests.unit.finals.examples import sequence_results
 
 SEEDS = (1, 2, 3)
@@ -57,3 +61,32 @@ def test_the_verdict_says_epochs_of_the_baseline_alone() -> None:
     assert "110x smaller than ResNet-18 (trained 20 epochs), which has" in finals_verdict(better)
     worse = replace(sequence_results({**EQUAL, 1: 0.6}, {0: SEEDS, 1: SEEDS}), baseline_epochs=20)
     assert finals_verdict(worse).startswith("No finalist is shown to equal ResNet-18 (trained 20 epochs), which has")
+
+
+def test_the_verdict_has_the_studys_score_and_cost() -> None:
+    pair = ObjectivePair("accuracy", "latency_ms")
+    results = sequence_results({**EQUAL, 2: 0.9, 3: 0.6}, dict.fromkeys(range(4), SEEDS), pair=pair, tolerance=0.05)
+    verdict, answer = finals_verdict(results), results.answer
+    assert answer is not None
+    assert verdict.startswith(f"{answer.score} accuracy with 50 ms (trial 2, ")
+    assert "220x faster than ResNet-18, which has" in verdict
+    assert "The next in the sequence, trial 3 with 10 ms, did not hold: worse" in verdict
+    assert "macro-F1" not in verdict
+    assert "parameters" not in verdict
+    json = finals_json(results)
+    assert json["objectives"] == {"score": "accuracy", "cost": "latency_ms", "unit": "ms"}
+    assert json["standings"][0]["cost"] == 11_000.0
+    assert json["standings"][2]["score"]["mean"] == pytest.approx(0.9, abs=0.01)
+    assert "objectives" not in finals_json(sequence_results(EQUAL, {0: SEEDS, 1: SEEDS}))
+
+
+def test_a_network_that_is_not_faster_is_said_to_be_not() -> None:
+    pair = ObjectivePair("accuracy", "latency_ms")
+    results = sequence_results({**EQUAL, 1: 0.9}, {0: SEEDS, 1: SEEDS}, pair=pair)
+    winner = results.winner
+    assert winner is not None
+    for ratio, text in ((0.5, "not faster"), (1.6, "1.6x faster"), (12.0, "12x faster")):
+        changed = replace(results, finalist_results=tuple(
+            replace(one, times_smaller=ratio) if one is winner else one for one in results.finalist_results
+        ))  # fmt: skip
+        assert f": {text} than ResNet-18" in finals_verdict(changed)
