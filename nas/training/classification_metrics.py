@@ -52,8 +52,15 @@ def classification_scores(confusion_KK: Tensor, class_names: Sequence[str], scor
         f1_micro=accuracy,
         per_class=per_class,
         absent=tuple(scores.name for scores in per_class if scores.support == 0),
-        objective_score=None if score == MACRO_F1 else score_definition(score).value(counts_KK.numpy(), class_names),
+        objective_score=None if score == MACRO_F1 else objective_score(confusion_KK, class_names, score),
     )
+
+
+def objective_score(confusion_KK: Tensor, class_names: Sequence[str], score: str = MACRO_F1) -> float:
+    """Score that a study maximises, as `Scores.objective`."""
+    if score == MACRO_F1:
+        return macro_f1(confusion_KK)
+    return score_definition(score).value(confusion_KK.double().cpu().numpy(), class_names)
 
 
 def macro_f1(confusion_KK: Tensor) -> float:

@@ -9,6 +9,7 @@ Dimensions: N images, D features, K classes.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ _PEAK_RATE = 0.01
 _MIN_STD = 1e-6
 _SVM_ITERATIONS = 1000
 _ABSENT_BIAS = -1e4
+
+ConfusionScore = Callable[[Tensor], float]
+"""Score by a confusion matrix [K, K]; higher is better."""
 
 
 def retrain_classifier(features_ND: Tensor, labels_N: Tensor, num_classes: int, *, epochs: int, seed: int) -> nn.Linear:
@@ -66,10 +70,14 @@ def normalize_classifier(classifier: nn.Linear, tau: float) -> nn.Linear:
     return _linear(weight_KD / norms_K1**tau, torch.zeros_like(weight_KD[:, 0]))
 
 
-def best_tau(classifier: nn.Linear, features_ND: Tensor, labels_N: Tensor) -> float:
-    """Return the τ of 0, 0.1 … 1 with the highest macro-F1 on the given images; the smallest on ties."""
+def best_tau(classifier: nn.Linear, features_ND: Tensor, labels_N: Tensor, score: ConfusionScore = macro_f1) -> float:
+    """Return the τ of 0, 0.1 … 1 with the highest score on the given images; the smallest on ties.
+
+    Args:
+        score: Function of a confusion matrix [K, K].
+    """
     with torch.no_grad():
-        scores = [_macro_f1(normalize_classifier(classifier, tau)(features_ND), labels_N) for tau in _TAUS]
+        scores = [_scored(normalize_classifier(classifier, tau)(features_ND), labels_N, score) for tau in _TAUS]
     return _TAUS[int(np.argmax(scores))]
 
 
@@ -108,19 +116,24 @@ def adjust_classifier(classifier: nn.Linear, log_prior_K: Tensor, strength: floa
     return _linear(classifier.weight.detach(), classifier.bias.detach() - strength * log_prior_K)
 
 
-def best_adjustment_strength(logits_NK: Tensor, labels_N: Tensor, log_prior_K: Tensor) -> tuple[float, float, float]:
-    """Find the strength of 0, 0.05 … 2 with the highest macro-F1 on the given images; the smallest on ties.
+def best_adjustment_strength(
+    logits_NK: Tensor, labels_N: Tensor, log_prior_K: Tensor, score: ConfusionScore = macro_f1
+) -> tuple[float, float, float]:
+    """Find the strength of 0, 0.05 … 2 with the highest score on the given images; the smallest on ties.
+
+    Args:
+        score: Function of a confusion matrix [K, K].
 
     Returns:
-        The strength, the macro-F1 without adjustment, and the macro-F1 with it.
+        The strength, the score without adjustment, and the score with it.
     """
-    scores = [_macro_f1(logits_NK - strength * log_prior_K, labels_N) for strength in _STRENGTHS]
+    scores = [_scored(logits_NK - strength * log_prior_K, labels_N, score) for strength in _STRENGTHS]
     best = int(np.argmax(scores))
     return _STRENGTHS[best], scores[0], scores[best]
 
 
-def _macro_f1(logits_NK: Tensor, labels_N: Tensor) -> float:
-    return macro_f1(confusion_matrix(labels_N, logits_NK.argmax(1), logits_NK.shape[1]))
+def _scored(logits_NK: Tensor, labels_N: Tensor, score: ConfusionScore) -> float:
+    return score(confusion_matrix(labels_N, logits_NK.argmax(1), logits_NK.shape[1]))
 
 
 def _standardization(features_ND: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +24,9 @@ from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import Scores
 from nas.space.recipe import Imbalance, Recipe
 from nas.study.final_runs import ValidationChoices
+from nas.study.score_definitions import MACRO_F1
 from nas.training.checkpoints.training_state import TrainingState
+from nas.training.classification_metrics import objective_score
 from nas.training.decoupled_classifier import (
     adjust_classifier,
     best_adjustment_strength,
@@ -79,7 +82,8 @@ def fit(
     """Train a network in place by its recipe; with a frozen trunk, train the head on features computed once.
 
     The figures are `kept_epoch`, `orthogonality_defect` if convolutions are trained, and where they apply
-    `micro_batches`, `tau`, `posthoc_strength` and `f1_macro_unadjusted` (macro-F1 before the post-hoc adjustment).
+    `micro_batches`, `tau`, `posthoc_strength` and `f1_macro_unadjusted` (macro-F1 before the post-hoc adjustment; of
+    another score `score_unadjusted`).
 
     Args:
         cache: Folder of neighbour tables and features.
@@ -223,8 +227,9 @@ def finish_classifier(
     figures: dict[str, float] = {}
     chosen = plan.choices or ValidationChoices()
     labels_N = task.validation.labels
+    score = partial(objective_score, class_names=task.classes, score=task.score)
     if recipe.classifier.name == "tau_normalized":
-        tau = best_tau(network.classifier, validation_ND, labels_N) if chosen.tau is None else chosen.tau
+        tau = best_tau(network.classifier, validation_ND, labels_N, score) if chosen.tau is None else chosen.tau
         figures["tau"] = tau
         network.classifier = normalize_classifier(network.classifier, tau)
     elif recipe.classifier.name != "joint":
@@ -237,7 +242,8 @@ def finish_classifier(
         if strength is None:
             with torch.no_grad():
                 logits_NK = network.classifier(validation_ND)
-            strength, figures["f1_macro_unadjusted"], _ = best_adjustment_strength(logits_NK, labels_N, log_prior_K)
+            strength, unadjusted, _ = best_adjustment_strength(logits_NK, labels_N, log_prior_K, score)
+            figures["f1_macro_unadjusted" if task.score == MACRO_F1 else "score_unadjusted"] = unadjusted
         figures["posthoc_strength"] = strength
         network.classifier = adjust_classifier(network.classifier, log_prior_K, strength)
     return figures

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
+from nas.training.classification_metrics import objective_score
 from nas.training.decoupled_classifier import (
     adjust_classifier,
     best_adjustment_strength,
@@ -139,6 +142,35 @@ def test_full_strength_undoes_known_priors() -> None:
     assert before == pytest.approx(f1_score(labels_N, logits_NK.argmax(1), average="macro"))
     assert after == pytest.approx(f1_score(labels_N, (logits_NK - strength * priors.log()).argmax(1), average="macro"))
     assert after > before + 0.1
+
+
+def test_tau_and_strength_are_chosen_by_another_score() -> None:
+    """Bayes: the posterior with its priors is optimal for accuracy, and without them for balanced accuracy."""
+    generator = torch.Generator().manual_seed(0)
+    centres, priors = torch.tensor([0.0, 1.5, 3.0]), torch.tensor([0.9, 0.09, 0.01])
+    labels_N = torch.multinomial(priors, 30_000, replacement=True, generator=generator)
+    x_N = centres[labels_N] + torch.randn(len(labels_N), generator=generator)
+    logits_NK = -0.5 * (x_N[:, None] - centres) ** 2 + priors.log()
+    chosen = {}
+    for name in ("accuracy", "balanced_accuracy"):
+        score = partial(objective_score, class_names=("a", "b", "c"), score=name)
+        chosen[name], before, after = best_adjustment_strength(logits_NK, labels_N, priors.log(), score)
+        reference = {"accuracy": accuracy_score, "balanced_accuracy": balanced_accuracy_score}[name]
+        assert before == pytest.approx(reference(labels_N, logits_NK.argmax(1)))
+        assert after == pytest.approx(reference(labels_N, (logits_NK - chosen[name] * priors.log()).argmax(1)))
+    assert chosen["accuracy"] == pytest.approx(0.0, abs=0.15)
+    assert chosen["balanced_accuracy"] == pytest.approx(1.0, abs=0.15)
+    linear = nn.Linear(1, 2)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[2.0], [-1.0]]))
+    taken = []
+
+    def record_tau(confusion_KK: torch.Tensor) -> float:
+        taken.append(confusion_KK)
+        return float(len(taken) == 4)
+
+    assert best_tau(linear, torch.ones(3, 1), torch.zeros(3, dtype=torch.int64), record_tau) == 0.3
+    assert len(taken) == 11
 
 
 def test_what_helps_nothing_has_no_strength() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ def task() -> TrainingTask:
 
 @pytest.fixture
 def trained(task: TrainingTask, tmp_path: Path) -> Callable[..., tuple[FitResult, Any]]:
-    def run(recipe: dict[str, Any], epochs: int = 2) -> tuple[FitResult, Any]:
+    def run(recipe: dict[str, Any], epochs: int = 2, score: str = "macro_f1") -> tuple[FitResult, Any]:
         network = small_network()
         fitted = fit(
-            network, Recipe.model_validate({"batch_size": 32, **recipe}), task, TrainingPlan(epochs, 3),
+            network, Recipe.model_validate({"batch_size": 32, **recipe}), replace(task, score=score),
+            TrainingPlan(epochs, 3),
             compute=CPU, cache=tmp_path / "neighbors", on_epoch=lambda record: None,
         )  # fmt: skip
         return fitted, network
@@ -58,6 +60,18 @@ def test_every_option_trains_and_its_scores_are_the_networks(
     assert fitted.scores.f1_macro > 0.02
     expected = {"kept_epoch", "orthogonality_defect"} | ({"tau"} if option == "tau_normalized" else set())
     assert set(fitted.figures) == expected
+
+
+@pytest.mark.parametrize("score", ["accuracy", "recall:9"])
+def test_the_adjustment_is_chosen_by_the_studys_score(
+    trained: Callable[..., tuple[FitResult, Any]], score: str
+) -> None:
+    plain, _ = trained({}, epochs=6, score=score)
+    fitted, _ = trained({"posthoc_adjustment": True}, epochs=6, score=score)
+    assert fitted.figures["score_unadjusted"] == pytest.approx(plain.scores.objective, abs=1e-6)
+    assert "f1_macro_unadjusted" not in fitted.figures
+    assert fitted.scores.objective > plain.scores.objective
+    assert fitted.figures["posthoc_strength"] > 0
 
 
 @pytest.mark.parametrize("classifier", ["joint", "retrained"])
