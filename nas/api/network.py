@@ -5,6 +5,7 @@ Dimensions: N images, C channels, H and W pixels, K classes.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 
 from nas.data.sources.array_pixels import convert_pixels
 from nas.errors import DataError
+from nas.export.export_network import CalibrationLoader, calibrate_weights
 from nas.export.metadata import input_shape
 from nas.export.pixel_classifier import rebuild
+from nas.export.probability_calibration import ProbabilityCalibration
 from nas.training.checkpoints.weights_file import load_weights
 from nas.training.load_plugins import load_plugins as load_plugins
 
@@ -32,27 +35,42 @@ class ImageNetwork(nn.Module):
         classes: Names of the classes, in the order of the logits.
         input_shape: Shape of one input, [C, H, W] or [2, C, H, W].
         metrics: Averaged scores on the validation images, by name; of finals on the test images.
+        calibration: Calibration of the probabilities on the validation images; None where it was not asked for, the
+            images are not at hand or fewer than twenty, and of finals, which were trained on them.
     """
 
     def __init__(
-        self, classifier: nn.Module, classes: tuple[str, ...], input_shape: tuple[int, ...], metrics: dict[str, float]
-    ) -> None:
+        self, classifier: nn.Module, classes: tuple[str, ...], input_shape: tuple[int, ...], metrics: dict[str, float],
+        calibration: ProbabilityCalibration | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.classifier = classifier
         self.classes = classes
         self.input_shape = input_shape
         self.metrics = metrics
+        self.calibration = calibration
 
     @classmethod
-    def from_file(cls, path: Path) -> ImageNetwork:
+    def from_file(cls, path: Path, load_images: CalibrationLoader | None = None) -> ImageNetwork:
         """Build the network of a weights file.
+
+        Args:
+            load_images: Returns the images on which the probabilities are calibrated; None to leave them as they are.
 
         Raises:
             ModelFileError: The file is not a weights file, or is damaged.
         """
         weights = load_weights(path)
         summary = weights.metadata.dataset
-        return cls(rebuild(weights), summary.classes, input_shape(summary), dict(weights.metadata.metrics)).eval()
+        calibration = None if load_images is None else calibrate_weights(weights, partial(load_images, weights))
+        return cls(
+            rebuild(weights), summary.classes, input_shape(summary), dict(weights.metadata.metrics), calibration
+        ).eval()
+
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits before the softmax of `predict_proba`; 1 without calibration."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Compute the logits of images with pixels in 0-255."""
@@ -73,14 +91,17 @@ class ImageNetwork(nn.Module):
         return names
 
     def predict_proba(self, images: npt.ArrayLike | Tensor) -> npt.NDArray[np.float32]:
-        """Return the probabilities of the classes, [N, K]; arguments and errors as in `predict`."""
+        """Return the probabilities of the classes, [N, K], with the calibrated temperature.
+
+        Arguments and errors are those of `predict`.
+        """
         pixels = self._as_input(np.asarray(images.cpu() if isinstance(images, Tensor) else images))
         device = next(self.parameters()).device
         probabilities: list[npt.NDArray[np.float32]] = []
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):
                 batch = torch.from_numpy(pixels[start : start + _BATCH]).to(device)
-                probabilities.append(self(batch).float().softmax(1).cpu().numpy())
+                probabilities.append((self(batch).float() / self.temperature).softmax(1).cpu().numpy())
         return np.concatenate(probabilities) if probabilities else np.empty((0, len(self.classes)), np.float32)
 
     def _as_input(self, images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

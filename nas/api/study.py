@@ -16,7 +16,13 @@ from nas.commands.composition.finals_plan import FinalsRequest, find_results, re
 from nas.commands.composition.run_search import run_search
 from nas.commands.composition.run_trials import run_trials, study_verdict
 from nas.commands.composition.train_finals import train_finals
-from nas.commands.composition.trial_export import CHOICES, choose_trial, downloaded_weights, export_trial
+from nas.commands.composition.trial_export import (
+    CHOICES,
+    calibration_loader,
+    choose_trial,
+    downloaded_weights,
+    export_trial,
+)
 from nas.errors import StudyError
 from nas.search.analysis.front_summary import FrontSummary, summarize_front
 from nas.search.analysis.study_status import Status, study_status
@@ -208,11 +214,12 @@ class Study:
 
         return front_figure(self._study.records(), self._summary())
 
-    def load(self, trial: int | str = "answer") -> ImageNetwork:
+    def load(self, trial: int | str = "answer", *, calibrated: bool = True) -> ImageNetwork:
         """Return the network of a trial as a PyTorch module, on the CPU and in evaluation mode.
 
         Args:
             trial: A trial's number; or `answer`, `best` or `smallest`, as in `nas export --trial`.
+            calibrated: Fit the temperature of `predict_proba` on the validation images, as in exported files.
 
         Raises:
             StudyError: There is no such trial, or its weights were not kept.
@@ -222,7 +229,8 @@ class Study:
         record = self._record(trial, "load")
         load_plugins(self.spec.plugins)
         with downloaded_weights(self._study, record) as weights:
-            return ImageNetwork.from_file(weights)
+            load_images = calibration_loader(self._session.require_open(), self._study) if calibrated else None
+            return ImageNetwork.from_file(weights, load_images)
 
     def export(self, *paths: str | Path, trial: int | str = "answer", int8: bool = False) -> list[ExportedFile]:
         """Write a network as self-contained files, and verify each in a fresh process.

@@ -82,7 +82,7 @@ def export_network(
     """
     weights = load_weights(weights_file)
     load_once = cache(partial(load_calibration, weights))
-    calibration = _calibration(weights, load_once) if is_calibrated else None
+    calibration = calibrate_weights(weights, load_once) if is_calibrated else None
     # The temporary folder is in the first output's folder, so that moving a file there is one atomic step.
     destination = outputs[0].path
     try:
@@ -99,8 +99,8 @@ def export_network(
     return exported
 
 
-def _calibration(weights: Weights, load: Callable[[], CalibrationImages]) -> ProbabilityCalibration | None:
-    """Calibrate a network on the validation images; None for one of the finals, which was trained on them."""
+def calibrate_weights(weights: Weights, load: Callable[[], CalibrationImages]) -> ProbabilityCalibration | None:
+    """Calibrate a network on the validation images; None without them, and for one of finals, trained on them."""
     if weights.metadata.scored_on != "validation":
         return None
     validation = load().validation

@@ -44,4 +44,5 @@ def answer_after_finals(summary: FrontSummary, finals: FinalResults | None) -> C
         return None
     is_tested = finals is not None and any(one.comparison is not None for one in finals.finalists)
     remark = ", where no finalist held on the test images" if is_tested else ""
-    return ChosenTrial(summary.answer.number, f"the smallest network at the {summary.target_text}{remark}")
+    superlative = summary.pair.cost_definition.superlative
+    return ChosenTrial(summary.answer.number, f"the {superlative} network at the {summary.target_text}{remark}")

@@ -18,7 +18,7 @@ from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.export.export_network import ExportedFile
+    from nas.export.export_network import CalibrationLoader, ExportedFile
 
 CHOICES = ("answer", "best", "smallest")
 """Trials that are found by their scores: see `nas export --trial`."""
@@ -37,23 +37,27 @@ def export_trial(
     application: Application, study: SearchStudy, record: TrialRecord, outputs: Sequence[Output]
 ) -> list[ExportedFile]:
     """Export the network of a trial; raises as `export_network` and `downloaded_weights` do."""
-    from nas.export.calibration_images import calibration_images
     from nas.export.export_network import export_network
     from nas.export.metadata import Origin
     from nas.training.load_plugins import load_plugins
 
     load_plugins(study.spec.plugins)
-    data = study.spec.data
     with downloaded_weights(study, record) as weights:
         return export_network(
             weights,
             outputs,
-            Origin.of(study.name, record.number, data, record.training),
-            lambda read: calibration_images(
-                data, application.settings.data_folder.absolute(), study.dataset_summary, read
-            ),
+            Origin.of(study.name, record.number, study.spec.data, record.training),
+            calibration_loader(application, study),
             is_calibrated=True,
         )
+
+
+def calibration_loader(application: Application, study: SearchStudy) -> CalibrationLoader:
+    """Return a function from weights of a study to the images on which their network is calibrated."""
+    from nas.export.calibration_images import calibration_images
+
+    folder = application.settings.data_folder.absolute()
+    return lambda weights: calibration_images(study.spec.data, folder, study.dataset_summary, weights)
 
 
 def choose_trial(study: SearchStudy, requested: str) -> ChosenTrial:
@@ -74,15 +78,18 @@ def choose_trial(study: SearchStudy, requested: str) -> ChosenTrial:
     summary = summarize_front(study)
     if summary.best is None:
         raise StudyError(f"the front of {study.name!r} is empty, no trial has a result yet: nas status {study.name}")
+    title, cost = summary.pair.score_definition.title, summary.pair.cost_definition
     if requested == "best":
-        return ChosenTrial(summary.best.number, "the network of the front with the highest macro-F1")
+        return ChosenTrial(summary.best.number, f"the network of the front with the highest {title}")
     if requested == "answer":
         return _answer(study, summary, summary.best)
     if not summary.has_baseline:
         raise StudyError(f"study {study.name!r} has no baseline that a smallest could equal; name a trial, or use best")
     if summary.smallest is None:
         raise StudyError(f"{summary.verdict_by_baseline} Use --trial best, or search on.")
-    return ChosenTrial(summary.smallest.number, f"the smallest network that at least equals {summary.reference_name}")
+    return ChosenTrial(
+        summary.smallest.number, f"the {cost.superlative} network that at least equals {summary.reference_name}"
+    )
 
 
 def _answer(study: SearchStudy, summary: FrontSummary, best: TrialRecord) -> ChosenTrial:
@@ -93,7 +100,9 @@ def _answer(study: SearchStudy, summary: FrontSummary, best: TrialRecord) -> Cho
     """
     if not study.spec.has_target:
         return ChosenTrial(
-            best.number, "the network of the front with the highest macro-F1, as the study has no target"
+            best.number,
+            f"the network of the front with the highest {summary.pair.score_definition.title}, as the study has no "
+            "target",
         )
     chosen = answer_after_finals(summary, find_results(study))
     if chosen is None:

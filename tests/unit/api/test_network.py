@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,13 @@ from torch import nn
 
 from nas.api.network import ImageNetwork
 from nas.errors import DataError
+from nas.export.calibration_images import CalibrationImages
+from nas.export.export_network import export_network
+from nas.export.formats.file_formats import Format, Output
+from nas.space.architecture import MlpArchitecture
+from nas.space.genome import Genome
+from nas.training.checkpoints.weights_file import Weights, WeightsMetadata, save_weights
+from tests.unit.export.examples import ORIGIN, SUMMARY, TASK, random_network
 
 RED = np.zeros((2, 3, 8, 6), np.uint8)
 RED[1, 0] = 255
@@ -58,3 +67,38 @@ def test_one_image_and_none(network: ImageNetwork) -> None:
 def test_other_images_are_refused(network: ImageNetwork, images: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         network.predict(images)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Weights file of an untrained network for the digits."""
+    path = tmp_path / "w.safetensors"
+    architecture = MlpArchitecture(widths=(16,))
+    network = random_network(architecture, size=(8, 8))
+    save_weights(path, network, WeightsMetadata(Genome(architecture=architecture), SUMMARY, {}), TASK.train.images[:5])
+    return path
+
+
+def test_probabilities_have_the_temperature_of_the_exported_file(weights: Path, tmp_path: Path) -> None:
+    def images(read: Weights) -> CalibrationImages:
+        return CalibrationImages(TASK.train.images.numpy(), TASK.validation, "digits")
+
+    network, plain = ImageNetwork.from_file(weights, images), ImageNetwork.from_file(weights)
+    target = Output(tmp_path / "m.onnx", Format.ONNX)
+    (file,) = export_network(weights, [target], ORIGIN, images, is_calibrated=True)
+    assert file.calibration == network.calibration
+    assert network.calibration is not None
+    assert network.temperature == network.calibration.temperature
+    assert abs(network.temperature - 1) > 0.1
+    batch = TASK.validation.images[:20]
+    expected = (network(batch) / network.temperature).softmax(1).detach().numpy()
+    assert network.predict_proba(batch) == pytest.approx(expected, abs=1e-6)
+    assert plain.temperature == 1.0
+    assert plain.predict_proba(batch) == pytest.approx(network(batch).softmax(1).detach().numpy(), abs=1e-6)
+    assert (plain.predict(batch) == network.predict(batch)).all()
+
+
+def test_without_validation_images_probabilities_are_the_softmax(weights: Path) -> None:
+    network = ImageNetwork.from_file(weights, lambda read: CalibrationImages(read.sample_images.numpy(), None, "x"))
+    assert network.calibration is None
+    assert network.temperature == 1.0
