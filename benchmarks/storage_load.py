@@ -220,7 +220,8 @@ def work(
 
     def one_worker(index: int) -> None:
         with timings.of("join"):
-            study, slots = application.open_study(name, window=WINDOW_TRIALS), application.slots(name)
+            study = application.open_study(name, window=WINDOW_TRIALS)
+            slots = application.slots(study)
         number, is_first = 1000 * index, True
         all_joined.wait()
         begin.wait()

@@ -167,7 +167,7 @@ class Study:
     @property
     def status(self) -> Status:
         """Number of trials that are done, running, paused and waiting."""
-        return study_status(self._study, self._session.require_open().slots(self.name))
+        return study_status(self._study, self._session.require_open().slots(self._study))
 
     def finals(
         self, seeds: int | None = None, *, trials: tuple[int, ...] = (), top: int | None = None,

@@ -73,7 +73,7 @@ def create(
         raise typer.Exit(130)
     if baseline:
         _require_baseline(study)
-    status, budget = study_status(study, application.slots(study.name)), study.spec.budget
+    status, budget = study_status(study, application.slots(study)), study.spec.budget
     if budget.length != "epochs":
         application.print_line(f"budget.{budget.given_text}: epochs of a trial: {budget.epochs}")
     application.print_line(

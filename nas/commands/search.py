@@ -87,7 +87,7 @@ def _print_times(application: Application, study: SearchStudy, timer: NetworkTim
     has ended.
     """
     spec, dataset = study.spec, study.dataset_summary
-    status = study_status(study, application.slots(study.name))
+    status = study_status(study, application.slots(study))
     if status.done > spec.budget.trials / 2 or status.stop_reason is not None:
         return
     teacher = teacher_of(study)
@@ -115,5 +115,5 @@ def _print_results(application: Application, study: SearchStudy, *, json: bool) 
     reason = SearchMonitor(study).stop_reason()
     if reason is not None:
         application.print_line(f"The search ended: {reason}.")
-    elif application.slots(study.name).seconds_until_claimable() is not None:
+    elif application.slots(study).seconds_until_claimable() is not None:
         application.print_line("The budget is not spent; the same command goes on.")

@@ -21,7 +21,7 @@ from nas.search.analysis.study_status import Status, study_status
 def studies(context: typer.Context, json: Json = False) -> None:
     """List the studies of the database."""
     application: Application = context.obj
-    rows = [study_status(study, application.slots(study.name)) for study in application.open_studies()]
+    rows = [study_status(study, application.slots(study)) for study in application.open_studies()]
     if json:
         application.print_json({"studies": [asdict(row) for row in rows]})
         return
@@ -37,7 +37,8 @@ def studies(context: typer.Context, json: Json = False) -> None:
 def status(context: typer.Context, name: NameArgument, json: Json = False) -> None:
     """Show the status of a study: progress to its target, trials by state, workers alive, time left."""
     application: Application = context.obj
-    current = study_status(application.open_study(name), application.slots(name))
+    study = application.open_study(name)
+    current = study_status(study, application.slots(study))
     if json:
         application.print_json(asdict(current))
         return

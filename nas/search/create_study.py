@@ -61,4 +61,6 @@ def create_study(
     updated = existing.spec.updated_by(spec)
     if updated != existing.spec:
         existing.replace_spec(updated)
+        # With the wait for the database that the new specification asks for.
+        existing = SearchStudy.open(storage, spec.name)
     return existing

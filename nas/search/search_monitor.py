@@ -7,7 +7,7 @@ from datetime import datetime
 from nas.search.analysis.search_progress import SearchProgress, search_progress
 from nas.search.search_study import SearchStudy
 from nas.search.stop_conditions import stop_reason
-from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage
+from nas.search.storage.outage_retry import retry_through_outage
 from nas.search.storage.slot_leases import Slots
 from nas.search.storage.trial_records import BRIEF_ATTRIBUTES, TrialRecord, read_record
 
@@ -16,10 +16,12 @@ class SearchMonitor:
     """Reader of a search's progress and end; safe to share between threads.
 
     Args:
-        max_outage_seconds: Longest outage of the database to wait for.
+        max_outage_seconds: Longest outage of the database to wait for; None for that of the study's workers.
     """
 
-    def __init__(self, study: SearchStudy, *, max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS) -> None:
+    def __init__(self, study: SearchStudy, *, max_outage_seconds: float | None = None) -> None:
+        if max_outage_seconds is None:
+            max_outage_seconds = study.max_outage_seconds
         self._spec, self._rdb, self._study_id = study.spec, study.storage.rdb, study.study_id
         self._slots = Slots(self._rdb.engine, study.name, max_outage_seconds=max_outage_seconds)
         self._max_outage_seconds = max_outage_seconds

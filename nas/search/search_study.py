@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,13 @@ class SearchStudy:
     """
 
     def __init__(self, storage: Storage, study: optuna.Study, spec: StudySpec, dataset_summary: DatasetSummary) -> None:
-        self.storage = storage
+        self.storage = replace(storage, max_outage_seconds=spec.worker.max_outage_seconds)
         self.spec = spec
         self.dataset_summary = dataset_summary
         self._study = study
         self._finished_records: dict[int, TrialRecord] = {}
         self._has_sampler = False
-        self.tell = TrialTeller(storage, lambda: self._study, spec.pair)
+        self.tell = TrialTeller(self.storage, lambda: self._study, spec.pair)
         self.count_params: ParamCounter | None = None
         self.shared: SharedTrials | None = None
         if spec.shared_weights is not None and spec.finals is None:
@@ -93,6 +94,10 @@ class SearchStudy:
     @property
     def database_url(self) -> str:
         return self.storage.rdb.url
+
+    @property
+    def max_outage_seconds(self) -> float:
+        return self.storage.max_outage_seconds
 
     @property
     def study_id(self) -> int:

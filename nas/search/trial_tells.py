@@ -156,6 +156,10 @@ class TrialTeller:
     def database_url(self) -> str:
         return self._storage.rdb.url
 
+    @property
+    def max_outage_seconds(self) -> float:
+        return self._storage.max_outage_seconds
+
     @retried_through_outage
     def completed(self, running: RunningTrial, completed: Completed, cost: Cost, files: TrialFiles) -> bool:
         """Record a result and store its files; return True if the trial is on the front.

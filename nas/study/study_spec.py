@@ -27,6 +27,7 @@ from nas.study.study_name import StudyName
 from nas.study.table_differences import table_differences
 from nas.study.target_spec import TargetSpec
 from nas.study.training_spec import PrecisionName, TrainingSpec
+from nas.study.worker_spec import WorkerSpec
 
 
 class StudySpec(StudyBaselines):
@@ -55,6 +56,7 @@ class StudySpec(StudyBaselines):
     early_stopping: EarlyStoppingSpec = EarlyStoppingSpec()
     training: TrainingSpec = TrainingSpec()
     stop: StopSpec = StopSpec()
+    worker: Annotated[WorkerSpec, Field(exclude_if=lambda table: table == WorkerSpec())] = WorkerSpec()
     start: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     start_from: str | None = None
     shared_weights: Annotated[SharedWeightsSpec | None, Field(exclude_if=lambda table: table is None)] = None
@@ -256,13 +258,16 @@ class StudySpec(StudyBaselines):
         The budget's images or minutes of the other specification need not be converted to epochs.
         """
         as_given = self.model_copy(update={"budget": self.budget.as_given_by(other.budget)})
-        stored, given = (
-            without_paths(spec.model_dump(mode="json", exclude={"stop": True, "plugins": {"__all__": {"file"}}}))
-            for spec in (as_given, other)
-        )
+        changeable: dict[str, Any] = {"stop": True, "worker": True, "plugins": {"__all__": {"file"}}}
+        stored, given = (without_paths(spec.model_dump(mode="json", exclude=changeable)) for spec in (as_given, other))
         return table_differences(stored, given, movable)
 
     def updated_by(self, other: StudySpec) -> StudySpec:
-        """Return this stored specification with what a new one may change: trials, stop conditions, place of data."""
+        """Return this stored specification with what a new one may change.
+
+        That is the number of trials, the stop conditions, the behaviour of workers and the place of the data.
+        """
         budget = self.budget.model_copy(update={"trials": max(self.budget.trials, other.budget.trials)})
-        return self.model_copy(update={"budget": budget, "stop": other.stop, "data": other.data})
+        return self.model_copy(
+            update={"budget": budget, "stop": other.stop, "worker": other.worker, "data": other.data}
+        )

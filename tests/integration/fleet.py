@@ -54,6 +54,8 @@ deterministic = {deterministic}
 precision = "float32"
 [early_stopping]
 enabled = {early_stopping}
+[worker]
+patience = {patience}
 """
 
 
@@ -135,6 +137,7 @@ class Fleet:
         early_stopping: bool = False,
         deterministic: bool = True,
         activation: str = "relu",
+        patience: float = 5.0,
     ) -> None:
         """Write the files of the study and its search space."""
         (self.folder / f"{self.name}-space.toml").write_text(
@@ -142,7 +145,7 @@ class Fleet:
         )
         file = self.folder / f"{self.name}.toml"
         flags = {"early_stopping": str(early_stopping).lower(), "deterministic": str(deterministic).lower()}
-        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, **flags))
+        file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, patience=patience, **flags))
 
     def create(self, **study: Any) -> None:
         """Create the study and finish its baseline's slot, since no test here needs ResNet-18.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
@@ -20,6 +21,7 @@ from nas.study.baseline_spec import BaselineSpec
 from nas.study.budget_spec import BudgetSpec
 from nas.study.stop_spec import StopSpec
 from nas.study.study_spec import StudySpec
+from nas.study.worker_spec import WorkerSpec
 from tests.tiny_study import DATASET_SUMMARY, completed, tiny_spec
 
 
@@ -106,6 +108,16 @@ def test_stop_conditions_are_replaced_and_the_trials_kept(storage: Storage) -> N
     for spec in (create_study(storage, fewer, DATASET_SUMMARY).spec, SearchStudy.open(storage, "tiny").spec):
         assert (spec.budget.trials, spec.stop) == (4, stop)
     assert create_study(storage, tiny_spec(trials=4), DATASET_SUMMARY).spec == tiny_spec(trials=4)
+
+
+def test_the_wait_for_the_database_is_the_newest_specification_s(storage: Storage) -> None:
+    study = create_study(storage, tiny_spec(), DATASET_SUMMARY)
+    assert study.max_outage_seconds == study.tell.max_outage_seconds == 300.0
+    assert "worker" not in json.loads(study.optuna_study.user_attrs["spec"])
+    shorter = tiny_spec().model_copy(update={"worker": WorkerSpec(patience=0.5)})
+    for study in (create_study(storage, shorter, DATASET_SUMMARY), SearchStudy.open(storage, "tiny")):
+        assert study.max_outage_seconds == study.tell.max_outage_seconds == study.storage.max_outage_seconds == 30.0
+    assert create_study(storage, tiny_spec(), DATASET_SUMMARY).max_outage_seconds == 300.0
 
 
 def test_an_unknown_study_lists_the_known_ones(storage: Storage) -> None:

@@ -156,9 +156,9 @@ class Application:
             self._server.release()
             self._server = None
 
-    def slots(self, name: str) -> Slots:
-        """Return the slots of a study's budget."""
-        return Slots(self.engine, name)
+    def slots(self, study: SearchStudy) -> Slots:
+        """Return the slots of a study's budget, which wait for an outage as long as the study's workers do."""
+        return Slots(self.engine, study.name, max_outage_seconds=study.max_outage_seconds)
 
     def checkpoints(self, name: str) -> TrialCheckpoints:
         """Return the checkpoint folders of a study."""

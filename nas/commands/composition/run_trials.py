@@ -114,7 +114,7 @@ def run_trials(
     Returns:
         True if all supervisors ended; see `run_supervisors`.
     """
-    slots = application.slots(study.name)
+    slots = application.slots(study)
     all_ended = True
     monitor = SearchMonitor(study)
     reason = None if control.baseline_only else monitor.stop_reason()
@@ -179,7 +179,7 @@ class _Contexts:
             trainer = self.plan.new_trainer(application, spec, index, self.control, self.study.dataset_summary)
         teacher = cache(partial(fetch_teacher, own_study, application.settings.data_folder.absolute()))
         return SupervisorContext(
-            own_study, application.slots(self.study.name), trainer, application.checkpoints(self.study.name),
+            own_study, application.slots(own_study), trainer, application.checkpoints(self.study.name),
             self.pretrained, teacher if spec.distillation.teacher is not None else None,
             cache(partial(fetch_elastic_weights, own_study, application.settings.data_folder.absolute())),
             self.conditions, application.finished_results(self.study.name), application.machine_folders,

@@ -91,7 +91,7 @@ def create_checked_study(
     if teacher is not None:
         store_teacher(study, teacher)
     store_model_files(study, application.settings.data_folder.absolute())
-    slots = application.slots(study.name)
+    slots = application.slots(study)
     shared = spec.shared_weights
     slots.open_slots(
         spec.budget.trials, baseline=spec.baseline.enabled, elastic=spec.num_elastic,

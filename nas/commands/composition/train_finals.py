@@ -55,7 +55,7 @@ def train_finals(
 
 def _open_slots(application: Application, finals_study: SearchStudy, num_runs: int) -> None:
     """Create a slot per run, and reopen the slots of runs without a result."""
-    slots = application.slots(finals_study.name)
+    slots = application.slots(finals_study)
     slots.open_slots(num_runs - 1)
     records, damaged = [one for one in finals_study.records() if one.run is not None], damaged_runs(finals_study)
     done = {record.run for record in records if record.objectives is not None} - damaged.keys()

@@ -18,7 +18,7 @@ from nas.database import create_engine, masked_url
 from nas.errors import DamagedFileError, DatabaseError, SettingsError, StudyError
 from nas.search.storage.artifact_hashes import AtomicArtifactStore, file_sha256, store_hash, stored_hash
 from nas.search.storage.lean_storage import LeanStorage
-from nas.search.storage.outage_retry import retry_through_outage, translate_errors
+from nas.search.storage.outage_retry import DEFAULT_MAX_OUTAGE_SECONDS, retry_through_outage, translate_errors
 from nas.search.storage.windowed_storage import WindowedStorage
 
 # Key of an advisory lock, unique in the database; the bytes of "nas_stud".
@@ -27,11 +27,16 @@ _CREATION_LOCK = int.from_bytes(b"nas_stud", "big")
 
 @dataclass(frozen=True)
 class Storage:
-    """Optuna's storage in PostgreSQL, with the folder of its artifact store."""
+    """Optuna's storage in PostgreSQL, with the folder of its artifact store.
+
+    Attributes:
+        max_outage_seconds: Longest outage of the database that is waited for.
+    """
 
     rdb: LeanStorage
     artifact_folder: Path
     owns_engine: bool = True
+    max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS
 
     @classmethod
     def connect(
@@ -147,7 +152,9 @@ class Storage:
 
     def _is_intact(self, artifact: str, path: Path) -> bool:
         """Return True if a file is the one that was stored, or one of an earlier version, which has no hash."""
-        expected = retry_through_outage(lambda: stored_hash(self.rdb, artifact), url=self.rdb.url)
+        expected = retry_through_outage(
+            lambda: stored_hash(self.rdb, artifact), url=self.rdb.url, max_outage_seconds=self.max_outage_seconds
+        )
         return expected is None or file_sha256(path) == expected
 
     def translate_errors(self) -> contextlib.AbstractContextManager[None]:

@@ -24,14 +24,17 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-class HasDatabaseUrl(Protocol):
-    """Protocol of objects with a database URL."""
+class UsesDatabase(Protocol):
+    """Protocol of objects with a database URL, and the longest outage of the database that they wait for."""
 
     @property
     def database_url(self) -> str: ...
 
+    @property
+    def max_outage_seconds(self) -> float: ...
 
-OwnerT = TypeVar("OwnerT", bound=HasDatabaseUrl)
+
+OwnerT = TypeVar("OwnerT", bound=UsesDatabase)
 
 
 def retry_through_outage(
@@ -81,7 +84,9 @@ def retried_through_outage(
 
     @functools.wraps(method)
     def retried(owner: OwnerT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        return retry_through_outage(lambda: method(owner, *args, **kwargs), url=owner.database_url)
+        return retry_through_outage(
+            lambda: method(owner, *args, **kwargs), url=owner.database_url, max_outage_seconds=owner.max_outage_seconds
+        )
 
     return retried
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from nas.errors import DatabaseError
-from nas.search.storage.outage_retry import retry_through_outage
+from nas.search.storage.outage_retry import retried_through_outage, retry_through_outage
 
 URL = "postgresql+psycopg://u:hunter2@h/d"
 AWAY = OperationalError("SELECT 1", {}, Exception("server closed; password hunter2"))
@@ -40,6 +40,18 @@ def test_a_lasting_outage_is_one_line_without_the_password() -> None:
         retry_through_outage(Flaky(failures=10**9), url=URL, max_outage_seconds=0.05)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is AWAY
+
+
+def test_a_method_waits_as_long_as_its_owner() -> None:
+    class Owner:
+        database_url, max_outage_seconds = URL, 0.05
+
+        @retried_through_outage
+        def read(self) -> None:
+            raise AWAY
+
+    with pytest.raises(DatabaseError, match="has been away for 0 s"):
+        Owner().read()
 
 
 def test_a_refused_statement_is_not_repeated() -> None:
