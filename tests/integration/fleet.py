@@ -148,12 +148,16 @@ class Fleet:
         file.write_text(_STUDY.format(name=self.name, trials=trials, epochs=epochs, patience=patience, **flags))
 
     def create(self, **study: Any) -> None:
-        """Create the study and finish its baseline's slot, since no test here needs ResNet-18.
+        """Write the study's files and create it.
 
         Args:
             study: As in `write_study`.
         """
         self.write_study(**study)
+        self.create_from_file()
+
+    def create_from_file(self) -> None:
+        """Create the study and finish its baseline's slot, since no test here needs ResNet-18."""
         process, log = self.start_command("create", f"{self.name}.toml")
         assert process.wait(120) == 0, log.read_text()
         lease = self.slots.claim("the test", 60.0, baseline_only=True)

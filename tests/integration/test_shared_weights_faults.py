@@ -53,17 +53,18 @@ def home(new_home: Callable[[], Path]) -> Path:
     return new_home()
 
 
+def create_with_shared_weights(fleet: Fleet, epochs: int) -> None:
+    """Create a study whose first trial has one epoch, and whose elastic training has so many."""
+    (fleet.folder / f"{fleet.name}-space.toml").write_text(SPACE)
+    (fleet.folder / f"{fleet.name}.toml").write_text(STUDY.format(name=fleet.name, epochs=epochs))
+    fleet.create_from_file()
+
+
 def searched(folder: Path, home: Path, *, epochs: int, kills: int) -> dict[str, torch.Tensor]:
     """Weights of the elastic network of a search whose workers are killed in its training."""
     fleet = Fleet(folder, home, f"shared-{kills}-{os.getpid()}")
     try:
-        (folder / f"{fleet.name}-space.toml").write_text(SPACE)
-        (folder / f"{fleet.name}.toml").write_text(STUDY.format(name=fleet.name, epochs=epochs))
-        process, log = fleet.start_command("create", f"{fleet.name}.toml")
-        assert process.wait(120) == 0, log.read_text()
-        lease = fleet.slots.claim("the test", 60.0, baseline_only=True)
-        assert lease is not None
-        fleet.slots.finish(lease, "not wanted")
+        create_with_shared_weights(fleet, epochs)
         generator, resumed = random.Random(kills), 0
         worker = fleet.start_worker()
         for _ in range(kills):

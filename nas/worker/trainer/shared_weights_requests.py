@@ -27,6 +27,7 @@ from nas.training.shared_weights.fine_tuning import fine_tuning_recipe
 from nas.training.training_callback import TrainingCallback
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.worker.shared_weights_message import SharedWeights
+from nas.worker.trainer.output_files import write_output
 from nas.worker.trainer_messages import Train
 
 
@@ -55,7 +56,7 @@ class TrainingContext:
 def train_elastic_network(request: Train, shared: SharedWeights, context: TrainingContext) -> Completed:
     """Train an elastic network and write its weights; the scores are those of its largest network.
 
-    Raises the errors of `train_elastic`.
+    Raises the errors of `train_elastic`, and those of `write_output` where there is no room for the weights.
     """
     torch.manual_seed(request.seed)
     network = ElasticNetwork(shared.elastic, context.dataset_summary).to(context.compute.device)
@@ -66,7 +67,8 @@ def train_elastic_network(request: Train, shared: SharedWeights, context: Traini
     )  # fmt: skip
     scores, _ = evaluate(network, context.task.validation, context.task, context.compute, context.callback)
     identity = elastic_identity(shared.elastic, context.dataset_summary)
-    write_checkpoint(request.weights, TrainingState(dict(network.state_dict()), {"elastic": identity}))
+    state = TrainingState(dict(network.state_dict()), {"elastic": identity})
+    write_output(request.weights, request.spare, lambda path: write_checkpoint(path, state))
     return Completed(scores, result.curve, result.seconds, context.compute.describe(), {})
 
 
