@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nas.api.existing_study import open_study
 from nas.api.run_search import search
-from nas.api.study import Study, open_study
+from nas.api.study import Study
 from nas.api.trial import Trial
 
 __all__ = ["Study", "Trial", "open_study", "search"]

@@ -285,22 +285,3 @@ class Study:
         if not self._session.is_open:
             return f"Study({self.name!r}, closed)"
         return f"Study({self.name!r}: {self.status.done} of {self.spec.budget.trials} trials. {self.verdict})"
-
-
-def open_study(name: str, *, home: str | Path | None = None, progress: bool = True) -> Study:
-    """Open an existing study.
-
-    Args:
-        name: Name of a search or a grid; `nas studies` lists them.
-        home: Folder of the embedded database; None for `NAS_HOME`, or `.nas` here.
-        progress: False to show no progress of later runs.
-
-    Raises:
-        NasError: There is no study of that name, or the database cannot be reached.
-    """
-    session = Session(home, progress=progress)
-    try:
-        return Study(session, session.application.open_search(name))
-    except BaseException:
-        session.close()
-        raise
