@@ -50,10 +50,15 @@ def _ratio_text(results: FinalResults, winner: FinalistResult) -> str:
 
 
 def _remarks(results: FinalResults) -> list[str]:
-    """Sentences on the first finalist that did not hold, the margin, and seeds added after a test."""
+    """Sentences on the first finalist that did not hold, model files, the margin, and seeds added after a test."""
     remarks = []
     if results.answer is not None and results.first_not_held is not None:
         remarks.append(_end_of_sequence(results, results.first_not_held))
+    remarks += [
+        f"Beside it, {network_name(one.records[0])} has {one.score}: {_comparison_text(one)}."
+        for one in results.finalists
+        if one.is_scored_once and one.difference is not None
+    ]
     if results.tolerance is not None:
         is_same = results.tolerance == results.margin
         remarks.append(

@@ -76,16 +76,38 @@ def test_the_finals_score_the_file_once_and_compare_with_the_number(
     score = file["metrics"]["f1_macro"]
     assert score["low"] < score["mean"] < score["high"]
     assert "the number paper from elsewhere, 0.05, whose own error is not known" in result["verdict"]
+    difference = file["difference"]
+    interval = f"difference {difference['mean']:+.3f}, 95 % {difference['low']:+.3f} to {difference['high']:+.3f}"
+    assert (
+        f"Beside it, the model file live.onnx has {score['mean']:.3f}: {file['ruling']}; {interval}"
+        in (result["verdict"])
+    )
+    assert difference["low"] == pytest.approx(score["low"] - 0.05, abs=1e-6)
 
 
-def test_an_exported_file_is_a_baseline_of_another_study(terminal: Terminal, searched: dict[str, Any]) -> None:
+def test_an_exported_file_is_the_reference_of_other_finals(terminal: Terminal, searched: dict[str, Any]) -> None:
     number = searched["front"][0]["number"]
     terminal.run("export", "references", "--trial", str(number), "-o", "ours.pt2")
-    text = STUDY.replace('"tiny"', '"ours"').replace("= 5", "= 1") + '[baseline]\nfile = "ours.pt2"\n'
-    terminal.write("ours.toml", text)
+    objectives = 'search_space = "space.toml"\nobjectives = ["accuracy", "params"]'
+    text = STUDY.replace('"tiny"', '"ours"').replace("= 5", "= 1").replace('search_space = "space.toml"', objectives)
+    terminal.write("ours.toml", text + '[baseline]\nfile = "ours.pt2"\n')
     baseline = terminal.json("search", "ours.toml")["baseline"]
-    for key in ("macro_f1", "params", "flops"):
+    for key in ("macro_f1", "accuracy", "params", "flops"):
         assert baseline[key] == pytest.approx(searched["front"][0][key])
+    assert baseline["score"] == baseline["accuracy"]
+    result = terminal.json("finals", "ours", "--seeds", "2")
+    file, finalist = result["standings"]
+    accuracy, difference = file["score"], finalist["difference"]
+    assert file["seeds"] == 1
+    assert accuracy["mean"] == file["metrics"]["accuracy"]["mean"]
+    # Student's t for a proportion of 270 images, 1.9688 with 269 degrees of freedom.
+    half = 1.9688 * (accuracy["mean"] * (1 - accuracy["mean"]) / 269) ** 0.5
+    assert accuracy["low"] == pytest.approx(max(0.0, accuracy["mean"] - half), abs=1e-4)
+    assert accuracy["high"] == pytest.approx(accuracy["mean"] + half, abs=1e-4)
+    assert difference["mean"] == pytest.approx(finalist["score"]["mean"] - accuracy["mean"])
+    assert difference["low"] < difference["mean"] < difference["high"]
+    assert f"the model file ours.pt2, which has {accuracy['mean']:.3f}" in result["verdict"]
+    assert f"difference {difference['mean']:+.3f}, 95 % {difference['low']:+.3f} to" in result["verdict"]
 
 
 @pytest.mark.parametrize(
