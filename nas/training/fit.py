@@ -5,7 +5,6 @@ Dimensions: N images, D features, K classes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,6 +42,7 @@ from nas.training.optimization.orthogonality import mean_defect
 from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop
+from nas.training.working_time import WorkingTime
 
 _NO_CALLBACK = NoCallback()
 # Fitting a support vector machine on all features of a large data set is one call without progress reports.
@@ -108,7 +108,7 @@ def fit(
     classifier = network.classifier
     try:
         loop_result = loop.run(on_epoch)
-        started = time.perf_counter()
+        watch = WorkingTime()
         figures = {"kept_epoch": float(loop_result.kept_epoch)}
         if loop.micro_batches > 1:
             figures["micro_batches"] = float(loop.micro_batches)
@@ -117,7 +117,7 @@ def fit(
         # The resumed training finishes the classifier again, so it must start from the unmodified one.
         network.classifier = classifier
         raise PausedTraining(loop.state(), loop.num_steps, loop.epochs_done) from paused
-    seconds = loop_result.seconds + time.perf_counter() - started
+    seconds = loop_result.seconds + watch.lap()
     return FitResult(scores, loop_result.curve, seconds, figures | last_figures, loop.capture_failed)
 
 
@@ -171,13 +171,13 @@ def _fit_head(
     start: TrainingState | None,
 ) -> FitResult:
     """Fit the head of a frozen trunk; the time includes feature extraction."""
-    started = time.perf_counter()
+    watch = WorkingTime()
     try:
         head_task = trunk.feature_task(task)
     except TrainingPaused as paused:
         epochs_done = 0 if start is None else len(start.part("progress").values["curve"])
         raise PausedTraining(start, 0, epochs_done) from paused
-    seconds = time.perf_counter() - started
+    seconds = watch.lap()
     head = trunk.network.head
     result = fit(
         head, recipe, head_task, plan, compute=trunk.compute, cache=trunk.cache, on_epoch=on_epoch,

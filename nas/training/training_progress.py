@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +12,7 @@ from nas.results.learning_curve import EpochRecord
 from nas.training.checkpoints.training_state import (
     TrainingState,
 )
-
-_SUSPENDED_SECONDS = 5.0
-_SUSPENDED_SHARE = 0.1
+from nas.training.working_time import WorkingTime
 
 
 @dataclass
@@ -34,8 +31,7 @@ class TrainingProgress:
     steps_of_epoch: int = 0
     seconds: float = 0.0
     micro_batches: int = 1
-    _since: float | None = None
-    _last_step: tuple[float, float] | None = None
+    _watch: WorkingTime | None = None
 
     @property
     def losses(self) -> Tensor:
@@ -50,15 +46,15 @@ class TrainingProgress:
         """Store the loss of a step, without synchronisation."""
         self.loss_buffer[self.steps_of_epoch].copy_(loss)
         self.steps_of_epoch += 1
-        self._leave_out_suspension()
+        self._update_seconds()
 
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Add the time spent in the context to `seconds`."""
-        self._since = time.perf_counter()
+        self._watch = WorkingTime()
         yield
         self._update_seconds()
-        self._since = None
+        self._watch = None
 
     def end_epoch(self, record: EpochRecord) -> None:
         self.curve.append(record)
@@ -85,17 +81,6 @@ class TrainingProgress:
         self.seconds = state.values["seconds"]
         self.micro_batches = max(self.micro_batches, state.values["micro_batches"])
 
-    def _leave_out_suspension(self) -> None:
-        """Leave out the time since the last step if the process was suspended in it: it used hardly any processor."""
-        now, used = time.perf_counter(), time.process_time()
-        if self._since is not None and self._last_step is not None:
-            passed, worked = now - max(self._last_step[0], self._since), used - self._last_step[1]
-            if passed > _SUSPENDED_SECONDS and worked < _SUSPENDED_SHARE * passed:
-                self._since += passed - worked
-        self._last_step = now, used
-
     def _update_seconds(self) -> None:
-        if self._since is not None:
-            now = time.perf_counter()
-            self.seconds += now - self._since
-            self._since = now
+        if self._watch is not None:
+            self.seconds += self._watch.lap()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.figures import Figures, figures_of
+from tests.faults.terminal import Terminal
 from tests.integration.fleet import Fleet
 
 
@@ -47,20 +52,59 @@ def test_kills_of_the_training_process_are_no_crashes(fleet: Fleet) -> None:
     assert [(row.state, row.crashes) for row in fleet.rows()] == [("open", 0)]
 
 
-@pytest.mark.faults
-def test_time_in_which_the_machine_slept_is_no_training_time(fleet: Fleet) -> None:
-    fleet.create(trials=1, epochs=300)
-    worker = fleet.start_worker()
-    worker.wait_for("epoch_ended", 20)
-    started = time.monotonic()
-    os.killpg(worker.process.pid, signal.SIGSTOP)
-    trainer = worker.trainer()
-    trainer.suspend()
-    time.sleep(90)
-    trainer.resume()
-    os.killpg(worker.process.pid, signal.SIGCONT)
+@pytest.fixture
+def terminal() -> Iterator[Callable[[Fleet], Terminal]]:
+    """Factory of terminals, in each of which a worker runs; skipped without bash."""
+    if shutil.which("bash") is None:
+        pytest.skip("no bash to press Ctrl-Z in")
+    opened: list[Terminal] = []
+
+    def open_terminal(fleet: Fleet) -> Terminal:
+        opened.append(Terminal(fleet))
+        return opened[-1]
+
+    yield open_terminal
+    for one in opened:
+        one.close()
+
+
+def logged_at(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["time"]).timestamp()
+
+
+@pytest.mark.parametrize("seconds", [8.0, pytest.param(90.0, marks=pytest.mark.faults)])
+def test_time_after_ctrl_z_is_no_training_time(
+    fleet: Fleet, terminal: Callable[[Fleet], Terminal], seconds: float
+) -> None:
+    """The time is longer than the lease, which nobody else wants."""
+    fleet.create(trials=1, epochs=100)
+    opened = terminal(fleet)
+    worker = opened.worker
+    worker.wait_for("epoch_ended", 5)
+    opened.suspend()
+    before, started = len(worker.events("epoch_ended")), time.monotonic()
+    time.sleep(seconds)
+    assert len(worker.events("epoch_ended")) == before
     slept = time.monotonic() - started
-    assert figures_of(fleet, worker) == Figures(0, 0, 0)
+    opened.resume()
+    assert opened.exit_code() == 0
+    assert [worker.events(name) for name in ("notice", "trial_paused")] == [[], []]
     (ended,) = worker.events("trial_ended")
-    whole = time.monotonic() - started
-    assert ended["seconds"] < whole - slept + 30
+    assert ended["seconds"] < logged_at(ended) - logged_at(worker.wait_for("trial_started")) - slept + 0.5
+    assert [(row.reason, row.attempt, row.crashes) for row in fleet.rows()] == [("completed", 1, 0)]
+
+
+def test_a_trial_that_another_worker_took_after_ctrl_z_is_dropped(
+    fleet: Fleet, terminal: Callable[[Fleet], Terminal]
+) -> None:
+    fleet.create(trials=1, epochs=200)
+    opened = terminal(fleet)
+    opened.worker.wait_for("epoch_ended", 5)
+    opened.suspend()
+    other = fleet.start_worker()
+    other.wait_for("trial_started")
+    opened.resume()
+    assert opened.exit_code() == 0
+    assert [event["text"] for event in opened.worker.events("notice")] == ["the lease was lost; its result is dropped"]
+    assert figures_of(fleet, other) == Figures(0, 0, 0)
+    assert [(row.reason, row.attempt, row.crashes) for row in fleet.rows()] == [("completed", 2, 0)]

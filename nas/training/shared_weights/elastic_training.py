@@ -5,7 +5,6 @@ Dimensions: N images, K classes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from nas.training.shared_weights.recalibration import recalibrate
 from nas.training.training_callback import NoCallback, TrainingCallback, TrainingPaused
 from nas.training.training_inputs import TrainingPlan, TrainingTask
 from nas.training.training_loop import TrainingLoop, TrainingResult
+from nas.training.working_time import WorkingTime
 
 _NO_CALLBACK = NoCallback()
 
@@ -101,7 +101,7 @@ def score_slice(
     Raises:
         ArchitectureError: The genome is none of the elastic network's space.
     """
-    started = time.perf_counter()
+    watch = WorkingTime()
     own = network.extract(searched_architecture(genome))
     recalibrate(own, task, compute, callback)
     validation_ND = extract_features(own, task.validation, task, compute, callback)
@@ -111,4 +111,4 @@ def score_slice(
     # From the features, since passing the images a second time would double the time.
     confusion_KK = confusion_matrix(task.validation.labels, predicted_N, len(task.classes))
     scores = classification_scores(confusion_KK, task.classes, task.score)
-    return own, FitResult(scores, (), time.perf_counter() - started, figures)
+    return own, FitResult(scores, (), watch.lap(), figures)

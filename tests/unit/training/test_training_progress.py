@@ -13,7 +13,7 @@ from nas.data.sampling.samplers import ShuffleSampler
 from nas.results.learning_curve import EpochProgress, EpochRecord
 from nas.space.recipe import Recipe
 from nas.study.final_runs import ValidationChoices
-from nas.training import training_loop, training_progress
+from nas.training import training_loop, working_time
 from nas.training.checkpoints.training_state import TrainingState
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.training_callback import TrainingPaused
@@ -27,9 +27,10 @@ STEP_SECONDS, EVALUATION_SECONDS = 0.25, 3.0
 NUM_TRAIN, BATCH, NUM_STEPS, EPOCHS = 70, 10, 7, 4
 
 
+@pytest.mark.parametrize("in_evaluation", [False, True])
 @pytest.mark.parametrize(("worked", "counted"), [(0.2, 1.2), (89.0, 91.0)])
 def test_time_in_which_the_process_was_suspended_is_left_out(
-    monkeypatch: pytest.MonkeyPatch, worked: float, counted: float
+    monkeypatch: pytest.MonkeyPatch, worked: float, counted: float, in_evaluation: bool
 ) -> None:
     """One second of training, then 90 s in which the process had so many seconds of the processor."""
 
@@ -40,13 +41,14 @@ def test_time_in_which_the_process_was_suspended_is_left_out(
             return self.used
 
     clock = Times()
-    monkeypatch.setattr(training_progress, "time", clock)
+    monkeypatch.setattr(working_time, "time", clock)
     progress = TrainingProgress(torch.zeros(3))
     with progress.timed():
         clock.now, clock.used = clock.now + 1.0, 1.0
         progress.record_step(torch.tensor(0.5))
         clock.now, clock.used = clock.now + 90.0, 1.0 + worked
-        progress.record_step(torch.tensor(0.5))
+        if not in_evaluation:
+            progress.record_step(torch.tensor(0.5))
     assert progress.seconds == pytest.approx(counted)
 
 
@@ -100,7 +102,7 @@ def _loop(callback: _Recorder, network: nn.Module, plan: TrainingPlan) -> Traini
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(training_loop, "time", clock)
-    monkeypatch.setattr(training_progress, "time", clock)
+    monkeypatch.setattr(working_time, "time", clock)
     return clock
 
 
