@@ -46,6 +46,7 @@ class FinalistResult:
         cost: Cost that the study minimises, the lowest of its runs; 0 if it is unknown.
         comparison: Comparison with the reference's score; None for the reference itself.
         times_smaller: Ratio of the reference's cost to the finalist's.
+        diverged: Seeds from which its training diverged.
     """
 
     name: str
@@ -61,6 +62,7 @@ class FinalistResult:
     comparison: Comparison | None
     times_smaller: float | None
     seeds: tuple[int, ...] = ()
+    diverged: tuple[int, ...] = ()
 
     @property
     def is_scored_once(self) -> bool:
@@ -80,7 +82,7 @@ class FinalistResult:
     @property
     def held(self) -> bool:
         """True if the finalist is shown to be no worse than the reference by the margin."""
-        return self.comparison is not None and self.comparison.decision == "held"
+        return self.comparison is not None and self.comparison.decision == "held" and not self.diverged
 
     @property
     def ruling(self) -> str:
@@ -88,6 +90,8 @@ class FinalistResult:
         if self.comparison is None or self.comparison.difference is None:
             return ""
         difference, look = self.comparison.difference, self.comparison.look
+        if self.diverged:
+            return f"diverged (seed {', '.join(map(str, self.diverged))})"
         if self.comparison.decision == "open":
             return f"open: {difference.num_seeds} of {look} seeds"
         if difference.num_seeds < 2:

@@ -6,13 +6,14 @@ The reference is the baseline, or the first setting of a grid without one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from nas.finals.finalist_result import Comparison, FinalistResult, compare_at_looks
 from nas.finals.finalists import BASELINE
 from nas.finals.paired_comparison import interval_over_images
 from nas.finals.score_influence import ComparedScore
 from nas.results.metrics import METRIC_NAMES
+from nas.results.outcome import FailureReason
 from nas.results.predictions_on_test_images import Predictions
 from nas.results.seed_spread import Spread
 from nas.search.storage.trial_records import TrialRecord
@@ -21,6 +22,8 @@ from nas.study.costs_spec import DEFAULT_OBJECTIVES, ObjectivePair
 from nas.study.final_runs import FinalRun, FinalsSpec
 from nas.study.score_definitions import MACRO_F1
 from nas.study.target_spec import DEFAULT_TOLERANCE
+
+_DIVERGED: FailureReason = "diverged"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class FinalResults:
         finalist_results: The reference first, if it has a result, then the finalists: in the order of their tests, and
             those that stand outside of it smallest first, or a grid's settings in its order.
         classes: Names of the classes.
-        num_missing: Number of runs without a result.
+        num_missing: Number of runs without a result that may still be trained.
         baseline_epochs: Epochs of a baseline that is trained for other epochs than the finalists; else None.
         sequence: Names of the finalists in the order of their tests; empty for a grid.
         looks: See `FinalsSpec.looks`.
@@ -44,6 +47,8 @@ class FinalResults:
         reference_number: Reference that is a number from elsewhere; else None.
         other_numbers: Other baselines that are numbers from elsewhere.
         pair: Score and cost by which networks are compared.
+        diverged: Seeds from which the training of a finalist diverged, by the finalist's name. It has failed: another
+            attempt with the same seed would be a choice among results.
     """
 
     study: str
@@ -64,6 +69,7 @@ class FinalResults:
     reference_number: NumberArchitecture | None = None
     other_numbers: tuple[NumberArchitecture, ...] = ()
     pair: ObjectivePair = DEFAULT_OBJECTIVES
+    diverged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def numbers(self) -> tuple[tuple[NumberArchitecture, str], ...]:
@@ -85,6 +91,8 @@ class FinalResults:
 
     def has_held(self, finalist: FinalistResult) -> bool:
         """Return True if a finalist held: no worse than the baseline by the margin, or at a target that is a number."""
+        if finalist.name in self.diverged:
+            return False
         if self.target_score is None:
             return finalist.held
         is_open = finalist.comparison is None or finalist.comparison.decision == "open"
@@ -159,6 +167,7 @@ def collect_finals(
         predictions: Test-image predictions of runs with a result, by trial number.
     """
     by_seed, runs = _records_by_seed(spec.runs, records, predictions), spec.runs
+    diverged = _diverged_seeds(runs, records, by_seed)
     reference, has_baseline = (BASELINE, True) if spec.sequence else (runs[0].finalist, runs[0].is_baseline)
     predictions_of = {
         name: {seed: predictions[one.number] for seed, one in group.items()} for name, group in by_seed.items()
@@ -178,15 +187,30 @@ def collect_finals(
         )
         for name, group in by_seed.items() if group
     ]  # fmt: skip
+    finalist_results = [replace(one, diverged=diverged.get(one.name, ())) for one in finalist_results]
     if has_baseline:
         places = {name: place for place, name in enumerate(tests.sequence)}
         finalist_results.sort(key=lambda one: (one.name != reference, places.get(one.name, len(places)), one.cost))
+    num_missing = len(runs) - sum(map(len, by_seed.values())) - sum(map(len, diverged.values()))
     return FinalResults(
         spec.study, finals, classes, num_test, reference, has_baseline, tuple(finalist_results),
-        len(runs) - sum(len(group) for group in by_seed.values()), tests.baseline_epochs, tests.sequence, spec.looks,
+        num_missing, tests.baseline_epochs, tests.sequence, spec.looks,
         tests.margin, tests.tolerance, tests.target_score, reference_number=tests.reference_number,
-        other_numbers=tests.other_numbers, pair=tests.pair,
+        other_numbers=tests.other_numbers, pair=tests.pair, diverged=diverged,
     )  # fmt: skip
+
+
+def _diverged_seeds(
+    runs: Sequence[FinalRun], records: Sequence[TrialRecord], by_seed: Mapping[str, Mapping[int, TrialRecord]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the seeds from which finalists diverged; a baseline's stay open, since all are compared with it."""
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        if record.reason == _DIVERGED and record.run is not None and record.run < len(runs):
+            run = runs[record.run]
+            if not run.is_baseline and run.seed not in by_seed[run.finalist]:
+                seeds.setdefault(run.finalist, set()).add(run.seed)
+    return {name: tuple(sorted(found)) for name, found in seeds.items()}
 
 
 def _reference_scores(tests: FinalsTests, predictions: Mapping[int, Predictions]) -> Mapping[int, Predictions] | float:

@@ -11,6 +11,9 @@ from nas.study.cost_definitions import PARAMS
 def finals_verdict(results: FinalResults) -> str:
     """Describe the result of finals: of the sequence's tests, or the best of a grid's settings."""
     winner = results.winner
+    first = results.sequence[0] if results.sequence else ""
+    if first in results.diverged and results.answer is None:
+        return f"The first of the sequence, {first}, did not hold: {_divergence(results, first)}."
     if winner is None:
         return "No finalist has a result on the test images yet."
     return _against_baseline(results, winner) if results.has_baseline else _among_settings(results, winner)
@@ -75,6 +78,8 @@ def _remarks(results: FinalResults) -> list[str]:
 
 def _end_of_sequence(results: FinalResults, name: str) -> str:
     """Sentence on the finalist after the last that held."""
+    if name in results.diverged:
+        return f"The next in the sequence, {name}, did not hold: {_divergence(results, name)}."
     finalist = results.find(name)
     if finalist is None or finalist.comparison is None or finalist.difference is None:
         return f"The next in the sequence, {name}, is not tested yet."
@@ -84,6 +89,11 @@ def _end_of_sequence(results: FinalResults, name: str) -> str:
     if results.target_score is not None:
         return f"{described} did not hold: {finalist.score}."
     return f"{described} did not hold: {_comparison_text(finalist)}."
+
+
+def _divergence(results: FinalResults, name: str) -> str:
+    seeds = results.diverged[name]
+    return f"its training diverged from seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _among_settings(results: FinalResults, winner: FinalistResult) -> str:

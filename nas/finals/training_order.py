@@ -50,6 +50,8 @@ class RunPlan:
             finalist = results.find(name)
             if finalist is not None and results.has_held(finalist):
                 continue
+            if name in results.diverged:
+                return []
             comparison = None if finalist is None else finalist.comparison
             if comparison is not None and comparison.decision == "failed":
                 return []
@@ -67,5 +69,5 @@ class RunPlan:
 
     def _missing(self, results: FinalResults, name: str, seeds: Collection[int]) -> list[FinalRun]:
         result = results.find(name)
-        trained = set() if result is None else result.seeds
+        trained = {*(() if result is None else result.seeds), *results.diverged.get(name, ())}
         return [self.templates[name].model_copy(update={"seed": seed}) for seed in seeds if seed not in trained]

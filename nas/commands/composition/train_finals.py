@@ -54,13 +54,17 @@ def train_finals(
 
 
 def _open_slots(application: Application, finals_study: SearchStudy, num_runs: int) -> None:
-    """Create a slot per run, and reopen the slots of runs without a result."""
+    """Create a slot per run, and reopen the slots of runs without a result.
+
+    A finalist that diverged from a seed has failed with it, and is not tried again.
+    """
     slots = application.slots(finals_study)
     slots.open_slots(num_runs - 1)
     records, damaged = [one for one in finals_study.records() if one.run is not None], damaged_runs(finals_study)
     done = {record.run for record in records if record.objectives is not None} - damaged.keys()
     for text in damaged.values():
         application.errors.print(f"{text}; this run is trained again", markup=False)
-    for run in ({record.run for record in records if record.state == "FAIL"} | damaged.keys()) - done:
+    failed = {one.run for one in records if one.state == "FAIL" and (one.is_baseline or one.reason != "diverged")}
+    for run in (failed | damaged.keys()) - done:
         assert run is not None
         slots.reopen(run)

@@ -90,3 +90,17 @@ def test_a_network_that_is_not_faster_is_said_to_be_not() -> None:
             replace(one, times_smaller=ratio) if one is winner else one for one in results.finalist_results
         ))  # fmt: skip
         assert f": {text} than ResNet-18" in finals_verdict(changed)
+
+
+def test_a_divergence_is_named_as_the_reason() -> None:
+    seeds = {0: (1, 2, 3), 1: (1, 2, 3), 2: (1, 2, 3)}
+    equal = dict.fromkeys(range(5), 0.8)
+    verdict = finals_verdict(sequence_results(equal, seeds, diverged=[(2, 3)]))
+    assert "The next in the sequence, trial 2, did not hold: its training diverged from seed 3." in verdict
+    results = sequence_results(equal, seeds, diverged=[(1, 1), (1, 2), (1, 3)])
+    assert finals_verdict(results) == (
+        "The first of the sequence, trial 1, did not hold: its training diverged from seeds 1, 2, 3."
+    )
+    partly = sequence_results(equal, seeds, diverged=[(1, 2)]).find("trial 1")
+    assert partly is not None
+    assert (partly.ruling, partly.held) == ("diverged (seed 2)", False)

@@ -64,3 +64,14 @@ def test_raised_seeds_are_trained_where_undecided_and_for_the_baseline() -> None
     assert next_runs(undecided, seeds) == []
     assert next_runs(undecided, seeds, only=range(1, 6), looks=(3, 5)) == [(0, 4), (2, 4), (0, 5), (2, 5)]
     assert next_runs({**EQUAL, 2: 0.5}, seeds, only=range(1, 6), looks=(3, 5)) == []
+
+
+def test_a_finalist_that_diverged_has_failed_and_is_not_trained_from_that_seed_again() -> None:
+    seeds = {0: LOOK, 1: LOOK, 2: LOOK}
+    templates = sequence_spec({trial: [1] for trial in range(5)}).finalists
+    plan = RunPlan(templates, BASELINE, LOOK, batch=2)
+    for diverged, answer in (((2, 3), 1), ((1, 1), None)):
+        results = sequence_results(EQUAL, seeds, diverged=[diverged])
+        assert plan.next_runs(sequence_spec(seeds), results) == []
+        assert results.num_missing == 0
+        assert (None if results.answer is None else results.answer.trial) == answer
