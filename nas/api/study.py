@@ -181,9 +181,9 @@ class Study:
         Args:
             seeds: Trainings of each network; None for those planned so far, or 5.
             trials: Numbers of trials that are finalists.
-            top: Number of front members with the highest macro-F1 that are finalists.
+            top: Number of front members with the highest score that are finalists.
             finalists: Largest number of finalists down the front.
-            margin: Macro-F1 by which a network may be worse; None for the tolerance of the target.
+            margin: Score by which a network may be worse; None for the tolerance of the target.
             workers: As in `search`, and the following.
 
         Raises:
@@ -209,7 +209,7 @@ class Study:
         return None if results is None else Finals(results)
 
     def plot_front(self) -> Figure:
-        """Return a Plotly figure of macro-F1 over the number of parameters."""
+        """Return a Plotly figure of the score over the cost."""
         from nas.report.figures.search_figures import front_figure
 
         return front_figure(self._study.records(), self._summary())

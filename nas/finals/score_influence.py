@@ -6,11 +6,12 @@ Dimensions: N images, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.finals.score_gradients import score_gradient
 from nas.results.predictions_on_test_images import Predictions
 from nas.study.score_definitions import MACRO_F1, Confusion, ScoreDefinition, score_definition
 
@@ -32,6 +33,7 @@ class ComparedScore:
 
     definition: ScoreDefinition
     classes: tuple[str, ...] = ()
+    _known: dict[Predictions, tuple[float, Floats]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def named(cls, name: str, classes: Sequence[str] = ()) -> ComparedScore:
@@ -41,21 +43,27 @@ class ComparedScore:
     def of(self, predictions: Predictions) -> tuple[float, Floats]:
         """Return the score of predictions, and its derivative by each image's weight, [N].
 
-        Of macro-F1 it is a formula, of other scores a numerical derivative by the cells of the confusion matrix.
+        The derivatives of the built-in scores by the cells of the confusion matrix are formulas, of other scores they
+        are numerical and kept, since a network is compared several times.
         """
-        labels_N, predicted_N = predictions.labels, predictions.classes
+        labels_N, predicted_N, num_classes = predictions.labels, predictions.classes, predictions.logits.shape[1]
         if self.definition.name == MACRO_F1:
-            return macro_f1_and_influence(labels_N, predicted_N, predictions.logits.shape[1])
-        return self._numerically(labels_N, predicted_N, predictions.logits.shape[1])
+            return macro_f1_and_influence(labels_N, predicted_N, num_classes)
+        if predictions not in self._known:
+            self._known[predictions] = self._by_cells(labels_N, predicted_N, num_classes)
+        return self._known[predictions]
 
-    def _numerically(self, labels_N: Integers, predicted_N: Integers, num_classes: int) -> tuple[float, Floats]:
+    def _by_cells(self, labels_N: Integers, predicted_N: Integers, num_classes: int) -> tuple[float, Floats]:
         confusion_KK = np.zeros((num_classes, num_classes))
         np.add.at(confusion_KK, (labels_N, predicted_N), 1.0)
-        influence_N = self.gradient(confusion_KK)[labels_N, predicted_N]
+        gradient_KK = score_gradient(self.definition.name, confusion_KK, self.classes)
+        if gradient_KK is None:
+            gradient_KK = self.numerical_gradient(confusion_KK)
+        influence_N = gradient_KK[labels_N, predicted_N]
         # The weights of all images sum to a constant; only scores that change with the number of images need this.
         return self._value(confusion_KK), influence_N - influence_N.mean()
 
-    def gradient(self, confusion_KK: Confusion) -> Confusion:
+    def numerical_gradient(self, confusion_KK: Confusion) -> Confusion:
         """Return the derivative of the score by each cell that has images, [K, K]; 0 elsewhere.
 
         Source: five-point central difference, with an error of the fourth order.

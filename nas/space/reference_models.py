@@ -56,7 +56,7 @@ class NumberArchitecture(FrozenModel):
 
     Attributes:
         name: Name of the network or of the source of the numbers.
-        score: Its macro-F1.
+        score: Its score, by the study's measure.
         params: Number of its parameters.
     """
 

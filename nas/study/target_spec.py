@@ -10,16 +10,16 @@ from nas.space.immutable_model import FrozenModel
 from nas.study.score_definitions import MACRO_F1
 
 DEFAULT_TOLERANCE = 0.01
-"""Macro-F1 that counts as equal: two trainings of one network from different seeds differ by about as much."""
+"""Score that counts as equal: two trainings of one network from different seeds differ by about as much."""
 
 
 class TargetSpec(FrozenModel):
     """Score at which the network of the lowest cost is searched for.
 
     Attributes:
-        reference: `baseline` or a baseline's name for its macro-F1 less the tolerance, `none` for no target; default:
+        reference: `baseline` or a baseline's name for its score less the tolerance, `none` for no target; default:
             `baseline`, the first, where the study has one.
-        tolerance: Macro-F1 by which a network may be below the baseline; default: `DEFAULT_TOLERANCE`.
+        tolerance: Score by which a network may be below the baseline; default: `DEFAULT_TOLERANCE`.
         macro_f1: The target itself, instead of a reference, of a study whose score is macro-F1.
         score: The same, of a study with another score.
         share: Share of the trials that are proposed, and stopped, for the smallest network at the target. The others
@@ -58,5 +58,5 @@ class TargetSpec(FrozenModel):
 
     @property
     def margin(self) -> float:
-        """Macro-F1 subtracted from the baseline's."""
+        """Score subtracted from the baseline's."""
         return DEFAULT_TOLERANCE if self.tolerance is None else self.tolerance
