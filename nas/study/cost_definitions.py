@@ -51,7 +51,7 @@ class CostDefinition:
 
     def number(self, value: float) -> str:
         """Format a value without its unit."""
-        return f"{round(value):,}" if self.is_whole else f"{value:.4g}"
+        return f"{round(value):,}" if self.is_whole or value >= 9999.5 else f"{value:.4g}"
 
     def text(self, value: float | None) -> str:
         """Format a value with its unit."""
