@@ -24,6 +24,8 @@ class Repetition:
         repeated_f1: Macro-F1 of the repeated training on the test images.
         share_alike: Share of test images with equal predicted classes.
         largest_weight_difference: 0 for bitwise equal weights; None if the first training kept none.
+        score: The study's score of the first training, if it is not macro-F1; `repeated_score` of the repeated one.
+        title: Name of the study's score in sentences.
     """
 
     run: int
@@ -31,6 +33,9 @@ class Repetition:
     repeated_f1: float
     share_alike: float
     largest_weight_difference: float | None
+    score: float | None = None
+    repeated_score: float | None = None
+    title: str = "macro-F1"
 
     @property
     def sentence(self) -> str:
@@ -41,15 +46,19 @@ class Repetition:
             weights = "weights were not kept"
         else:
             weights = f"weights differ by up to {self.largest_weight_difference:.2g}"
+        first, repeated = self.macro_f1, self.repeated_f1
+        if self.score is not None and self.repeated_score is not None:
+            first, repeated = self.score, self.repeated_score
         return (
-            f"trial {self.run} repeated: macro-F1 {self.repeated_f1:.4f} against {self.macro_f1:.4f} "
-            f"({self.repeated_f1 - self.macro_f1:+.4f}), the same class for {self.share_alike:.2%} of the test images, "
+            f"trial {self.run} repeated: {self.title} {repeated:.4f} against {first:.4f} "
+            f"({repeated - first:+.4f}), the same class for {self.share_alike:.2%} of the test images, "
             f"{weights}."
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison for `--json`."""
-        return asdict(self)
+        values = {key: value for key, value in asdict(self).items() if key != "title"}
+        return {key: value for key, value in values.items() if self.score is not None or "score" not in key}
 
 
 def share_alike(one: Predictions, other: Predictions) -> float:

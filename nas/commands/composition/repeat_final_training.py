@@ -14,6 +14,7 @@ from nas.search.distillation_teacher import fetch_teacher
 from nas.search.pretrained_weights_artifact import fetch_weights
 from nas.search.search_study import SearchStudy
 from nas.search.storage.trial_records import TrialRecord
+from nas.study.score_definitions import MACRO_F1
 from nas.worker.trainer_messages import Train
 
 
@@ -56,10 +57,14 @@ def repeat_training(application: Application, finals_study: SearchStudy, record:
         if not isinstance(outcome, Completed):
             raise WorkerError(f"the training of trial {record.number} could not be repeated: {outcome}")
         difference = None if first_weights is None else largest_weight_difference(first_weights, repeated_weights)
+        pair = finals_study.spec.pair
         return Repetition(
             run=record.number,
             macro_f1=record.macro_f1,
             repeated_f1=outcome.scores.f1_macro,
             share_alike=share_alike(first_predictions, Predictions.load(predictions_path)),
             largest_weight_difference=difference,
+            score=None if pair.score == MACRO_F1 else record.score,
+            repeated_score=None if pair.score == MACRO_F1 else outcome.scores.objective,
+            title=pair.score_definition.title,
         )

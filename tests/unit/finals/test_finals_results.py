@@ -118,4 +118,10 @@ def test_a_repetition_in_words() -> None:
     assert "weights differ by up to 0.0012" in Repetition(3, 0.8, 0.79, 0.99, 0.0012).sentence
     assert "(-0.0100), the same class for 99.00%" in Repetition(3, 0.8, 0.79, 0.99, 0.0012).sentence
     assert "weights were not kept" in Repetition(3, 0.8, 0.79, 0.99, None).sentence
+    assert [*Repetition(3, 0.8, 0.8, 1.0, 0.0).as_json()] == [
+        "run", "macro_f1", "repeated_f1", "share_alike", "largest_weight_difference",
+    ]  # fmt: skip
+    other = Repetition(3, 0.8, 0.79, 0.99, None, 0.9, 0.92, "accuracy")
+    assert "accuracy 0.9200 against 0.9000 (+0.0200)" in other.sentence
+    assert other.as_json()["repeated_score"] == 0.92
     assert share_alike(right(1.0, 0), right(0.0, 0)) == 0.0
