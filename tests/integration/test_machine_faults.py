@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -17,7 +21,9 @@ from nas.search.storage.slot_counts import SlotCounts
 from nas.search.trial_tells import TrialFiles
 from nas.space.genome import Genome
 from nas.worker.progress_events import Notice
+from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.finished_results import FinishedResults
+from nas.worker.supervisor.machine_folders import MachineFolders
 from nas.worker.supervisor.supervisor import Supervisor
 from nas.worker.supervisor.trainer_errors import ProcessLost, TrainerLost
 from tests.integration.test_supervisor import Harness
@@ -180,3 +186,59 @@ def test_a_damaged_kept_result_is_trained_again(harness: Harness, tmp_path: Path
     assert found[0] == completed(0.5)
     (folder / files.weights.name).write_bytes(b"weightS")
     assert finished.find(trial) is None
+
+
+class StaleFolder:
+    """Folder of a network disk on which every call fails once its server has lost it."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path, self.is_stale = path, False
+        path.mkdir()
+        for module, name in ((os, "stat"), (os, "mkdir"), (os, "open"), (os, "scandir"), (os, "listdir"), (io, "open")):
+            monkeypatch.setattr(module, name, self._failing(getattr(module, name)))
+
+    def _failing(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: Any, *arguments: Any, **others: Any) -> Any:
+            if self.is_stale and isinstance(path, str | os.PathLike) and Path(path).is_relative_to(self.path):
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+            return call(path, *arguments, **others)
+
+        return called
+
+
+def test_a_network_disk_that_goes_stale_in_a_training_costs_nothing(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is kept in the home; the disk is refused before the next training, and used once it is back."""
+    disk = StaleFolder(tmp_path / "disk", monkeypatch)
+    folders, home = MachineFolders(disk.path, tmp_path / "data"), tmp_path / "home"
+    home.mkdir()
+
+    def supervisor(trainer: ScriptedTrainer) -> Supervisor:
+        made = harness.supervisor(trainer)
+        storage = replace(made._study.storage, artifact_folder=disk.path)
+        made._study.storage = made._study.tell._storage = storage
+        finished = FinishedResults((disk.path, home), harness.study.name)
+        checkpoints = TrialCheckpoints(disk.path, harness.study.name)
+        made._context = replace(made._context, finished=finished, folders=folders, checkpoints=checkpoints)
+        return made
+
+    def train(genome: Genome) -> Completed:
+        disk.is_stale = True
+        return completed(0.7)
+
+    with pytest.raises(MachineError, match=rf"{disk.path} cannot be used any more \(Stale.*kept in {home}/finished"):
+        supervisor(ScriptedTrainer(train)).run()
+    assert harness.slots.counts() == SlotCounts(open=1, leased=0, done=1)
+    TrialCheckpoints(disk.path, harness.study.name).remove_ended({0})
+    FinishedResults((disk.path, home), harness.study.name).remove_ended({99})
+    with pytest.raises(MachineError, match="Stale file handle"):
+        folders.require()
+    disk.is_stale = False
+    again = ScriptedTrainer()
+    supervisor(again).run()
+    assert again.trained == []
+    (record,) = harness.records()
+    assert (record.state, record.macro_f1) == ("COMPLETE", 0.7)
+    assert record.weights is not None
+    assert (disk.path / record.weights).is_file()

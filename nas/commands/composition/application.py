@@ -169,9 +169,9 @@ class Application:
         settings = self.settings
         return FinishedResults((settings.artifacts_folder, settings.home), name)
 
-    @cached_property
+    @property
     def machine_folders(self) -> MachineFolders:
-        """Folders that are checked before a training."""
+        """Folders that are checked before a training, which must stay what they are from now on."""
         return MachineFolders(self.settings.artifacts_folder.absolute(), self.settings.data_folder.absolute())
 
     def new_trainer(

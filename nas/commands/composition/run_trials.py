@@ -34,6 +34,7 @@ from nas.search.storage.slot_leases import Slots
 from nas.search.storage.windowed_storage import WINDOW_TRIALS
 from nas.study.study_spec import StudySpec
 from nas.worker.progress_events import Listener, SearchEnded
+from nas.worker.supervisor.machine_folders import MachineFolders
 from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
 from nas.worker.supervisor.trainer_client import TrainerClient
@@ -120,7 +121,8 @@ def run_trials(
     reason = None if control.baseline_only else monitor.stop_reason()
     if slots.seconds_until_claimable(baseline_only=control.baseline_only or reason is not None) is not None:
         # Otherwise nothing is left to do: starting trainers to find that out would take seconds.
-        application.machine_folders.require()
+        folders = application.machine_folders
+        folders.require()
         pretrained = fetch_weights(study, application.settings.data_folder.absolute())
         fetch_model_files(study, application.settings.data_folder.absolute())
         if study.spec.trains_baseline_first and not slots.baseline_done(teacher_slot(study.spec)):
@@ -135,7 +137,7 @@ def run_trials(
                 if study.spec.stop.is_given
                 else None
             )
-            contexts = _Contexts(application, study, control, plan, pretrained, conditions, first_trainer)
+            contexts = _Contexts(application, study, control, plan, pretrained, conditions, first_trainer, folders)
             all_ended = run_supervisors(
                 [partial(contexts.new, index) for index in range(plan.num_workers)],
                 control,
@@ -158,6 +160,7 @@ class _Contexts:
         pretrained: File of the initial weights of pretrained networks.
         conditions: Conditions that end the search; None without any.
         first_trainer: Trainer client with opened data, for the first supervisor.
+        folders: Folders that are checked before a training.
     """
 
     application: Application
@@ -167,6 +170,7 @@ class _Contexts:
     pretrained: Path | None
     conditions: StopConditions | None
     first_trainer: TrainerClient | None
+    folders: MachineFolders
 
     def new(self, index: int) -> SupervisorContext:
         """Create the context of one supervisor, in its thread."""
@@ -182,7 +186,7 @@ class _Contexts:
             own_study, application.slots(own_study), trainer, application.checkpoints(self.study.name),
             self.pretrained, teacher if spec.distillation.teacher is not None else None,
             cache(partial(fetch_elastic_weights, own_study, application.settings.data_folder.absolute())),
-            self.conditions, application.finished_results(self.study.name), application.machine_folders,
+            self.conditions, application.finished_results(self.study.name), self.folders,
         )  # fmt: skip
 
 

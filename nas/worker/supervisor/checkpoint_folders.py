@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,8 @@ class TrialCheckpoints:
 
     def remove_ended(self, ended: set[int]) -> None:
         """Delete leftovers of ended trials, such as a late write of a worker that had lost its lease."""
-        if self._folder.is_dir():
-            for folder in self._folder.iterdir():
+        # A disk that is gone is no reason to fail at the end.
+        with contextlib.suppress(OSError):
+            for folder in self._folder.iterdir() if self._folder.is_dir() else ():
                 if folder.name.isdecimal() and int(folder.name) in ended:
                     self.remove(int(folder.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.data.filesystem.atomic_write import atomic_write
+from nas.data.filesystem.folder_identity import FolderIdentity
 from nas.results.learning_curve import EpochRecord
 from nas.results.metrics import ClassScores, Scores
 from nas.results.outcome import Completed
@@ -23,12 +25,18 @@ class FinishedResults:
     """Results of one study, a folder for each trial.
 
     Args:
-        folders: Folders to keep them in; the first with room is used, and all are searched.
+        folders: Folders to keep them in; the first with room is used, and all are searched. One whose disk was
+            unmounted since is used last.
         study: Name of the study.
     """
 
     def __init__(self, folders: Sequence[Path], study: str) -> None:
         self._folders = tuple(folder.absolute() / "finished" / study for folder in folders)
+        self._parents = {
+            kept: FolderIdentity(folder.absolute()) for kept, folder in zip(self._folders, folders, strict=True)
+        }
+        for folder in self._folders:
+            self._is_replaced(folder)
 
     def folder_of(self, number: int) -> Path | None:
         """Return the folder in which a training may write its files if there is no room elsewhere; None for none."""
@@ -36,7 +44,7 @@ class FinishedResults:
 
     def keep(self, trial: RunningTrial, outcome: Completed, files: TrialFiles) -> Path | None:
         """Keep a result with its files; return their folder, or None if no folder has room."""
-        for parent in self._folders:
+        for parent in sorted(self._folders, key=self._is_replaced):
             folder = parent / str(trial.number)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -71,14 +79,22 @@ class FinishedResults:
     def remove_ended(self, ended: set[int]) -> None:
         """Delete what was kept of trials that have ended, by another training."""
         for parent in self._folders:
-            for folder in parent.iterdir() if parent.is_dir() else ():
-                if folder.name.isdecimal() and int(folder.name) in ended:
-                    shutil.rmtree(folder, ignore_errors=True)
+            # A disk that is gone is no reason to fail at the end.
+            with contextlib.suppress(OSError):
+                for folder in parent.iterdir() if parent.is_dir() else ():
+                    if folder.name.isdecimal() and int(folder.name) in ended:
+                        shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, number: int) -> None:
         """Delete what was kept of a trial."""
         for parent in self._folders:
             shutil.rmtree(parent / str(number), ignore_errors=True)
+
+    def _is_replaced(self, parent: Path) -> bool:
+        try:
+            return not self._parents[parent].is_unchanged()
+        except OSError:
+            return True
 
 
 def _identity(trial: RunningTrial) -> dict[str, Any]:

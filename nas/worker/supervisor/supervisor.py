@@ -202,6 +202,8 @@ class Supervisor:
             outcome, files = kept or self._trained(active, heartbeat, files)
             try:
                 if self._still_holds_lease(active.lease, heartbeat, active.location):
+                    if isinstance(outcome, Completed) and self._context.folders is not None:
+                        self._context.folders.require_same()
                     self._record(active, outcome, files)
             except NasError as error:
                 if isinstance(outcome, Completed) and (where := finished.keep(active.trial, outcome, files)):
