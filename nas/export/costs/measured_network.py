@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from nas.data.normalization import Normalization
-from nas.export.formats.int8_quantization import quantize
 from nas.export.formats.onnx import write_onnx
 from nas.export.formats.torch_export import trace_program
 from nas.export.inference.exported_model import Pixels
@@ -102,6 +101,9 @@ class MeasuredNetwork:
     @cached_property
     def int8_file(self) -> Path:
         """8-bit copy of the ONNX file."""
+        # Imported here: with the data sources it takes as long as all other imports, and most costs have no 8-bit file.
+        from nas.export.formats.int8_quantization import quantize
+
         path = Path(self._folder.name) / "model.int8.onnx"
         quantize(self.float32_file, path, self.images)
         return path
