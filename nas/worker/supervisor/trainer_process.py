@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import time
 
 from nas.errors import MachineError
 from nas.worker.supervisor.memory_limit import memory_limit_bytes, memory_text, out_of_memory_kills, resident_bytes
@@ -12,6 +13,8 @@ from nas.worker.trainer_messages import Reply, Request
 
 _EXIT_SECONDS = 5.0
 _SIGKILL = -9
+# Looked at with every message, the memory would cost half a percent of a training with short epochs.
+_SECONDS_BETWEEN_LOOKS = 0.25
 # Without the kernel's count: a process that had taken most of the memory is taken to have been ended for it.
 _LARGE_SHARE = 0.8
 
@@ -28,7 +31,7 @@ class TrainerProcess:
     """
 
     def __init__(self, device: str, threads: int, shared_cores: int | None, code: str | None = None) -> None:
-        self._peak_bytes = 0
+        self._peak_bytes, self._next_look = 0, 0.0
         self._out_of_memory_kills = out_of_memory_kills()
         try:
             self._process, self._connection = start_trainer(device, threads, shared_cores, code)
@@ -48,7 +51,10 @@ class TrainerProcess:
 
     def poll(self, seconds: float) -> bool:
         """Return True once a message is there, or the process has ended."""
-        self._peak_bytes = max(self._peak_bytes, resident_bytes(self.pid))
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._peak_bytes = max(self._peak_bytes, resident_bytes(self.pid))
+            self._next_look = now + _SECONDS_BETWEEN_LOOKS
         return self._connection.poll(seconds)
 
     # Pipe errors are caught here alone: listeners to reports write to other pipes, which may break as well.
