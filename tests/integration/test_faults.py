@@ -179,11 +179,16 @@ def test_a_trainer_that_holds_the_gil_for_three_leases_keeps_its_lease(fleet: Fl
 
 @long_form
 def test_a_hanging_trainer_is_killed_at_its_limit_and_its_training_retried(fleet: Fleet) -> None:
+    hook = fleet.folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(_HOLDS_THE_GIL.format(signal=str(fleet.folder / "hold"), seconds=600))
     fleet.create(trials=1, epochs=400)
+    fleet.environment["PYTHONPATH"] = str(hook)
     worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
-    hanging = worker.trainer()
-    os.kill(hanging.pid, signal.SIGSTOP)
+    (fleet.folder / "hold").touch()
+    wait_until(lambda: "holding" in worker.log.read_text(), 30, "the trainer to be held")
+    (fleet.folder / "hold").unlink()
     started = time.monotonic()
     worker.wait_for("notice", seconds=90)
     silence = time.monotonic() - started

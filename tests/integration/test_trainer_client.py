@@ -33,6 +33,7 @@ from nas.space.recipe import Imbalance, Recipe, Schedule
 from nas.training.checkpoints.checkpoint_file import read_checkpoint, write_checkpoint
 from nas.training.checkpoints.weights_file import load_weights
 from nas.worker.progress_events import EpochEnded, Event, TrialEnded
+from nas.worker.supervisor import trainer_process
 from nas.worker.supervisor.checkpoint_folders import TrialCheckpoints
 from nas.worker.supervisor.run_supervisors import run_supervisors
 from nas.worker.supervisor.supervisor_context import RunControl, SupervisorContext
@@ -510,7 +511,27 @@ def test_a_process_whose_main_thread_returned_ends_with_its_trainer(folder: Path
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True, timeout=300)
 
 
-def test_a_hanging_trainer_is_killed(folder: Path, tmp_path: Path) -> None:
+def test_a_stopped_trainer_is_waited_for(folder: Path, tmp_path: Path) -> None:
+    """Stopped by a signal for three times the silence limit: the network is not at fault."""
+    trainer = new_trainer(folder, min_silence_limit_seconds=2.0)
+    try:
+        trainer.open_data()
+        pid = pid_of(trainer)
+
+        def stop_it(report: Report) -> None:
+            if isinstance(report, EpochRecord) and report.epoch == 5:
+                os.kill(pid, signal.SIGSTOP)
+                threading.Timer(6.0, os.kill, (pid, signal.SIGCONT)).start()
+
+        assert isinstance(trainer.train(request(genome(), 10, tmp_path), stop_it), Completed)
+        assert pid_of(trainer) == pid
+    finally:
+        trainer.close()
+
+
+def test_a_hanging_trainer_is_killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped, which the supervisor is not told."""
+    monkeypatch.setattr(trainer_process, "is_stopped", lambda pid: False)
     trainer = new_trainer(folder, min_silence_limit_seconds=1.0)
     try:
         trainer.open_data()

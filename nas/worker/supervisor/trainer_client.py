@@ -155,7 +155,8 @@ class TrainerClient:
         lease_lost: Callable[[], bool],
         early_stop: Callable[[], Stop | None],
     ) -> TrainingOutcome:
-        hang_detector, pause_deadline, end_requested = HangDetector(self._min_silence_limit_seconds), None, False
+        hang_detector = HangDetector(self._min_silence_limit_seconds, process.is_stopped)
+        pause_deadline, end_requested = None, False
         while True:
             # The trainer ends at the first such request and would read a second one as its next request.
             if pause_deadline is None and (self._stop_requested() or lease_lost()):
@@ -238,7 +239,7 @@ class TrainerClient:
                 bool(self._data.measured) and reply_type in (Cost, SpacePreview)
             )
             hang_detector = HangDetector(
-                max(_LOADING_SILENCE_SECONDS if is_slow else 0.0, self._min_silence_limit_seconds)
+                max(_LOADING_SILENCE_SECONDS if is_slow else 0.0, self._min_silence_limit_seconds), process.is_stopped
             )
             while True:
                 reply = self._wait_for_reply(process, hang_detector)

@@ -6,6 +6,7 @@ import atexit
 import time
 
 from nas.errors import MachineError
+from nas.worker.supervisor.hang_detection import is_stopped
 from nas.worker.supervisor.memory_limit import memory_limit_bytes, memory_text, out_of_memory_kills, resident_bytes
 from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
 from nas.worker.supervisor.trainer_errors import TrainerLost
@@ -56,6 +57,10 @@ class TrainerProcess:
             self._peak_bytes = max(self._peak_bytes, resident_bytes(self.pid))
             self._next_look = now + _SECONDS_BETWEEN_LOOKS
         return self._connection.poll(seconds)
+
+    def is_stopped(self) -> bool:
+        """Return True while a signal has stopped the process."""
+        return is_stopped(self.pid)
 
     # Pipe errors are caught here alone: listeners to reports write to other pipes, which may break as well.
 

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
+
 import pytest
 
 from nas.worker.supervisor import hang_detection
-from nas.worker.supervisor.hang_detection import HangDetector
+from nas.worker.supervisor.hang_detection import HangDetector, is_stopped
 from tests.clock import Clock
 
 
@@ -53,3 +58,32 @@ def test_time_asleep_is_no_silence(clock: Clock) -> None:
     assert not detector.is_hanging
     assert not _hangs_after(58, detector, clock)
     assert _hangs_after(2, detector, clock)
+
+
+def test_time_in_which_the_trainer_is_stopped_is_no_silence(clock: Clock) -> None:
+    is_stopped = False
+    detector = HangDetector(60.0, lambda: is_stopped)
+    assert not _hangs_after(50, detector, clock)
+    is_stopped = True
+    assert not _hangs_after(500, detector, clock)
+    is_stopped = False
+    assert not _hangs_after(58, detector, clock)
+    assert _hangs_after(4, detector, clock)
+
+
+def test_a_process_is_stopped_until_it_is_continued() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+
+        def becomes(expected: bool) -> bool:
+            deadline = time.monotonic() + 10
+            while is_stopped(process.pid) != expected and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return is_stopped(process.pid) == expected
+
+        assert becomes(False)
+        os.kill(process.pid, signal.SIGSTOP)
+        assert becomes(True)
+        os.kill(process.pid, signal.SIGCONT)
+        assert becomes(False)
+        process.kill()
+    assert not is_stopped(process.pid)
