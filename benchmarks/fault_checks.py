@@ -17,6 +17,7 @@ import functools
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -209,6 +210,8 @@ def main() -> None:
                     )
         finally:
             database.stop(folder / "home")
+            # As root it is in a folder of the machine.
+            shutil.rmtree(database.data_directory(folder / "home").parent, ignore_errors=True)
     steps = arguments.epochs * STEPS_PER_EPOCH
     print_results(reports[True], reports[False], steps)
 
