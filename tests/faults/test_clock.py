@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.figures import Figures, figures_of
 from tests.integration.fleet import Fleet
 
@@ -13,6 +15,7 @@ time.time = lambda: real() + next(jumps)
 """
 
 
+@pytest.mark.faults
 def test_a_clock_that_jumps_by_a_day_in_every_process(fleet: Fleet) -> None:
     hook = fleet.folder / "hook"
     hook.mkdir()

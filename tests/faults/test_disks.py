@@ -40,6 +40,7 @@ def give_away(path: Path, mode: int) -> None:
     os.chown(path, OTHER_USER, OTHER_USER)
 
 
+@pytest.mark.faults
 def test_a_disk_that_is_unmounted_in_a_training_gets_the_result_later(
     fleet: Fleet, small_disk: Callable[..., Path]
 ) -> None:
@@ -81,6 +82,7 @@ def test_an_artifacts_folder_of_another_user_is_refused(fleet: Fleet, plain_user
     assert f"the artifacts folder {folder}: cannot be read and written by this user (Permission denied)" in worker.error
 
 
+@pytest.mark.faults
 def test_files_that_another_user_s_umask_hides(fleet: Fleet, plain_user: None) -> None:
     """A checkpoint that cannot be read is left out, and weights that cannot be read are named."""
     fleet.create(trials=1, epochs=60)

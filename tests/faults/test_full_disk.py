@@ -40,6 +40,7 @@ def test_artifacts_that_fill_during_the_training(fleet: Fleet, small_disk: Calla
     assert [(row.state, row.reason) for row in fleet.rows()] == [("done", "completed")]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("temporary_too", [False, True])
 def test_shared_weights_whose_disk_fills_are_kept(
     fleet: Fleet, small_disk: Callable[..., Path], temporary_too: bool

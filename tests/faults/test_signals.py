@@ -94,6 +94,7 @@ def test_time_after_ctrl_z_is_no_training_time(
     assert [(row.reason, row.attempt, row.crashes) for row in fleet.rows()] == [("completed", 1, 0)]
 
 
+@pytest.mark.faults
 def test_a_trial_that_another_worker_took_after_ctrl_z_is_dropped(
     fleet: Fleet, terminal: Callable[[Fleet], Terminal]
 ) -> None:
