@@ -67,7 +67,7 @@ class Terminal:
         """Run a command to its end and check its exit code."""
         with self.start(*arguments) as process:
             try:
-                output, errors = process.communicate(timeout=120)
+                output, errors = process.communicate(timeout=240)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
