@@ -78,17 +78,15 @@ def _time_here(
 ) -> None:  # fmt: skip
     """Time networks on this machine and write a latency file."""
     # Imported here: it imports torch.
-    import onnxruntime
-
     from nas.export.costs.latency_fit import LatencyConditions, latency_file, random_architectures, time_networks
-    from nas.export.costs.latency_program import machine_name
+    from nas.export.costs.latency_program import machine_name, runtime_name
 
     timed = time_networks(
         random_architectures(space, (summary.height, summary.width)), summary, batch, count,
         lambda done: application.show_progress(PreparationProgress("measuring networks", done, count)),
     )  # fmt: skip
-    conditions, runtime = LatencyConditions.of(space, summary, batch), f"onnxruntime {onnxruntime.__version__}"
-    _write_latency_file(application, latency_file(timed, conditions, machine_name(), runtime), output, json=json)
+    conditions = LatencyConditions.of(space, summary, batch)
+    _write_latency_file(application, latency_file(timed, conditions, machine_name(), runtime_name()), output, json=json)
 
 
 def _write_program(

@@ -33,6 +33,16 @@ def read_only(fleet: Fleet) -> Iterator[None]:
         engine.dispose()
 
 
+@contextlib.contextmanager
+def stopped_server(fleet: Fleet) -> Iterator[None]:
+    """Database server that is away."""
+    fleet.stop_database(signal.SIGINT)
+    try:
+        yield
+    finally:
+        fleet.start_database()
+
+
 def test_a_training_that_ends_on_a_read_only_database_is_recorded_later(fleet: Fleet) -> None:
     fleet.create(trials=2, epochs=150)
     worker = fleet.start_worker()
@@ -51,11 +61,8 @@ def test_a_training_that_ends_without_a_database_is_kept_and_recorded_later(flee
     fleet.create(trials=1, epochs=80, patience=0.05)
     worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
-    fleet.stop_database(signal.SIGINT)
-    try:
+    with stopped_server(fleet):
         assert worker.process.wait(90) == 1
-    finally:
-        fleet.start_database()
     assert len(worker.events("epoch_ended")) == 80, "the training did not go on"
     assert "has been away for 3 s" in worker.error
     assert "the finished training is kept in" in worker.error
@@ -70,12 +77,9 @@ def test_a_shorter_outage_is_waited_for(fleet: Fleet) -> None:
     fleet.create(trials=1, epochs=80, patience=1.0)
     worker = fleet.start_worker()
     worker.wait_for("epoch_ended", 3)
-    fleet.stop_database(signal.SIGINT)
-    try:
+    with stopped_server(fleet):
         worker.wait_for("epoch_ended", 80)
         time.sleep(5.0)
         assert worker.is_running
-    finally:
-        fleet.start_database()
     assert figures_of(fleet, worker) == Figures(exit_code=0, trainings_lost=0, budget_spent=0)
     assert [(row.state, row.reason, row.attempt) for row in fleet.rows()] == [("done", "completed", 1)]

@@ -511,6 +511,18 @@ def test_a_process_whose_main_thread_returned_ends_with_its_trainer(folder: Path
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True, timeout=300)
 
 
+def stopping_in_epoch_five(pid: int, *, resume_after: float | None = None) -> Callable[[Report], None]:
+    """Handler of reports that stops a process by a signal, and lets it go on after some seconds."""
+
+    def stop_it(report: Report) -> None:
+        if isinstance(report, EpochRecord) and report.epoch == 5:
+            os.kill(pid, signal.SIGSTOP)
+            if resume_after is not None:
+                threading.Timer(resume_after, os.kill, (pid, signal.SIGCONT)).start()
+
+    return stop_it
+
+
 def test_a_stopped_trainer_is_waited_for(folder: Path, tmp_path: Path) -> None:
     """Stopped by a signal for three times the silence limit: the network is not at fault."""
     trainer = new_trainer(folder, min_silence_limit_seconds=2.0)
@@ -518,11 +530,7 @@ def test_a_stopped_trainer_is_waited_for(folder: Path, tmp_path: Path) -> None:
         trainer.open_data()
         pid = pid_of(trainer)
 
-        def stop_it(report: Report) -> None:
-            if isinstance(report, EpochRecord) and report.epoch == 5:
-                os.kill(pid, signal.SIGSTOP)
-                threading.Timer(6.0, os.kill, (pid, signal.SIGCONT)).start()
-
+        stop_it = stopping_in_epoch_five(pid, resume_after=6.0)
         assert isinstance(trainer.train(request(genome(), 10, tmp_path), stop_it), Completed)
         assert pid_of(trainer) == pid
     finally:
@@ -537,10 +545,7 @@ def test_a_hanging_trainer_is_killed(folder: Path, tmp_path: Path, monkeypatch: 
         trainer.open_data()
         pid = pid_of(trainer)
 
-        def stop_it(report: Report) -> None:
-            if isinstance(report, EpochRecord) and report.epoch == 5:
-                os.kill(pid, signal.SIGSTOP)
-
+        stop_it = stopping_in_epoch_five(pid)
         started = time.monotonic()
         outcome = trainer.train(request(genome(), 100_000, tmp_path), stop_it)
         assert outcome == Failed("timed_out", "no step in 1 s")

@@ -8,20 +8,17 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nas.errors import ArchitectureError, StudyError
-from nas.export.costs.latency_fit import LatencyConditions, TimedNetwork
+from nas.errors import StudyError
+from nas.export.costs.latency_fit import LatencyConditions, TimedNetwork, exported_networks
 from nas.export.costs.latency_program import CONTENTS, TIMES_FORMAT
 from nas.export.costs.layer_features import network_features
-from nas.export.costs.measured_network import MeasuredNetwork, file_input_shape
+from nas.export.costs.measured_network import file_input_shape
 from nas.results.dataset_summary import DatasetSummary
-from nas.results.network_cost import Cost
 from nas.space.architecture import Architecture
-from nas.study.costs_spec import CostsSpec
 
 _MODULES = ("nas.export.costs.onnx_timing", "nas.export.costs.latency_program")
 _PACKAGES = ("nas", "nas/export", "nas/export/costs")
@@ -37,14 +34,8 @@ def write_program(
     path: Path, architectures: Iterator[Architecture], summary: DatasetSummary, conditions: LatencyConditions,
     count: int, on_network: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Write the archive; networks that the images do not fit are left out.
-
-    Args:
-        count: Number of networks.
-        on_network: Called with the number of networks so far.
-    """
+    """Write the archive, with the networks of `exported_networks`."""
     networks: list[dict[str, Any]] = []
-    costs = CostsSpec(batch=conditions.batch)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", _MAIN)
         for package in _PACKAGES:
@@ -54,17 +45,12 @@ def write_program(
             assert spec is not None
             assert spec.origin is not None
             archive.write(spec.origin, f"{module.replace('.', '/')}.py")
-        while len(networks) < count:
-            architecture = next(architectures)
-            try:
-                with closing(MeasuredNetwork(architecture, summary, costs, Cost(0, 0))) as network:
-                    file = f"networks/{len(networks):03}.onnx"
-                    features = network_features(network.float32_file)
-                    archive.write(network.float32_file, file)
-            except ArchitectureError:
-                continue
-            networks.append({"file": file, "family": architecture.family, "features": features})
-            on_network(len(networks))
+        for network, exported in exported_networks(architectures, summary, conditions.batch, count, on_network):
+            file = f"networks/{len(networks):03}.onnx"
+            archive.write(exported, file)
+            networks.append(
+                {"file": file, "family": network.architecture.family, "features": network_features(exported)}
+            )
         contents = {**conditions.as_json(), "input": list(file_input_shape(summary)), "networks": networks}
         archive.writestr(CONTENTS, json.dumps(contents))
 

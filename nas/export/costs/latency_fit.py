@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,30 +113,44 @@ def random_architectures(space: SearchSpace, size: tuple[int, int], first_seed: 
             yield architecture
 
 
-def time_networks(
+def exported_networks(
     architectures: Iterator[Architecture], summary: DatasetSummary, batch: int, count: int,
-    on_network: Callable[[int], None], seconds: float = LATENCY_SECONDS,
-) -> list[TimedNetwork]:  # fmt: skip
-    """Export and time networks on one thread; those that the images do not fit are left out.
+    on_network: Callable[[int], None],
+) -> Iterator[tuple[MeasuredNetwork, Path]]:  # fmt: skip
+    """Yield networks with their ONNX files, which are deleted after use; those that the images do not fit are left out.
 
     Args:
         count: Number of networks.
         on_network: Called with the number of networks so far.
+    """
+    conditions, done = CostsSpec(batch=batch), 0
+    while done < count:
+        with closing(MeasuredNetwork(next(architectures), summary, conditions, Cost(0, 0))) as network:
+            try:
+                path = network.float32_file
+            except ArchitectureError:
+                continue
+            yield network, path
+        done += 1
+        on_network(done)
+
+
+def time_networks(
+    architectures: Iterator[Architecture], summary: DatasetSummary, batch: int, count: int,
+    on_network: Callable[[int], None], seconds: float = LATENCY_SECONDS,
+) -> list[TimedNetwork]:  # fmt: skip
+    """Time networks on one thread.
+
+    Args:
+        on_network: See `exported_networks`, as for the others.
         seconds: Time of each.
     """
-    timed: list[TimedNetwork] = []
-    conditions = CostsSpec(batch=batch)
-    while len(timed) < count:
-        architecture = next(architectures)
-        try:
-            with closing(MeasuredNetwork(architecture, summary, conditions, Cost(0, 0))) as network:
-                path = network.float32_file
-                latency = file_latency_ms(path, network.images, batch, seconds)
-                timed.append(TimedNetwork(architecture.family, network_features(path), latency))
-        except ArchitectureError:
-            continue
-        on_network(len(timed))
-    return timed
+    return [
+        TimedNetwork(
+            network.architecture.family, network_features(path), file_latency_ms(path, network.images, batch, seconds)
+        )
+        for network, path in exported_networks(architectures, summary, batch, count, on_network)
+    ]
 
 
 def cross_validated_error(timed: Sequence[TimedNetwork]) -> PredictionError:

@@ -27,7 +27,7 @@ def main(archive_path: str, arguments: list[str], seconds: float = LATENCY_SECON
         print("usage: python latency.pyz TIMES.json", file=sys.stderr)
         return 2
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401 - looked for before the first network
     except ImportError:
         print("error: ONNX Runtime is not installed here: pip install onnxruntime", file=sys.stderr)
         return 1
@@ -39,8 +39,7 @@ def main(archive_path: str, arguments: list[str], seconds: float = LATENCY_SECON
             times.append(file_latency_ms(archive.read(network["file"]), images, contents["batch"], seconds))
             print(f"{number} of {len(contents['networks'])}: {times[-1]:.4g} ms", file=sys.stderr)
     result = {
-        **contents, "format": TIMES_FORMAT, "latencies_ms": times, "machine": machine_name(),
-        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        **contents, "format": TIMES_FORMAT, "latencies_ms": times, "machine": machine_name(), "runtime": runtime_name(),
     }  # fmt: skip
     Path(arguments[0]).write_text(json.dumps(result), encoding="utf-8")
     print(f"{arguments[0]}: latencies of {len(times)} networks", file=sys.stderr)
@@ -50,3 +49,10 @@ def main(archive_path: str, arguments: list[str], seconds: float = LATENCY_SECON
 def machine_name() -> str:
     """Description of this machine for a latency file."""
     return f"{platform.node()}, {platform.machine()}, {platform.platform()}"
+
+
+def runtime_name() -> str:
+    """Name and version of the runtime for a latency file."""
+    import onnxruntime
+
+    return f"onnxruntime {onnxruntime.__version__}"

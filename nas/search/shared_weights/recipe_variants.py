@@ -42,7 +42,7 @@ def propose_recipe(
         return None
     chosen = max(_below_answer(trained, target_score) or trained, key=lambda record: record.score)
     assert chosen.candidate_of is not None
-    # The best of this slice may be larger than none: all its trainings have the same network.
+    # All trainings of a slice have the same network; the best of them has the recipe to go on from.
     parent = max((one for one in trained if one.candidate_of == chosen.candidate_of), key=lambda one: one.score)
     known = {record.genome_key for record in records}
     for _ in range(_MAX_DRAWS):
