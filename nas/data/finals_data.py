@@ -45,7 +45,7 @@ def load_final_images(spec: DataSpec, folder: Path, progress: Progress | None = 
     rest = search_data.validation
     if spec.long_tail is not None:
         rest = pair_subsampled_validation(_long_tailed_validation(data, spec.long_tail, spec), spec)
-    return FinalImages(search_data, concatenate(search_data.train, rest), test)
+    return FinalImages(search_data, concatenate(search_data.train, rest, folder), test)
 
 
 def _long_tailed_validation(data: ImageData, factor: float, spec: DataSpec) -> Split:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nas.data.mapped_images import join_images
 from nas.results.dataset_content import DatasetContent
 from nas.results.dataset_inventory import DatasetInventory
 
@@ -69,10 +71,11 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device), parts)
 
 
-def concatenate(one: Split, other: Split) -> Split:
-    """Concatenate two splits."""
+def concatenate(one: Split, other: Split, mapped_folder: Path | None = None) -> Split:
+    """Concatenate two splits; `mapped_folder` as in `nas.data.mapped_images.join_images`."""
     parts = None if one.parts is None or other.parts is None else torch.cat([one.parts, other.parts])
-    return Split(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), parts)
+    images = join_images(one.images, other.images, mapped_folder)
+    return Split(images, torch.cat([one.labels, other.labels]), parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,7 @@ class SourceImages:
         names: Printable names of the images, by split; empty for images without names.
         groups: Number of each image's group, int64 [N], by split; a group stays in one split. None without groups.
         bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8.
+        mapped_folder: Folder for copies of images that are too large for the memory; None to keep them in memory.
     """
 
     name: str
@@ -99,6 +103,7 @@ class SourceImages:
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     groups: Mapping[str, npt.NDArray[np.int64]] | None = None
     bits: int | None = None
+    mapped_folder: Path | None = None
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from nas.data.decoding.image_decoding import DECODER_VERSION, Decoding, Pixels
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
+from nas.data.mapped_images import is_mapped_size
 from nas.errors import DataError
 
 _CHUNK_BYTES = 1 << 24
@@ -44,7 +44,7 @@ class CachedImages:
     """Decoded files of a folder.
 
     Attributes:
-        pixels: uint8 [N, C, H, W]; mapped from the file if it is larger than half of the memory.
+        pixels: uint8 [N, C, H, W]; mapped from the file if they are large for the memory.
         account: Which files the pixels are of, and why others are missing.
     """
 
@@ -108,17 +108,12 @@ def _read(path: Path, digest: str) -> CachedImages | None:
             return CachedImages(np.zeros((0, 1, 1, 1), np.uint8), account)
         pixels_path = path.with_suffix(".npy")
         # Copy-on-write, since PyTorch has no read-only tensors.
-        is_large = pixels_path.stat().st_size > _memory_bytes() / 2
-        pixels = np.load(pixels_path, mmap_mode="c" if is_large else None, allow_pickle=False)
+        is_mapped = is_mapped_size(pixels_path.stat().st_size)
+        pixels = np.load(pixels_path, mmap_mode="c" if is_mapped else None, allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     is_whole = pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(account.kept)
     return CachedImages(pixels, account) if is_whole and _checksum(pixels) == stored["crc32"] else None
-
-
-def _memory_bytes() -> int:
-    """Memory of the machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _write(

@@ -95,6 +95,7 @@ def load_folder(reading: FolderReading, progress: Progress | None = None) -> Sou
         names={split: [printable(file.file.name) for file in kept if file.split == split] for split in splits},
         groups=groups,
         bits=cached.account.bits,
+        mapped_folder=reading.cache,
     )
 
 

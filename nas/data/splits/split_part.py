@@ -14,6 +14,7 @@ import torch
 
 from nas.data.content_hashes import Digests, image_digests
 from nas.data.labelled_images import SourceImages, Split
+from nas.data.mapped_images import gather_images
 from nas.data.splits.class_sampling import Counts, Indices, subsample
 
 
@@ -62,7 +63,10 @@ class SplitPart:
     def images(self) -> Split:
         """Copy the images; without a copy if the part is all of its split."""
         split = self.source.splits[self.origin]
-        return split if len(self) == len(split) else split.select(torch.from_numpy(self.indices))
+        if len(self) == len(split):
+            return split
+        images = gather_images(split.images, torch.from_numpy(self.indices), self.source.mapped_folder)
+        return Split(images, torch.from_numpy(self.labels))
 
     def names(self, chosen: npt.NDArray[np.bool_]) -> tuple[str, ...]:
         """Names of the images where a mask is true: of files, else split and number."""

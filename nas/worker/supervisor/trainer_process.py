@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import time
 
+from nas.data.memory_limit import memory_limit_bytes
 from nas.errors import MachineError
 from nas.worker.supervisor.hang_detection import is_stopped
-from nas.worker.supervisor.memory_limit import memory_limit_bytes, memory_text, out_of_memory_kills, resident_bytes
+from nas.worker.supervisor.memory_limit import memory_text, out_of_memory_kills, resident_bytes
 from nas.worker.supervisor.start_trainer import describe_exit, start_trainer
 from nas.worker.supervisor.trainer_errors import TrainerLost
 from nas.worker.trainer_messages import Reply, Request

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+from nas.data.memory_limit import memory_limit_bytes
 from nas.errors import MachineError
 from nas.worker.supervisor.memory_limit import (
-    memory_limit_bytes,
     memory_text,
     out_of_memory_kills,
     require_memory,
     resident_bytes,
 )
-
-
-def test_the_limit_of_the_address_space_counts() -> None:
-    program = "from nas.worker.supervisor.memory_limit import memory_limit_bytes; print(memory_limit_bytes())"
-    result = subprocess.run(
-        ["prlimit", "--as=1500000000", sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert 0 < int(result.stdout) <= 1_500_000_000
 
 
 def test_a_process_has_memory_and_an_ended_one_none() -> None:
