@@ -27,7 +27,7 @@ _CHUNK_IMAGES = 4096
 
 
 def is_mapped_size(num_bytes: int) -> bool:
-    """Whether images of this size are mapped from a file."""
+    """Return whether images of this size are mapped from a file."""
     return num_bytes > MAPPED_SHARE * memory_limit_bytes()
 
 
