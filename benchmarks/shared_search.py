@@ -4,9 +4,9 @@
     python benchmarks/shared_search.py --table results.jsonl
 
 Both search the same space on the same images for the same target, one training at a time. What counts is what was
-trained by itself: the smallest network at the target, and the hypervolume above the target's score and below the study's
-`max_params`, in units of score times log10 of parameters. One line is appended for each search. Minutes are those of the
-clock; CPU minutes are given beside them.
+trained by itself: the smallest network at the target, and the hypervolume above the target's score and below the
+study's `max_params`, in units of score times log10 of parameters. One line is appended for each search. Minutes are
+those of the clock; CPU minutes are given beside them.
 """
 
 from __future__ import annotations
