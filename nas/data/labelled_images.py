@@ -91,7 +91,7 @@ class SourceImages:
         names: Printable names of the images, by split; empty for images without names.
         groups: Number of each image's group, int64 [N], by split; a group stays in one split. None without groups.
         bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8.
-        mapped_folder: Folder for copies of images that are too large for the memory; None to keep them in memory.
+        mapped_folder: Of images that are mapped from a file: folder for copies that are too large for the memory.
     """
 
     name: str

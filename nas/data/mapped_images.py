@@ -19,10 +19,7 @@ from nas.data.memory_limit import memory_limit_bytes
 from nas.errors import DataError
 
 MAPPED_SHARE = 0.25
-"""Share of the allowed memory above which images are mapped.
-
-A search holds images and the copy of one split, finals one more; all of them in memory are then below the limit.
-"""
+"""Share of the allowed memory above which copies of images are mapped; finals hold two copies."""
 _CHUNK_IMAGES = 4096
 
 

@@ -17,7 +17,6 @@ from nas.data.decoding.image_decoding import DECODER_VERSION, Decoding, Pixels
 from nas.data.filesystem.atomic_write import atomic_write
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
-from nas.data.mapped_images import is_mapped_size
 from nas.errors import DataError
 
 _CHUNK_BYTES = 1 << 24
@@ -44,7 +43,7 @@ class CachedImages:
     """Decoded files of a folder.
 
     Attributes:
-        pixels: uint8 [N, C, H, W]; mapped from the file if they are large for the memory.
+        pixels: uint8 [N, C, H, W]; mapped from the file.
         account: Which files the pixels are of, and why others are missing.
     """
 
@@ -108,8 +107,7 @@ def _read(path: Path, digest: str) -> CachedImages | None:
             return CachedImages(np.zeros((0, 1, 1, 1), np.uint8), account)
         pixels_path = path.with_suffix(".npy")
         # Copy-on-write, since PyTorch has no read-only tensors.
-        is_mapped = is_mapped_size(pixels_path.stat().st_size)
-        pixels = np.load(pixels_path, mmap_mode="c" if is_mapped else None, allow_pickle=False)
+        pixels = np.load(pixels_path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     is_whole = pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(account.kept)

@@ -14,7 +14,7 @@ import torch
 
 from nas.data.content_hashes import Digests, image_digests
 from nas.data.labelled_images import SourceImages, Split
-from nas.data.mapped_images import gather_images
+from nas.data.mapped_images import gather_images, is_mapped_size
 from nas.data.splits.class_sampling import Counts, Indices, subsample
 
 
@@ -61,11 +61,11 @@ class SplitPart:
         return self if sizes.sum() == len(self) else self.select(subsample(self.labels, sizes, generator))
 
     def images(self) -> Split:
-        """Copy the images; without a copy if the part is all of its split."""
-        split = self.source.splits[self.origin]
-        if len(self) == len(split):
+        """Copy the images; without a copy if the part is all of its split, and in memory or too large for it."""
+        split, folder = self.source.splits[self.origin], self.source.mapped_folder
+        if len(self) == len(split) and (folder is None or is_mapped_size(split.images.nbytes)):
             return split
-        images = gather_images(split.images, torch.from_numpy(self.indices), self.source.mapped_folder)
+        images = gather_images(split.images, torch.from_numpy(self.indices), folder)
         return Split(images, torch.from_numpy(self.labels))
 
     def names(self, chosen: npt.NDArray[np.bool_]) -> tuple[str, ...]:
