@@ -41,6 +41,11 @@ class InventoryEntry:
         """First names, and the number of the others."""
         return shortened_list(self.names, max(self.count, len(self.names))) if self.names else ""
 
+    def without(self, names: Collection[str]) -> InventoryEntry:
+        """Remove images by their names."""
+        left = tuple(name for name in self.names if name not in names)
+        return replace(self, count=self.count - len(self.names) + len(left), names=left)
+
 
 @dataclass(frozen=True)
 class DatasetInventory:
@@ -106,11 +111,14 @@ class DatasetInventory:
         return [f"left out: {entry.text}" for entry in self.left_out if not entry.is_expected]
 
     def with_left_out(self, entries: Iterable[InventoryEntry]) -> DatasetInventory:
-        """Move images from `used` to `left_out`; entries without images are dropped."""
+        """Move images from `used` to `left_out`, and out of the notes; entries without images are dropped."""
         new = tuple(entry for entry in entries if entry.count)
+        gone = {name for entry in new for name in entry.names}
+        notes = (entry.without(gone) for entry in self.notes)
         return replace(
-            self, used=self.used - sum(entry.count for entry in new), left_out=merged((*self.left_out, *new))
-        )
+            self, used=self.used - sum(entry.count for entry in new), left_out=merged((*self.left_out, *new)),
+            notes=tuple(entry for entry in notes if entry.count),
+        )  # fmt: skip
 
     def with_notes(self, entries: Iterable[InventoryEntry], readings: Iterable[str] = ()) -> DatasetInventory:
         """Add notes and readings; entries without images are dropped."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from nas.data.content_hashes import Digests
 from nas.data.labelled_images import SourceImages
 from nas.data.splits.split_part import SplitPart
 from nas.errors import FaultyDataError, shortened_list
@@ -32,30 +33,41 @@ def account_for_equal_images(
     Raises:
         DataError: All training images of a class would be removed.
     """
-    inventory = inventory.with_notes(_repetitions(parts))
     kept = dict(parts)
     entries: list[InventoryEntry] = []
     for name, others in _HELD_OUT.items():
         part = parts[name]
         is_kept = np.ones(len(part), bool)
         for other in others:
-            for what, leaks in _leaks(part, parts[other]):
+            for reason, leaks in _leaks(part, parts[other], other):
                 found = is_kept & leaks
                 is_kept &= ~leaks
-                reason = f"{name} images {what} {other} image"
+                reason = f"{name} images {reason}"
                 entries.append(InventoryEntry(reason, int(found.sum()), part.names(found)))
         kept[name] = part.select(is_kept)
     if not exclude:
-        return parts, inventory.with_notes(entries)
+        return parts, inventory.with_notes([*_repetitions(parts), *entries])
     _require_training_images(source, kept["train"])
-    return kept, inventory.with_left_out(entries)
+    return kept, inventory.with_left_out(entries).with_notes(_repetitions(kept))
 
 
-def _leaks(part: SplitPart, other: SplitPart) -> Iterator[tuple[str, Mask]]:
-    """Yield masks of the images that are also in another split, with a phrase for each kind."""
-    yield "that equal a", np.isin(part.digests, other.digests)
+def _leaks(part: SplitPart, other: SplitPart, name: str) -> Iterator[tuple[str, Mask]]:
+    """Yield masks of the images that are also in another split, with a phrase for each kind.
+
+    Args:
+        name: That of the other split.
+    """
+    yield f"that equal a {name} image", np.isin(_labelled_digests(part), _labelled_digests(other))
+    in_doubt = f"that equal a {name} image of another class: one of the labels is wrong"
+    yield in_doubt, np.isin(part.digests, other.digests)
     if part.groups is not None and other.groups is not None:
-        yield "of the group of a", np.isin(part.groups, other.groups)
+        yield f"of the group of a {name} image", np.isin(part.groups, other.groups)
+
+
+def _labelled_digests(part: SplitPart) -> Digests:
+    """Return hashes of image and label: multiplied by an odd number for each label."""
+    digests: Digests = part.digests * (2 * part.labels.astype(np.uint64) + np.uint64(1))
+    return digests
 
 
 def _repetitions(parts: dict[str, SplitPart]) -> Iterator[InventoryEntry]:
@@ -67,7 +79,7 @@ def _repetitions(parts: dict[str, SplitPart]) -> Iterator[InventoryEntry]:
         is_repeated = np.ones(len(part), bool)
         is_repeated[first] = False
         repeated += part.names(is_repeated)
-    yield InventoryEntry("equal to another image of their class and split, and used", len(repeated), tuple(repeated))
+    yield InventoryEntry("equal to another image of their class and split", len(repeated), tuple(repeated))
     digests = np.concatenate([part.digests for part in parts.values()])
     labels = np.concatenate([part.labels for part in parts.values()])
     order = np.lexsort((labels, digests))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from nas.data.labelled_images import SourceImages, Split
 from nas.data.splits.stratified_split import split_images
 from nas.errors import FaultyDataError
+from nas.results.dataset_inventory import InventoryEntry
 from nas.study.data_spec import DataSpec
 
 OWN = DataSpec(source="npz", path="x")
@@ -48,6 +51,24 @@ def test_they_may_be_kept_and_are_named() -> None:
     assert data.inventory.left_out == ()
 
 
+def test_what_is_left_out_is_not_named_as_used() -> None:
+    """The image in the test part stays, whatever its label, and the line says that one of both is wrong."""
+    train = _split([1, 1, 2, 2, 3, 4, 5], [0, 0, 0, 1, 0, 1, 1])
+    test = _split([1, 2, 4, 9], [0, 0, 0, 1])
+    names = {"train": list("abcdefg"), "test": list("wxyz")}
+    source = SourceImages("x", ("a", "b"), train, test, _split([11, 12], [0, 1]), names=names)
+    source = replace(source, inventory=source.full_inventory.with_notes([InventoryEntry("turned", 3, ("a", "e", "w"))]))
+    data, _ = split_images(source, OWN)
+    assert _values(data.train) == [3, 5]
+    assert data.inventory is not None
+    assert [entry.text for entry in data.inventory.left_out] == [
+        "3 train images that equal a test image: a, b, c",
+        "2 train images that equal a test image of another class: one of the labels is wrong: d, f",
+    ]
+    assert [entry.text for entry in data.inventory.notes] == ["2 turned: e, w"]
+    assert data.inventory.num_unexplained == 0
+
+
 def test_standard_data_sets_are_as_they_are() -> None:
     source = SourceImages("x", ("a", "b"), TRAIN, _split([1, 7], [0, 1]), _split([2, 8], [0, 1]))
     data, _ = split_images(source, DataSpec(source="cifar10"))
@@ -64,7 +85,7 @@ def test_repetitions_and_contradictory_labels_are_named_and_used() -> None:
     data, _ = split_images(source, OWN)
     assert data.inventory is not None
     assert [entry.text for entry in data.inventory.notes] == [
-        "2 equal to another image of their class and split, and used: b, c",
+        "2 equal to another image of their class and split: b, c",
         "2 equal to an image of another class: one of the labels is wrong: d, f",
     ]
     assert len(data.train) == 8
