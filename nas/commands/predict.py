@@ -18,6 +18,7 @@ from nas.results.printable_text import printable
 
 if TYPE_CHECKING:
     from nas.export.inference.image_classifier import PredictionResults
+    from nas.export.inference.image_paths import ImagePaths
     from nas.export.inference.input_warnings import WarnedImages
 
 
@@ -41,7 +42,7 @@ def predict(
 ) -> None:
     """Classify images, or pairs of them; needs no study and no database."""
     from nas.export.inference.exported_model import open_model
-    from nas.export.inference.image_classifier import Classifier
+    from nas.export.inference.image_classifier import Classifier, Unreadable
     from nas.export.inference.image_paths import expand_paths, pair_paths
 
     if json and as_csv:
@@ -49,16 +50,17 @@ def predict(
     application: Application = context.obj
     classifier = Classifier(open_model(model))
     is_pair = classifier.num_images == 2
-    paths = pair_paths(images, sys.stdin) if is_pair else list(expand_paths(images, sys.stdin))
-    results = classifier.predict(paths, top)
+    paths = (pair_paths if is_pair else expand_paths)(images, sys.stdin)
+    results = classifier.predict(paths.images, top)
+    results.unreadable += [Unreadable(*one) for one in paths.unusable]
     warnings = classifier.input_warnings(results)
     if json:
-        application.print_json(_as_json(results, warnings))
+        application.print_json(_as_json(results, warnings, paths))
     elif as_csv:
         _print_csv(results, _image_columns(is_pair, "_"))
     elif results.predictions:
         application.console.print(_table(results, _image_columns(is_pair, " ")))
-    _print_problems(application, results, warnings)
+    _print_problems(application, results, warnings, paths)
     if results.unreadable:
         raise typer.Exit(1)
 
@@ -67,7 +69,8 @@ def _image_columns(is_pair: bool, space: str) -> tuple[str, ...]:
     return (f"first{space}image", f"second{space}image") if is_pair else ("image",)
 
 
-def _as_json(results: PredictionResults, warnings: list[WarnedImages]) -> dict[str, Any]:
+def _as_json(results: PredictionResults, warnings: list[WarnedImages], paths: ImagePaths) -> dict[str, Any]:
+    others = [{"about": "others", "images": 0, "says": paths.others_text}] if paths.others else []
     return {
         "predictions": [
             {
@@ -80,7 +83,10 @@ def _as_json(results: PredictionResults, warnings: list[WarnedImages]) -> dict[s
             for one in results.predictions
         ],
         "unreadable": [{"image": one.image, "reason": one.reason} for one in results.unreadable],
-        "warnings": [{"about": one.warning.value, "images": one.num_images, "says": one.sentence} for one in warnings],
+        "warnings": [
+            *({"about": one.warning.value, "images": one.num_images, "says": one.sentence} for one in warnings),
+            *others,
+        ],
     }
 
 
@@ -105,9 +111,12 @@ def _table(results: PredictionResults, image_columns: tuple[str, ...]) -> Table:
     return table
 
 
-def _print_problems(application: Application, results: PredictionResults, warnings: list[WarnedImages]) -> None:
-    """Print unreadable images and input warnings to standard error."""
+def _print_problems(
+    application: Application, results: PredictionResults, warnings: list[WarnedImages], paths: ImagePaths
+) -> None:
+    """Print unreadable images, input warnings and files that are no images to standard error."""
     lines = [f"error: {one.image}: {one.reason}" for one in results.unreadable]
     lines += [f"warning: {one.sentence}" for one in warnings]
+    lines += [f"warning: {paths.others_text}"] if paths.others else []
     for line in lines:
         application.errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
