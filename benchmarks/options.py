@@ -33,7 +33,7 @@ from nas.study.data_spec import DataSpec
 from nas.training.execution.device_and_precision import ComputeDevice
 from nas.training.fit import fit
 from nas.training.training_inputs import TrainingPlan, TrainingTask
-from nas.worker.trainer.time_estimate import estimate_training_seconds
+from nas.worker.trainer.time_estimate import estimate_training_time
 
 ARCHITECTURE: dict[str, Any] = {"stem_width": 16, "depths": (1, 1, 1), "widths": (16, 32, 64)}
 """About 75,000 parameters at 62 classes."""
@@ -180,9 +180,9 @@ def equal_epochs(task: TrainingTask, option: dict[str, Any], epochs: int) -> int
     # Alternately, on a machine whose load varies; the shortest time has the least of it and no compilation.
     for is_reference in (True, False) * _TIMINGS:
         genome = genome_of(OPTIONS[REFERENCE] if is_reference else option)
-        network, plan = network_of(genome, task), TrainingPlan(1, 0)
+        network = network_of(genome, task)
         seconds[is_reference].append(
-            estimate_training_seconds(network, genome.recipe, task, plan, compute, budget_seconds=_TIMED_SECONDS)
+            estimate_training_time(network, genome.recipe, task, compute, budget_seconds=_TIMED_SECONDS).epoch_seconds
         )
     return max(1, round(epochs * min(seconds[True]) / min(seconds[False])))
 

@@ -51,8 +51,12 @@ def out_of_memory_kills() -> int | None:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process; 0 if it has ended or the system does not tell."""
+    """Return the resident memory of a process; 0 if it has ended or the system does not tell.
+
+    Without pages of files, such as mapped images and libraries: the kernel drops them where memory is short.
+    """
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+        resident, of_files = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1:3]
+        return (int(resident) - int(of_files)) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):
         return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,14 @@ from nas.worker.supervisor.memory_limit import (
 def test_a_process_has_memory_and_an_ended_one_none() -> None:
     assert 0 < resident_bytes(os.getpid()) < memory_limit_bytes()
     assert resident_bytes(2**22 + 1) == 0
+
+
+def test_pages_of_a_mapped_file_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "pixels").write_bytes(bytes(50_000_000))
+    before = resident_bytes(os.getpid())
+    with (tmp_path / "pixels").open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        assert mapped.find(b"x") == -1  # Reads all pages.
+        assert resident_bytes(os.getpid()) - before < 10_000_000
 
 
 def test_a_network_larger_than_the_machine_is_refused() -> None:
