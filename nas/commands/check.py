@@ -82,6 +82,8 @@ def check(
         _require_room(application, spec, trainer)
         if strict:
             require_all_used(dataset_summary)
+        if not json:
+            _show_data(application, dataset_summary)
         check_start(spec, dataset_summary.image_size)
         check_baselines(application, spec, trainer)
         require_fitting_data(spec, dataset_summary)
@@ -102,7 +104,6 @@ def check(
     if json:
         application.print_json(_check_json(spec, dataset_summary, preview, pretrained, estimates))
         return
-    _show_data(application, dataset_summary)
     application.console.print(preview_table(preview))
     if pretrained is not None:
         application.print_line(
@@ -191,7 +192,8 @@ def _show_grid(
             {"study": spec.name, "data": asdict(dataset_summary), "settings": settings, **estimates.as_json()}
         )
         return
-    _show_data(application, dataset_summary)
     application.console.print(grid_table(samples))
+    for note in spec.notes():
+        application.print_line(f"note: {note}")
     application.print_line(f"No faults. Settings: {len(samples)}; trainings in all: {spec.budget.trials}.")
     estimates.show(application)

@@ -26,7 +26,8 @@ def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
     if (baseline is None and number is None) or winner.difference is None:
         return f"{score}; the baseline has no result to compare with yet."
     size = _ratio_text(results, winner)
-    epochs = "" if results.baseline_epochs is None else f" (trained {results.baseline_epochs} epochs)"
+    own = results.baseline_epochs
+    epochs = "" if own is None else f" (trained {own} epoch{'s' if own > 1 else ''})"
     if baseline is not None:
         against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.score}"
     elif number is not None:

@@ -93,7 +93,7 @@ def _parse_study(
     tables = dict(tables)
     _resolve_plugins(tables, path)
     faults = [*_resolve_search_space(tables, path), *resolve_latency(tables, path)]
-    _resolve_data(tables, path, data)
+    unused = _resolve_data(tables, path, data)
     faults += resolve_baseline_files(tables, path)
     if name is not None:
         fault = name_fault(name)
@@ -121,6 +121,7 @@ def _parse_study(
     ]  # fmt: skip
     if faults:
         raise SpecificationError(str(path), faults)
+    spec.note_unused_data_keys(unused)
     return spec
 
 
@@ -254,11 +255,16 @@ def _resolve_plugins(tables: dict[str, Any], path: Path) -> None:
         tables["plugins"] = [plugin.model_dump(mode="json") for plugin in found]
 
 
-def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> None:
-    """Make the path of the `[data]` table absolute, and apply the overrides of the command line."""
+def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, str | int] | None) -> tuple[str, ...]:
+    """Make the path of the `[data]` table absolute, and apply the overrides of the command line.
+
+    Returns:
+        Keys of the table that the source of the overrides does not have.
+    """
     table = tables.get("data", {})
     if not isinstance(table, dict):
-        return
+        return ()
+    given = tuple(table)
     if isinstance(table.get("path"), str):
         table = {**table, "path": str((path.parent / Path(table["path"]).expanduser()).resolve())}
     source = (replacement or {}).get("source")
@@ -266,3 +272,4 @@ def _resolve_data(tables: dict[str, Any], path: Path, replacement: Mapping[str, 
         table = applicable_keys({**table, "source": source})
     if "data" in tables or replacement:
         tables["data"] = {**table, **(replacement or {})}
+    return tuple(key for key in given if key not in table)

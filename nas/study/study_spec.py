@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from nas.space.architecture import PretrainedArchitecture
 from nas.space.genome import Genome
@@ -64,6 +64,7 @@ class StudySpec(StudyBaselines):
     search_space: dict[str, Any] | None = None
     genome: dict[str, Any] | None = None
     grid: GridSpec | None = None
+    _unused_data_keys: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("start", mode="before")
     @classmethod
@@ -245,12 +246,21 @@ class StudySpec(StudyBaselines):
             return self.space.needs_teacher
         return any(genome.recipe.distillation.needs_teacher for genome in self.grid_genomes())
 
+    def note_unused_data_keys(self, keys: Sequence[str]) -> None:
+        """Record the keys of `[data]` that do not apply to the source that replaced the file's."""
+        self._unused_data_keys = tuple(keys)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """Sentences on settings of the data that are not used; they are not stored with a study."""
+        return [f"data.{key} is not used: it does not apply to {self.data.source}" for key in self._unused_data_keys]
+
     def notes(self) -> list[str]:
         """List valid but possibly unexpected settings, one line each."""
         if self.grid is not None:
-            return []
+            return self.data_notes
         grace = self.early_stopping.grace_epochs or 0 if self.early_stopping.enabled else 0
-        return [*self.space.notes(), *length_notes(self.space.recipe, self.budget.epochs, grace)]
+        return [*self.data_notes, *self.space.notes(), *length_notes(self.space.recipe, self.budget.epochs, grace)]
 
     def differences(self, other: StudySpec, movable: Collection[str] = ()) -> list[str]:
         """List the keys with different values, except those that may change (`updated_by`, and `movable`).

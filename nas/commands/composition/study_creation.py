@@ -49,6 +49,16 @@ def require_all_used(dataset_summary: DatasetSummary) -> None:
         raise FaultyDataError(dataset_summary.name, inventory.faults)
 
 
+def _print_data_account(application: Application, dataset_summary: DatasetSummary, notes: Sequence[str]) -> None:
+    """Print one line on what was given and used, and one for each setting of the data that is not used."""
+    inventory = dataset_summary.inventory
+    lines = [f"note: {note}" for note in notes]
+    if inventory is not None and inventory.is_remarkable:
+        lines.insert(0, f"data: {inventory.sentence}")
+    for line in lines:
+        application.errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def create_checked_study(
     application: Application, spec: StudySpec, timer: NetworkTimer, weights: Path | None, *, strict: bool = False
 ) -> SearchStudy:
@@ -68,7 +78,7 @@ def create_checked_study(
     require_budget_met(_lowest_costs(trainer, spec), spec)
     storage = application.connect(create_tables=True)
     teacher = None if _has_stored_teacher(storage, spec) else check_teacher(application, spec, dataset_summary, storage)
-    is_new = spec.name not in storage.study_names()
+    data_notes, is_new = spec.data_notes, spec.name not in storage.study_names()
     if is_new:
         timer.teacher = None if teacher is None else teacher.architecture
         # An existing study keeps its epochs.
@@ -83,9 +93,7 @@ def create_checked_study(
         storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None,
         _initial_parameters(application, storage, spec, dataset_summary, trainer),
     )  # fmt: skip
-    inventory = dataset_summary.inventory
-    if inventory is not None and inventory.is_remarkable:
-        application.errors.print(f"data: {inventory.sentence}", markup=False, highlight=False, soft_wrap=True)
+    _print_data_account(application, dataset_summary, data_notes)
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
     if teacher is not None:

@@ -113,7 +113,7 @@ class Progress:
                         self._print_line(progress.text)
                 case WorkerWaiting(seconds=seconds):
                     self._print_line(
-                        "waiting for trials of other workers; one whose worker was lost is taken over within "
+                        "waiting for the trials that run; one whose worker was lost is taken over within "
                         f"{seconds:.0f} s"
                     )
                 case SearchEnded(reason=reason):

@@ -271,7 +271,9 @@ def _without_result(records: Sequence[TrialRecord], complete: Sequence[TrialReco
 
 def size_and_epochs(baseline: TrialRecord, own_epochs: int | None) -> str:
     """Describe the baseline's size, and its epochs if they are not those of the trials."""
-    return baseline.cost_text + ("" if own_epochs is None else f", trained {own_epochs} epochs")
+    if own_epochs is None:
+        return baseline.cost_text
+    return f"{baseline.cost_text}, trained {own_epochs} epoch{'s' if own_epochs > 1 else ''}"
 
 
 def _objectives(record: TrialRecord) -> Objectives:

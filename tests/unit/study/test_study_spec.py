@@ -281,3 +281,12 @@ def test_pairs_are_searched_with_and_without_genes_of_their_own(tmp_path: Path) 
 def test_pairs_and_what_is_for_them_come_together(tmp_path: Path, study: str, space: str, fault: str) -> None:
     (reported,) = _faults(_write(tmp_path, study, space))
     assert reported.startswith(fault)
+
+
+def test_keys_that_do_not_apply_to_other_images_are_named(tmp_path: Path) -> None:
+    study = STUDY.replace('source = "digits"', 'source = "folder"\npath = "photos"\nimage_size = 32\nseed = 3')
+    spec = load_study(_write(tmp_path, study), {"source": "npz", "path": "/x.npz"})
+    assert spec.data.seed == 3
+    assert spec.notes()[0] == "data.image_size is not used: it does not apply to npz"
+    assert load_study(_write(tmp_path, study), {"source": "table", "path": "/x.csv"}).data_notes == []
+    assert StudySpec.model_validate_json(spec.model_dump_json()).data_notes == []

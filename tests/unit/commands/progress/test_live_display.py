@@ -209,7 +209,7 @@ def test_the_progress_and_the_end_of_the_search_are_lines(progress: Progress, ou
     assert output.getvalue().splitlines() == [
         f"  0:00  [2/9] {_search_progress().text}",
         "  0:00  [2/9] no further trial starts: no improvement for [20] trials",
-        "  0:00  [2/9] waiting for trials of other workers; one whose worker was lost is taken over within 28 s",
+        "  0:00  [2/9] waiting for the trials that run; one whose worker was lost is taken over within 28 s",
     ]
 
 
