@@ -62,7 +62,7 @@ def _load_unshrunk(spec: DataSpec, folder: Path, progress: Progress | None) -> S
         case "eurosat":
             return load_eurosat(folder, Decoding(spec.image_size, None), progress)
         case "npz":
-            return load_npz(path)
+            return load_npz(path, spec.group_by)
         case "folder" | "table" | "huggingface":
             return load_folder(_folder_reading(path, spec, folder, progress), progress)
         case _:

@@ -17,6 +17,7 @@ from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.folder_inventory import folder_inventory
 from nas.data.sources.folder_listing import FolderListing, list_folder
+from nas.data.sources.group_numbers import number_groups, ungrouped_note
 from nas.data.sources.labelled_files import (
     DEFAULT_LAYOUT,
     NOT_FOR_THIS_PROGRAM,
@@ -185,27 +186,25 @@ def _groups(
     Raises:
         DataError: No image is in a group.
     """
-    nothing = InventoryEntry("of no group, each taken for a group of its own", 0)
     if pattern is None:
-        return None, nothing
-    names = [file.group if layout.has_groups else _group_of_path(file.file.name, pattern) for file in kept]
-    without = [printable(file.file.name) for file, name in zip(kept, names, strict=True) if name is None]
+        return None, ungrouped_note([])
+    names = {
+        str(split): [
+            file.group if layout.has_groups else _group_of_path(file.file.name, pattern)
+            for file in kept
+            if file.split == split
+        ]
+        for split in layout.splits
+    }
+    # The files are in the order of splits.
+    flat = [name for of_split in names.values() for name in of_split]
+    without = [printable(file.file.name) for file, name in zip(kept, flat, strict=True) if name is None]
     if len(without) == len(kept):
         raise DataError(
             f"group_by: {pattern!r} is no column of a table, and as a regular expression it finds nothing in the "
             f"paths, such as {without[0]}"
         )
-    keys = [
-        ("file", file.file.name) if name is None else ("group", name) for file, name in zip(kept, names, strict=True)
-    ]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    groups = {
-        str(split): np.array(
-            [numbers[key] for key, file in zip(keys, kept, strict=True) if file.split == split], np.int64
-        )
-        for split in layout.splits
-    }
-    return groups, InventoryEntry(nothing.reason, len(without), tuple(without))
+    return number_groups(names), ungrouped_note(without)
 
 
 def _group_of_path(path: str, pattern: str) -> str | None:
