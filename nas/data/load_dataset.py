@@ -74,7 +74,7 @@ def _folder_reading(path: Path, spec: DataSpec, folder: Path, progress: Progress
     columns = ColumnNames(spec.image_column, spec.label_column, spec.split_column, spec.group_by)
     reading = FolderReading(
         path, Decoding(spec.image_size, spec.channels, spec.bits), folder / "decoded", printable(path.absolute().name),
-        LayoutSettings(spec.layout, spec.depth or 1, spec.labels, columns), spec.group_by,
+        LayoutSettings(spec.layout, spec.depth, spec.labels, columns), spec.group_by,
     )  # fmt: skip
     if spec.source == "huggingface" or (path.suffix.lower() == ".parquet" and has_images(path)):
         root = written_out(path, folder / "unpacked", columns, progress)

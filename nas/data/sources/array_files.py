@@ -12,8 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.sources.folder_layout import split_of_name
-from nas.data.sources.labelled_files import SplitName
+from nas.data.sources.labelled_files import SplitName, split_of_name
 from nas.errors import DataError
 from nas.results.printable_text import printable
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nas.data.sources.array_files import Array
-from nas.data.sources.folder_layout import natural_key
+from nas.data.sources.class_names import natural_key
 from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.splits.class_sampling import Indices
 from nas.errors import NUM_LISTED, shortened_list

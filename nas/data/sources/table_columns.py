@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nas.data.sources.folder_layout import natural_key
+from nas.data.sources.class_names import natural_key
 from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames
 from nas.data.sources.table_file import Table
 from nas.errors import DataError, shortened_list

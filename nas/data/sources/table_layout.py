@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nas.data.sources.folder_layout import natural_key, split_of_name
+from nas.data.sources.class_names import natural_key
 from nas.data.sources.folder_listing import FolderListing, ListedImage
 from nas.data.sources.labelled_files import (
     NOT_FOR_THIS_PROGRAM,
@@ -16,6 +16,7 @@ from nas.data.sources.labelled_files import (
     FolderLayout,
     LabelledFile,
     SplitName,
+    split_of_name,
 )
 from nas.data.sources.table_columns import LabelTable, read_columns
 from nas.data.sources.table_file import read_table

@@ -257,7 +257,8 @@ def test_images_of_one_group_stay_in_one_split(tmp_path: Path, groups: np.ndarra
 
 def test_groups_of_each_split_and_images_of_none(tmp_path: Path) -> None:
     images = np.random.default_rng(3).integers(0, 256, (6, 4, 4), dtype=np.uint8)
-    path = _grouped(tmp_path, train_patient=np.where(GROUPS < 2, np.nan, GROUPS), x_test=images, y_test=np.arange(6) % 3,
+    train = np.where(GROUPS < 2, np.nan, GROUPS)
+    path = _grouped(tmp_path, train_patient=train, x_test=images, y_test=np.arange(6) % 3,
                     patient_test=np.array(["3", "", "x", "x", "y", "z"]))  # fmt: skip
     source = load_npz(path, "patient")
     assert source.groups is not None

@@ -244,6 +244,11 @@ def test_a_table_that_agrees_with_the_folders(root: Path) -> None:
         _csv([("file", "label"), *((Path(n).name, c) for n, c in zip(NAMES, LABELS, strict=True))])
     )
     assert _labels_are_right(_load(root))
+    rows = [(Path(n).name, c, f"p{number // 3}") for number, (n, c) in enumerate(zip(NAMES, LABELS, strict=True))]
+    (root / "labels.csv").write_text(_csv([("file", "label", "patient"), *rows]))
+    data = _load(root, group_by="patient", label_column="label")
+    numbers = [set((split.images[:, 0, 0, 0] // 3).tolist()) for split in (data.train, data.validation)]
+    assert not numbers[0] & numbers[1]
 
 
 def test_parquet(root: Path) -> None:
