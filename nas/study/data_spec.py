@@ -49,7 +49,7 @@ class DataSpec(FrozenModel):
         image_size: Side in pixels to which images of a folder or of EuroSAT are resized; default: their own size,
             which must be the same for all.
         channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 if every image is grey.
-        bits: Significant bits of images with 16 bits a pixel; default: those that the largest value needs.
+        bits: Significant bits of images with 16 bits a channel; default: those that the largest value needs.
         layout: Reading of a folder whose sub-folders may be splits or classes; default: whichever is certain.
         depth: Levels of folders that make up a class's name; default 1.
         labels: Table of labels inside a folder, or "folders" to take the labels from the folders' names.

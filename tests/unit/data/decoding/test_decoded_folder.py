@@ -96,6 +96,17 @@ def test_deep_images_are_scaled_by_the_bits_that_the_largest_of_them_needs(
     assert np.array_equal(pixels[:, 0], values * 255 // highest if bits == 8 else values >> (bits - 8))
 
 
+def test_whole_numbers_of_32_bits_are_read_if_16_suffice(tmp_path: Path) -> None:
+    values = np.random.default_rng(6).integers(0, 4096, (2, 8, 8), np.int32)
+    values[0, 0, 0] = 4095
+    Image.fromarray(values[0]).save(tmp_path / "a.tif")
+    Image.fromarray(values[1] + 70_000).save(tmp_path / "b.tif")
+    account, pixels = _decode(tmp_path)
+    assert (account.bits, account.kept) == (12, [0])
+    assert account.left_out == {"of 32 bits a pixel, to be converted to 8 or 16": ["b.tif"]}
+    assert np.array_equal(pixels[0, 0], values[0] >> 4)
+
+
 def test_the_bits_may_be_given(tmp_path: Path) -> None:
     values = np.array([[0, 1023, 1024, 4095]] * 4, np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
