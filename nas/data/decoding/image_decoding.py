@@ -31,6 +31,23 @@ DECODING_ERRORS = (
 )  # fmt: skip
 
 
+READ_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "PCX",
+    "TGA",
+    "ICO",
+)
+"""Formats of Pillow that are opened. Others, such as EPS, are programs for an interpreter that Pillow would start."""
+
 _ORIENTATION = 0x0112
 """EXIF tag of the orientation."""
 
@@ -130,7 +147,7 @@ def read_image(path: Path, bits: int | None = None) -> ReadImage:
     Returns:
         An image of mode L if all pixels are grey, in any storage format, else RGB. Errors: `decode_image`.
     """
-    with Image.open(path) as opened:
+    with Image.open(path, formats=READ_FORMATS) as opened:
         # First, since reading the EXIF data of a PNG drops its tiles.
         is_deep = has_deep_colour(opened)
         conversions = list(_conversions_of(opened))

@@ -42,6 +42,12 @@ def test_files_that_cannot_be_read_are_named_by_reason(tmp_path: Path) -> None:
     assert np.array_equal(pixels[:, 0], [GREY, GREY])
 
 
+def test_a_program_for_an_interpreter_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", format="EPS")
+    monkeypatch.setattr("subprocess.Popen", lambda *_args, **_options: pytest.fail("a program was started"))
+    assert _decode(tmp_path)[0].left_out == {"no image (PostScript)": ["a.png"]}
+
+
 def test_no_file_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     account, _ = _decode(tmp_path)
