@@ -19,7 +19,7 @@ from nas.data.sources.labelled_files import (
     split_of_name,
 )
 from nas.data.sources.nested_folders import depth_fault, splits_moved_out
-from nas.data.sources.segmentation_masks import masks_fault
+from nas.data.sources.other_tasks import masks_fault
 from nas.errors import shortened_list
 from nas.results.dataset_inventory import InventoryEntry, entries_of
 from nas.results.printable_text import class_name, printable

@@ -16,7 +16,7 @@ from nas.data.decoding.file_kinds import VIDEO
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.folder_inventory import folder_inventory
-from nas.data.sources.folder_listing import FolderListing, list_folder
+from nas.data.sources.folder_listing import HIDDEN, FolderListing, list_folder
 from nas.data.sources.group_numbers import number_groups, ungrouped_note
 from nas.data.sources.labelled_files import (
     DEFAULT_LAYOUT,
@@ -27,6 +27,7 @@ from nas.data.sources.labelled_files import (
     SplitName,
 )
 from nas.data.sources.labels_of_folder import find_labels
+from nas.data.sources.other_tasks import annotations_fault
 from nas.data.splits.class_sampling import Indices
 from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import DataError, FaultyDataError, shortened_list
@@ -112,17 +113,27 @@ def _listed(root: Path) -> FolderListing:
 
 def _class_faults(where: str, layout: FolderLayout, listing: FolderListing) -> list[str]:
     """List the faults of classes and splits that are known before an image is opened."""
+    if len(layout.classes) < 2 and (fault := annotations_fault(listing)):
+        return [fault]
     if not layout.classes:
         left_out = "; ".join(entry.text for entry in (*layout.left_out, *entries_of(listing.left_out)))
         if f"no image ({VIDEO})" in listing.left_out:
             return [f"{len(listing.left_out[f'no image ({VIDEO})'])} videos; video is {NOT_FOR_THIS_PROGRAM}"]
+        if layout.given is not None:
+            others = shortened_list(sorted({file.split for file in layout.files}))
+            what = f"no row of training images, only of {others}" if others else "no row that can be used"
+            return [what + (f" ({left_out})" if left_out else "")]
         return [
             f"no class folders in {where}; expected train/<class>/* or <class>/*, or a table of files and labels"
             + (f" ({left_out})" if left_out else "")
         ]
     faults = []
     if len(layout.classes) == 1:
-        faults.append(f"one class only ({layout.classes[0]}); a classifier needs at least 2")
+        unused = [entry.text for entry in entries_of(listing.left_out, (HIDDEN,)) if not entry.is_expected]
+        faults.append(
+            f"one class only ({layout.classes[0]}); a classifier needs at least 2"
+            + (f", from folders or a table (.csv, .tsv, .parquet); not used: {'; '.join(unused)}" if unused else "")
+        )
     few = _small_classes(layout, layout.files)
     if few is not None:
         faults.append(few)
@@ -199,6 +210,8 @@ def _groups(
     # The files are in the order of splits.
     flat = [name for of_split in names.values() for name in of_split]
     without = [printable(file.file.name) for file, name in zip(kept, flat, strict=True) if name is None]
+    if len(without) == len(kept) and layout.has_groups:
+        raise DataError(f"group_by: the column {pattern!r} has no group of any image that is used")
     if len(without) == len(kept):
         raise DataError(
             f"group_by: {pattern!r} is no column of a table, and as a regular expression it finds nothing in the "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nas.data.sources.array_files import Array
-from nas.data.sources.class_names import natural_key
+from nas.data.sources.class_names import name_readings, natural_key
 from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.splits.class_sampling import Indices
 from nas.errors import NUM_LISTED, shortened_list
@@ -42,8 +43,12 @@ def convert_labels(arrays: Mapping[str, Array], train: str, names: Array | None)
         if classes is not None:
             _index_into(classes, flat, train, converted)
         return converted
-    present = sorted({class_name(str(value)) for value in np.unique(flat[train])}, key=natural_key)
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for value in np.unique(flat[train]):
+        spellings[class_name(str(value))].add(str(value))
+    present = sorted(spellings, key=natural_key)
     converted.classes = tuple(present)
+    converted.readings += name_readings(spellings, present)
     places = {name: place for place, name in enumerate(present)}
     for name, values in flat.items():
         distinct, inverse = np.unique(values, return_inverse=True)

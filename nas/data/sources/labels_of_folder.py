@@ -55,6 +55,8 @@ def find_labels(
         names = shortened_list([repr(table.name) for table, _ in found])
         return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
     layout = table_layout(found, listing)
+    if has_folders and not layout.files:
+        return _of_certain_depth(folders)
     by_table = {file.file.name: (file.split, file.label) for file in layout.files}
     by_folder = {file.file.name: (file.split, file.label) for file in folders.files}
     if has_folders and by_table == by_folder and not layout.has_groups:

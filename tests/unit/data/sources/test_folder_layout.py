@@ -254,7 +254,9 @@ def test_names_of_splits() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("names", [("images", "masks"), ("Image", "Segmentations"), ("img", "labels")])
+@pytest.mark.parametrize(
+    "names", [("images", "masks"), ("Image", "Segmentations"), ("img", "labels"), ("JPEGImages", "SegmentationClass")]
+)
 def test_images_and_their_masks_are_not_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     (fault,) = _layout(tmp_path, *(f"{name}/{number}.png" for name in names for number in range(3))).faults
     assert "look like images and their masks; segmentation is not for this program" in fault
