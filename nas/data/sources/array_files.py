@@ -35,6 +35,7 @@ class Arrays:
         names: Names of the arrays, also of unreadable ones.
         unused: Names of arrays that are neither images, labels, classes nor groups.
         group_by: Name of the arrays of groups, without a split; None for no groups.
+        other_files: Printable names of files beside npy files.
     """
 
     arrays: dict[tuple[SplitName, Kind], Array] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Arrays:
     unused: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     group_by: str | None = None
+    other_files: list[str] = field(default_factory=list)
 
     def add(self, name: str) -> tuple[SplitName, Kind] | None:
         """Enter an array's name; return its role, or None if it has none or another array has it."""
@@ -117,6 +119,9 @@ def _read_npy_files(folder: Path, read: Arrays) -> Arrays:
         role = read.add(path.stem)
         if role is not None:
             _read_array(lambda path=path: np.load(path, allow_pickle=False), path.stem, role, read)
+    read.other_files = sorted(
+        printable(path.name) for path in folder.iterdir() if path.suffix != ".npy" and not path.name.startswith(".")
+    )
     return read
 
 

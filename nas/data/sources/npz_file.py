@@ -68,6 +68,7 @@ def _source(path: Path, read: Arrays, pixels: ConvertedPixels, labels: Converted
     }
     inventory = DatasetInventory.of_images(sum(map(len, splits.values())))
     unused = [f"arrays that are not used: {shortened_list(read.unused)}"] if read.unused else []
+    unused += [f"files that are not used: {shortened_list(read.other_files)}"] if read.other_files else []
     inventory = inventory.with_notes((), [*pixels.readings, *labels.readings, *unused])
     return SourceImages(
         printable(path.stem), labels.classes, splits["train"], splits.get("test"), splits.get("validation"), inventory

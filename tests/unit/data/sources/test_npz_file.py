@@ -92,6 +92,13 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
          "x_test: images [C, H, W] of [1, 4, 6] where x_train has [1, 5, 6]"),
         ({"x_train": X[None], "y_train": Y},
          "x_train: shape [1, 12, 5, 6]; give [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"),
+        ({"x_train": X / 255, "y_train": Y, "x_test": X, "y_test": Y},
+         f"x_train from 0 to 1, but x_test up to {X.max()}; give all in one range"),
+        ({"x_train": X, "y_train": np.where(Y == 1, np.nan, Y)},
+         "y_train: 4 labels are no numbers; remove those images, or label them"),
+        ({"x_train": X, "y_train": np.array(["a", " ", "c"])[Y]},
+         "y_train: 4 labels are empty; remove those images, or label them"),
+        ({"x_train": X, "y_train": Y, "classes": np.array(["a", "", "c"])}, "classes: an empty name"),
         ({"x_train": X[:4], "y_train": Y[:4]},
          "too few training images to split into train, validation and test: '0' (2), '1' (1), '2' (1); "
          "give each class at least 3"),
@@ -219,6 +226,17 @@ def test_classes_that_one_split_lacks_and_arrays_without_use(tmp_path: Path) -> 
     assert source.test.labels.tolist() == [0, 1]
     assert source.inventory is not None
     assert source.inventory.readings == ("arrays that are not used: ids",)
+
+
+def test_dark_pixels_alike_names_and_files_beside_arrays_are_said(tmp_path: Path) -> None:
+    for name, array in {"x_train": X // 255, "y_train": Y, "classes": np.array(["Cat", "cat", "b"])}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "cover.png").touch()
+    assert load_npz(tmp_path).full_inventory.readings == (
+        "pixels up to 1 of 255 are taken as they are",
+        "'Cat' and 'cat' are two classes; rename them if they are one",
+        "files that are not used: cover.png",
+    )
 
 
 def test_links_and_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:
