@@ -80,10 +80,11 @@ def _folder_reading(path: Path, spec: DataSpec, folder: Path, progress: Progress
         root = written_out(path, folder / "unpacked", columns, progress)
         columns = ColumnNames(group=spec.group_by)
         settings = LayoutSettings(columns=columns)
-        return replace(reading, root=root, tables=(root / TABLE,), settings=settings)
+        return replace(reading, root=root, where=printable(str(path)), tables=(root / TABLE,), settings=settings)
     if spec.source == "table":
         return replace(reading, root=path.absolute().parent, tables=(path.absolute(),))
     if not path.is_file():
         return reading
     root, left_out = unpacked(path, folder / "unpacked", progress)
-    return replace(reading, root=root, left_out=tuple((reason, tuple(names)) for reason, names in left_out.items()))
+    names = tuple((reason, tuple(names)) for reason, names in left_out.items())
+    return replace(reading, root=root, where=printable(str(path)), left_out=names)

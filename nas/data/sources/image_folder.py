@@ -46,6 +46,7 @@ class FolderReading:
         group_by: Regular expression on the path of an image, if no table has a column of this name.
         tables: Tables of labels; empty to find them.
         left_out: Printable names of files that are not in the folder, such as members of an archive, by reason.
+        where: Path for error messages; default: that of the folder.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class FolderReading:
     group_by: str | None = None
     tables: tuple[Path, ...] = ()
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    where: str | None = None
 
 
 def load_folder(reading: FolderReading, progress: Progress | None = None) -> SourceImages:
@@ -64,7 +66,7 @@ def load_folder(reading: FolderReading, progress: Progress | None = None) -> Sou
     Raises:
         DataError: The folder is missing, or has faults, which are all listed.
     """
-    where = printable(str(reading.root))
+    where = reading.where or printable(str(reading.root))
     listing = _listed(reading.root)
     for reason, names in reading.left_out:
         listing.given += len(names)
