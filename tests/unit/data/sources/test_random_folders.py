@@ -19,7 +19,7 @@ from nas.study.data_spec import DataSpec
 
 _FOLDERS = ["train", "Test", "val", "a", "b", "2024", "café", "cafe\u0301", ".hidden", "__MACOSX", "x\ny", "caf\udce9"]
 _SUFFIXES = [".png", ".PNG", ".jfif", "", ".txt", ".gif", ".webp"]
-_DAMAGES = ["none", "none", "none", "none", "cut", "empty", "text", "link", "dangling", "grey", "deep"]
+_DAMAGES = ["none", "none", "text", "text", "cut", "empty", "text", "link", "dangling", "grey", "deep"]
 
 _PLACES = [
     [], ["a"], ["b", "2024"], ["train", "a"], ["train", "a", "x\ny"], ["Test", "b"], [".hidden"], ["__MACOSX", "a"],
