@@ -90,7 +90,7 @@ class SourceImages:
         inventory: What was given, used and left out; None if all images are used.
         names: Printable names of the images, by split; empty for images without names.
         groups: Number of each image's group, int64 [N], by split; a group stays in one split. None without groups.
-        bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8.
+        bits: Significant bits of images with 16 bits a channel, before they were scaled to 8.
         mapped_folder: Of images that are mapped from a file: folder for copies that are too large for the memory.
     """
 

@@ -62,7 +62,7 @@ def _load_unshrunk(spec: DataSpec, folder: Path, progress: Progress | None) -> S
         case "eurosat":
             return load_eurosat(folder, Decoding(spec.image_size, None), progress)
         case "npz":
-            return load_npz(path)
+            return load_npz(path, spec.group_by)
         case "folder" | "table" | "huggingface":
             return load_folder(_folder_reading(path, spec, folder, progress), progress)
         case _:
@@ -74,16 +74,17 @@ def _folder_reading(path: Path, spec: DataSpec, folder: Path, progress: Progress
     columns = ColumnNames(spec.image_column, spec.label_column, spec.split_column, spec.group_by)
     reading = FolderReading(
         path, Decoding(spec.image_size, spec.channels, spec.bits), folder / "decoded", printable(path.absolute().name),
-        LayoutSettings(spec.layout, spec.depth or 1, spec.labels, columns), spec.group_by,
+        LayoutSettings(spec.layout, spec.depth, spec.labels, columns), spec.group_by,
     )  # fmt: skip
     if spec.source == "huggingface" or (path.suffix.lower() == ".parquet" and has_images(path)):
         root = written_out(path, folder / "unpacked", columns, progress)
         columns = ColumnNames(group=spec.group_by)
         settings = LayoutSettings(columns=columns)
-        return replace(reading, root=root, tables=(root / TABLE,), settings=settings)
+        return replace(reading, root=root, where=printable(str(path)), tables=(root / TABLE,), settings=settings)
     if spec.source == "table":
         return replace(reading, root=path.absolute().parent, tables=(path.absolute(),))
     if not path.is_file():
         return reading
     root, left_out = unpacked(path, folder / "unpacked", progress)
-    return replace(reading, root=root, left_out=tuple((reason, tuple(names)) for reason, names in left_out.items()))
+    names = tuple((reason, tuple(names)) for reason, names in left_out.items())
+    return replace(reading, root=root, where=printable(str(path)), left_out=names)

@@ -24,7 +24,7 @@ class DatasetSummary:
         std: Standard deviation of each channel, as for `mean`.
         part_classes: For pairs: class names of the two images, whose channels are the first and the second half;
             `classes` are then the relations. Empty for single images.
-        bits: Significant bits of images with 16 bits a pixel, before they were scaled to 8; None without such images.
+        bits: Significant bits of images with 16 bits a channel, before they were scaled to 8; None without such images.
         content: Hashes of pixels and labels; None for a study of an earlier version.
         inventory: What was given, used and left out; None for a study of an earlier version.
     """

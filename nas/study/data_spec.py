@@ -49,15 +49,15 @@ class DataSpec(FrozenModel):
         image_size: Side in pixels to which images of a folder or of EuroSAT are resized; default: their own size,
             which must be the same for all.
         channels: 1 (grey) or 3 (colour) for a folder; default: 3, or 1 if every image is grey.
-        bits: Significant bits of images with 16 bits a pixel; default: those that the largest value needs.
+        bits: Significant bits of images with 16 bits a channel; default: those that the largest value needs.
         layout: Reading of a folder whose sub-folders may be splits or classes; default: whichever is certain.
         depth: Levels of folders that make up a class's name; default 1.
         labels: Table of labels inside a folder, or "folders" to take the labels from the folders' names.
         image_column: Column of a table with the images' paths; default: found by its name.
         label_column: Column of a table with the labels; default: found by its name.
         split_column: Column of a table with the splits; default: found by its name.
-        group_by: Column of a table, or regular expression on the path of an image (its first group, or all of it), by
-            which images are grouped; a group is in one split only.
+        group_by: Column of a table, array of an npz file, or regular expression on the path of an image (its first
+            group, or all of it), by which images are grouped; a group is in one split only.
         leaks: `exclude` keeps images out of training that equal a test or validation image, `keep` does not; default:
             `exclude` for the user's own images.
         shrink: Downscaling factor k: each k×k block of pixels becomes its mean, rounded.
@@ -113,7 +113,7 @@ _SOURCES_WITH = {
     "image_column": FILE_SOURCES,
     "label_column": FILE_SOURCES,
     "split_column": FILE_SOURCES,
-    "group_by": FILE_SOURCES,
+    "group_by": OWN_SOURCES,
     "leaks": OWN_SOURCES,
 }
 

@@ -178,7 +178,7 @@ def test_predict_answers_what_it_can_and_warns_of_what_it_should(
     assert "negative.png" in result.stdout
     assert "fine.png" in result.stdout
     assert result.stderr.splitlines() == [
-        f"error: {tmp_path}/no.png: no image",
+        f"error: {tmp_path}/no.png: no image (text)",
         f"warning: 1 of 2 images is not of the 8x8 pixels that all training images had ({tmp_path}/negative.png)",
         "warning: 1 of 2 images is dark on light, the training images were light on dark: invert? "
         f"({tmp_path}/negative.png)",

@@ -44,7 +44,7 @@ class DecodedFolder:
         kept: Indices of the decoded files, in ascending order.
         left_out: Printable names of the other files, by reason.
         conversions: Printable names of converted files, by conversion.
-        bits: Significant bits of the images with 16 bits a pixel; None without such images.
+        bits: Significant bits of the images with 16 bits a channel; None without such images.
         coloured: Printable names of the images in colour, if all others are grey and the channels were left open.
     """
 

@@ -28,7 +28,7 @@ _IMAGES = (
 _OTHERS = (
     (b"version https://git-lfs", "a pointer of Git LFS without its content (git lfs pull)"),
     (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"\x93NUMPY", "an array"),
-    (b"8BPS", "a Photoshop file"), (b"\x1aE\xdf\xa3", VIDEO), (b"\0\0\x01\xba", VIDEO),
+    (b"8BPS", "a Photoshop file"), (b"%!PS", "PostScript"), (b"\x1aE\xdf\xa3", VIDEO), (b"\0\0\x01\xba", VIDEO),
     (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"),
 )  # fmt: skip
 

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from nas.data.decoding.deep_colour import Samples, deep_samples, has_deep_colour
 from nas.data.labelled_images import Progress
 from nas.errors import NUM_LISTED, FaultyDataError, shortened_list
 
 Pixels = npt.NDArray[np.uint8]
 
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 """Increment when the same file decodes to other pixels; caches of older versions are then ignored."""
 
 # Exceptions of Pillow's readers on unexpected bytes.
@@ -29,6 +30,23 @@ DECODING_ERRORS = (
     struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 
+
+READ_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "PCX",
+    "TGA",
+    "ICO",
+)
+"""Formats of Pillow that are opened. Others, such as EPS, are programs for an interpreter that Pillow would start."""
 
 _ORIENTATION = 0x0112
 """EXIF tag of the orientation."""
@@ -42,7 +60,7 @@ class Decoding:
         image_size: Side in pixels of the square that images are resized and padded to; None keeps their size, which
             must be the same for all.
         channels: 1 or 3; None means 1 if every image is grey, else 3.
-        bits: Significant bits of images with 16 bits a pixel, such as 12; None means 16.
+        bits: Significant bits of images with 16 bits a channel, such as 12; None means 16.
     """
 
     image_size: int | None
@@ -57,7 +75,7 @@ class Conversion(str, Enum):
     ROTATED = "turned upright as their EXIF orientation says"
     ON_WHITE = "with transparent parts, which became white"
     CMYK = "converted from CMYK to RGB"
-    DEEP_COLOUR = "of 16 bits a channel, of which the upper 8 are used"
+    UPPER_BYTES = "of 16 bits a channel, of which the upper 8 are used"
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ class ReadImage:
 
     Attributes:
         conversions: Those that were needed.
-        maximum: Largest value of an image with 16 bits a pixel, before scaling; else None.
+        maximum: Largest value of an image with 16 bits a channel, before scaling; else None.
     """
 
     image: Image.Image
@@ -129,10 +147,17 @@ def read_image(path: Path, bits: int | None = None) -> ReadImage:
     Returns:
         An image of mode L if all pixels are grey, in any storage format, else RGB. Errors: `decode_image`.
     """
-    with Image.open(path) as opened:
+    with Image.open(path, formats=READ_FORMATS) as opened:
+        # First, since reading the EXIF data of a PNG drops its tiles.
+        is_deep = has_deep_colour(opened)
         conversions = list(_conversions_of(opened))
         image = ImageOps.exif_transpose(opened)
-    image, maximum = _to_8_bits(image, bits or 16)
+    samples = deep_samples(path, image) if is_deep else _grey_samples(image)
+    maximum = None
+    if samples is not None:
+        image, maximum = _to_8_bits(samples, bits or 16)
+    elif image.mode == "1":
+        image = image.convert("L")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
@@ -140,22 +165,23 @@ def read_image(path: Path, bits: int | None = None) -> ReadImage:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode != "L":
         image = image.convert("RGB")
-        if _is_grey(image):
+        # Of the samples, so that the bits they are scaled by do not decide.
+        if _is_grey(np.asarray(image) if samples is None else samples):
             image = image.convert("L")
     return ReadImage(image, tuple(conversions), maximum)
 
 
 def _conversions_of(opened: Image.Image) -> Iterator[Conversion]:
     """Yield the conversions that follow from a file's header."""
+    is_16_bit = any("16" in str(part[-1]) for part in getattr(opened, "tile", ()))
+    if opened.mode in ("RGB", "RGBA", "LA") and is_16_bit and not has_deep_colour(opened):
+        yield Conversion.UPPER_BYTES
     if getattr(opened, "is_animated", False):
         yield Conversion.FIRST_FRAME
     if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
         yield Conversion.ROTATED
     if opened.mode == "CMYK":
         yield Conversion.CMYK
-    # Pillow has no mode of 16 bits a channel; the raw mode of the file names them.
-    if opened.mode in ("RGB", "RGBA", "LA") and any("16" in str(part[-1]) for part in getattr(opened, "tile", ())):
-        yield Conversion.DEEP_COLOUR
 
 
 def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:
@@ -184,21 +210,35 @@ def significant_bits(maximum: int) -> int:
     return next(bits for bits in (8, 10, 12, 14, 16) if maximum < 1 << bits)
 
 
-def _to_8_bits(image: Image.Image, bits: int) -> tuple[Image.Image, int | None]:
-    """Scale 16 bits a pixel to 8; return the largest value as well."""
+def _grey_samples(image: Image.Image) -> Samples | None:
+    """Return the values of a grey image with more than 8 bits a pixel; None for other images.
+
+    Raises:
+        ValueError: They are not whole numbers below 65,536.
+    """
     if image.mode.startswith("I;16"):
-        # Pillow's conversion clips at 255 instead of scaling.
-        samples = np.asarray(image).astype(np.uint16)
-        scaled = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
-        return Image.fromarray(scaled), int(samples.max())
-    if image.mode in ("I", "F"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode not in ("I", "F"):
+        return None
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
         raise ValueError("32 bits a pixel; convert it to 8")
-    return (image.convert("L") if image.mode == "1" else image), None
+    return values.astype(np.uint16)
 
 
-def _is_grey(image: Image.Image) -> bool:
-    """Return True if the three channels are equal; many grey images are stored as colour."""
-    pixels = np.asarray(image)
+def _to_8_bits(samples: Samples, bits: int) -> tuple[Image.Image, int]:
+    """Scale samples [H, W] or [H, W, C] to 8 bits, opacity by its own range; return the largest value as well."""
+    # Pillow's conversion clips at 255 instead of scaling.
+    scaled = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
+    colours = samples[..., :3] if samples.ndim == 3 else samples
+    if samples.ndim == 3 and samples.shape[2] == 4:
+        opacity = samples[..., 3]
+        scaled[..., 3] = opacity >> (significant_bits(int(opacity.max())) - 8)
+    return Image.fromarray(scaled), int(colours.max())
+
+
+def _is_grey(pixels: Pixels | Samples) -> bool:
+    """Return True if the first three channels are equal; many grey images are stored as colour."""
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 

@@ -8,19 +8,22 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
+from nas.data.sources.folder_listing import Parts
 from nas.errors import DataError
 from nas.results.printable_text import printable
 
 MAX_BYTES = 1 << 38
 """Largest sum of unpacked files: 256 GiB, and never more than nine tenths of the free space."""
 MAX_FILES = 20_000_000
+_MAX_NAME_BYTES = 255
+"""Longest name of a file on usual file systems."""
 _COPY_BYTES = 1 << 20
 _ERRORS = (
     OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, tarfile.TarError, zlib.error,
@@ -56,14 +59,14 @@ def unpacked(path: Path, folder: Path, progress: Progress | None = None) -> tupl
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder):
-            members = list(_members(path))
+            members = _without_repetitions(_members(path))
             left_out: dict[str, list[str]] = {}
             for member in members:
                 if member.fault is not None:
                     left_out.setdefault(member.fault, []).append(printable(member.name))
             if not place.is_dir():
                 _require_room(where, members, folder)
-                _unpack(path, place, {member.name: member for member in members if member.fault is None}, progress)
+                _unpack(path, place, members, progress)
     except _ERRORS as error:
         if isinstance(error, RuntimeError) and "password" in str(error):
             raise DataError(f"{where}: encrypted; unpack it yourself") from error
@@ -84,6 +87,38 @@ def _members(path: Path) -> Iterator[_Member]:
         for member in tar:
             if not member.isdir():
                 yield _Member(member.name, member.size, _fault(member.name, is_regular=member.isreg()))
+        _require_end(path, tar.offset)
+
+
+def _require_end(path: Path, offset: int) -> None:
+    """Refuse a tar file that is cut off inside a header, which `tarfile` takes for the end; compressed ones raise.
+
+    Args:
+        offset: Place of the first block that is no header.
+    """
+    with path.open("rb") as file:
+        file.seek(257)
+        if file.read(5) == b"ustar":
+            file.seek(offset)
+            block = file.read(tarfile.BLOCKSIZE)
+            if len(block) < tarfile.BLOCKSIZE or any(block):
+                raise EOFError("it is cut off or damaged")
+
+
+def _without_repetitions(members: Iterable[_Member]) -> list[_Member]:
+    """Return the members, with a fault in those whose file an earlier member has."""
+    seen: set[Parts] = set()
+    kept = []
+    for member in members:
+        place = _place(member.name)
+        is_repeated = member.fault is None and place in seen
+        kept.append(replace(member, fault="members of a path that another one has") if is_repeated else member)
+        seen.add(place)
+    return kept
+
+
+def _place(name: str) -> Parts:
+    return PurePosixPath(name.replace("\\", "/")).parts
 
 
 def _fault(name: str, *, is_regular: bool) -> str | None:
@@ -92,6 +127,8 @@ def _fault(name: str, *, is_regular: bool) -> str | None:
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or ":" in path.parts[0]:
         return "members that lead out of the archive"
+    if any(len(part.encode(errors="surrogateescape")) > _MAX_NAME_BYTES for part in path.parts):
+        return f"members of a name of more than {_MAX_NAME_BYTES} bytes"
     return None
 
 
@@ -105,16 +142,16 @@ def _require_room(where: str, members: list[_Member], folder: Path) -> None:
         )
 
 
-def _unpack(path: Path, place: Path, members: dict[str, _Member], progress: Progress | None) -> None:
+def _unpack(path: Path, place: Path, members: Sequence[_Member], progress: Progress | None) -> None:
     """Unpack into a temporary folder, then rename: what is there is complete."""
     partial = Path(tempfile.mkdtemp(prefix="archive-", dir=place.parent))
     done = 0
     try:
-        for name, file in _contents(path, members):
-            target = partial.joinpath(*PurePosixPath(name.replace("\\", "/")).parts)
+        for member, file in _contents(path, members):
+            target = partial.joinpath(*_place(member.name))
             target.parent.mkdir(parents=True, exist_ok=True)
             with file, target.open("wb") as output:
-                _copy(file, output, members[name].size)
+                _copy(file, output, member.size)
             done += 1
             if progress is not None:
                 progress(f"unpacking {printable(path.name)}", done, len(members))
@@ -123,17 +160,21 @@ def _unpack(path: Path, place: Path, members: dict[str, _Member], progress: Prog
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _contents(path: Path, members: dict[str, _Member]) -> Iterator[tuple[str, IO[bytes]]]:
+def _contents(path: Path, members: Sequence[_Member]) -> Iterator[tuple[_Member, IO[bytes]]]:
+    """Yield the members without a fault, in the order of the archive, with their contents."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for name in members:
-                yield name, archive.open(name)
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            for member, entry in zip(members, entries, strict=True):
+                if member.fault is None:
+                    yield member, archive.open(entry)
         return
     with tarfile.open(path) as tar:
-        for member in tar:
-            file = tar.extractfile(member) if member.name in members and member.isreg() else None
+        others = (entry for entry in tar if not entry.isdir())
+        for member, info in zip(members, others, strict=True):
+            file = tar.extractfile(info) if member.fault is None else None
             if file is not None:
-                yield member.name, file
+                yield member, file
 
 
 def _copy(file: IO[bytes], output: IO[bytes], size: int) -> None:

@@ -12,13 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.sources.folder_layout import split_of_name
-from nas.data.sources.labelled_files import SplitName
+from nas.data.sources.labelled_files import SplitName, split_of_name
 from nas.errors import DataError
 from nas.results.printable_text import printable
 
 Array = npt.NDArray[Any]
-Kind = Literal["images", "labels", "classes"]
+Kind = Literal["images", "labels", "classes", "groups"]
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("x", "images", "image", "imgs", "img", "data", "pixels", "features"), "images"),
@@ -34,17 +33,21 @@ class Arrays:
     Attributes:
         arrays: Readable arrays.
         names: Names of the arrays, also of unreadable ones.
-        unused: Names of arrays that are neither images, labels nor classes.
+        unused: Names of arrays that are neither images, labels, classes nor groups.
+        group_by: Name of the arrays of groups, without a split; None for no groups.
+        other_files: Printable names of files beside npy files.
     """
 
     arrays: dict[tuple[SplitName, Kind], Array] = field(default_factory=dict)
     names: dict[tuple[SplitName, Kind], str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    group_by: str | None = None
+    other_files: list[str] = field(default_factory=list)
 
     def add(self, name: str) -> tuple[SplitName, Kind] | None:
         """Enter an array's name; return its role, or None if it has none or another array has it."""
-        role = role_of_name(name)
+        role = role_of_name(name) or self._group_role(name)
         if role is None:
             self.unused.append(printable(name))
         elif role in self.names:
@@ -53,6 +56,16 @@ class Arrays:
         else:
             self.names[role] = printable(name)
         return role
+
+    def _group_role(self, name: str) -> tuple[SplitName, Kind] | None:
+        """Return the role of an array of groups, such as `patient` or `patient_test` for `patient`."""
+        if self.group_by is None or self.group_by.lower() not in name.lower():
+            return None
+        before, _, after = name.lower().partition(self.group_by.lower())
+        if not before and not after:
+            return "train", "groups"
+        split = split_of_name(before.rstrip("_-. ") or after.lstrip("_-. "))
+        return (split, "groups") if split is not None and not (before and after) else None
 
 
 def role_of_name(name: str) -> tuple[SplitName, Kind] | None:
@@ -73,8 +86,11 @@ def role_of_name(name: str) -> tuple[SplitName, Kind] | None:
     return (splits[0] if splits else "train"), kinds[0]
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path, group_by: str | None = None) -> Arrays:
     """Read the arrays of an npz file, of a folder of npy files, or of the folder of an npy file.
+
+    Args:
+        group_by: Name of the arrays of groups, without a split.
 
     Raises:
         DataError: The file is missing, or is no npz or npy file.
@@ -82,8 +98,8 @@ def read_arrays(path: Path) -> Arrays:
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if path.is_dir() or path.suffix.lower() == ".npy":
-        return _read_npy_files(path if path.is_dir() else path.parent)
-    read = Arrays()
+        return _read_npy_files(path if path.is_dir() else path.parent, Arrays(group_by=group_by))
+    read = Arrays(group_by=group_by)
     try:
         if not zipfile.is_zipfile(path):
             raise DataError(f"{path}: not an npz file; write one with numpy.savez(file, x_train=..., y_train=...)")
@@ -98,12 +114,14 @@ def read_arrays(path: Path) -> Arrays:
     return read
 
 
-def _read_npy_files(folder: Path) -> Arrays:
-    read = Arrays()
+def _read_npy_files(folder: Path, read: Arrays) -> Arrays:
     for path in sorted(folder.glob("*.npy")):
         role = read.add(path.stem)
         if role is not None:
             _read_array(lambda path=path: np.load(path, allow_pickle=False), path.stem, role, read)
+    read.other_files = sorted(
+        printable(path.name) for path in folder.iterdir() if path.suffix != ".npy" and not path.name.startswith(".")
+    )
     return read
 
 
@@ -114,7 +132,7 @@ def _read_array(load: Any, name: str, role: tuple[SplitName, Kind], read: Arrays
     except ValueError as error:
         if "allow_pickle" in str(error):
             expected = (
-                "text, as numpy.array(names, dtype=str)" if role[1] == "classes" else "numbers, images of one shape"
+                "numbers, images of one shape" if role[1] == "images" else "text, as numpy.array(names, dtype=str)"
             )
             read.faults.append(f"{name}: an array of objects; give {expected}")
         else:

@@ -12,6 +12,8 @@ from nas.data.sources.array_files import Array
 
 _CHUNK_IMAGES = 4096
 _CHANNELS = (1, 3, 4)
+_DARK = 64
+"""Pixels of images that are all below are likely those of a smaller range."""
 
 
 @dataclass
@@ -78,13 +80,22 @@ class _Scale:
     def of(cls, arrays: Mapping[str, Array], converted: ConvertedPixels) -> _Scale | None:
         """Find the range of all arrays together; None with a fault recorded."""
         if all(array.dtype == np.uint8 for array in arrays.values()):
-            return cls()
+            maximum = max(int(array.max()) for array in arrays.values())
+            return cls(reading=f"pixels up to {maximum} of 255 are taken as they are" if maximum < _DARK else "")
         odd = [f"{name}: type {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "uifb"]
         if odd:
             converted.faults += [f"{fault}; give pixels 0-255 as uint8" for fault in odd]
             return None
         lowest = min(float(array.min()) for array in arrays.values())
         highest = max(float(array.max()) for array in arrays.values())
+        fractions = [name for name, array in arrays.items() if array.dtype.kind in "fb" and array.max() <= 1]
+        if 0 < len(fractions) < len(arrays):
+            whole = [name for name in arrays if name not in fractions]
+            converted.faults.append(
+                f"{' and '.join(fractions)} from 0 to 1, but {' and '.join(whole)} up to {highest:g}; give all in one "
+                "range"
+            )
+            return None
         dtype, names = next(iter(arrays.values())).dtype, " and ".join(arrays)
         if not np.isfinite([lowest, highest]).all() or lowest < 0:
             converted.faults.append(

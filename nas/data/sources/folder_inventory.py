@@ -39,7 +39,7 @@ def _readings(layout: FolderLayout, account: DecodedFolder) -> list[str]:
         readings.append(f"folders without an image, which are no classes: {shortened_list(layout.empty)}")
     if account.bits is not None:
         readings.append(
-            f"images of 16 bits a pixel hold {account.bits} bits, which are scaled to 8 ([data] bits sets others)"
+            f"images of 16 bits a channel hold {account.bits} bits, which are scaled to 8 ([data] bits sets others)"
         )
     for split in layout.splits[1:]:
         found = {file.label for file in layout.files if file.split == split}

@@ -5,11 +5,10 @@ Nothing is guessed where two readings are likely: the fault then names both, and
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from nas.data.sources.class_names import name_readings, natural_key
 from nas.data.sources.folder_listing import FolderListing, Parts
 from nas.data.sources.labelled_files import (
     SPLITS,
@@ -17,39 +16,23 @@ from nas.data.sources.labelled_files import (
     LabelledFile,
     LayoutSettings,
     SplitName,
+    split_of_name,
 )
-from nas.data.sources.segmentation_masks import masks_fault
+from nas.data.sources.nested_folders import depth_fault, splits_moved_out
+from nas.data.sources.other_tasks import masks_fault
 from nas.errors import shortened_list
 from nas.results.dataset_inventory import InventoryEntry, entries_of
 from nas.results.printable_text import class_name, printable
-
-_SPLIT_PATTERNS: dict[SplitName, str] = {
-    "train": r"train|training|trn", "validation": r"val|valid|validation|validate|dev", "test": r"test|testing|tst",
-}  # fmt: skip
-_SPLIT_SUFFIX = r"[ _-]?(set|data|images|imgs|split|\d{1,4})?"
-_DEPTH_KEY = "[data] depth = 2"
-
-
-def split_of_name(name: str) -> SplitName | None:
-    """Return the split that a folder or a table's cell is named after, such as `val` or `Testing`; else None."""
-    for split, pattern in _SPLIT_PATTERNS.items():
-        if re.fullmatch(f"({pattern}){_SPLIT_SUFFIX}", name.strip().lower()):
-            return split
-    return None
-
-
-def natural_key(name: str) -> tuple[object, ...]:
-    """Sort key by which `2` comes before `10`, and `img2` before `img10`."""
-    pieces = re.split(r"(\d+)", name)
-    return tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece), name
 
 
 def read_layout(listing: FolderListing, settings: LayoutSettings) -> FolderLayout:
     """Find the splits and classes of a folder."""
     layout = FolderLayout()
     base = _unwrapped(listing, layout)
+    if settings.layout != "classes":
+        listing = _with_splits_outside(listing, base, layout)
     tree = _Children(listing, base)
-    prefixes = _split_prefixes(tree, settings, layout)
+    prefixes = _unwrapped_splits(listing, _split_prefixes(tree, settings, layout), base, layout)
     masks = masks_fault(tree.names, listing.images)
     if masks and settings.layout is None:
         layout.faults = [masks]
@@ -57,6 +40,19 @@ def read_layout(listing: FolderListing, settings: LayoutSettings) -> FolderLayou
         _assign(listing, base, prefixes, settings, layout)
         _empty_folders(listing, base, prefixes, layout)
     return layout
+
+
+def _with_splits_outside(listing: FolderListing, base: Parts, layout: FolderLayout) -> FolderListing:
+    """Return the listing with the splits inside classes as folders of classes."""
+    moved, fault = splits_moved_out(listing, base)
+    if fault is not None:
+        layout.faults.append(fault)
+    if moved is None:
+        return listing
+    layout.readings.append(
+        'folders in the folders of the classes are splits ([data] layout = "classes" makes them parts of their class)'
+    )
+    return moved
 
 
 class _Children:
@@ -92,16 +88,23 @@ class _Children:
         return any(set(self.inner.get(name, {})) & set(self.inner.get(other, {})) for other in others if other != name)
 
 
-def _unwrapped(listing: FolderListing, layout: FolderLayout) -> Parts:
-    """Return the folder that the layout begins in: the root, or the only folder of an unpacked archive."""
-    base: Parts = ()
+def _unwrapped(listing: FolderListing, layout: FolderLayout, base: Parts = (), known: Collection[str] = ()) -> Parts:
+    """Return the folder that the layout begins in: the given one, or the only folder of an unpacked archive.
+
+    Args:
+        base: The root, or the folder of a split.
+        known: Classes, whose folders hold images in sub-folders rather than classes.
+    """
+    first = base
     while True:
         children = _Children(listing, base)
         names = children.names
-        if children.loose or len(names) != 1 or not children.holds_classes(names[0]) or split_of_name(names[0]):
+        if len(names) != 1 or not children.holds_classes(names[0]) or class_name(names[0]) in known:
+            break
+        if split_of_name(names[0]) and not first:
             break
         base = (*base, names[0])
-    if base:
+    if base != first:
         layout.readings.append(f"{_path(base)} is the only folder with images, so its folders are read")
     return base
 
@@ -138,6 +141,19 @@ def _split_prefixes(tree: _Children, settings: LayoutSettings, layout: FolderLay
         layout.faults.append(_two_readings(inside, others))
         return {}
     return {(*tree.base, folder): split for split, folder in splits.items()}
+
+
+def _unwrapped_splits(listing: FolderListing, prefixes: _Prefixes, base: Parts, layout: FolderLayout) -> _Prefixes:
+    """Return the splits without a folder around their classes, as in `train/images/cat`."""
+    train = next((parts for parts, split in prefixes.items() if split == "train"), base)
+    if train == base:
+        return prefixes
+    inner = _unwrapped(listing, layout, train)
+    classes = {class_name(name) for name in _Children(listing, inner).names}
+    return {
+        inner if parts == train else _unwrapped(listing, layout, parts, classes): split
+        for parts, split in prefixes.items()
+    }
 
 
 def _one_folder_each(inside: Sequence[str], named: dict[str, SplitName], layout: FolderLayout) -> dict[SplitName, str]:
@@ -189,7 +205,9 @@ def _assign(
     listing: FolderListing, base: Parts, prefixes: _Prefixes, settings: LayoutSettings, layout: FolderLayout
 ) -> None:
     """Assign each image to a split and a class, or name it as left out."""
+    depth = settings.depth or 1
     left_out: dict[str, list[str]] = defaultdict(list)
+    sub_folders: dict[str, set[str]] = defaultdict(set)
     nested: list[str] = []
     spellings: dict[str, set[str]] = defaultdict(set)
     for image in listing.images:
@@ -198,19 +216,20 @@ def _assign(
         if prefix is None or not rest:
             left_out[_reason_outside(image.parts, base)].append(printable(image.file.name))
             continue
-        label = "/".join(class_name(part) for part in rest[: settings.depth])
-        spellings[label].add("/".join(rest[: settings.depth]))
-        if len(rest) > settings.depth:
+        label = "/".join(class_name(part) for part in rest[:depth])
+        spellings[label].add("/".join(rest[:depth]))
+        sub_folders[label].add("".join(rest[depth : depth + 1]))
+        if len(rest) > depth:
             nested.append(printable(image.file.name))
         layout.files.append(LabelledFile(prefixes[prefix], label, image.file))
     layout.left_out += entries_of(left_out)
-    if nested and settings.depth == 1:
-        layout.notes.append(
-            InventoryEntry(f"in sub-folders of their class ({_DEPTH_KEY} makes sub-folders classes)", len(nested),
-                           tuple(nested))
-        )  # fmt: skip
+    if nested:
+        reason = f"in sub-folders of their class ([data] depth = {depth + 1} makes sub-folders classes)"
+        layout.notes.append(InventoryEntry(reason, len(nested), tuple(nested)))
+    if settings.depth is None and settings.layout != "classes":
+        layout.depth_fault = depth_fault(sub_folders, may_be_splits=base in prefixes)
     _order(layout)
-    _name_notes(spellings, layout)
+    layout.readings += name_readings(spellings, layout.classes)
     layout.splits = tuple(split for split in SPLITS if split in prefixes.values())
 
 
@@ -227,19 +246,6 @@ def _order(layout: FolderLayout) -> None:
     layout.classes = tuple(sorted({file.label for file in layout.files if file.split == "train"}, key=natural_key))
     order = {label: place for place, label in enumerate(layout.classes)}
     layout.files.sort(key=lambda file: (SPLITS.index(file.split), order.get(file.label, len(order))))
-
-
-def _name_notes(spellings: dict[str, set[str]], layout: FolderLayout) -> None:
-    """Say which names are one class, and which look like one."""
-    for label, names in spellings.items():
-        if len(names) > 1:
-            layout.readings.append(f"{len(names)} spellings in Unicode of {label!r} are one class")
-    alike: dict[str, list[str]] = defaultdict(list)
-    for label in layout.classes:
-        alike[unicodedata.normalize("NFKC", label).casefold().strip()].append(label)
-    for labels in alike.values():
-        if len(labels) > 1:
-            layout.readings.append(f"{' and '.join(map(repr, labels))} are two classes; rename them if they are one")
 
 
 def _empty_folders(listing: FolderListing, base: Parts, prefixes: _Prefixes, layout: FolderLayout) -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 from nas.data.filesystem.folder_lock import folder_lock
 from nas.data.labelled_images import Progress
-from nas.data.sources.folder_layout import split_of_name
-from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames
+from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames, split_of_name
 from nas.data.sources.table_columns import LABEL_NAMES, plain_name
 from nas.data.sources.table_file import PYARROW_MISSING
 from nas.errors import DataError, shortened_list

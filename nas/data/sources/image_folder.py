@@ -16,7 +16,8 @@ from nas.data.decoding.file_kinds import VIDEO
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.folder_inventory import folder_inventory
-from nas.data.sources.folder_listing import FolderListing, list_folder
+from nas.data.sources.folder_listing import HIDDEN, FolderListing, list_folder
+from nas.data.sources.group_numbers import number_groups, ungrouped_note
 from nas.data.sources.labelled_files import (
     DEFAULT_LAYOUT,
     NOT_FOR_THIS_PROGRAM,
@@ -26,6 +27,7 @@ from nas.data.sources.labelled_files import (
     SplitName,
 )
 from nas.data.sources.labels_of_folder import find_labels
+from nas.data.sources.other_tasks import annotations_fault
 from nas.data.splits.class_sampling import Indices
 from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import DataError, FaultyDataError, shortened_list
@@ -44,6 +46,7 @@ class FolderReading:
         group_by: Regular expression on the path of an image, if no table has a column of this name.
         tables: Tables of labels; empty to find them.
         left_out: Printable names of files that are not in the folder, such as members of an archive, by reason.
+        where: Path for error messages; default: that of the folder.
     """
 
     root: Path
@@ -54,6 +57,7 @@ class FolderReading:
     group_by: str | None = None
     tables: tuple[Path, ...] = ()
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    where: str | None = None
 
 
 def load_folder(reading: FolderReading, progress: Progress | None = None) -> SourceImages:
@@ -62,7 +66,7 @@ def load_folder(reading: FolderReading, progress: Progress | None = None) -> Sou
     Raises:
         DataError: The folder is missing, or has faults, which are all listed.
     """
-    where = printable(str(reading.root))
+    where = reading.where or printable(str(reading.root))
     listing = _listed(reading.root)
     for reason, names in reading.left_out:
         listing.given += len(names)
@@ -111,17 +115,27 @@ def _listed(root: Path) -> FolderListing:
 
 def _class_faults(where: str, layout: FolderLayout, listing: FolderListing) -> list[str]:
     """List the faults of classes and splits that are known before an image is opened."""
+    if len(layout.classes) < 2 and (fault := annotations_fault(listing)):
+        return [fault]
     if not layout.classes:
         left_out = "; ".join(entry.text for entry in (*layout.left_out, *entries_of(listing.left_out)))
         if f"no image ({VIDEO})" in listing.left_out:
             return [f"{len(listing.left_out[f'no image ({VIDEO})'])} videos; video is {NOT_FOR_THIS_PROGRAM}"]
+        if layout.given is not None:
+            others = shortened_list(sorted({file.split for file in layout.files}))
+            what = f"no row of training images, only of {others}" if others else "no row that can be used"
+            return [what + (f" ({left_out})" if left_out else "")]
         return [
             f"no class folders in {where}; expected train/<class>/* or <class>/*, or a table of files and labels"
             + (f" ({left_out})" if left_out else "")
         ]
     faults = []
     if len(layout.classes) == 1:
-        faults.append(f"one class only ({layout.classes[0]}); a classifier needs at least 2")
+        unused = [entry.text for entry in entries_of(listing.left_out, (HIDDEN,)) if not entry.is_expected]
+        faults.append(
+            f"one class only ({layout.classes[0]}); a classifier needs at least 2"
+            + (f", from folders or a table (.csv, .tsv, .parquet); not used: {'; '.join(unused)}" if unused else "")
+        )
     few = _small_classes(layout, layout.files)
     if few is not None:
         faults.append(few)
@@ -185,27 +199,27 @@ def _groups(
     Raises:
         DataError: No image is in a group.
     """
-    nothing = InventoryEntry("of no group, each taken for a group of its own", 0)
     if pattern is None:
-        return None, nothing
-    names = [file.group if layout.has_groups else _group_of_path(file.file.name, pattern) for file in kept]
-    without = [printable(file.file.name) for file, name in zip(kept, names, strict=True) if name is None]
+        return None, ungrouped_note([])
+    names = {
+        str(split): [
+            file.group if layout.has_groups else _group_of_path(file.file.name, pattern)
+            for file in kept
+            if file.split == split
+        ]
+        for split in layout.splits
+    }
+    # The files are in the order of splits.
+    flat = [name for of_split in names.values() for name in of_split]
+    without = [printable(file.file.name) for file, name in zip(kept, flat, strict=True) if name is None]
+    if len(without) == len(kept) and layout.has_groups:
+        raise DataError(f"group_by: the column {pattern!r} has no group of any image that is used")
     if len(without) == len(kept):
         raise DataError(
             f"group_by: {pattern!r} is no column of a table, and as a regular expression it finds nothing in the "
             f"paths, such as {without[0]}"
         )
-    keys = [
-        ("file", file.file.name) if name is None else ("group", name) for file, name in zip(kept, names, strict=True)
-    ]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    groups = {
-        str(split): np.array(
-            [numbers[key] for key, file in zip(keys, kept, strict=True) if file.split == split], np.int64
-        )
-        for split in layout.splits
-    }
-    return groups, InventoryEntry(nothing.reason, len(without), tuple(without))
+    return number_groups(names), ungrouped_note(without)
 
 
 def _group_of_path(path: str, pattern: str) -> str | None:

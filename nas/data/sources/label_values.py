@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nas.data.sources.array_files import Array
-from nas.data.sources.folder_layout import natural_key
+from nas.data.sources.class_names import name_readings, natural_key
 from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.splits.class_sampling import Indices
 from nas.errors import NUM_LISTED, shortened_list
@@ -42,8 +43,12 @@ def convert_labels(arrays: Mapping[str, Array], train: str, names: Array | None)
         if classes is not None:
             _index_into(classes, flat, train, converted)
         return converted
-    present = sorted({class_name(str(value)) for value in np.unique(flat[train])}, key=natural_key)
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for value in np.unique(flat[train]):
+        spellings[class_name(str(value))].add(str(value))
+    present = sorted(spellings, key=natural_key)
     converted.classes = tuple(present)
+    converted.readings += name_readings(spellings, present)
     places = {name: place for place, name in enumerate(present)}
     for name, values in flat.items():
         distinct, inverse = np.unique(values, return_inverse=True)
@@ -72,14 +77,23 @@ def _one_a_row(name: str, array: Array, converted: ConvertedLabels) -> Array | N
         converted.faults.append(f"{name}: shape {list(array.shape)}; give one label an image, [N]")
         return None
     match array.dtype.kind:
-        case "U":
-            return array
-        case "S":
-            return np.array([value.decode(errors="surrogateescape") for value in array.tolist()])
+        case "U" | "S":
+            texts = [one.decode(errors="surrogateescape") if isinstance(one, bytes) else one for one in array.tolist()]
+            num_empty = sum(not text.strip() for text in texts)
+            if num_empty:
+                converted.faults.append(f"{name}: {num_empty:,} labels are empty; remove those images, or label them")
+                return None
+            return np.array(texts)
         case "b":
             return array.astype(np.int64)
         case "f":
-            if not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+            num_missing = int((~np.isfinite(array)).sum())
+            if num_missing:
+                converted.faults.append(
+                    f"{name}: {num_missing:,} labels are no numbers; remove those images, or label them"
+                )
+                return None
+            if (array != np.rint(array)).any():
                 converted.faults.append(f"{name}: labels with fractions; regression is {NOT_FOR_THIS_PROGRAM}")
                 return None
             converted.readings.append(f"{name}: whole numbers of type {array.dtype} are taken for labels")
@@ -120,6 +134,9 @@ def _class_names(names: Array, converted: ConvertedLabels) -> tuple[str, ...] | 
         class_name(name.decode(errors="surrogateescape") if isinstance(name, bytes) else str(name))
         for name in names.tolist()
     )
+    if not all(name.strip() for name in classes):
+        converted.faults.append("classes: an empty name")
+    converted.readings += name_readings({}, classes)
     repeated = sorted({name for name in classes if classes.count(name) > 1})
     if repeated:
         converted.faults.append(f"classes: given more than once: {shortened_list(repeated)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,10 @@ from nas.results.dataset_inventory import InventoryEntry
 SplitName = Literal["train", "validation", "test"]
 NOT_FOR_THIS_PROGRAM = "not for this program, which gives each image one of several classes"
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+_SPLIT_PATTERNS: dict[SplitName, str] = {
+    "train": r"train|training|trn", "validation": r"val|valid|validation|validate|dev", "test": r"test|testing|tst",
+}  # fmt: skip
+_SPLIT_SUFFIX = r"[ _-]?(set|data|images|imgs|split|\d{1,4})?"
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,13 @@ class LayoutSettings:
 
     Attributes:
         layout: Folders in the root are splits, or classes; None finds out.
-        depth: Levels of folders that make up a class's name.
+        depth: Levels of folders that make up a class's name; None for one, if no other is as likely.
         labels: Name of a table of labels in the folder, or "folders" for the folders' names; None finds out.
         columns: Columns of the table.
     """
 
     layout: Literal["splits", "classes"] | None = None
-    depth: int = 1
+    depth: int | None = None
     labels: str | None = None
     columns: ColumnNames = _FOUND_COLUMNS
 
@@ -72,6 +77,7 @@ class FolderLayout:
         given: Number of rows, and of images in no row, if labels are from tables; None for labels of folders.
         unit: Plural noun for what was given.
         faults: One line each.
+        depth_fault: Fault of two likely levels of classes, if the classes are from folders.
     """
 
     files: list[LabelledFile] = field(default_factory=list)
@@ -85,3 +91,12 @@ class FolderLayout:
     given: int | None = None
     unit: str = "files"
     faults: list[str] = field(default_factory=list)
+    depth_fault: str | None = None
+
+
+def split_of_name(name: str) -> SplitName | None:
+    """Return the split that a folder or a table's cell is named after, such as `val` or `Testing`; else None."""
+    for split, pattern in _SPLIT_PATTERNS.items():
+        if re.fullmatch(f"({pattern}){_SPLIT_SUFFIX}", name.strip().lower()):
+            return split
+    return None

@@ -38,7 +38,7 @@ def find_labels(
         return table_layout(read_label_tables(tables, listing, settings.columns), listing)
     folders = read_layout(listing, settings)
     if settings.labels == _FOLDERS or not listing.tables:
-        return folders
+        return _of_certain_depth(folders)
     found, used, faults = [], [], []
     for name in sorted(listing.tables):
         try:
@@ -50,19 +50,21 @@ def find_labels(
     if not found:
         if not has_folders:
             folders.faults += faults
-        return folders
+        return _of_certain_depth(folders)
     if len(found) > 1 and not all(split for _, split in found):
         names = shortened_list([repr(table.name) for table, _ in found])
         return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
     layout = table_layout(found, listing)
-    if not has_folders or all(_NO_CLASS.search(name) for name in folders.classes):
+    if has_folders and not layout.files:
+        return _of_certain_depth(folders)
+    by_table = {file.file.name: (file.split, file.label) for file in layout.files}
+    by_folder = {file.file.name: (file.split, file.label) for file in folders.files}
+    if has_folders and by_table == by_folder and not layout.has_groups:
+        return folders
+    if not has_folders or by_table == by_folder or all(_NO_CLASS.search(name) for name in folders.classes):
         for name in used:
             listing.take_table(name)
         return layout
-    by_table = {file.file.name: (file.split, file.label) for file in layout.files}
-    by_folder = {file.file.name: (file.split, file.label) for file in folders.files}
-    if by_table == by_folder:
-        return folders
     name = printable(found[0][0].name)
     return FolderLayout(
         faults=[
@@ -70,3 +72,10 @@ def find_labels(
             f"from {name} ({shortened_list(layout.classes)}; [data] labels = {name!r}); set the key"
         ]
     )
+
+
+def _of_certain_depth(folders: FolderLayout) -> FolderLayout:
+    """Return the layout of folders, with a fault if two levels may be the classes."""
+    if folders.depth_fault is not None and not folders.faults:
+        return FolderLayout(faults=[folders.depth_fault])
+    return folders

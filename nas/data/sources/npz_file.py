@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 
 from nas.data.labelled_images import SourceImages, Split
 from nas.data.sources.array_files import Arrays, read_arrays
+from nas.data.sources.array_groups import ConvertedGroups, convert_groups
 from nas.data.sources.array_pixels import ConvertedPixels, convert_pixels
+from nas.data.sources.group_numbers import number_groups, ungrouped_note
 from nas.data.sources.label_values import ConvertedLabels, convert_labels
 from nas.data.sources.labelled_files import SPLITS, SplitName
 from nas.data.splits.stratified_split import small_classes_fault
@@ -18,16 +21,19 @@ from nas.results.dataset_inventory import DatasetInventory
 from nas.results.printable_text import printable
 
 
-def load_npz(path: Path) -> SourceImages:
+def load_npz(path: Path, group_by: str | None = None) -> SourceImages:
     """Load the arrays of an npz file, or of npy files in a folder, without unpickling.
 
     Names are `x_train` and `y_train`, `train_images` and `train_labels` and the like, with `val` and `test` for the
     other splits, and `classes`.
 
+    Args:
+        group_by: Name of an array of groups, or of one for each split such as `patient_train`.
+
     Raises:
         DataError: The file is missing, is not an npz file, or its arrays have faults, which are all listed.
     """
-    read = read_arrays(path)
+    read = read_arrays(path, group_by)
     where = printable(str(path))
     _check_presence(read)
     pixels = convert_pixels({read.names[role]: array for role, array in read.arrays.items() if role[1] == "images"})
@@ -40,13 +46,15 @@ def load_npz(path: Path) -> SourceImages:
         labels.faults.clear()  # The names could not be read, so the labels cannot be checked against them.
     faults = [*read.faults, *pixels.faults, *labels.faults]
     faults += _shape_faults(read, pixels)
+    groups = None if group_by is None else convert_groups(read, group_by)
+    faults += [] if groups is None else groups.faults
     if not faults:
         counts = np.bincount(labels.labels[train], minlength=len(labels.classes)).tolist()
         few = small_classes_fault(labels.classes, counts, [split for split, kind in read.names if kind == "images"])
         faults = [] if few is None else [few]
     if faults:
         raise FaultyDataError(where, faults)
-    return _source(path, read, pixels, labels)
+    return _with_groups(_source(path, read, pixels, labels), groups)
 
 
 def _source(path: Path, read: Arrays, pixels: ConvertedPixels, labels: ConvertedLabels) -> SourceImages:
@@ -60,10 +68,18 @@ def _source(path: Path, read: Arrays, pixels: ConvertedPixels, labels: Converted
     }
     inventory = DatasetInventory.of_images(sum(map(len, splits.values())))
     unused = [f"arrays that are not used: {shortened_list(read.unused)}"] if read.unused else []
+    unused += [f"files that are not used: {shortened_list(read.other_files)}"] if read.other_files else []
     inventory = inventory.with_notes((), [*pixels.readings, *labels.readings, *unused])
     return SourceImages(
         printable(path.stem), labels.classes, splits["train"], splits.get("test"), splits.get("validation"), inventory
     )
+
+
+def _with_groups(source: SourceImages, groups: ConvertedGroups | None) -> SourceImages:
+    if groups is None:
+        return source
+    inventory = source.full_inventory.with_notes([ungrouped_note(groups.without)])
+    return replace(source, groups=number_groups(groups.names), inventory=inventory)
 
 
 def _check_presence(read: Arrays) -> None:

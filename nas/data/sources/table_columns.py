@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nas.data.sources.folder_layout import natural_key
-from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames
+from nas.data.sources.class_names import natural_key
+from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM, ColumnNames, split_of_name
 from nas.data.sources.table_file import Table
 from nas.errors import DataError, shortened_list
 from nas.results.printable_text import printable
@@ -20,9 +21,12 @@ LABEL_NAMES = (
     "species", "diagnosis", "dx", "tag", "tags",
 )  # fmt: skip
 _SPLITS = ("split", "set", "subset", "partition")
-_BOXES = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"bbox"}, {"bbox_x", "bbox_y"})
+_BOXES = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"x1", "y1", "x2", "y2"}, {"bbox"}, {"bbox_x", "bbox_y"})
+_SET, _UNSET = ("1", "1.0", "true"), ("0", "0.0", "false")
+"""Cells of one-hot columns."""
 _SEPARATORS = ("|", ";", ",", " ")
 _MIN_FOUND = 0.5
+_LONG_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,31 @@ def read_columns(table: Table, given: ColumnNames, is_file: Callable[[str], bool
     if given.image is None and any(is_file(cell) for cell in table.columns):
         table = table.with_numbered_columns()
     image = _image_column(table, given, is_file)
-    split = _named(table, given.split, _SPLITS)
-    group = given.group if given.group in table.columns else None
+    split = _split_column(table, given, image)
+    group = _group_column(table, given.group)
     _refuse_boxes(table)
     others = [name for name in table.columns if name not in (image, split, group)]
-    labels, readings = _labels(table, given, others)
+    labels, from_columns = _labels(table, given, others)
     _refuse_other_tasks(table.name, labels)
+    if sum(map(is_file, labels)) > _MIN_FOUND * len(labels):
+        raise DataError(
+            f"{table.name}: the labels from {_quoted(from_columns)} are names of files; set [data] label_column to a "
+            f"column of classes; segmentation is {NOT_FOR_THIS_PROGRAM}"
+        )
+    readings = [f"{table.name}: files from column {image!r}, labels from {_shown(from_columns)}"]
+    unused = [name for name in others if name not in from_columns and any(table.column(name))]
+    if unused:
+        readings.append(
+            f"{table.name}: columns that are not used: {_quoted(unused)} ([data] split_column and group_by name those "
+            "of splits and groups)"
+        )
     return LabelTable(
         table.name,
         tuple(table.column(image)),
         labels,
         tuple(table.column(split)) if split else (),
         tuple(table.column(group)) if group else (),
-        (f"{table.name}: files from column {image!r}, labels from {readings}",),
+        tuple(readings),
     )
 
 
@@ -88,35 +104,39 @@ def _image_column(table: Table, given: ColumnNames, is_file: Callable[[str], boo
         )
     best = max(shares, key=lambda name: shares[name])
     raise DataError(
-        f"{table.name}: no column names the files of its folder ({best!r} does in {shares[best]:.0%} of its rows); its "
-        f"columns are {_quoted(table.columns)}: put the table beside the files, or set [data] image_column"
+        f"{table.name}: no column names the files of its folder ({_quote(best)} does in {shares[best]:.0%} of its "
+        f"rows); its columns are {_quoted(table.columns)}: put the table beside the files, or set [data] image_column"
     )
 
 
-def _labels(table: Table, given: ColumnNames, others: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Return the labels and a phrase for the columns that they are from."""
+def _labels(table: Table, given: ColumnNames, others: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the labels and the columns that they are from."""
     if given.label is not None:
-        return tuple(table.column(_required(table, given.label, "label_column"))), repr(given.label)
+        return tuple(table.column(_required(table, given.label, "label_column"))), [given.label]
     named = [name for name in others if plain_name(name) in LABEL_NAMES]
     if len(named) > 1:
         raise DataError(
             f"{table.name}: columns {_quoted(named)} could be the labels; set [data] label_column to one of them"
         )
     if not named and len(others) > 1 and _are_flags(table, others):
-        return _one_hot(table, others), f"the one-hot columns {_quoted(others)}"
+        return _one_hot(table, others), list(others)
     found = named or list(others)
     if len(found) != 1:
         raise DataError(f"{table.name}: no column of labels among {_quoted(table.columns)}; set [data] label_column")
-    return tuple(table.column(found[0])), repr(found[0])
+    return tuple(table.column(found[0])), found
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return repr(columns[0]) if len(columns) == 1 else f"the one-hot columns {_quoted(columns)}"
 
 
 def _are_flags(table: Table, names: Sequence[str]) -> bool:
-    return all(cell in ("0", "1", "0.0", "1.0") for name in names for cell in table.column(name))
+    return all(cell.lower() in (*_SET, *_UNSET) for name in names for cell in table.column(name))
 
 
 def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     rows = list(zip(*(table.column(name) for name in names), strict=True))
-    chosen = [[name for name, cell in zip(names, row, strict=True) if cell.startswith("1")] for row in rows]
+    chosen = [[name for name, cell in zip(names, row, strict=True) if cell.lower() in _SET] for row in rows]
     several = [number for number, one in enumerate(chosen, 1) if len(one) > 1]
     if several:
         raise DataError(
@@ -135,6 +155,12 @@ def _refuse_boxes(table: Table) -> None:
 def _refuse_other_tasks(name: str, labels: Sequence[str]) -> None:
     """Refuse several labels in a cell, and measured values."""
     distinct = {label for label in labels if label}
+    lists = [label for label in labels if re.fullmatch(r"[\[({].*,.*[\])}]", label)]
+    if lists:
+        raise DataError(
+            f"{name}: {len(lists):,} cells with several labels, as {printable(min(lists))!r}; multi-label data is "
+            f"{NOT_FOR_THIS_PROGRAM}"
+        )
     for separator in _SEPARATORS:
         several = {label for label in distinct if separator in label}
         if several and all(piece.strip() in distinct for label in several for piece in label.split(separator)):
@@ -156,10 +182,21 @@ def _is_fraction(label: str) -> bool:
         return False
 
 
-def _named(table: Table, given: str | None, known: Sequence[str]) -> str | None:
-    if given is not None:
-        return _required(table, given, "split_column")
-    return next((name for name in table.columns if plain_name(name) in known), None)
+def _split_column(table: Table, given: ColumnNames, image: str) -> str | None:
+    """Return the column of splits: the given one, else one with such a name, else one with nothing but such cells."""
+    if given.split is not None:
+        return _required(table, given.split, "split_column")
+    others = [name for name in table.columns if name not in (image, given.label)]
+    named = [name for name in others if plain_name(name) in _SPLITS]
+    filled = [name for name in others if any(table.column(name)) and len(set(table.column(name))) > 1]
+    return next(iter(named or (name for name in filled if all(map(split_of_name, table.column(name))))), None)
+
+
+def _group_column(table: Table, given: str | None) -> str | None:
+    """Return the column of groups, whose name may differ in case and spaces."""
+    if given is None or given in table.columns:
+        return given
+    return next((name for name in table.columns if plain_name(name) == plain_name(given)), None)
 
 
 def _required(table: Table, name: str, key: str) -> str:
@@ -174,4 +211,9 @@ def plain_name(name: str) -> str:
 
 
 def _quoted(names: Sequence[str]) -> str:
-    return shortened_list([repr(printable(name)) for name in names])
+    return shortened_list([_quote(name) for name in names])
+
+
+def _quote(name: str) -> str:
+    """Return a column's name in quotes; the start of a very long one, as in a file that is no table."""
+    return repr(printable(name if len(name) <= _LONG_NAME else name[:_LONG_NAME] + "…"))

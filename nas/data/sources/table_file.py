@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.data.decoding.file_kinds import HEAD_BYTES, content_kind
 from nas.errors import DataError
 from nas.results.printable_text import printable
 
 _DELIMITERS = ",;\t|"
+_NAMED_DELIMITER = re.compile(r"sep=([,;|\t])\r?\n", re.IGNORECASE)
+"""First line by which spreadsheets name the delimiter."""
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 PYARROW_MISSING = "needs pyarrow: pip install 'nas[tables]'"
 
@@ -50,14 +54,22 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise DataError(f"{printable(str(path))}: cannot be read ({error.strerror})") from error
     text = _decode(content)
+    if "\0" in text:
+        kind = content_kind(content[:HEAD_BYTES])
+        raise DataError(f"{printable(str(path))}: no table of text ({kind}); save it as CSV")
+    named = _NAMED_DELIMITER.match(text)
+    text = text[named.end() :] if named else text
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{printable(str(path))}: an empty table; give a line of names, and a row for each image")
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lines[0].count)
+    delimiter = named[1] if named else delimiter
     try:
         rows = [
             tuple(cell.strip() for cell in row)
-            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+            for row in csv.reader(
+                io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+            )
             if any(cell.strip() for cell in row)
         ]
     except csv.Error as error:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nas.data.sources.folder_layout import natural_key, split_of_name
+from nas.data.sources.class_names import name_readings, natural_key
 from nas.data.sources.folder_listing import FolderListing, ListedImage
 from nas.data.sources.labelled_files import (
     NOT_FOR_THIS_PROGRAM,
@@ -16,6 +16,7 @@ from nas.data.sources.labelled_files import (
     FolderLayout,
     LabelledFile,
     SplitName,
+    split_of_name,
 )
 from nas.data.sources.table_columns import LabelTable, read_columns
 from nas.data.sources.table_file import read_table
@@ -30,6 +31,8 @@ CONTRADICTORY = "rows with another label for the same file"
 SEVERAL_FILES = "rows that several files match"
 UNKNOWN_SPLIT = "rows of an unknown split"
 NO_ROW = "images in no row of a table"
+_MISSING = frozenset({"", "nan", "null", "<na>", "n/a", "#n/a"})
+"""Cells, in lower case, by which programs write a missing value; "None" and "NA" may be classes."""
 _MAX_CONTRADICTORY = 0.1
 _Key = Callable[[str], str]
 
@@ -110,13 +113,15 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     left_out: dict[str, list[str]] = defaultdict(list)
     seen: dict[int, tuple[SplitName, str, str | None]] = {}
     contradictory: set[int] = set()
+    spellings: dict[str, set[str]] = defaultdict(set)
     rows_of: dict[int, list[str]] = defaultdict(list)
     for table, split_of_table in tables:
         layout.readings += table.readings
         for row, cell in enumerate(table.files):
             where = f"{cell} (row {row + 2} of {table.name})"
             found = index.find(cell) if cell else []
-            label = class_name(table.labels[row])
+            label = "" if table.labels[row].lower() in _MISSING else class_name(table.labels[row])
+            spellings[label].add(table.labels[row])
             split = _split_of_row(table, row, split_of_table)
             reason = _row_fault(found, label, split)
             if reason is not None:
@@ -145,6 +150,7 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     num_rows = sum(len(table.files) for table, _ in tables)
     layout.given = num_rows + len(left_out[NO_ROW])
     _order(layout, listing)
+    layout.readings += name_readings({label: spellings[label] for label in layout.classes}, layout.classes)
     return layout
 
 

@@ -56,7 +56,7 @@ class ModelFile:
 
     @property
     def bits(self) -> int | None:
-        """Significant bits of images with 16 bits a pixel, as in training; None for all 16."""
+        """Significant bits of images with 16 bits a channel, as in training; None for all 16."""
         bits: int | None = self.metadata["training_images"].get("bits")
         return bits
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
+from nas.data.decoding.file_kinds import HEAD_BYTES, content_kind
 from nas.data.decoding.image_decoding import (
     DECODING_ERRORS,
     Decoding,
@@ -129,7 +131,7 @@ class Classifier:
             try:
                 decoded.append(self._decode(path))
             except DECODING_ERRORS as error:
-                results.unreadable.append(Unreadable(str(path), _reason(error)))
+                results.unreadable.append(Unreadable(str(path), _reason(path, error)))
         if len(decoded) < len(paths):
             return None
         properties, pixels = zip(*decoded, strict=True)
@@ -171,7 +173,10 @@ def _softmax(logits_NK: Logits) -> Logits:
     return probabilities_NK
 
 
-def _reason(error: BaseException) -> str:
+def _reason(path: Path, error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
+    if isinstance(error, UnidentifiedImageError):
+        kind = content_kind(path.read_bytes()[:HEAD_BYTES])
+        return f"no image ({kind}{'; unpack it first' if 'archive' in kind else ''})"
     return error.strerror if isinstance(error, OSError) and error.strerror else decoding_fault(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -94,5 +95,9 @@ def test_names_that_are_not_utf8_or_control_the_terminal_are_escaped(tmp_path: P
     assert json.loads(predict(str(tmp_path), "--json"))["predictions"][0]["images"] == [
         str(tmp_path / name) for name in reversed(names)
     ]
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a.png", "x")
+    results = json.loads(predict(str(tmp_path / "photos.zip"), "images/a.png", "--json", code=1))
+    assert results["unreadable"][0]["reason"] == "no image (a zip archive; unpack it first)"
     (tmp_path / names[0]).write_text("no picture")
     predict(str(tmp_path), code=1)

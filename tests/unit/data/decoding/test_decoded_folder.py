@@ -42,6 +42,12 @@ def test_files_that_cannot_be_read_are_named_by_reason(tmp_path: Path) -> None:
     assert np.array_equal(pixels[:, 0], [GREY, GREY])
 
 
+def test_a_program_for_an_interpreter_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", format="EPS")
+    monkeypatch.setattr("subprocess.Popen", lambda *_args, **_options: pytest.fail("a program was started"))
+    assert _decode(tmp_path)[0].left_out == {"no image (PostScript)": ["a.png"]}
+
+
 def test_no_file_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     account, _ = _decode(tmp_path)
@@ -94,6 +100,17 @@ def test_deep_images_are_scaled_by_the_bits_that_the_largest_of_them_needs(
     account, pixels = _decode(tmp_path)
     assert account.bits == bits
     assert np.array_equal(pixels[:, 0], values * 255 // highest if bits == 8 else values >> (bits - 8))
+
+
+def test_whole_numbers_of_32_bits_are_read_if_16_suffice(tmp_path: Path) -> None:
+    values = np.random.default_rng(6).integers(0, 4096, (2, 8, 8), np.int32)
+    values[0, 0, 0] = 4095
+    Image.fromarray(values[0]).save(tmp_path / "a.tif")
+    Image.fromarray(values[1] + 70_000).save(tmp_path / "b.tif")
+    account, pixels = _decode(tmp_path)
+    assert (account.bits, account.kept) == (12, [0])
+    assert account.left_out == {"of 32 bits a pixel, to be converted to 8 or 16": ["b.tif"]}
+    assert np.array_equal(pixels[0, 0], values[0] >> 4)
 
 
 def test_the_bits_may_be_given(tmp_path: Path) -> None:

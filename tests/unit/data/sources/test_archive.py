@@ -88,6 +88,40 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert [(entry.reason, entry.count) for entry in data.inventory.left_out] == [("links in the archive", 2)]
 
 
+@pytest.mark.parametrize("name", ["own.zip", "own.tar"])
+def test_members_of_one_path_or_too_long_a_name_are_named(tmp_path: Path, name: str) -> None:
+    first, second = NAMES[:2]
+    long = "photos/train/a/" + "é" * 130 + ".png"
+    path = _write(tmp_path / name, {**FILES, f"./{first}": _png(99), second.replace("/", "\\"): b"x", long: b"x"})
+    data = _load(path, tmp_path / "cache")
+    assert data.inventory is not None
+    assert data.inventory.given == len(FILES) + 3
+    assert [(entry.reason, entry.count) for entry in data.inventory.left_out] == [
+        ("members of a path that another one has", 2), ("members of a name of more than 255 bytes", 1),
+    ]  # fmt: skip
+    whole = _load(_write(tmp_path / f"whole-{name}", FILES), tmp_path / "cache")
+    assert data.content == whole.content
+
+
+@pytest.mark.parametrize("bytes_kept", [0.3, 0.5, 0.6, 0.7])
+@pytest.mark.parametrize("name", ["own.zip", "own.tar", "own.tar.gz"])
+def test_an_archive_that_is_cut_off_is_never_read_in_part(tmp_path: Path, name: str, bytes_kept: float) -> None:
+    path = _write(tmp_path / name, FILES)
+    content = path.read_bytes()
+    for shift in range(0, min(1024, len(content) // 4), 73):
+        path.write_bytes(content[: int(len(content) * bytes_kept) + shift])
+        with pytest.raises(DataError) as caught:
+            _load(path, tmp_path / "cache")
+        assert "cannot be unpacked" in str(caught.value) or "not a data set" in str(caught.value)
+
+
+def test_faults_name_the_archive(tmp_path: Path) -> None:
+    path = _write(tmp_path / "own.zip", {"a/1.png": _png(1)})
+    with pytest.raises(DataError) as caught:
+        _load(path, tmp_path / "cache")
+    assert str(caught.value).startswith(f"{path}: 2 faults\n  one class only (a)")
+
+
 def test_what_cannot_be_unpacked_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _write(tmp_path / "own.zip", FILES)
     with monkeypatch.context() as patch:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from nas.data.sources.folder_layout import natural_key, read_layout, split_of_name
+from nas.data.sources.class_names import natural_key
+from nas.data.sources.folder_layout import read_layout
 from nas.data.sources.folder_listing import list_folder
-from nas.data.sources.labelled_files import FolderLayout, LayoutSettings
+from nas.data.sources.labelled_files import FolderLayout, LayoutSettings, split_of_name
+from nas.data.sources.labels_of_folder import find_labels
 
 
 def _layout(root: Path, *paths: str, **settings: Any) -> FolderLayout:
@@ -104,6 +106,91 @@ def test_sub_folders_are_their_class_or_classes(tmp_path: Path) -> None:
     assert _layout(tmp_path, depth=2).classes == ("cat", "dog", "dog/2024")
 
 
+def test_a_note_names_the_next_depth(tmp_path: Path) -> None:
+    layout = _layout(tmp_path, "cat/2023/may/1.png", "dog/2.png", depth=2)
+    assert [note.reason for note in layout.notes] == [
+        "in sub-folders of their class ([data] depth = 3 makes sub-folders classes)"
+    ]
+
+
+_TWO_LEVELS = (
+    "two readings: classes from the first level of folders (birds, mammals; [data] depth = 1), or from the second "
+    "(birds/owl, mammals/cat, mammals/dog; [data] depth = 2); set the key"
+)
+
+
+@pytest.mark.parametrize("prefix", ["", "train/"])
+def test_two_levels_that_may_be_the_classes_are_two_readings(tmp_path: Path, prefix: str) -> None:
+    paths = [f"{prefix}{name}/1.png" for name in ("mammals/cat", "mammals/dog", "birds/owl")]
+    layout = _layout(tmp_path, *paths)
+    assert layout.depth_fault == _TWO_LEVELS
+    listing = list_folder(tmp_path)
+    assert find_labels(tmp_path, listing, LayoutSettings()).faults == [_TWO_LEVELS]
+    assert find_labels(tmp_path, listing, LayoutSettings(depth=1)).classes == ("birds", "mammals")
+    assert find_labels(tmp_path, listing, LayoutSettings(layout="classes")).faults == []
+    assert find_labels(tmp_path, listing, LayoutSettings(depth=2)).classes == (
+        "birds/owl", "mammals/cat", "mammals/dog",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("cat/day1/1.png", "cat/day2/1.png", "dog/day7/1.png"), ("cat/2023/1.png", "cat/2024/1.png", "dog/2023/1.png"),
+     ("cat/images/1.png", "cat/augmented/1.png", "dog/images/1.png"), ("cat/left/1.png", "dog/left/1.png"),
+     ("cat/left/1.png", "cat/right/1.png", "cat/2.png", "dog/left/1.png")],
+)  # fmt: skip
+def test_sub_folders_that_number_or_describe_images_are_parts_of_their_class(
+    tmp_path: Path, paths: tuple[str, ...]
+) -> None:
+    layout = _layout(tmp_path, *paths)
+    assert (layout.classes, layout.depth_fault) == (("cat", "dog"), None)
+    assert sum(note.count for note in layout.notes) == sum(path.count("/") == 2 for path in paths)
+
+
+@pytest.mark.parametrize("names", [("fold1", "fold2"), ("x_train", "x_test"), ("Trainingsdaten", "Testdaten")])
+@pytest.mark.parametrize("labels", [("bus", "car"), ("0", "1")])
+def test_splits_of_unknown_names_are_not_classes(
+    tmp_path: Path, names: tuple[str, str], labels: tuple[str, str]
+) -> None:
+    fault = _layout(tmp_path, *(f"{name}/{label}/1.png" for name in names for label in labels)).depth_fault
+    assert fault is not None
+    assert fault.endswith(
+        f"; or, if {', '.join(sorted(names))} are splits of the classes {', '.join(labels)}, name them train, val and "
+        "test"
+    )
+
+
+def test_splits_inside_the_classes(tmp_path: Path) -> None:
+    paths = [f"{label}/{split}/1.png" for label in ("cat", "dog") for split in ("Train", "val", "test")]
+    layout = _layout(tmp_path, *paths)
+    assert layout.splits == ("train", "validation", "test")
+    assert _assigned(layout)["dog/val/1.png"] == ("validation", "dog")
+    assert layout.readings == [
+        'folders in the folders of the classes are splits ([data] layout = "classes" makes them parts of their class)'
+    ]
+    assert _layout(tmp_path, layout="classes").splits == ("train",)
+    (fault,) = _layout(tmp_path, "owl/1.png").faults
+    assert fault == (
+        "two readings: cat/Train/, cat/test/, cat/val/ as splits, which other classes lack, or as parts of their class "
+        '([data] layout = "classes"); set the key, or give all classes the same splits'
+    )
+
+
+def test_a_folder_around_the_classes_of_each_split(tmp_path: Path) -> None:
+    layout = _layout(tmp_path, *(f"{split}/{split}/{label}/1.png" for split in ("train", "test") for label in "ab"),
+                     "val/a/1/2.png", "cover.png")  # fmt: skip
+    assert layout.classes == ("a", "b")
+    assert _assigned(layout)["test/test/b/1.png"] == ("test", "b")
+    assert _assigned(layout)["val/a/1/2.png"] == ("validation", "a")
+    assert [entry.text for entry in layout.left_out] == ["1 in no class folder: cover.png"]
+
+
+def test_an_image_beside_the_wrapping_folder_is_no_class(tmp_path: Path) -> None:
+    layout = _layout(tmp_path, "pets/cat/1.png", "pets/dog/1.png", "preview.png")
+    assert layout.classes == ("cat", "dog")
+    assert [entry.text for entry in layout.left_out] == ["1 in no class folder: preview.png"]
+
+
 @pytest.mark.parametrize("wrapping", ["photos", "a/b/c"])
 def test_the_folder_that_an_archive_wraps_around(tmp_path: Path, wrapping: str) -> None:
     layout = _layout(
@@ -126,11 +213,11 @@ def test_two_spellings_of_one_name_are_one_class(tmp_path: Path) -> None:
 
 
 def test_names_that_differ_in_case_or_spaces_alone_are_said(tmp_path: Path) -> None:
-    layout = _layout(tmp_path, "Cat/1.png", "cat/1.png", "dog/1.png", "dog /1.png")
-    assert layout.classes == ("Cat", "cat", "dog", "dog ")
+    layout = _layout(tmp_path, "Cat/1.png", "cat/1.png", "dog/1.png", "dog /1.png", "dog\u200b/1.png")
+    assert layout.classes == ("Cat", "cat", "dog", "dog ", "dog\u200b")
     assert layout.readings == [
         "'Cat' and 'cat' are two classes; rename them if they are one",
-        "'dog' and 'dog ' are two classes; rename them if they are one",
+        "'dog' and 'dog ' and 'dog\\u200b' are 3 classes; rename them if they are one",
     ]
 
 
@@ -145,8 +232,10 @@ def test_strange_names_are_classes(tmp_path: Path) -> None:
 
 def test_numbers_are_in_numeric_order(tmp_path: Path) -> None:
     assert _layout(tmp_path, *(f"{number}/1.png" for number in range(12))).classes == tuple(map(str, range(12)))
-    names = ["img10", "img2", "a", "a1", "1a", "01", "1", "-1", "10 b", "9 b", ""]
-    assert sorted(names, key=natural_key) == ["", "01", "1", "1a", "9 b", "10 b", "-1", "a", "a1", "img2", "img10"]
+    names = ["img10", "img2", "a", "a1", "1a", "01", "1", "-1", "10 b", "9 b", "", "1.5", "1.25", "-0.5"]
+    assert sorted(names, key=natural_key) == [
+        "", "-1", "-0.5", "01", "1", "1a", "1.25", "1.5", "9 b", "10 b", "a", "a1", "img2", "img10",
+    ]  # fmt: skip
 
 
 def test_empty_folders_are_no_classes_and_folders_of_damaged_files_are_faults(tmp_path: Path) -> None:
@@ -165,7 +254,9 @@ def test_names_of_splits() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("names", [("images", "masks"), ("Image", "Segmentations"), ("img", "labels")])
+@pytest.mark.parametrize(
+    "names", [("images", "masks"), ("Image", "Segmentations"), ("img", "labels"), ("JPEGImages", "SegmentationClass")]
+)
 def test_images_and_their_masks_are_not_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     (fault,) = _layout(tmp_path, *(f"{name}/{number}.png" for name in names for number in range(3))).faults
     assert "look like images and their masks; segmentation is not for this program" in fault

@@ -102,6 +102,28 @@ def test_one_class_only(tmp_path: Path) -> None:
     assert _faults(tmp_path / "own") == ["one class only (one); a classifier needs at least 2"]
 
 
+@pytest.mark.parametrize(
+    ("images", "annotations"), [("train/images", "train/labels"), ("JPEGImages", "Annotations"), ("all", "all")]
+)
+def test_object_detection(tmp_path: Path, images: str, annotations: str) -> None:
+    _write(tmp_path / "own" / images, 1, 5)
+    (tmp_path / "own" / annotations).mkdir(parents=True, exist_ok=True)
+    for path in [*(tmp_path / "own" / images).iterdir()]:
+        (tmp_path / "own" / annotations / path.with_suffix(".txt").name).write_text("0 0.5 0.5 0.1 0.1")
+    (fault,) = _faults(tmp_path / "own")
+    assert "5 files are named as the images" in fault
+    assert "object detection is not for this program" in fault
+
+
+def test_labels_in_another_form_are_named(tmp_path: Path) -> None:
+    _write(tmp_path / "own" / "one", 1, 5)
+    (tmp_path / "own" / "labels.json").write_text("{}")
+    assert _faults(tmp_path / "own") == [
+        "one class only (one); a classifier needs at least 2, from folders or a table (.csv, .tsv, .parquet); not "
+        "used: 1 no image (text): labels.json"
+    ]
+
+
 def test_every_fault_is_reported_at_once(root: Path) -> None:
     (root / "train" / "empty").mkdir()
     _write(root / "train" / "two", 2, 1)

@@ -11,8 +11,10 @@ from sklearn.datasets import load_digits as sklearn_digits
 
 from nas.data.sources.labelled_files import NOT_FOR_THIS_PROGRAM
 from nas.data.sources.npz_file import load_npz
+from nas.data.splits.stratified_split import split_images
 from nas.errors import DataError
 from nas.study.data_source_from_path import data_source_from_path
+from nas.study.data_spec import DataSpec
 
 X = np.random.default_rng(0).integers(0, 256, (12, 5, 6), dtype=np.uint8)
 Y = np.arange(12) % 3
@@ -90,6 +92,13 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
          "x_test: images [C, H, W] of [1, 4, 6] where x_train has [1, 5, 6]"),
         ({"x_train": X[None], "y_train": Y},
          "x_train: shape [1, 12, 5, 6]; give [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"),
+        ({"x_train": X / 255, "y_train": Y, "x_test": X, "y_test": Y},
+         f"x_train from 0 to 1, but x_test up to {X.max()}; give all in one range"),
+        ({"x_train": X, "y_train": np.where(Y == 1, np.nan, Y)},
+         "y_train: 4 labels are no numbers; remove those images, or label them"),
+        ({"x_train": X, "y_train": np.array(["a", " ", "c"])[Y]},
+         "y_train: 4 labels are empty; remove those images, or label them"),
+        ({"x_train": X, "y_train": Y, "classes": np.array(["a", "", "c"])}, "classes: an empty name"),
         ({"x_train": X[:4], "y_train": Y[:4]},
          "too few training images to split into train, validation and test: '0' (2), '1' (1), '2' (1); "
          "give each class at least 3"),
@@ -219,6 +228,17 @@ def test_classes_that_one_split_lacks_and_arrays_without_use(tmp_path: Path) -> 
     assert source.inventory.readings == ("arrays that are not used: ids",)
 
 
+def test_dark_pixels_alike_names_and_files_beside_arrays_are_said(tmp_path: Path) -> None:
+    for name, array in {"x_train": X // 255, "y_train": Y, "classes": np.array(["Cat", "cat", "b"])}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "cover.png").touch()
+    assert load_npz(tmp_path).full_inventory.readings == (
+        "pixels up to 1 of 255 are taken as they are",
+        "'Cat' and 'cat' are two classes; rename them if they are one",
+        "files that are not used: cover.png",
+    )
+
+
 def test_links_and_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:
     _save(tmp_path, x_train=X, y_train=Y).rename(tmp_path / "blob")
     (tmp_path / "linked").symlink_to("blob")
@@ -226,3 +246,65 @@ def test_links_and_files_without_a_suffix_are_known_by_their_content(tmp_path: P
         spec = data_source_from_path(tmp_path / name)
         assert spec == {"source": "npz", "path": str(tmp_path / name)}
         assert len(load_npz(Path(spec["path"])).train) == 12
+
+
+GROUPS = np.repeat(np.arange(20), 6)
+
+
+def _grouped(path: Path, **arrays: Any) -> Path:
+    """An npz file of 120 images of three classes."""
+    images = np.random.default_rng(2).integers(0, 256, (120, 4, 4), dtype=np.uint8)
+    return _save(path, x_train=images, y_train=np.arange(120) % 3, **arrays)
+
+
+@pytest.mark.parametrize(
+    "groups", [GROUPS, GROUPS[:, None], GROUPS * 1.0, np.char.add("p", GROUPS.astype(str)), GROUPS.astype("S")]
+)
+def test_images_of_one_group_stay_in_one_split(tmp_path: Path, groups: np.ndarray) -> None:
+    spec = DataSpec(source="npz", path=str(_grouped(tmp_path, patient=groups)), group_by="patient")
+    source = load_npz(tmp_path / "own.npz", "patient")
+    assert source.groups is not None
+    assert np.array_equal(source.groups["train"], GROUPS)
+    whole = [image.tobytes() for image in source.train.images.numpy()]
+    data, test = split_images(source, spec)
+    parts = [part.images.numpy() for part in (data.train, data.validation, test)]
+    of_part = [{int(GROUPS[whole.index(image.tobytes())]) for image in images} for images in parts]
+    assert sum(map(len, of_part)) == len(set.union(*of_part)) == 20
+    assert source.full_inventory.readings == ()
+
+
+def test_groups_of_each_split_and_images_of_none(tmp_path: Path) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    train = np.where(GROUPS < 2, np.nan, GROUPS)
+    path = _grouped(tmp_path, train_patient=train, x_test=images, y_test=np.arange(6) % 3,
+                    patient_test=np.array(["3", "", "x", "x", "y", "z"]))  # fmt: skip
+    source = load_npz(path, "patient")
+    assert source.groups is not None
+    assert source.groups["test"][0] == source.groups["train"][18]
+    assert source.groups["test"][2] == source.groups["test"][3]
+    assert len(set(source.groups["train"][:12])) == 12
+    (note,) = source.full_inventory.notes
+    assert (note.count, note.names[0], note.names[-1]) == (13, "train 0", "test 1")
+    path = _grouped(tmp_path, patient=GROUPS, x_test=images, y_test=np.arange(6) % 3)
+    assert [note.count for note in load_npz(path, "patient").full_inventory.notes] == [6]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "fault"),
+    [
+        ({"other": GROUPS}, "group_by: no array 'patient' of groups; the file has x_train, y_train, other"),
+        ({"patient": GROUPS[:100]}, "group_by: patient has 100 groups, y_train has 120 labels"),
+        ({"patient": np.eye(120)},
+         "group_by: patient is of type float64 and shape [120, 120]; give one number or text an image, [N]"),
+        ({"patient": GROUPS, "patient_test": GROUPS},
+         "group_by: patient_test has groups of test images, which the file lacks"),
+        ({"patient": GROUPS, "patient_train": GROUPS}, "patient and patient_train are both train groups; keep one"),
+        ({"patient": np.array([None] * 120)}, "patient: an array of objects; give text, as numpy.array(names, "
+         "dtype=str)"),
+    ],
+)  # fmt: skip
+def test_faults_of_groups_are_named(tmp_path: Path, arrays: dict[str, Any], fault: str) -> None:
+    path = _grouped(tmp_path, **arrays)
+    with pytest.raises(DataError) as caught:
+        load_npz(path, "patient")
+    assert str(caught.value) == f"{path}: {fault}"

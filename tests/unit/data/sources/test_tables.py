@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import codecs
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nas.data.labelled_images import ImageData
@@ -17,6 +19,7 @@ from nas.study.data_spec import DataSpec
 CLASSES = ("bus", "car", "dog")
 NAMES = [f"images/{number:03}.png" for number in range(36)]
 LABELS = [CLASSES[number % 3] for number in range(36)]
+ROWS = list(zip(NAMES, LABELS, strict=True))
 
 
 @pytest.fixture
@@ -176,6 +179,7 @@ def test_groups_from_a_column_or_a_pattern(root: Path) -> None:
         data = _load(root, **settings)
         numbers = [set((split.images[:, 0, 0, 0] // 3).tolist()) for split in (data.train, data.validation)]
         assert not numbers[0] & numbers[1]
+    assert torch.equal(_load(root, group_by="Patient").train.images, data.train.images)
     assert _fault(root, group_by="hospital", label_column="label").startswith(
         "group_by: 'hospital' is no column of a ta"
     )
@@ -244,6 +248,89 @@ def test_a_table_that_agrees_with_the_folders(root: Path) -> None:
         _csv([("file", "label"), *((Path(n).name, c) for n, c in zip(NAMES, LABELS, strict=True))])
     )
     assert _labels_are_right(_load(root))
+    rows = [(Path(n).name, c, f"p{number // 3}") for number, (n, c) in enumerate(zip(NAMES, LABELS, strict=True))]
+    (root / "labels.csv").write_text(_csv([("file", "label", "patient"), *rows]))
+    data = _load(root, group_by="patient", label_column="label")
+    numbers = [set((split.images[:, 0, 0, 0] // 3).tolist()) for split in (data.train, data.validation)]
+    assert not numbers[0] & numbers[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sep=;\r\n" + _csv(_rows(), ";"), ""),
+        (_csv([("file", *CLASSES), *((n, *(str(c == label) for c in CLASSES)) for n, label in ROWS)]), ""),
+        (_csv([(n, f'"{c}') for n, c in _rows()]), "labels.csv: not a table (',' expected after '\"')"),
+        ("PK\x03\x04" + "\0" * 99, "labels.csv: no table of text (a zip archive); save it as CSV"),
+        ("x" * 500, f"labels.csv: no column names the files of its folder ('{'x' * 60}…' does in 0% of its rows); its "
+         f"columns are '{'x' * 60}…': put the table beside the files, or set [data] image_column"),
+        (_csv([("file", "mask"), *((n, n) for n in NAMES)]), "labels.csv: the labels from 'mask' are names of files; "
+         "set [data] label_column to a column of classes; segmentation is not for this program, which gives each image "
+         "one of several classes"),
+        (_csv([("file", "label"), *((n, f"\"['{c}', 'x']\"") for n, c in ROWS)]),
+         "labels.csv: 36 cells with several labels, as \"['bus', 'x']\"; multi-label data is not for this program, "
+         "which gives each image one of several classes"),
+        (_csv([("file", "label", "x1", "y1", "x2", "y2"), *((n, c, *"1234") for n, c in ROWS)]),
+         "labels.csv: columns of boxes; object detection is not for this program, which gives each image one of "
+         "several classes"),
+        (_csv([("file", "label", "split"), *((n, c, "val") for n, c in ROWS)]),
+         "no row of training images, only of validation"),
+        (_csv([("file", "label", "split"), *((n, c, "x") for n, c in ROWS)]),
+         "no row that can be used (36 rows of an unknown split: images/000.png (row 2 of labels.csv), images/001.png "
+         "(row 3 of labels.csv), images/002.png (row 4 of labels.csv), images/003.png (row 5 of labels.csv), "
+         "images/004.png (row 6 of labels.csv) and 31 others)"),
+    ],
+)  # fmt: skip
+def test_odd_tables_are_read_or_refused_in_one_line(root: Path, content: str, message: str) -> None:
+    (root / "labels.csv").write_bytes(content.encode())
+    if message:
+        assert _fault(root).removeprefix(f"{root}: ").removeprefix(f"{root}/") == message
+    else:
+        assert _labels_are_right(_load(root))
+
+
+def test_columns_that_are_not_used_are_named(root: Path) -> None:
+    rows = [(n, c, str(number % 2), "") for number, (n, c) in enumerate(ROWS)]
+    (root / "labels.csv").write_text(_csv([("file", "label", "is_training", "empty"), *rows]))
+    inventory = _load(root).inventory
+    assert inventory is not None
+    assert inventory.readings[1] == (
+        "labels.csv: columns that are not used: 'is_training' ([data] split_column and group_by name those of splits "
+        "and groups)"
+    )
+
+
+def test_a_column_of_splits_is_found_by_its_cells(root: Path) -> None:
+    splits = ["Training"] * 24 + ["Testing"] * 12
+    (root / "labels.csv").write_text(_csv([("file", "label", "Usage"), *zip(NAMES, LABELS, splits, strict=True)]))
+    assert _load(root).num_test == 12
+
+
+def test_labels_that_are_missing_or_look_alike(root: Path) -> None:
+    labels = [["NaN", "null", "None", "cat", "Cat", "cafe\u0301", "café"][number % 7] for number in range(36)]
+    (root / "labels.csv").write_text(_csv([("file", "label"), *zip(NAMES, labels, strict=True)]))
+    data = _load(root)
+    assert data.inventory is not None
+    assert data.classes == ("Cat", "None", "café", "cat")
+    assert [(entry.reason, entry.count) for entry in data.inventory.left_out] == [("rows without a label", 11)]
+    assert data.inventory.readings[1:] == (
+        "2 spellings in Unicode of 'café' are one class",
+        "'Cat' and 'cat' are two classes; rename them if they are one",
+    )
+
+
+def test_a_table_whose_rows_match_no_file_certainly_leaves_the_folders(root: Path) -> None:
+    for label in ("l", "r"):
+        (root / label).mkdir()
+        for number in range(6):
+            pixels = np.random.default_rng(ord(label) * 100 + number).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number}.png")
+    shutil.rmtree(root / "images")
+    (root / "labels.csv").write_text(_csv([("file", "label"), *((f"{number}.png", "x") for number in range(6))]))
+    data = _load(root)
+    assert data.classes == ("l", "r")
+    assert data.inventory is not None
+    assert [entry.text for entry in data.inventory.left_out] == ["1 tables, not used: labels.csv"]
 
 
 def test_parquet(root: Path) -> None:

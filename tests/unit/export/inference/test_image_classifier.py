@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> N
     results = _predict(_exported(tmp_path), files)
     assert [one.images for one in results.predictions] == [(str(tmp_path / "a.png"),)]
     assert [(Path(one.image).name, one.reason) for one in results.unreadable] == [
-        ("text.png", "no image"), ("missing.png", "no such file"), (tmp_path.name, "Is a directory"),
+        ("text.png", "no image (text)"), ("missing.png", "no such file"), (tmp_path.name, "Is a directory"),
     ]  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def test_a_pair_with_an_image_that_cannot_be_read_has_no_answer(tmp_path: Path) 
     results = _predict(_pair_model(tmp_path), files)
     assert [one.images for one in results.predictions] == [(str(good), str(good))]
     assert [(Path(one.image).name, one.reason) for one in results.unreadable] == [
-        ("text.png", "no image"), ("missing.png", "no such file"), ("text.png", "no image"),
+        ("text.png", "no image (text)"), ("missing.png", "no such file"), ("text.png", "no image (text)"),
     ]  # fmt: skip
 
 
