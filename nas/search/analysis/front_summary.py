@@ -40,6 +40,7 @@ class FrontSummary:
             trained by themselves.
         other_baselines: Records of the baselines with a result that are not the reference.
         failed_baselines: Titles of those that failed and have none.
+        is_baseline_at_chance: True if the baseline's macro-F1 is at most that of guessing among the classes.
     """
 
     study: str
@@ -56,6 +57,7 @@ class FrontSummary:
     shared_front: tuple[TrialRecord, ...] = ()
     other_baselines: tuple[TrialRecord, ...] = ()
     failed_baselines: tuple[str, ...] = ()
+    is_baseline_at_chance: bool = False
     pair: ObjectivePair = DEFAULT_OBJECTIVES
 
     @property
@@ -119,7 +121,7 @@ class FrontSummary:
         if self.target is None or self.best is None:
             return self.verdict_by_baseline
         sentence = self._distance_to(self.target, self.best) if self.answer is None else self._answer(self.answer)
-        return f"{sentence} {self._failure_of_baseline}".rstrip()
+        return f"{sentence} {self._failure_of_baseline}{self._chance_of_baseline}".rstrip()
 
     @property
     def verdict_by_baseline(self) -> str:
@@ -153,6 +155,15 @@ class FrontSummary:
         if self.baseline_failure is None:
             return ""
         return f"The baseline failed ({self.baseline_failure}); `nas search` with its file trains it again."
+
+    @property
+    def _chance_of_baseline(self) -> str:
+        if not self.is_baseline_at_chance:
+            return ""
+        return (
+            f"{self.reference_name} is no better than a guess among the classes, so the comparison says nothing: more "
+            "epochs or images are needed."
+        )
 
     def _answer(self, answer: TrialRecord) -> str:
         """Verdict of a search that has reached its target."""
@@ -249,6 +260,9 @@ def summarize_records(
         baseline_epochs=spec.own_baseline_epochs if spec.baseline.is_trained else None,
         other_baselines=others,
         failed_baselines=_without_result(records, others),
+        is_baseline_at_chance=(
+            baseline is not None and dataset is not None and baseline.macro_f1 <= 1 / len(dataset.classes)
+        ),
         reference_name=network_of(spec.baseline.genome) if baseline is None else network_name(baseline),
         target=target,
         answer=answer,
