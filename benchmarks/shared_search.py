@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("out", nargs="?", type=Path, help="a .jsonl file; one line is appended for each search")
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--modes", nargs="+", choices=_MODES, default=list(_MODES))
     parser.add_argument("--inherited", type=int, default=300)
     parser.add_argument("--table", type=Path, metavar="FILE", help="print the table of an earlier run")
     arguments = parser.parse_args()
@@ -103,7 +104,7 @@ def main() -> None:
     if arguments.table is None:
         known = {(row["mode"], row["seed"]) for row in rows_of(path)}
         for seed in arguments.seeds:
-            for mode in _MODES:
+            for mode in arguments.modes:
                 if (mode, seed) not in known:
                     row = measure(mode, seed, arguments)
                     print(row, flush=True)
