@@ -12,7 +12,7 @@ from nas.data.downscaling import shrink_source
 from nas.data.image_pairs import pair_data
 from nas.data.labelled_images import ImageData, Progress, SourceImages
 from nas.data.sources.archive import unpacked
-from nas.data.sources.huggingface_files import TABLE, has_images, written_out
+from nas.data.sources.huggingface_files import has_images, written_out
 from nas.data.sources.image_folder import FolderReading, load_folder
 from nas.data.sources.labelled_files import ColumnNames, LayoutSettings
 from nas.data.sources.npz_file import load_npz
@@ -77,10 +77,8 @@ def _folder_reading(path: Path, spec: DataSpec, folder: Path, progress: Progress
         LayoutSettings(spec.layout, spec.depth, spec.labels, columns), spec.group_by,
     )  # fmt: skip
     if spec.source == "huggingface" or (path.suffix.lower() == ".parquet" and has_images(path)):
-        root = written_out(path, folder / "unpacked", columns, progress)
-        columns = ColumnNames(group=spec.group_by)
-        settings = LayoutSettings(columns=columns)
-        return replace(reading, root=root, where=printable(str(path)), tables=(root / TABLE,), settings=settings)
+        root, rows = written_out(path, folder / "unpacked", columns, progress)
+        return replace(reading, root=root, where=printable(str(path)), rows=rows, settings=LayoutSettings())
     if spec.source == "table":
         return replace(reading, root=path.absolute().parent, tables=(path.absolute(),))
     if not path.is_file():

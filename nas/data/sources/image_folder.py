@@ -28,6 +28,7 @@ from nas.data.sources.labelled_files import (
 )
 from nas.data.sources.labels_of_folder import find_labels
 from nas.data.sources.other_tasks import annotations_fault
+from nas.data.sources.table_columns import LabelTable
 from nas.data.splits.class_sampling import Indices
 from nas.data.splits.stratified_split import small_classes_fault
 from nas.errors import DataError, FaultyDataError, shortened_list
@@ -45,6 +46,7 @@ class FolderReading:
         settings: Keys that decide between readings of the folder.
         group_by: Regular expression on the path of an image, if no table has a column of this name.
         tables: Tables of labels; empty to find them.
+        rows: Table of labels that was read with the images, in place of all others.
         left_out: Printable names of files that are not in the folder, such as members of an archive, by reason.
         where: Path for error messages; default: that of the folder.
     """
@@ -56,6 +58,7 @@ class FolderReading:
     settings: LayoutSettings = DEFAULT_LAYOUT
     group_by: str | None = None
     tables: tuple[Path, ...] = ()
+    rows: LabelTable | None = None
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
     where: str | None = None
 
@@ -71,7 +74,7 @@ def load_folder(reading: FolderReading, progress: Progress | None = None) -> Sou
     for reason, names in reading.left_out:
         listing.given += len(names)
         listing.left_out.setdefault(reason, []).extend(names)
-    layout = find_labels(reading.root, listing, reading.settings, reading.tables)
+    layout = find_labels(reading.root, listing, reading.settings, reading.tables, reading.rows)
     faults = [*layout.faults] or _class_faults(where, layout, listing)
     cached: CachedImages | None = None
     if layout.files:

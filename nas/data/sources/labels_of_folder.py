@@ -10,6 +10,7 @@ from pathlib import Path
 from nas.data.sources.folder_layout import read_layout
 from nas.data.sources.folder_listing import FolderListing
 from nas.data.sources.labelled_files import FolderLayout, LayoutSettings
+from nas.data.sources.table_columns import LabelTable
 from nas.data.sources.table_layout import read_label_tables, table_layout
 from nas.errors import DataError, shortened_list
 from nas.results.printable_text import printable
@@ -20,16 +21,20 @@ _NO_CLASS = re.compile(r"(?i)(image|img|photo|picture|pics|data|files|part|batch
 
 
 def find_labels(
-    root: Path, listing: FolderListing, settings: LayoutSettings, tables: Sequence[Path] = ()
-) -> FolderLayout:
+    root: Path, listing: FolderListing, settings: LayoutSettings, tables: Sequence[Path] = (),
+    rows: LabelTable | None = None,
+) -> FolderLayout:  # fmt: skip
     """Return the splits and classes of a folder.
 
     Args:
         tables: Tables of labels, whose cells name files of the folder; empty to find them.
+        rows: Table that was read with the images, in place of all others.
 
     Raises:
         DataError: A table cannot be used.
     """
+    if rows is not None:
+        return table_layout([(rows, None)], listing)
     if settings.labels not in (None, _FOLDERS):
         tables = [root / str(settings.labels)]
     if tables:

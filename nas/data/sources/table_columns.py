@@ -20,7 +20,7 @@ LABEL_NAMES = (
     "label", "labels", "class", "classes", "class_name", "classname", "class_label", "category", "target", "y",
     "species", "diagnosis", "dx", "tag", "tags",
 )  # fmt: skip
-_SPLITS = ("split", "set", "subset", "partition")
+SPLIT_NAMES = ("split", "set", "subset", "partition")
 _BOXES = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"x1", "y1", "x2", "y2"}, {"bbox"}, {"bbox_x", "bbox_y"})
 _SET, _UNSET = ("1", "1.0", "true"), ("0", "0.0", "false")
 """Cells of one-hot columns."""
@@ -37,6 +37,8 @@ class LabelTable:
         splits: Empty without a column of splits.
         groups: Empty without a column of groups.
         readings: Sentences on how the table was read.
+        faults: Reason why a row has no image, else empty, for images that were in the rows, and are named by their place;
+            empty for a table whose cells name files.
     """
 
     name: str
@@ -45,6 +47,11 @@ class LabelTable:
     splits: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def place(self, row: int) -> str:
+        """Printable name of a row: its file, and its line in a table of files."""
+        return printable(self.files[row] if self.faults else f"{self.files[row]} (row {row + 2} of {self.name})")
 
 
 def read_columns(table: Table, given: ColumnNames, is_file: Callable[[str], bool]) -> LabelTable:
@@ -64,19 +71,16 @@ def read_columns(table: Table, given: ColumnNames, is_file: Callable[[str], bool
     _refuse_boxes(table)
     others = [name for name in table.columns if name not in (image, split, group)]
     labels, from_columns = _labels(table, given, others)
-    _refuse_other_tasks(table.name, labels)
+    refuse_other_tasks(table.name, labels)
     if sum(map(is_file, labels)) > _MIN_FOUND * len(labels):
         raise DataError(
             f"{table.name}: the labels from {_quoted(from_columns)} are names of files; set [data] label_column to a "
             f"column of classes; segmentation is {NOT_FOR_THIS_PROGRAM}"
         )
     readings = [f"{table.name}: files from column {image!r}, labels from {_shown(from_columns)}"]
-    unused = [name for name in others if name not in from_columns and any(table.column(name))]
-    if unused:
-        readings.append(
-            f"{table.name}: columns that are not used: {_quoted(unused)} ([data] split_column and group_by name those "
-            "of splits and groups)"
-        )
+    readings += unused_columns(
+        table.name, [name for name in others if name not in from_columns and any(table.column(name))]
+    )
     return LabelTable(
         table.name,
         tuple(table.column(image)),
@@ -85,6 +89,16 @@ def read_columns(table: Table, given: ColumnNames, is_file: Callable[[str], bool
         tuple(table.column(group)) if group else (),
         tuple(readings),
     )
+
+
+def unused_columns(where: str, names: Sequence[str]) -> list[str]:
+    """Return a sentence on the columns that are not used, and the keys that name others."""
+    if not names:
+        return []
+    return [
+        f"{where}: columns that are not used: {_quoted(names)} ([data] label_column, split_column and group_by name "
+        "those of labels, splits and groups)"
+    ]
 
 
 def _image_column(table: Table, given: ColumnNames, is_file: Callable[[str], bool]) -> str:
@@ -152,8 +166,12 @@ def _refuse_boxes(table: Table) -> None:
         raise DataError(f"{table.name}: columns of boxes; object detection is {NOT_FOR_THIS_PROGRAM}")
 
 
-def _refuse_other_tasks(name: str, labels: Sequence[str]) -> None:
-    """Refuse several labels in a cell, and measured values."""
+def refuse_other_tasks(name: str, labels: Sequence[str]) -> None:
+    """Refuse several labels in a cell, and measured values.
+
+    Raises:
+        DataError: The labels are such.
+    """
     distinct = {label for label in labels if label}
     lists = [label for label in labels if re.fullmatch(r"[\[({].*,.*[\])}]", label)]
     if lists:
@@ -187,7 +205,7 @@ def _split_column(table: Table, given: ColumnNames, image: str) -> str | None:
     if given.split is not None:
         return _required(table, given.split, "split_column")
     others = [name for name in table.columns if name not in (image, given.label)]
-    named = [name for name in others if plain_name(name) in _SPLITS]
+    named = [name for name in others if plain_name(name) in SPLIT_NAMES]
     filled = [name for name in others if any(table.column(name)) and len(set(table.column(name))) > 1]
     return next(iter(named or (name for name in filled if all(map(split_of_name, table.column(name))))), None)
 

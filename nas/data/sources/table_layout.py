@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from nas.data.sources.class_names import name_readings, natural_key
@@ -43,6 +43,7 @@ class FileIndex:
     def __init__(self, images: Sequence[ListedImage]) -> None:
         self._images = images
         self._levels: dict[int, dict[str, list[int]]] = {}
+        self._paths: dict[str, int] = {}
 
     def find(self, cell: str) -> list[int]:
         """Return the places of the images that a cell of a table may mean; the closest match alone."""
@@ -55,6 +56,12 @@ class FileIndex:
             if found:
                 return found
         return []
+
+    def at_path(self, path: str) -> list[int]:
+        """Return the place of the image with a path."""
+        if not self._paths:
+            self._paths = {image.file.name: place for place, image in enumerate(self._images)}
+        return [self._paths[path]] if path in self._paths else []
 
     def _index(self, key: _Key) -> dict[str, list[int]]:
         index: dict[str, list[int]] = defaultdict(list)
@@ -117,15 +124,15 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     rows_of: dict[int, list[str]] = defaultdict(list)
     for table, split_of_table in tables:
         layout.readings += table.readings
-        for row, cell in enumerate(table.files):
-            where = f"{cell} (row {row + 2} of {table.name})"
-            found = index.find(cell) if cell else []
+        for row in range(len(table.files)):
+            where = table.place(row)
+            found = _places(index, table, row)
             label = "" if table.labels[row].lower() in _MISSING else class_name(table.labels[row])
             spellings[label].add(table.labels[row])
             split = _split_of_row(table, row, split_of_table)
-            reason = _row_fault(found, label, split)
+            reason = _row_fault(table, row, found, label, split)
             if reason is not None:
-                left_out[reason].append(printable(where))
+                left_out[reason].append(where)
                 for place in found[:1] if len(found) == 1 else []:
                     rows_of[place]  # The file is accounted for by its row.
                 continue
@@ -135,10 +142,10 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
                 if seen[found[0]][:2] != assigned[:2]:
                     contradictory.add(found[0])
                 else:
-                    left_out[REPEATED].append(printable(where))
+                    left_out[REPEATED].append(where)
                     continue
             seen.setdefault(found[0], assigned)
-            rows_of[found[0]].append(printable(where))
+            rows_of[found[0]].append(where)
     _remove_contradictory(tables, seen, contradictory, rows_of, left_out)
     layout.files = [LabelledFile(split, label, listing.images[place].file, group)
                     for place, (split, label, group) in seen.items()]  # fmt: skip
@@ -149,13 +156,25 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     layout.has_groups = any(table.groups for table, _ in tables)
     num_rows = sum(len(table.files) for table, _ in tables)
     layout.given = num_rows + len(left_out[NO_ROW])
-    _order(layout, listing)
+    # Rows with images of their own have an order, which that of their names would change: "row 10" before "row 2".
+    has_order = any(table.faults for table, _ in tables)
+    _order(layout, {} if has_order else {image.file.name: place for place, image in enumerate(listing.images)})
     layout.readings += name_readings({label: spellings[label] for label in layout.classes}, layout.classes)
     return layout
 
 
-def _row_fault(found: Sequence[int], label: str, split: SplitName | None) -> str | None:
+def _places(index: FileIndex, table: LabelTable, row: int) -> list[int]:
+    """Return the places of the images that a row may mean."""
+    cell = table.files[row]
+    if table.faults:
+        return index.at_path(cell)
+    return index.find(cell) if cell else []
+
+
+def _row_fault(table: LabelTable, row: int, found: Sequence[int], label: str, split: SplitName | None) -> str | None:
     """Return the reason for leaving out a row; None if it can be used."""
+    if table.faults and table.faults[row]:
+        return table.faults[row]
     if not found:
         return NO_FILE
     if len(found) > 1:
@@ -187,13 +206,14 @@ def _remove_contradictory(
         left_out[CONTRADICTORY] += rows_of[place]
 
 
-def _order(layout: FolderLayout, listing: FolderListing) -> None:
-    """Sort the classes, and the files by split, class and path."""
+def _order(layout: FolderLayout, places: Mapping[str, int]) -> None:
+    """Sort the classes, and the files by split, class and place; files without a place stay in their order."""
     splits = {file.split for file in layout.files}
     layout.splits = tuple(split for split in SPLITS if split in splits or split == "train")
     layout.classes = tuple(sorted({file.label for file in layout.files if file.split == "train"}, key=natural_key))
-    places = {label: place for place, label in enumerate(layout.classes)}
-    order = {image.file.name: place for place, image in enumerate(listing.images)}
+    of_class = {label: place for place, label in enumerate(layout.classes)}
     layout.files.sort(
-        key=lambda file: (SPLITS.index(file.split), places.get(file.label, len(places)), order[file.file.name])
-    )
+        key=lambda file: (
+            SPLITS.index(file.split), of_class.get(file.label, len(of_class)), places.get(file.file.name, 0)
+        )
+    )  # fmt: skip

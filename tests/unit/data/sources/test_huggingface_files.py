@@ -96,7 +96,7 @@ def test_rows_without_image_or_label_are_named(tmp_path: Path) -> None:
     data = _load(tmp_path / "own", tmp_path / "cache")
     assert data.inventory is not None
     assert [(entry.count, entry.reason) for entry in data.inventory.left_out] == [
-        (1, "rows without a label"), (1, "rows whose file is missing")
+        (1, "rows without a label"), (1, "rows without an image")
     ]  # fmt: skip
 
 
@@ -115,3 +115,57 @@ def test_other_tasks_are_refused(tmp_path: Path, columns: dict[str, list[Any]], 
         _load(tmp_path / "own", tmp_path / "cache")
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_columns_of_a_parquet_file_are_named(tmp_path: Path) -> None:
+    """The file and the columns of the user are named, also those that could be the labels instead."""
+    columns = {
+        "idx": list(range(30)), "png": [_image(number)["bytes"] for number in range(30)],
+        "species": [("ash", "oak", "elm")[number % 3] for number in range(30)],
+        "plot": [f"P{number // 6}" for number in range(30)],
+    }  # fmt: skip
+    _parquet(tmp_path / "trees.parquet", pyarrow.table(columns))
+    data = load_data(DataSpec(**data_source_from_path(tmp_path / "trees.parquet")), tmp_path / "cache")
+    assert data.inventory is not None
+    assert data.inventory.readings == (
+        "trees.parquet: images from column 'png', labels from 'species'",
+        "trees.parquet: columns that are not used: 'idx', 'plot' ([data] label_column, split_column and group_by name "
+        "those of labels, splits and groups)",
+    )
+    assert data.classes == ("ash", "elm", "oak")
+    with pytest.raises(DataError, match=r"trees.parquet: no column 'field' \(\[data\] group_by\); its columns are idx"):
+        load_data(DataSpec(source="table", path=str(tmp_path / "trees.parquet"), group_by="field"), tmp_path / "cache")
+
+
+def test_column_of_splits_of_a_parquet_file(tmp_path: Path) -> None:
+    splits = ["train", "test", "validation"] * 12
+    columns = {"img": [_image(number)["bytes"] for number in range(36)],
+               "label": [number // 3 % 3 for number in range(36)], "split": splits}  # fmt: skip
+    _parquet(tmp_path / "own.parquet", pyarrow.table(columns))
+    data = load_data(DataSpec(source="table", path=str(tmp_path / "own.parquet")), tmp_path / "cache")
+    assert (len(data.train), len(data.validation), data.num_test) == (12, 12, 12)
+    assert data.inventory is not None
+    assert "own.parquet: splits from column 'split'" in data.inventory.readings
+
+
+def test_rows_are_named_by_file_and_row(tmp_path: Path) -> None:
+    images: list[Any] = [_image(number) for number in range(18)]
+    images[4], images[6] = {"bytes": _image(4)["bytes"][:60], "path": None}, None
+    images[7] = {"bytes": None, "path": "photos/7.png"}
+    labels = [None if number == 5 else number % 3 for number in range(18)]
+    metadata = _table(0).schema.metadata
+    damaged = pyarrow.table({"image": images, "label": labels}).replace_schema_metadata(metadata)
+    _parquet(tmp_path / "own" / "data" / "test-00000-of-00001.parquet", _table(40))
+    _parquet(tmp_path / "own" / "data" / "train-00000-of-00002.parquet", _table(20))
+    _parquet(tmp_path / "own" / "data" / "train-00001-of-00002.parquet", damaged)
+    data = load_data(DataSpec(source="huggingface", path=str(tmp_path / "own")), tmp_path / "cache")
+    assert data.inventory is not None
+    shard = "data/train-00001-of-00002.parquet"
+    assert {entry.reason: entry.names for entry in data.inventory.left_out} == {
+        "damaged or cut off": (f"{shard}/row 4",),
+        "rows without a label": (f"{shard}/row 5",),
+        "rows without an image": (f"{shard}/row 6",),
+        "rows whose file is missing": (f"{shard}/row 7",),
+    }
+    assert data.inventory.given == 54
+    assert data.inventory.num_unexplained == 0

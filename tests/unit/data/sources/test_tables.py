@@ -295,8 +295,8 @@ def test_columns_that_are_not_used_are_named(root: Path) -> None:
     inventory = _load(root).inventory
     assert inventory is not None
     assert inventory.readings[1] == (
-        "labels.csv: columns that are not used: 'is_training' ([data] split_column and group_by name those of splits "
-        "and groups)"
+        "labels.csv: columns that are not used: 'is_training' ([data] label_column, split_column and group_by name "
+        "those of labels, splits and groups)"
     )
 
 
