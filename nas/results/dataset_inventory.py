@@ -5,12 +5,14 @@ No torch: the inventory travels between processes and is stored with the study.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.errors import NUM_LISTED, shortened_list
 
+_PLURAL = re.compile(r"((?:(?:empty|no regular|train|validation) )?(?:file|folder|image|link|member|row|table))s\b")
 MAX_NAMES = 10_000
 """Names kept of one entry in a check; a study keeps `NUM_LISTED`."""
 
@@ -23,7 +25,8 @@ class InventoryEntry:
         reason: Phrase after a number of images, such as "damaged or cut off".
         count: Number of images.
         names: The first names, printable.
-        is_expected: True for what a setting of the user leaves out, and for files of the operating system.
+        is_expected: True for what a setting of the user leaves out, for files of the operating system, and for usual
+            conversions.
     """
 
     reason: str
@@ -32,9 +35,21 @@ class InventoryEntry:
     is_expected: bool = False
 
     @property
+    def phrase(self) -> str:
+        """Reason in the number of the count: "row without a label" for 1."""
+        return (
+            _PLURAL.sub(r"\1", self.reason, count=1) if self.count == 1 and _PLURAL.match(self.reason) else self.reason
+        )
+
+    @property
     def text(self) -> str:
         """Number, reason and first names in one line."""
-        return f"{self.count:,} {self.reason}" + (f": {self.names_text}" if self.names else "")
+        return f"{self.count:,} {self.phrase}" + (f": {self.names_text}" if self.names else "")
+
+    @property
+    def short_text(self) -> str:
+        """Number and reason, and the first names of what is not expected."""
+        return f"{self.count:,} {self.phrase}" if self.is_expected else self.text
 
     @property
     def names_text(self) -> str:
@@ -100,8 +115,8 @@ class DatasetInventory:
     def sentence(self) -> str:
         """The account in one line."""
         parts = [f"{self.used:,} of {self.given:,} {self.unit} are used"]
-        parts += [f"left out: {entry.text}" for entry in self.left_out]
-        parts += [entry.text for entry in self.notes]
+        parts += [f"left out: {entry.short_text}" for entry in self.left_out]
+        parts += [entry.short_text for entry in self.notes]
         parts += self.readings
         return "; ".join(parts)
 

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from nas.data.decoding.conversions import shape_conversions
 from nas.data.decoding.file_kinds import HEAD_BYTES, content_kind
 from nas.data.decoding.image_decoding import (
     DECODING_ERRORS,
@@ -46,6 +47,9 @@ class DecodedFolder:
         conversions: Printable names of converted files, by conversion.
         bits: Significant bits of the images with 16 bits a channel; None without such images.
         coloured: Printable names of the images in colour, if all others are grey and the channels were left open.
+        further: Number of frames or pages after the first, by printable name of the file.
+        deep: Printable names of the images with 16 bits a channel.
+        grey: Places in `kept` of the grey images, if others are in colour and the channels were left open.
     """
 
     kept: list[int] = field(default_factory=list)
@@ -53,6 +57,9 @@ class DecodedFolder:
     conversions: dict[str, list[str]] = field(default_factory=dict)
     bits: int | None = None
     coloured: list[str] = field(default_factory=list)
+    further: dict[str, int] = field(default_factory=dict)
+    deep: list[str] = field(default_factory=list)
+    grey: list[int] = field(default_factory=list)
 
 
 def decode_folder(
@@ -84,6 +91,7 @@ def decode_folder(
         if len(by_size) > 1:
             raise FaultyDataError(printable(str(root)), [sizes_fault(by_size)])
         if deep:
+            account.deep = [printable(names[number]) for number in deep]
             account.bits = decoding.bits or significant_bits(max(deep.values()))
             if account.bits != (decoding.bits or 16):
                 rescaled = replace(decoding, bits=account.bits)
@@ -110,10 +118,13 @@ def _decode(
     except DECODING_ERRORS as error:
         account.left_out.setdefault(_reason(root / name, error), []).append(printable(name))
         return None
-    for conversion in read.conversions:
+    of_shape = () if decoding.image_size is None else shape_conversions(read.image.size, decoding.image_size)
+    for conversion in (*read.conversions, *of_shape):
         account.conversions.setdefault(conversion.value, []).append(printable(name))
     if read.maximum is not None:
         deep[number] = read.maximum
+    if read.num_further:
+        account.further[printable(name)] = read.num_further
     account.kept.append(number)
     return pixels
 
@@ -133,8 +144,10 @@ def _reason(path: Path, error: BaseException) -> str:
 def _note_colours(
     account: DecodedFolder, collected: _CollectedPixels, names: Sequence[str], decoding: Decoding
 ) -> None:
-    """Record the images in colour where most are grey."""
+    """Record the images in colour where most are grey, and the grey ones where others are in colour."""
     coloured = [place for place, channels in enumerate(collected.channels) if channels == 3]
+    if decoding.channels is None and coloured:
+        account.grey = [place for place, channels in enumerate(collected.channels) if channels == 1]
     if decoding.channels is None and 0 < 2 * len(coloured) < len(collected.channels):
         account.coloured = [printable(names[account.kept[place]]) for place in coloured]
 

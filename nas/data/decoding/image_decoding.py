@@ -6,23 +6,23 @@ Array dimensions: N images, C channels, H rows, W columns.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from nas.data.decoding.conversions import Conversion, header_conversions, num_further_frames
 from nas.data.decoding.deep_colour import Samples, deep_samples, has_deep_colour
 from nas.data.labelled_images import Progress
 from nas.errors import NUM_LISTED, FaultyDataError, shortened_list
 
 Pixels = npt.NDArray[np.uint8]
 
-DECODER_VERSION = 3
-"""Increment when the same file decodes to other pixels; caches of older versions are then ignored."""
+DECODER_VERSION = 4
+"""Increment when the same file decodes to other pixels or notes; caches of older versions are then ignored."""
 
 # Exceptions of Pillow's readers on unexpected bytes.
 DECODING_ERRORS = (
@@ -48,9 +48,6 @@ READ_FORMATS = (
 )
 """Formats of Pillow that are opened. Others, such as EPS, are programs for an interpreter that Pillow would start."""
 
-_ORIENTATION = 0x0112
-"""EXIF tag of the orientation."""
-
 
 @dataclass(frozen=True)
 class Decoding:
@@ -68,16 +65,6 @@ class Decoding:
     bits: int | None = None
 
 
-class Conversion(str, Enum):
-    """Conversion of an image on the way to its pixels that the user should know of, as a phrase after a number."""
-
-    FIRST_FRAME = "with several frames or pages, of which the first is used"
-    ROTATED = "turned upright as their EXIF orientation says"
-    ON_WHITE = "with transparent parts, which became white"
-    CMYK = "converted from CMYK to RGB"
-    UPPER_BYTES = "of 16 bits a channel, of which the upper 8 are used"
-
-
 @dataclass(frozen=True)
 class ReadImage:
     """An image of mode L or RGB.
@@ -85,11 +72,13 @@ class ReadImage:
     Attributes:
         conversions: Those that were needed.
         maximum: Largest value of an image with 16 bits a channel, before scaling; else None.
+        num_further: Frames or pages of the file after the first.
     """
 
     image: Image.Image
     conversions: tuple[Conversion, ...] = ()
     maximum: int | None = None
+    num_further: int = 0
 
 
 def decode_images(root: Path, names: Sequence[str], decoding: Decoding, progress: Progress | None = None) -> Pixels:
@@ -150,7 +139,8 @@ def read_image(path: Path, bits: int | None = None) -> ReadImage:
     with Image.open(path, formats=READ_FORMATS) as opened:
         # First, since reading the EXIF data of a PNG drops its tiles.
         is_deep = has_deep_colour(opened)
-        conversions = list(_conversions_of(opened))
+        num_further = num_further_frames(opened)
+        conversions = list(header_conversions(opened))
         image = ImageOps.exif_transpose(opened)
     samples = deep_samples(path, image) if is_deep else _grey_samples(image)
     maximum = None
@@ -168,20 +158,7 @@ def read_image(path: Path, bits: int | None = None) -> ReadImage:
         # Of the samples, so that the bits they are scaled by do not decide.
         if _is_grey(np.asarray(image) if samples is None else samples):
             image = image.convert("L")
-    return ReadImage(image, tuple(conversions), maximum)
-
-
-def _conversions_of(opened: Image.Image) -> Iterator[Conversion]:
-    """Yield the conversions that follow from a file's header."""
-    is_16_bit = any("16" in str(part[-1]) for part in getattr(opened, "tile", ()))
-    if opened.mode in ("RGB", "RGBA", "LA") and is_16_bit and not has_deep_colour(opened):
-        yield Conversion.UPPER_BYTES
-    if getattr(opened, "is_animated", False):
-        yield Conversion.FIRST_FRAME
-    if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
-        yield Conversion.ROTATED
-    if opened.mode == "CMYK":
-        yield Conversion.CMYK
+    return ReadImage(image, tuple(conversions), maximum, num_further)
 
 
 def to_pixels(image: Image.Image, decoding: Decoding) -> Pixels:

@@ -126,7 +126,7 @@ def _fault(name: str, *, is_regular: bool) -> str | None:
         return "links in the archive"
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or ":" in path.parts[0]:
-        return "members that lead out of the archive"
+        return "members leading out of the archive"
     if any(len(part.encode(errors="surrogateescape")) > _MAX_NAME_BYTES for part in path.parts):
         return f"members of a name of more than {_MAX_NAME_BYTES} bytes"
     return None

@@ -225,7 +225,7 @@ def _assign(
     layout.left_out += entries_of(left_out)
     if nested:
         reason = f"in sub-folders of their class ([data] depth = {depth + 1} makes sub-folders classes)"
-        layout.notes.append(InventoryEntry(reason, len(nested), tuple(nested)))
+        layout.notes.append(InventoryEntry(reason, len(nested), tuple(nested), is_expected=True))
     if settings.depth is None and settings.layout != "classes":
         layout.depth_fault = depth_fault(sub_folders, may_be_splits=base in prefixes)
     _order(layout)

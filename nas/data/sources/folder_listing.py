@@ -108,7 +108,7 @@ def _list_below(root: Path, parts: Parts, above: tuple[str, ...], listing: Folde
             place = os.path.realpath(entry.path)
             if place in above or len(parts) >= _MAX_DEPTH:
                 listing.given += 1
-                listing.leave_out("links to a folder that they are in" if place in above else "too deep", parts,
+                listing.leave_out("links back to a folder above" if place in above else "too deep", parts,
                                   entry.name)  # fmt: skip
                 continue
             hidden = is_hidden or entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS

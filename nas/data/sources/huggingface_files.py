@@ -65,9 +65,8 @@ def written_out(
                 partial.rename(place)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    fields = json.loads((place / _ROWS).read_text())
-    table = LabelTable(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
-    return place / _IMAGES, table
+    name, *lists = json.loads((place / _ROWS).read_text()).values()
+    return place / _IMAGES, LabelTable(name, *map(tuple, lists))
 
 
 def has_images(path: Path) -> bool:

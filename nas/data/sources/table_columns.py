@@ -37,7 +37,7 @@ class LabelTable:
         splits: Empty without a column of splits.
         groups: Empty without a column of groups.
         readings: Sentences on how the table was read.
-        faults: Reason why a row has no image, else empty, for images that were in the rows, and are named by their place;
+        faults: Reason why a row has no image, else empty, if the images were in the rows, and are named by their place;
             empty for a table whose cells name files.
     """
 

@@ -26,7 +26,7 @@ from nas.results.printable_text import class_name, printable
 
 NO_FILE = "rows whose file is missing"
 NO_LABEL = "rows without a label"
-REPEATED = "rows that repeat another row"
+REPEATED = "rows repeating another row"
 CONTRADICTORY = "rows with another label for the same file"
 SEVERAL_FILES = "rows that several files match"
 UNKNOWN_SPLIT = "rows of an unknown split"

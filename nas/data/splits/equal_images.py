@@ -57,8 +57,8 @@ def _leaks(part: SplitPart, other: SplitPart, name: str) -> Iterator[tuple[str, 
     Args:
         name: That of the other split.
     """
-    yield f"that equal a {name} image", np.isin(_labelled_digests(part), _labelled_digests(other))
-    in_doubt = f"that equal a {name} image of another class: one of the labels is wrong"
+    yield f"equal to a {name} image", np.isin(_labelled_digests(part), _labelled_digests(other))
+    in_doubt = f"equal to a {name} image of another class: one of the labels is wrong"
     yield in_doubt, np.isin(part.digests, other.digests)
     if part.groups is not None and other.groups is not None:
         yield f"of the group of a {name} image", np.isin(part.groups, other.groups)
@@ -79,7 +79,9 @@ def _repetitions(parts: dict[str, SplitPart]) -> Iterator[InventoryEntry]:
         is_repeated = np.ones(len(part), bool)
         is_repeated[first] = False
         repeated += part.names(is_repeated)
-    yield InventoryEntry("equal to another image of their class and split", len(repeated), tuple(repeated))
+    yield InventoryEntry(
+        "equal to another image of their class and split", len(repeated), tuple(repeated), is_expected=True
+    )
     digests = np.concatenate([part.digests for part in parts.values()])
     labels = np.concatenate([part.labels for part in parts.values()])
     order = np.lexsort((labels, digests))

@@ -6,7 +6,7 @@ Array dimensions: N images, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 
@@ -49,7 +49,7 @@ def split_images(source: SourceImages, spec: DataSpec) -> tuple[ImageData, Split
     if faults:
         raise FaultyDataError(source.name, faults)
     parts = draw_splits(source, spec)
-    inventory = source.full_inventory
+    inventory = source.full_inventory.with_notes((), _group_counts(source, parts))
     if spec.source in OWN_SOURCES:
         parts, inventory = account_for_equal_images(source, parts, inventory, exclude=spec.excludes_leaks)
     limits = {
@@ -129,6 +129,16 @@ def _unused_fractions(source: SourceImages, spec: DataSpec) -> Iterator[str]:
         key = f"{split}_fraction"
         if split in source.splits and getattr(spec, key) != fields[key].default:
             yield f"{key} is not used, since the data have {split} images"
+
+
+def _group_counts(source: SourceImages, parts: Mapping[str, SplitPart]) -> list[str]:
+    """Return a sentence on the number of groups and their splits, if the images have groups."""
+    groups = {name: part.groups for name in ("train", "validation", "test") if (part := parts[name]).groups is not None}
+    if not groups:
+        return []
+    number = len(np.unique(np.concatenate(list(groups.values()))))
+    of_split = ", ".join(f"{len(np.unique(one)):,} of {name}" for name, one in groups.items())
+    return [f"group_by: {number:,} groups of {sum(map(len, parts.values())):,} images: {of_split}"]
 
 
 def _limit_faults(spec: DataSpec, num_classes: int) -> list[str]:

@@ -20,4 +20,4 @@ def inventory_table(inventory: DatasetInventory) -> PlainTable:
 
 
 def _row(prefix: str, entry: InventoryEntry) -> tuple[str, str, str]:
-    return f"{entry.count:,}", prefix + entry.reason, entry.names_text
+    return f"{entry.count:,}", prefix + entry.phrase, entry.names_text

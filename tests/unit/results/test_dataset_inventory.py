@@ -24,7 +24,7 @@ def test_what_is_used_and_named_is_what_was_given() -> None:
 
 def test_one_line() -> None:
     assert INVENTORY.sentence == (
-        "7 of 10 files are used; left out: 2 damaged: a, b; left out: 1 hidden: .x; 3 turned: c and 2 others; "
+        "7 of 10 files are used; left out: 2 damaged: a, b; left out: 1 hidden; 3 turned: c and 2 others; "
         "train/ is a class"
     )
 

@@ -66,7 +66,7 @@ def test_files_of_the_system_links_and_empty_files(tmp_path: Path) -> None:
     assert listing.tables == ["labels.csv"]
     assert {reason: len(names) for reason, names in listing.left_out.items()} == {
         "hidden, or of the operating system": 8, "empty files": 1, "links to missing files": 1, "no regular files": 1,
-        "links to a folder that they are in": 2,
+        "links back to a folder above": 2,
     }  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def test_what_a_table_leaves_out_is_named(root: Path) -> None:
     data = _load(root)
     assert data.inventory is not None
     assert {entry.reason: entry.names for entry in data.inventory.left_out} == {
-        "rows that repeat another row": ("images/000.png (row 36 of labels.csv)",),
+        "rows repeating another row": ("images/000.png (row 36 of labels.csv)",),
         "rows whose file is missing": ("images/gone.png (row 37 of labels.csv)",),
         "rows with another label for the same file": (
             "images/001.png (row 3 of labels.csv)", "images/001.png (row 38 of labels.csv)",
@@ -155,7 +155,7 @@ def test_splits_from_a_column_and_from_the_names_of_tables(root: Path) -> None:
     assert (len(data.train), len(data.validation), data.num_test) == (18, 9, 8)
     assert data.inventory is not None
     assert [entry.text for entry in data.inventory.left_out] == [
-        "1 rows of an unknown split: images/035.png (row 37 of labels.csv)"
+        "1 row of an unknown split: images/035.png (row 37 of labels.csv)"
     ]
     (root / "labels.csv").unlink()
     (root / "train.csv").write_text(_csv([("file", "label"), *zip(NAMES[:24], LABELS[:24], strict=True)]))
@@ -227,7 +227,7 @@ def test_labels_of_folders_and_of_a_table_are_two_readings(root: Path) -> None:
     data = _load(root, labels="folders")
     assert data.classes == ("even", "odd")
     assert data.inventory is not None
-    assert [entry.text for entry in data.inventory.left_out] == ["1 tables, not used: labels.csv"]
+    assert [entry.text for entry in data.inventory.left_out] == ["1 table, not used: labels.csv"]
 
 
 @pytest.mark.parametrize("name", ["a, b.csv", "tables/labels.csv", "tables/labels.txt"])
@@ -330,7 +330,7 @@ def test_a_table_whose_rows_match_no_file_certainly_leaves_the_folders(root: Pat
     data = _load(root)
     assert data.classes == ("l", "r")
     assert data.inventory is not None
-    assert [entry.text for entry in data.inventory.left_out] == ["1 tables, not used: labels.csv"]
+    assert [entry.text for entry in data.inventory.left_out] == ["1 table, not used: labels.csv"]
 
 
 def test_parquet(root: Path) -> None:

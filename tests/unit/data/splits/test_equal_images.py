@@ -35,8 +35,8 @@ def test_test_images_are_kept_out_of_training_and_validation() -> None:
     assert data.inventory is not None
     assert data.inventory.num_unexplained == 0
     assert [entry.text for entry in data.inventory.left_out] == [
-        "1 train images that equal a test image: train 0", "1 train images that equal a validation image: train 1",
-        "1 validation images that equal a test image: validation 1",
+        "1 train image equal to a test image: train 0", "1 train image equal to a validation image: train 1",
+        "1 validation image equal to a test image: validation 1",
     ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_they_may_be_kept_and_are_named() -> None:
     assert _values(data.train) == [1, 2, 3, 4, 5, 6]
     assert data.inventory is not None
     assert [entry.reason for entry in data.inventory.notes] == [
-        "train images that equal a test image", "train images that equal a validation image"
+        "train images equal to a test image", "train images equal to a validation image"
     ]  # fmt: skip
     assert data.inventory.left_out == ()
 
@@ -62,8 +62,8 @@ def test_what_is_left_out_is_not_named_as_used() -> None:
     assert _values(data.train) == [3, 5]
     assert data.inventory is not None
     assert [entry.text for entry in data.inventory.left_out] == [
-        "3 train images that equal a test image: a, b, c",
-        "2 train images that equal a test image of another class: one of the labels is wrong: d, f",
+        "3 train images equal to a test image: a, b, c",
+        "2 train images equal to a test image of another class: one of the labels is wrong: d, f",
     ]
     assert [entry.text for entry in data.inventory.notes] == ["2 turned: e, w"]
     assert data.inventory.num_unexplained == 0

@@ -63,3 +63,15 @@ def test_a_group_of_the_test_images_is_kept_out_of_training() -> None:
         "validation images of the group of a test image",
     }
     assert data.inventory.num_unexplained == 0
+
+
+def test_the_number_of_groups_is_told() -> None:
+    """A pattern that finds too much, or too little, is seen by the number of groups in each split."""
+    train = Split(_images(0, len(LABELS)), torch.from_numpy(LABELS))
+    spec = DataSpec(source="folder", path="x", group_by="p")
+    data, _ = split_images(SourceImages("x", tuple("abc"), train, groups={"train": GROUPS}), spec)
+    assert data.inventory is not None
+    (reading,) = data.inventory.readings
+    start = f"group_by: 60 groups of {len(LABELS)} images: "
+    assert reading.startswith(start)
+    assert sum(int(part.split()[0]) for part in reading.removeprefix(start).split(", ")) == 60
