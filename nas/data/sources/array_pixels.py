@@ -59,6 +59,11 @@ def _shaped(name: str, array: Array, converted: ConvertedPixels) -> Array | None
             order = "channels, rows, columns" if is_first else "rows, columns, channels"
             converted.readings.append(f"{name} {shape}: images, {order}")
             return array if is_first else array.transpose(0, 3, 1, 2)
+        case [n, c, h, w] if c in _CHANNELS and w in _CHANNELS:
+            converted.faults.append(
+                f"{name}: shape {shape}; two readings: {n:,} images of {c} channels, {h} rows and {w} columns, or "
+                f"of {c} rows, {h} columns and {w} channels; make them wider, or pad them, so that one reading is left"
+            )
         case [_, _]:
             converted.faults.append(f"{name}: shape {shape}; flat images have no rows: reshape them to [N, H, W]")
         case [_, _, _, _, _]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from nas.data.sources.labelled_files import (
     LabelledFile,
     LayoutSettings,
     SplitName,
+    split_of_name,
 )
 from nas.data.sources.labels_of_folder import find_labels
 from nas.data.sources.other_tasks import annotations_fault
@@ -70,7 +71,7 @@ def load_folder(reading: FolderReading, progress: Progress | None = None) -> Sou
         DataError: The folder is missing, or has faults, which are all listed.
     """
     where = reading.where or printable(str(reading.root))
-    listing = _listed(reading.root)
+    reading, listing = _without_wrapping_folder(reading, _listed(reading.root))
     for reason, names in reading.left_out:
         listing.given += len(names)
         listing.left_out.setdefault(reason, []).extend(names)
@@ -114,6 +115,27 @@ def _listed(root: Path) -> FolderListing:
         return list_folder(root)
     except OSError as error:
         raise DataError(f"{where}: cannot be read ({error.strerror})") from error
+
+
+def _without_wrapping_folder(reading: FolderReading, listing: FolderListing) -> tuple[FolderReading, FolderListing]:
+    """Return the reading of the only folder in the given one, if it has a table of labels: archives often have one."""
+    outside = set(listing.left_out.get(HIDDEN, ()))
+    tops = {folder[0] for folder in listing.folders}
+    is_wrapped = len(tops) == 1 and not listing.tables and all(image.parts for image in listing.images)
+    is_given = reading.rows is not None or reading.tables or (reading.root / (reading.settings.labels or ".")).is_file()
+    if not is_wrapped or is_given or split_of_name(next(iter(tops))) is not None:
+        return reading, listing
+    (top,) = tops
+    inner = list_folder(reading.root / top)
+    outside = {name for name in outside if not name.startswith(f"{printable(top)}/")}
+    if not inner.tables or inner.given + len(outside) != listing.given:
+        return reading, listing
+    inner.given += len(outside)
+    if outside:
+        inner.left_out.setdefault(HIDDEN, []).extend(sorted(outside))
+    name = reading.name or printable(reading.root.resolve().name)
+    where = reading.where or printable(str(reading.root))
+    return replace(reading, root=reading.root / top, name=name, where=where), inner
 
 
 def _class_faults(where: str, layout: FolderLayout, listing: FolderListing) -> list[str]:

@@ -90,7 +90,8 @@ def _one_a_row(name: str, array: Array, converted: ConvertedLabels) -> Array | N
             num_missing = int((~np.isfinite(array)).sum())
             if num_missing:
                 converted.faults.append(
-                    f"{name}: {num_missing:,} labels are no numbers; remove those images, or label them"
+                    f"{name}: {num_missing:,} of {array.size:,} labels are no numbers (the first at index "
+                    f"{np.flatnonzero(~np.isfinite(array))[0]}); remove those images, or label them"
                 )
                 return None
             if (array != np.rint(array)).any():
@@ -104,9 +105,21 @@ def _one_a_row(name: str, array: Array, converted: ConvertedLabels) -> Array | N
             converted.faults.append(f"{name}: type {array.dtype}; give labels as whole numbers or text")
             return None
     if array.min() < 0 or int(array.max()) > np.iinfo(np.int64).max:
-        converted.faults.append(f"{name}: labels from {array.min()} to {array.max()}; they must count from 0")
+        converted.faults.append(_range_fault(name, array))
         return None
     return array.astype(np.int64)
+
+
+def _range_fault(name: str, labels: Array) -> str:
+    """Return the fault of labels below 0, which often mark images without a label, or too large."""
+    below = np.flatnonzero(labels < 0)
+    if not below.size:
+        return f"{name}: labels up to {labels.max()}; they must count from 0"
+    values = shortened_list([str(value) for value in np.unique(labels[below])])
+    return (
+        f"{name}: {below.size:,} of {labels.size:,} labels are below 0 ({values}; the first at index {below[0]}); "
+        "labels count from 0: if these mark images without a label, remove them, else renumber the classes"
+    )
 
 
 def _from_rows(name: str, array: Array, converted: ConvertedLabels) -> Array | None:

@@ -11,7 +11,7 @@ from nas.data.sources.folder_layout import read_layout
 from nas.data.sources.folder_listing import FolderListing
 from nas.data.sources.labelled_files import FolderLayout, LayoutSettings
 from nas.data.sources.table_columns import LabelTable
-from nas.data.sources.table_layout import read_label_tables, table_layout
+from nas.data.sources.table_layout import SEVERAL_FILES, read_label_tables, table_layout
 from nas.errors import DataError, shortened_list
 from nas.results.printable_text import printable
 
@@ -60,7 +60,8 @@ def find_labels(
         names = shortened_list([repr(table.name) for table, _ in found])
         return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
     layout = table_layout(found, listing)
-    if has_folders and not layout.files:
+    in_doubt = [entry.text for entry in layout.left_out if entry.reason == SEVERAL_FILES]
+    if has_folders and not layout.files and not in_doubt:
         return _of_certain_depth(folders)
     by_table = {file.file.name: (file.split, file.label) for file in layout.files}
     by_folder = {file.file.name: (file.split, file.label) for file in folders.files}
@@ -71,10 +72,12 @@ def find_labels(
             listing.take_table(name)
         return layout
     name = printable(found[0][0].name)
+    shown = shortened_list(layout.classes) if layout.classes else "no row can be used"
+    shown += "".join(f"; {text}" for text in in_doubt)
     return FolderLayout(
         faults=[
             f'two readings: classes from folders ({shortened_list(folders.classes)}; [data] labels = "folders"), or '
-            f"from {name} ({shortened_list(layout.classes)}; [data] labels = {name!r}); set the key"
+            f"from {name} ({shown}; [data] labels = {name!r}); set the key"
         ]
     )
 

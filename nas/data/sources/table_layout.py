@@ -28,7 +28,7 @@ NO_FILE = "rows whose file is missing"
 NO_LABEL = "rows without a label"
 REPEATED = "rows repeating another row"
 CONTRADICTORY = "rows with another label for the same file"
-SEVERAL_FILES = "rows that several files match"
+SEVERAL_FILES = "rows that several files match (write their folders into the table)"
 UNKNOWN_SPLIT = "rows of an unknown split"
 NO_ROW = "images in no row of a table"
 _MISSING = frozenset({"", "nan", "null", "<na>", "n/a", "#n/a"})
@@ -132,7 +132,7 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
             split = _split_of_row(table, row, split_of_table)
             reason = _row_fault(table, row, found, label, split)
             if reason is not None:
-                left_out[reason].append(where)
+                left_out[reason].append(where + _both(listing, found))
                 for place in found[:1] if len(found) == 1 else []:
                     rows_of[place]  # The file is accounted for by its row.
                 continue
@@ -161,6 +161,14 @@ def table_layout(tables: Sequence[tuple[LabelTable, SplitName | None]], listing:
     _order(layout, {} if has_order else {image.file.name: place for place, image in enumerate(listing.images)})
     layout.readings += name_readings({label: spellings[label] for label in layout.classes}, layout.classes)
     return layout
+
+
+def _both(listing: FolderListing, found: Sequence[int]) -> str:
+    """Return the first two of several files that a row may mean."""
+    if len(found) < 2:
+        return ""
+    first, second = (printable(listing.images[place].file.name) for place in found[:2])
+    return f": {first} or {second}"
 
 
 def _places(index: FileIndex, table: LabelTable, row: int) -> list[int]:

@@ -79,7 +79,7 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
          "x_train: shape [12, 1, 5, 6, 1]; videos and volumes are not for this program; give [N, H, W], [N, H, W, C] "
          "or [N, C, H, W] with C 1 or 3"),
         ({"x_train": X, "y_train": Y, "train_images": X}, "x_train and train_images are both train images; keep one"),
-        ({"x_train": X, "y_train": Y - 1}, "y_train: labels from -1 to 1; they must count from 0"),
+        ({"x_train": X, "y_train": Y - 1}, "y_train: 4 of 12 labels are below 0 (-1; the first at index 0); labels "),
         ({"x_train": X, "y_train": Y, "classes": np.array(["a", "b"])},
          "y_train: labels 2 are not among the 2 classes, 0 to 1"),
         ({"x_train": X, "y_train": Y, "classes": np.array(list("abcd"))},
@@ -95,7 +95,7 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
         ({"x_train": X / 255, "y_train": Y, "x_test": X, "y_test": Y},
          f"x_train from 0 to 1, but x_test up to {X.max()}; give all in one range"),
         ({"x_train": X, "y_train": np.where(Y == 1, np.nan, Y)},
-         "y_train: 4 labels are no numbers; remove those images, or label them"),
+         "y_train: 4 of 12 labels are no numbers (the first at index 1); remove those images, or label them"),
         ({"x_train": X, "y_train": np.array(["a", " ", "c"])[Y]},
          "y_train: 4 labels are empty; remove those images, or label them"),
         ({"x_train": X, "y_train": Y, "classes": np.array(["a", "", "c"])}, "classes: an empty name"),

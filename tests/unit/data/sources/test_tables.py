@@ -139,7 +139,9 @@ def test_what_a_table_leaves_out_is_named(root: Path) -> None:
             "images/001.png (row 3 of labels.csv)", "images/001.png (row 38 of labels.csv)",
         ),
         "rows without a label": ("images/034.png (row 39 of labels.csv)",),
-        "rows that several files match": ("000 (row 40 of labels.csv)",),
+        "rows that several files match (write their folders into the table)": (
+            "000 (row 40 of labels.csv): images/000.png or images-2/000.tif",
+        ),
         "images in no row of a table": ("images-2/000.tif", "images/035.png"),
         "no image (text)": ("labels.txt",),
     }  # fmt: skip
@@ -346,3 +348,35 @@ def test_parquet_without_pyarrow(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (root / "labels.parquet").write_bytes(b"PAR1")
     assert "labels.parquet: needs pyarrow: pip install 'nas[tables]'" in _fault(root / "labels.parquet")
+
+
+def test_rows_that_several_files_match_are_told_with_both(root: Path) -> None:
+    """Folders that are no classes, and a table of bare names: neither is taken in silence."""
+    for camera in ("camera1", "camera2"):
+        shutil.copytree(root / "images", root / camera)
+    shutil.rmtree(root / "images")
+    bare = [(name.removeprefix("images/"), label) for name, label in ROWS]
+    (root / "labels.csv").write_text(_csv([("file", "label"), *bare]))
+    fault = _fault(root)
+    assert (
+        "or from labels.csv (no row can be used; 36 rows that several files match (write their folders "
+        "into the table): 000.png (row 2 of labels.csv): camera1/000.png or camera2/000.png, "
+    ) in fault
+    assert fault.endswith("; [data] labels = 'labels.csv'); set the key")
+    (root / "labels.csv").write_text(_csv([("file", "label"), *((f"camera1/{name}", one) for name, one in bare)]))
+    assert _load(root, labels="labels.csv").classes == CLASSES
+
+
+def test_a_table_in_the_only_folder_of_an_export(root: Path) -> None:
+    """The table of a wrapping folder is found, its cells are relative to it, and the key has its bare name."""
+    export = root.parent / "export"
+    shutil.copytree(root, export / "project")
+    (export / "__MACOSX").mkdir()
+    (export / "__MACOSX" / "._project").write_text("x")
+    (export / "project" / "project-7.csv").write_text(_csv([("image", "choice"), *ROWS]))
+    for settings in ({}, {"labels": "project-7.csv"}, {"labels": "project/project-7.csv"}):
+        data = _load(export, **settings)
+        assert data.classes == CLASSES
+        assert _labels_are_right(data)
+    archive = shutil.make_archive(str(root.parent / "export"), "zip", export)
+    assert _load(Path(archive)).classes == CLASSES
