@@ -140,7 +140,7 @@ def test_what_a_table_leaves_out_is_named(root: Path) -> None:
         ),
         "rows without a label": ("images/034.png (row 39 of labels.csv)",),
         "rows that several files match (write their folders into the table)": (
-            "000 (row 40 of labels.csv): images/000.png or images-2/000.tif",
+            "000 (row 40 of labels.csv): images-2/000.tif or images/000.png",
         ),
         "images in no row of a table": ("images-2/000.tif", "images/035.png"),
         "no image (text)": ("labels.txt",),
