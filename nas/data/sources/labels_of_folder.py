@@ -61,7 +61,8 @@ def find_labels(
         return FolderLayout(faults=[f"several tables of labels: {names}; set [data] labels to one of them"])
     layout = table_layout(found, listing)
     in_doubt = [entry.text for entry in layout.left_out if entry.reason == SEVERAL_FILES]
-    if has_folders and not layout.files and not in_doubt:
+    has_classes = len({label for table, _ in found for label in table.labels if label}) > 1
+    if has_folders and not layout.files and not (in_doubt and has_classes):
         return _of_certain_depth(folders)
     by_table = {file.file.name: (file.split, file.label) for file in layout.files}
     by_folder = {file.file.name: (file.split, file.label) for file in folders.files}

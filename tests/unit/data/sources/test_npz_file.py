@@ -79,7 +79,9 @@ def test_channels_first_and_last_are_told_apart(tmp_path: Path, channels: int) -
          "x_train: shape [12, 1, 5, 6, 1]; videos and volumes are not for this program; give [N, H, W], [N, H, W, C] "
          "or [N, C, H, W] with C 1 or 3"),
         ({"x_train": X, "y_train": Y, "train_images": X}, "x_train and train_images are both train images; keep one"),
-        ({"x_train": X, "y_train": Y - 1}, "y_train: 4 of 12 labels are below 0 (-1; the first at index 0); labels "),
+        ({"x_train": X, "y_train": Y - 1},
+         "y_train: 4 of 12 labels are below 0 (-1; the first at index 0); labels count from 0: if these mark images "
+         "without a label, remove them, else renumber the classes"),
         ({"x_train": X, "y_train": Y, "classes": np.array(["a", "b"])},
          "y_train: labels 2 are not among the 2 classes, 0 to 1"),
         ({"x_train": X, "y_train": Y, "classes": np.array(list("abcd"))},
