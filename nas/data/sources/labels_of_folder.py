@@ -72,14 +72,20 @@ def find_labels(
         for name in used:
             listing.take_table(name)
         return layout
-    name = printable(found[0][0].name)
-    shown = shortened_list(layout.classes) if layout.classes else "no row can be used"
-    shown += "".join(f"; {text}" for text in in_doubt)
-    return FolderLayout(
-        faults=[
-            f'two readings: classes from folders ({shortened_list(folders.classes)}; [data] labels = "folders"), or '
-            f"from {name} ({shown}; [data] labels = {name!r}); set the key"
-        ]
+    return FolderLayout(faults=[_two_readings(folders, layout, found[0][0].name, in_doubt)])
+
+
+def _two_readings(folders: FolderLayout, by_table: FolderLayout, table: str, in_doubt: Sequence[str]) -> str:
+    """Return the fault of a folder whose labels are its folders' names or a table's.
+
+    Args:
+        in_doubt: Sentences on rows that several files match.
+    """
+    name = printable(table)
+    shown = "; ".join([shortened_list(by_table.classes) if by_table.classes else "no row can be used", *in_doubt])
+    return (
+        f'two readings: classes from folders ({shortened_list(folders.classes)}; [data] labels = "folders"), or '
+        f"from {name} ({shown}; [data] labels = {name!r}); set the key"
     )
 
 
