@@ -82,13 +82,14 @@ def check(
         _require_room(application, spec, trainer)
         if strict:
             require_all_used(dataset_summary)
-        if not json:
-            _show_data(application, dataset_summary)
         check_start(spec, dataset_summary.image_size)
         check_baselines(application, spec, trainer)
         require_fitting_data(spec, dataset_summary)
         pretrained = application.find_weights(spec, trainer, weights)
         teacher = check_teacher(application, spec, dataset_summary)
+        if not json:
+            # Before the networks are timed, which takes a minute on a slow machine.
+            _show_data(application, dataset_summary)
         if spec.search_space is None:
             grid = grid_samples(trainer, spec)
             require_budget_met(lowest_grid_costs(grid, spec), spec)
