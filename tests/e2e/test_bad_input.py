@@ -186,7 +186,7 @@ LABELS = np.arange(20) % 2
             {"x_train": IMAGES, "y_train": LABELS + 5, "classes": np.array(["a", "b"])},
             "labels 5, 6 are not among the 2 classes",
         ),
-        ({"x_train": IMAGES, "y_train": LABELS - 1}, "labels from -1 to 0; they must count from 0"),
+        ({"x_train": IMAGES, "y_train": LABELS - 1}, "labels are below 0 (-1; the first at index "),
         ({"x_train": np.array([IMAGES[0], IMAGES[0, :4]], dtype=object), "y_train": LABELS}, "an array of objects"),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, :4], "y_test": LABELS},
