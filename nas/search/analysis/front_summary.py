@@ -40,7 +40,7 @@ class FrontSummary:
             trained by themselves.
         other_baselines: Records of the baselines with a result that are not the reference.
         failed_baselines: Titles of those that failed and have none.
-        is_baseline_at_chance: True if the baseline's macro-F1 is at most that of guessing among the classes.
+        is_baseline_at_chance: True if the baseline's macro-F1 is below that of guessing among the classes.
     """
 
     study: str
@@ -261,7 +261,7 @@ def summarize_records(
         other_baselines=others,
         failed_baselines=_without_result(records, others),
         is_baseline_at_chance=(
-            baseline is not None and dataset is not None and baseline.macro_f1 <= 1 / len(dataset.classes)
+            baseline is not None and dataset is not None and baseline.macro_f1 < 1 / len(dataset.classes)
         ),
         reference_name=network_of(spec.baseline.genome) if baseline is None else network_name(baseline),
         target=target,

@@ -203,11 +203,11 @@ def test_json_of_a_trial_without_a_result() -> None:
 
 
 def test_a_baseline_at_chance_is_told() -> None:
-    summary = summarize_records(_spec(), [record(1, 0.51, 1_000), baseline(0.5)], DATASET_SUMMARY)
+    summary = summarize_records(_spec(), [record(1, 0.51, 1_000), baseline(0.49)], DATASET_SUMMARY)
     assert len(DATASET_SUMMARY.classes) == 2
     assert summary.verdict.endswith(
         "ResNet-18 is no better than a guess among the classes, so the comparison says nothing: more epochs or images "
         "are needed."
     )
-    better = summarize_records(_spec(), [record(1, 0.51, 1_000), baseline(0.51)], DATASET_SUMMARY)
+    better = summarize_records(_spec(), [record(1, 0.51, 1_000), baseline(0.5)], DATASET_SUMMARY)
     assert "guess" not in better.verdict
