@@ -14,7 +14,6 @@ Seconds are CPU time of the process (training uses one thread), which a busy mac
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_lines import append_line, read_lines
 
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
@@ -193,8 +193,7 @@ def main() -> None:
             lambda architecture: count_params(architecture, channels, len(task.classes), (height, width)),
             spec.budget.max_params,
         )  # fmt: skip
-    lines = arguments.out.read_text(encoding="utf-8").splitlines() if arguments.out.exists() else []
-    known = {json.loads(line)["key"] for line in lines}
+    known = {row["key"] for row in read_lines(arguments.out)}
     print(f"{len(genomes)} genomes, {len(known)} known; {len(task.train):,} training images, {len(task.validation):,}")
     for number, genome in enumerate(genomes[: arguments.limit]):
         if genome.key in known:
@@ -202,8 +201,7 @@ def main() -> None:
         row = train(genome, task, TrainingPlan(spec.budget.epochs, spec.training.seed))
         score = row["curve"][-1]["macro_f1"] if row["curve"] else None
         print(f"{number} {genome.key}: {row['params']:,} parameters, {score}, {row['seconds']} s", flush=True)
-        with arguments.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(arguments.out, row)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_lines import append_line
 
 from nas.data.load_dataset import load_data
 from nas.data.normalization import Normalization
@@ -138,8 +139,7 @@ def main() -> None:
         for name in names:
             result = measure(task, known[name], TrainingPlan(epochs[name], seed))
             print(f"{seed} {name}: {result}", flush=True)
-            with arguments.out.open("a") as file:
-                file.write(json.dumps({"option": name, "seed": seed, **result}) + "\n")
+            append_line(arguments.out, {"option": name, "seed": seed, **result})
 
 
 def load_task(data: str, largest: int, long_tail: float) -> TrainingTask:

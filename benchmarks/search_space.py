@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from distribution_figure import Panel, distribution_svg
 from make_table import train
+from result_lines import append_line, read_lines
 from rich.console import Console
 from rich.table import Table
 from subjects import load_task
@@ -230,8 +231,7 @@ def run(trainings: Sequence[Training], out: Path, workers: int) -> None:
     number = count(1)
     with multiprocessing.get_context("spawn").Pool(workers, start_process) as pool:
         for row in pool.imap_unordered(run_training, trainings):
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_line(out, row)
             print(
                 f"{next(number)} of {len(trainings)}, {row['space']} {row['key']}: {row['params']:,} parameters, "
                 f"macro-F1 {macro_f1(row):.3f}, {row['seconds']:.0f} s",
@@ -248,11 +248,6 @@ def parse_bands(text: str) -> list[Band]:
     if any(band.low >= band.high for band in bands):
         raise argparse.ArgumentTypeError(f"{text!r}: a band's lower bound is below its upper one")
     return bands
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read the results so far."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def main() -> None:
@@ -274,7 +269,7 @@ def main() -> None:
     if out is None:
         parser.error("two search spaces and a file for the results, or --table FILE")
     if arguments.table is None:
-        paths, rows = (arguments.first, arguments.second), read_rows(out)
+        paths, rows = (arguments.first, arguments.second), read_lines(out)
         setting = Setting(arguments.data, arguments.images, arguments.epochs, arguments.seed)
         try:
             check_same_setting(rows, paths, setting)
@@ -286,7 +281,7 @@ def main() -> None:
             sys.exit(str(error))
         except KeyboardInterrupt:
             print("\ninterrupted; the same command resumes")
-    rows = read_rows(out)
+    rows = read_lines(out)
     if not rows:
         sys.exit(f"{out}: no results")
     report(rows, arguments.bands, out.with_suffix(".svg"))

@@ -16,7 +16,6 @@ Scores are macro-F1 on the validation images. Seconds are CPU time of one thread
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import tempfile
 import time
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from make_table import train
+from result_lines import append_line, read_lines
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
@@ -120,11 +120,6 @@ def fine_tune(network: ElasticNetwork, genome: Genome, task: TrainingTask, argum
     return result.scores.f1_macro
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """Lines so far."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print sizes, scores, and the agreement of both rankings."""
     table = Table("parameters", "shared", "fine-tuned", "own", "shared - own")
@@ -185,7 +180,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="print the table of an earlier run")
     arguments = parser.parse_args()
     if arguments.table is not None:
-        print_table(rows_of(arguments.table))
+        print_table(read_lines(arguments.table))
         return
     torch.set_num_threads(1)
     retain_freed_memory()
@@ -194,7 +189,7 @@ def main() -> None:
     summary, space = summary_of(task), SearchSpace.load(arguments.space)
     elastic = elastic_space(space, arguments.family, task, summary, arguments.max_params)
     network = trained_elastic(elastic, task, arguments)
-    known = {row["key"]: row for row in rows_of(arguments.out)}
+    known = {row["key"]: row for row in read_lines(arguments.out)}
     genomes = spread_slices(elastic, summary, arguments.slices)
     sizes = [count_params_for(one.architecture, summary) for one in (elastic.largest, elastic.smallest)]
     print(f"largest {sizes[0]:,}, smallest {sizes[1]:,}")
@@ -214,9 +209,8 @@ def main() -> None:
             own = train(genome, task, plan)
             row |= {"own": own.get("scores", {"f1_macro": 0.0})["f1_macro"], "own_seconds": own["seconds"]}
         print({name: value for name, value in row.items() if name not in ("genome", "key")}, flush=True)
-        with arguments.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-    print_table(rows_of(arguments.out))
+        append_line(arguments.out, row)
+    print_table(read_lines(arguments.out))
 
 
 if __name__ == "__main__":

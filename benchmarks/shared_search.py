@@ -12,7 +12,6 @@ those of the clock; CPU minutes are given beside them.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import resource
 import tempfile
@@ -21,11 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from result_lines import append_line, read_lines
 from rich.console import Console
 from rich.table import Table
 
 import nas
 from nas.search.pareto_front import Objectives, hypervolume
+from nas.study.study_file import load_study
 
 STUDY = Path(__file__).with_suffix(".toml")
 SHARED = """
@@ -69,9 +70,13 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def print_table(rows: Sequence[dict[str, Any]], target: float, max_params: int) -> None:
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print the answers and hypervolumes."""
     table = Table("search", "seed", "minutes", "CPU min", "trials", "smallest at the target", "hypervolume above it")
+    spec = load_study(STUDY)
+    target, max_params = spec.target.macro_f1, spec.budget.max_params
+    assert target is not None
+    assert max_params is not None
     corner = Objectives(target, math.log10(max_params))
     for row in sorted(rows, key=lambda row: (row["mode"], row["seed"])):
         points = [Objectives(score, math.log10(params)) for params, score in row["front"]]
@@ -81,11 +86,6 @@ def print_table(rows: Sequence[dict[str, Any]], target: float, max_params: int) 
             str(row["trials"]), "none" if smallest is None else f"{smallest:,}", f"{hypervolume(points, corner):.4f}",
         )  # fmt: skip
     Console().print(table)
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """Lines so far."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def main() -> None:
@@ -102,15 +102,14 @@ def main() -> None:
     if path is None:
         parser.error("out: missing")
     if arguments.table is None:
-        known = {(row["mode"], row["seed"]) for row in rows_of(path)}
+        known = {(row["mode"], row["seed"]) for row in read_lines(path)}
         for seed in arguments.seeds:
             for mode in arguments.modes:
                 if (mode, seed) not in known:
                     row = measure(mode, seed, arguments)
                     print(row, flush=True)
-                    with path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
-    print_table(rows_of(path), target=0.69, max_params=110_000)
+                    append_line(path, row)
+    print_table(read_lines(path))
 
 
 if __name__ == "__main__":

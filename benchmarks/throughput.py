@@ -17,7 +17,6 @@ have the same weight as in a study.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import statistics
@@ -31,6 +30,7 @@ from pathlib import Path
 
 import torch
 from naive_loop import NaiveLoop
+from result_lines import append_line
 from rich.console import Console
 from rich.table import Table
 from subjects import cost_of, load_task, sample_architectures
@@ -245,8 +245,7 @@ def main() -> None:
                 "architecture": architecture.model_dump(mode="json"),
                 "rounds": [[asdict(s) for s in r] for r in rounds],
             }
-            with arguments.json.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(arguments.json, line)
     for process in [process for group in programs for process in group]:
         process.close()
     report(results, peak * cores)

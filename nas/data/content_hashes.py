@@ -28,14 +28,19 @@ def image_digests(split: Split) -> Digests:
     return digests
 
 
+def labelled_digests(digests: Digests, labels: npt.NDArray[np.int64]) -> Digests:
+    """Return hashes of images with their labels, [N]: multiplied by an odd number for each label."""
+    labelled: Digests = digests * (2 * labels.astype(np.uint64) + np.uint64(1))
+    return labelled
+
+
 def content_of(splits: Mapping[str, tuple[Split, Digests]], num_classes: int) -> DatasetContent:
     """Return the hashes of the splits `train`, `validation` and `test`, given the digests of their images."""
     contents = {name: _split_content(split, digests, num_classes) for name, (split, digests) in splits.items()}
     total = 0
     for split, digests in splits.values():
-        # Multiplied by an odd number for each label, so that an image that changes its label changes the sum.
-        factors = 2 * split.labels.cpu().numpy().astype(np.uint64) + np.uint64(1)
-        total = (total + int((digests * factors).sum(dtype=np.uint64))) & _MASK
+        labelled = labelled_digests(digests, split.labels.cpu().numpy())
+        total = (total + int(labelled.sum(dtype=np.uint64))) & _MASK
     return DatasetContent(**contents, images=f"{total:016x}")
 
 

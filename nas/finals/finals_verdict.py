@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nas.finals.finalist_result import FinalistResult
 from nas.finals.finals_results import FinalResults
-from nas.search.analysis.baseline_names import network_name
+from nas.search.analysis.baseline_names import network_name, trained_epochs
 from nas.study.cost_definitions import PARAMS
 
 
@@ -26,8 +26,7 @@ def _against_baseline(results: FinalResults, winner: FinalistResult) -> str:
     if (baseline is None and number is None) or winner.difference is None:
         return f"{score}; the baseline has no result to compare with yet."
     size = _ratio_text(results, winner)
-    own = results.baseline_epochs
-    epochs = "" if own is None else f" (trained {own} epoch{'s' if own > 1 else ''})"
+    epochs = "" if results.baseline_epochs is None else f" ({trained_epochs(results.baseline_epochs)})"
     if baseline is not None:
         against = f"{network_name(baseline.records[0])}{epochs}, which has {baseline.score}"
     elif number is not None:

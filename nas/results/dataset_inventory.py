@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.errors import NUM_LISTED, shortened_list
 
-_PLURAL = re.compile(r"((?:(?:empty|no regular|train|validation) )?(?:file|folder|image|link|member|row|table))s\b")
+_PLURAL = re.compile(r"^((?:(?:empty|no regular|train|validation) )?(?:file|folder|image|link|member|row|table))s\b")
 MAX_NAMES = 10_000
 """Names kept of one entry in a check; a study keeps `NUM_LISTED`."""
 
@@ -37,9 +37,7 @@ class InventoryEntry:
     @property
     def phrase(self) -> str:
         """Reason in the number of the count: "row without a label" for 1."""
-        return (
-            _PLURAL.sub(r"\1", self.reason, count=1) if self.count == 1 and _PLURAL.match(self.reason) else self.reason
-        )
+        return _PLURAL.sub(r"\1", self.reason) if self.count == 1 else self.reason
 
     @property
     def text(self) -> str:

@@ -49,13 +49,11 @@ def require_all_used(dataset_summary: DatasetSummary) -> None:
         raise FaultyDataError(dataset_summary.name, inventory.faults)
 
 
-def _print_data_account(application: Application, dataset_summary: DatasetSummary, notes: Sequence[str]) -> None:
+def _print_data_account(application: Application, dataset_summary: DatasetSummary, spec: StudySpec) -> None:
     """Print one line on what was given and used, and one for each setting of the data that is not used."""
     inventory = dataset_summary.inventory
-    lines = [f"note: {note}" for note in notes]
-    if inventory is not None and inventory.is_remarkable:
-        lines.insert(0, f"data: {inventory.sentence}")
-    for line in lines:
+    lines = [f"data: {inventory.sentence}"] if inventory is not None and inventory.is_remarkable else []
+    for line in (*lines, *(f"note: {note}" for note in spec.data_notes)):
         application.errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -78,7 +76,7 @@ def create_checked_study(
     require_budget_met(_lowest_costs(trainer, spec), spec)
     storage = application.connect(create_tables=True)
     teacher = None if _has_stored_teacher(storage, spec) else check_teacher(application, spec, dataset_summary, storage)
-    data_notes, is_new = spec.data_notes, spec.name not in storage.study_names()
+    is_new = spec.name not in storage.study_names()
     if is_new:
         timer.teacher = None if teacher is None else teacher.architecture
         # An existing study keeps its epochs.
@@ -93,7 +91,7 @@ def create_checked_study(
         storage, spec, dataset_summary, trainer.request(FindPrecision(), Precision).name if is_open else None,
         _initial_parameters(application, storage, spec, dataset_summary, trainer),
     )  # fmt: skip
-    _print_data_account(application, dataset_summary, data_notes)
+    _print_data_account(application, dataset_summary, spec)
     if pretrained is not None:
         store_weights(study, pretrained, application.settings.data_folder)
     if teacher is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.decoding.conversions import shape_conversions
-from nas.data.decoding.file_kinds import HEAD_BYTES, content_kind
+from nas.data.decoding.file_kinds import file_kind
 from nas.data.decoding.image_decoding import (
     DECODING_ERRORS,
     Decoding,
@@ -134,8 +134,7 @@ def _reason(path: Path, error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return TOO_LARGE
     if isinstance(error, UnidentifiedImageError):
-        with path.open("rb") as file:
-            return f"no image ({content_kind(file.read(HEAD_BYTES))})"
+        return f"no image ({file_kind(path)})"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     return "of 32 bits a pixel, to be converted to 8 or 16" if "32 bits a pixel" in str(error) else DAMAGED

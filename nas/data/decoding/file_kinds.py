@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 HEAD_BYTES = 512
 """Bytes of a file that `image_format` and `content_kind` look at."""
@@ -55,6 +55,12 @@ def image_format(head: bytes) -> str | None:
         return "BMP"
     is_netpbm = head[:1] == b"P" and head[1:2] in (*(b"%d" % n for n in range(1, 7)),) and head[2:3].isspace()
     return "Netpbm" if is_netpbm and head[3:4] in (b"#", *(b"%d" % n for n in range(10))) else None
+
+
+def file_kind(path: Path) -> str:
+    """Describe the content of a file that is no image which can be read."""
+    with path.open("rb") as file:
+        return content_kind(file.read(HEAD_BYTES))
 
 
 def content_kind(head: bytes) -> str:

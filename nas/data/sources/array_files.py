@@ -45,6 +45,11 @@ class Arrays:
     group_by: str | None = None
     other_files: list[str] = field(default_factory=list)
 
+    @property
+    def contents(self) -> str:
+        """Names of all arrays for error messages."""
+        return ", ".join([*self.names.values(), *self.unused]) or "nothing"
+
     def add(self, name: str) -> tuple[SplitName, Kind] | None:
         """Enter an array's name; return its role, or None if it has none or another array has it."""
         role = role_of_name(name) or self._group_role(name)

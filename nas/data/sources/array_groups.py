@@ -27,8 +27,7 @@ def convert_groups(read: Arrays, group_by: str) -> ConvertedGroups:
     """
     converted = ConvertedGroups()
     if not any(kind == "groups" for _, kind in read.names):
-        has = ", ".join([*read.names.values(), *read.unused]) or "nothing"
-        converted.faults.append(f"group_by: no array {printable(group_by)!r} of groups; the file has {has}")
+        converted.faults.append(f"group_by: no array {printable(group_by)!r} of groups; the file has {read.contents}")
         return converted
     for split, kind in [*read.names]:
         if kind == "groups" and (split, "labels") not in read.names:

@@ -16,7 +16,7 @@ from nas.data.decoding.file_kinds import VIDEO
 from nas.data.decoding.image_decoding import Decoding
 from nas.data.labelled_images import Progress, SourceImages, Split
 from nas.data.sources.folder_inventory import folder_inventory
-from nas.data.sources.folder_listing import HIDDEN, FolderListing, list_folder
+from nas.data.sources.folder_listing import HIDDEN, TABLE_SUFFIXES, FolderListing, list_folder
 from nas.data.sources.group_numbers import number_groups, ungrouped_note
 from nas.data.sources.labelled_files import (
     DEFAULT_LAYOUT,
@@ -119,15 +119,17 @@ def _listed(root: Path) -> FolderListing:
 
 def _without_wrapping_folder(reading: FolderReading, listing: FolderListing) -> tuple[FolderReading, FolderListing]:
     """Return the reading of the only folder in the given one, if it has a table of labels: archives often have one."""
-    outside = set(listing.left_out.get(HIDDEN, ()))
     tops = {folder[0] for folder in listing.folders}
     is_wrapped = len(tops) == 1 and not listing.tables and all(image.parts for image in listing.images)
     is_given = reading.rows is not None or reading.tables or (reading.root / (reading.settings.labels or ".")).is_file()
     if not is_wrapped or is_given or split_of_name(next(iter(tops))) is not None:
         return reading, listing
     (top,) = tops
+    # Looked for first, since a listing opens files.
+    if not any(path.suffix.lower() in TABLE_SUFFIXES for path in (reading.root / top).glob("*")):
+        return reading, listing
     inner = list_folder(reading.root / top)
-    outside = {name for name in outside if not name.startswith(f"{printable(top)}/")}
+    outside = {name for name in listing.left_out.get(HIDDEN, ()) if not name.startswith(f"{printable(top)}/")}
     if not inner.tables or inner.given + len(outside) != listing.given:
         return reading, listing
     inner.given += len(outside)

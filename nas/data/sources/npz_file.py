@@ -89,8 +89,7 @@ def _check_presence(read: Arrays) -> None:
         part = {"train": "train", "validation": "val", "test": "test"}[split]
         missing = [f"{letter}_{part}" for letter, name in (("x", images), ("y", labels)) if name is None]
         if missing and (split == "train" or len(missing) == 1):
-            has = ", ".join([*read.names.values(), *read.unused]) or "nothing"
-            read.faults.append(f"no array {' and no array '.join(missing)}; the file has {has}")
+            read.faults.append(f"no array {' and no array '.join(missing)}; the file has {read.contents}")
         lengths = [
             read.arrays[split, kind].shape[0] if read.arrays[split, kind].ndim else 0
             for kind in ("images", "labels")

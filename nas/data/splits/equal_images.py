@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.content_hashes import Digests
+from nas.data.content_hashes import labelled_digests
 from nas.data.labelled_images import SourceImages
 from nas.data.splits.split_part import SplitPart
 from nas.errors import FaultyDataError, shortened_list
@@ -57,17 +57,14 @@ def _leaks(part: SplitPart, other: SplitPart, name: str) -> Iterator[tuple[str, 
     Args:
         name: That of the other split.
     """
-    yield f"equal to a {name} image", np.isin(_labelled_digests(part), _labelled_digests(other))
+    yield (
+        f"equal to a {name} image",
+        np.isin(labelled_digests(part.digests, part.labels), labelled_digests(other.digests, other.labels)),
+    )
     in_doubt = f"equal to a {name} image of another class: one of the labels is wrong"
     yield in_doubt, np.isin(part.digests, other.digests)
     if part.groups is not None and other.groups is not None:
         yield f"of the group of a {name} image", np.isin(part.groups, other.groups)
-
-
-def _labelled_digests(part: SplitPart) -> Digests:
-    """Return hashes of image and label: multiplied by an odd number for each label."""
-    digests: Digests = part.digests * (2 * part.labels.astype(np.uint64) + np.uint64(1))
-    return digests
 
 
 def _repetitions(parts: dict[str, SplitPart]) -> Iterator[InventoryEntry]:

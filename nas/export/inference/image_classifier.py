@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from nas.data.decoding.file_kinds import HEAD_BYTES, content_kind
+from nas.data.decoding.file_kinds import file_kind
 from nas.data.decoding.image_decoding import (
     DECODING_ERRORS,
     Decoding,
@@ -177,6 +177,6 @@ def _reason(path: Path, error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, UnidentifiedImageError):
-        kind = content_kind(path.read_bytes()[:HEAD_BYTES])
+        kind = file_kind(path)
         return f"no image ({kind}{'; unpack it first' if 'archive' in kind else ''})"
     return error.strerror if isinstance(error, OSError) and error.strerror else decoding_fault(error)

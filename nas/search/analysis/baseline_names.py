@@ -13,6 +13,11 @@ def network_name(baseline: TrialRecord) -> str:
     return network_of(baseline.genome)
 
 
+def trained_epochs(epochs: int) -> str:
+    """Describe a training by its number of epochs."""
+    return f"trained {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
 def network_of(genome: Genome | None) -> str:
     """Name the network of a baseline's genome; ResNet-18 for None, as in studies of the first version."""
     match genome.architecture if genome is not None else None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.results.dataset_summary import DatasetSummary
-from nas.search.analysis.baseline_names import network_name, network_of
+from nas.search.analysis.baseline_names import network_name, network_of, trained_epochs
 from nas.search.analysis.hypervolume_history import reference_of
 from nas.search.analysis.record_json import record_json
 from nas.search.analysis.target_remedies import target_remedies
@@ -287,7 +287,7 @@ def size_and_epochs(baseline: TrialRecord, own_epochs: int | None) -> str:
     """Describe the baseline's size, and its epochs if they are not those of the trials."""
     if own_epochs is None:
         return baseline.cost_text
-    return f"{baseline.cost_text}, trained {own_epochs} epoch{'s' if own_epochs > 1 else ''}"
+    return f"{baseline.cost_text}, {trained_epochs(own_epochs)}"
 
 
 def _objectives(record: TrialRecord) -> Objectives:
